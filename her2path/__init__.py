@@ -1,0 +1,2 @@
+"""HER2 scoring of immunohistochemistry slides. For research use only."""
+

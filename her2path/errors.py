@@ -1,0 +1,52 @@
+"""Exceptions: one root, each child also the builtin that a caller would expect.
+
+Every message says what happened, the value that caused it, and what to do about it.
+"""
+
+__all__ = [
+    "AnnotationError",
+    "CalibrationError",
+    "CriteriaError",
+    "Her2pathError",
+    "ManifestError",
+    "MppError",
+    "ResultsError",
+    "SlideError",
+    "StainError",
+]
+
+
+class Her2pathError(Exception):
+    """Root of all errors that her2path raises on purpose."""
+
+
+class SlideError(Her2pathError, OSError):
+    """A slide cannot be opened or read."""
+
+
+class MppError(Her2pathError, ValueError):
+    """The µm/px of a slide is missing, absurd, or too different in x and y."""
+
+
+class StainError(Her2pathError, ValueError):
+    """A stain matrix or white point is implausible."""
+
+
+class CalibrationError(Her2pathError, ValueError):
+    """A calibration is unknown, damaged, or does not fit the slide."""
+
+
+class CriteriaError(Her2pathError, ValueError):
+    """A rule set is unknown or its table is not total."""
+
+
+class AnnotationError(Her2pathError, ValueError):
+    """An annotation file cannot be understood."""
+
+
+class ManifestError(Her2pathError, ValueError):
+    """A manifest has faults; the message lists all of them with their rows."""
+
+
+class ResultsError(Her2pathError, OSError):
+    """A results folder cannot be read or written."""
