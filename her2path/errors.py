@@ -3,6 +3,8 @@
 Every message says what happened, the value that caused it, and what to do about it.
 """
 
+from collections.abc import Sequence
+
 __all__ = [
     "AnnotationError",
     "CalibrationError",
@@ -13,7 +15,11 @@ __all__ = [
     "ResultsError",
     "SlideError",
     "StainError",
+    "list_faults",
 ]
+
+# Beyond this many faults a file is of the wrong kind, and a longer list would hide that.
+MAX_LISTED = 20
 
 
 class Her2pathError(Exception):
@@ -50,3 +56,11 @@ class ManifestError(Her2pathError, ValueError):
 
 class ResultsError(Her2pathError, OSError):
     """A results folder cannot be read or written."""
+
+
+def list_faults(heading: str, faults: Sequence[str]) -> str:
+    """Return a message that lists all faults, one a line; the rest is counted beyond twenty."""
+    lines = [f"  - {fault}" for fault in faults[:MAX_LISTED]]
+    if len(faults) > MAX_LISTED:
+        lines.append(f"  - and {len(faults) - MAX_LISTED:,} more")
+    return "\n".join([f"{heading}: {len(faults):,} fault{'s' * (len(faults) != 1)}", *lines])
