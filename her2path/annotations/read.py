@@ -1,0 +1,145 @@
+"""Read an annotation file into ROIs, whatever program wrote it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import shapely
+
+from her2path.annotations.geojson import shapes_of_geojson
+from her2path.annotations.roi import Roi, RoiKind, kind_of_name
+from her2path.annotations.shapes import Budget, Shape, areal_part, polygon_of_rings
+from her2path.annotations.xml import shapes_of_xml
+from her2path.errors import AnnotationError, list_faults
+from her2path.geometry import Location, Size
+
+__all__ = ["MAX_FILE_BYTES", "read_annotations"]
+
+logger = logging.getLogger(__name__)
+
+# Outlines of regions take a few MB at most; parsed JSON needs about ten times the file.
+MAX_FILE_BYTES = 128 * 2**20
+
+
+def read_annotations(
+    path: Path | str,
+    *,
+    slide_dimensions: Size | None = None,
+    offset: Location = Location(0, 0),  # noqa: B008 - frozen
+) -> tuple[Roi, ...]:
+    """Read the outlines of a QuPath GeoJSON, Aperio ImageScope, HALO or ASAP file.
+
+    The format is told from the content. Outlines that cross themselves are repaired; holes are
+    kept; cells, points and lines are passed over. See `kind_of_name` for the meaning of classes:
+    an outline without a class is a region to score.
+
+    Parameters
+    ----------
+    path : path
+        The file, at most `MAX_FILE_BYTES`.
+    slide_dimensions : Size, optional
+        Size of level 0. When given, outlines are cut at the slide's edge and one wholly outside
+        is a fault: it belongs to another slide, or needs an offset.
+    offset : Location
+        Added to each vertex: the slide's bounds for outlines drawn in QuPath on an image that it
+        cropped to its bounds (MRXS, BIF).
+
+    Returns
+    -------
+    tuple of Roi
+        In the order of the file, at least one.
+
+    Raises
+    ------
+    AnnotationError
+        If the file cannot be understood; all faults are listed at once with their positions.
+    """
+    path = Path(path)
+    budget = Budget()
+    shapes = shapes_of(read_bounded(path), path, budget)
+    frame = None
+    if slide_dimensions is not None:
+        frame = shapely.box(0, 0, slide_dimensions.width, slide_dimensions.height)
+    rois: list[Roi] = []
+    taken: set[str] = set()
+    for index, shape in enumerate(shapes):
+        polygon = polygon_of_rings(shape.parts, shift=(offset.x, offset.y))
+        if polygon.is_empty or polygon.area == 0:
+            budget.faults.append(f"{shape.where}: the outline encloses no area")
+            continue
+        if frame is not None:
+            inside = areal_part(shapely.intersection(polygon, frame))
+            if inside.is_empty:
+                budget.faults.append(outside_fault(shape, polygon, frame))
+                continue
+            polygon = inside
+        rois.append(
+            Roi(
+                roi_id=unique_id(shape.shape_id or f"roi-{index + 1}", taken),
+                name=shape.name,
+                kind=RoiKind.IGNORE if shape.is_negative else kind_of_name(shape.classification),
+                classification=shape.classification,
+                polygon=polygon,
+            )
+        )
+    if budget.faults:
+        raise AnnotationError(list_faults(f"{path.name} cannot be used", budget.faults))
+    if not rois:
+        raise AnnotationError(
+            f"{path.name} holds no outline of a region; draw at least one and export annotations "
+            "(not detections)"
+        )
+    logger.info("%s: %d outlines", path.name, len(rois))
+    return tuple(rois)
+
+
+def read_bounded(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise AnnotationError(
+            f"{path.name} cannot be read ({error.strerror or error}); check the path"
+        ) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise AnnotationError(
+            f"{path.name} is larger than {MAX_FILE_BYTES // 2**20} MiB; "
+            "export the outlines of regions only, without cells"
+        )
+    return data
+
+
+def shapes_of(data: bytes, path: Path, budget: Budget) -> list[Shape]:
+    # The bytes of a byte order mark and of the second half of UTF-16 letters are no content.
+    first = data[:256].translate(None, b"\xef\xbb\xbf\xff\xfe\x00").lstrip()[:1]
+    try:
+        if first in (b"{", b"["):
+            return shapes_of_geojson(data, budget)
+        if first == b"<":
+            return shapes_of_xml(data, budget)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path.name}: {error}") from error
+    raise AnnotationError(
+        f"{path.name} is neither JSON nor XML; QuPath GeoJSON, Aperio ImageScope, HALO and ASAP "
+        "files are read"
+    )
+
+
+def outside_fault(shape: Shape, polygon: shapely.Geometry, frame: shapely.Geometry) -> str:
+    left, top, right, bottom = polygon.bounds
+    _, _, width, height = frame.bounds
+    return (
+        f"{shape.where}: spans x {left:.0f}–{right:.0f}, y {top:.0f}–{bottom:.0f}, outside the "
+        f"slide of {width:.0f} × {height:.0f} px; is it of this slide, and in level-0 px?"
+    )
+
+
+def unique_id(wanted: str, taken: set[str]) -> str:
+    """Return `wanted`, numbered when it was given before, and remember it."""
+    found, n = wanted, 1
+    while found in taken:
+        n += 1
+        found = f"{wanted}-{n}"
+    taken.add(found)
+    return found

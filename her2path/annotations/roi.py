@@ -1,0 +1,91 @@
+"""A region of interest, and what its class name means for scoring."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shapely import MultiPolygon, Polygon
+
+__all__ = ["Roi", "RoiKind", "kind_of_name"]
+
+
+class RoiKind(StrEnum):
+    """What an outline asks for.
+
+    `TUMOR` is scored, `IGNORE` is left out even inside tumor, `CONTROL` is control tissue on the
+    slide (used, never counted), `OTHER` has a class that says nothing about scoring.
+    """
+
+    TUMOR = "tumor"
+    IGNORE = "ignore"
+    CONTROL = "control"
+    OTHER = "other"
+
+
+# Names that drawing programs give by themselves: they say no more than "somebody drew this".
+GENERIC_NAME = re.compile(
+    r"(annotation|layer|shape|polygon|rectangle|ellipse|unclassified|none|null)?[\s_#-]*\d*"
+)
+# Order matters: "tumour stroma" and "non-invasive carcinoma" must never be scored as tumor, and
+# a control with tumor in it is a control.
+KINDS_BY_WORD: tuple[tuple[RoiKind, re.Pattern[str]], ...] = (
+    (
+        RoiKind.IGNORE,
+        re.compile(
+            r"\b(ignored?|exclu\w+|necro\w+|artefacts?|artifacts?|dcis|lcis|cis|in[\s_-]*situ"
+            r"|strom\w+|normal|benign|background|immune[\s_-]*cells?"
+            r"|(non?|not)[\s_-]*(invasive|tumou?r\w*|roi))\b"
+        ),
+    ),
+    (RoiKind.CONTROL, re.compile(r"\bcontrols?\b")),
+    (
+        RoiKind.TUMOR,
+        re.compile(
+            r"\b(tumou?rs?|tumou?ral|invasive|carcinomas?|cancers?|metasta\w+|rois?|regions?)\b"
+            r"|^(her-?2\s*)?[0-3]\+?$"
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Roi:
+    """One outline drawn by a person.
+
+    Attributes
+    ----------
+    roi_id : str
+        Identifier, unique within the file.
+    name : str
+        Name given by the person, may be empty.
+    kind : RoiKind
+        What the outline asks for.
+    classification : str
+        Class as written in the file; empty when there is none.
+    polygon : Polygon or MultiPolygon
+        Valid, not empty, level-0 px.
+    """
+
+    roi_id: str
+    name: str
+    kind: RoiKind
+    classification: str
+    polygon: Polygon | MultiPolygon
+
+
+def kind_of_name(name: str) -> RoiKind:
+    """Return what a class name means for scoring, whatever its case.
+
+    An outline without a class, or with a name made up by the drawing program ("Annotation 3"), is
+    a region to score: the person who drew it and gave it to `--roi` had no other use for it.
+    A class that is not recognised is `OTHER`: it is neither scored nor left out.
+    """
+    words = name.casefold().replace("_", " ").strip(" *")
+    if GENERIC_NAME.fullmatch(words):
+        return RoiKind.TUMOR
+    for kind, pattern in KINDS_BY_WORD:
+        if pattern.search(words):
+            return kind
+    return RoiKind.OTHER

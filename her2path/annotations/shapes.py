@@ -1,0 +1,130 @@
+"""Outlines as a file states them, and how they become valid polygons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from shapely import MultiPolygon, Polygon
+
+from her2path.errors import AnnotationError
+
+__all__ = [
+    "MAX_COORDINATE",
+    "MAX_SHAPES",
+    "MAX_TEXT",
+    "MAX_VERTICES",
+    "Budget",
+    "Ring",
+    "Shape",
+    "areal_part",
+    "polygon_of_rings",
+    "ring_fault",
+]
+
+# A careful outline has a few thousand vertices and a slide a few hundred outlines; a file far
+# beyond that is an export of cells or an attack, and would exhaust memory either way.
+MAX_VERTICES = 2_000_000
+MAX_SHAPES = 50_000
+MAX_TEXT = 500
+# Ten times the side of the largest slides; beyond it float32 consumers lose whole pixels.
+MAX_COORDINATE = 1e7
+
+Ring = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One outline before it is checked.
+
+    Attributes
+    ----------
+    where : str
+        Position in the file, for messages.
+    shape_id, name, classification : str
+        As written; empty when absent.
+    parts : tuple of tuple of ring
+        Polygons, each an exterior followed by its holes.
+    is_negative : bool
+        Whether the file says that the area is to be left out.
+    """
+
+    where: str
+    shape_id: str
+    name: str
+    classification: str
+    parts: tuple[tuple[Ring, ...], ...]
+    is_negative: bool = False
+
+
+@dataclass(slots=True)
+class Budget:
+    """Counts what a file has used, so that it is stopped before memory is."""
+
+    n_vertices: int = 0
+    n_shapes: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def use_vertices(self, n: int) -> None:
+        """Count `n` vertices; raise AnnotationError beyond the limit."""
+        self.n_vertices += n
+        if self.n_vertices > MAX_VERTICES:
+            raise AnnotationError(
+                f"the annotation file holds more than {MAX_VERTICES:,} vertices; "
+                "export the outlines of regions only, without cells"
+            )
+
+    def use_shape(self) -> None:
+        """Count one outline; raise AnnotationError beyond the limit."""
+        self.n_shapes += 1
+        if self.n_shapes > MAX_SHAPES:
+            raise AnnotationError(
+                f"the annotation file holds more than {MAX_SHAPES:,} outlines; "
+                "export the outlines of regions only, without cells"
+            )
+
+
+def ring_fault(points: Sequence[tuple[float, float]]) -> str | None:
+    """Return what is wrong with a ring of (x, y), or None."""
+    for index, (x, y) in enumerate(points):
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return f"vertex {index} is ({x}, {y}), not a finite number"
+        if abs(x) > MAX_COORDINATE or abs(y) > MAX_COORDINATE:
+            return f"vertex {index} is ({x:g}, {y:g}), further than any slide reaches"
+    n = len(points)
+    if n and points[0] == points[-1]:
+        n -= 1
+    if n < 3:
+        return f"a ring has {n} distinct vertices, at least 3 are needed"
+    return None
+
+
+def polygon_of_rings(
+    parts: Iterable[Sequence[Ring]], *, shift: tuple[float, float] = (0.0, 0.0)
+) -> Polygon | MultiPolygon:
+    """Join parts (exterior, holes…) into one valid outline; it may be empty.
+
+    An outline that crosses itself is repaired; shared area of two parts counts once.
+    """
+    polygons = []
+    for exterior, *holes in parts:
+        shell, *gaps = (np.asarray(ring, np.float64) + shift for ring in (exterior, *holes))
+        polygons.append(areal_part(shapely.make_valid(Polygon(shell, gaps))))
+    if len(polygons) == 1:
+        return polygons[0]
+    return areal_part(shapely.union_all(polygons))
+
+
+def areal_part(geometry: shapely.Geometry) -> Polygon | MultiPolygon:
+    """Return the polygons of a geometry, leaving out its points and lines."""
+    if isinstance(geometry, Polygon):
+        return geometry
+    polygons = [
+        part
+        for part in shapely.get_parts(shapely.get_parts(geometry))
+        if isinstance(part, Polygon) and not part.is_empty
+    ]
+    return polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)

@@ -1,0 +1,415 @@
+"""Annotation files of several programs become the same ROIs; faults are listed at once."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from her2path.annotations import RoiKind, kind_of_name, read_annotations
+from her2path.annotations import read as read_module
+from her2path.annotations import shapes as shapes_module
+from her2path.errors import AnnotationError
+from her2path.geometry import Location, Size
+
+SQUARE = [[[10, 20], [110, 20], [110, 120], [10, 120], [10, 20]]]
+HOLE = [[40, 50], [60, 50], [60, 70], [40, 70], [40, 50]]
+
+
+def feature(geometry=None, *, feature_id="a", **properties):
+    geometry = geometry or {"type": "Polygon", "coordinates": SQUARE}
+    return {"type": "Feature", "id": feature_id, "geometry": geometry, "properties": properties}
+
+
+def written(tmp_path, content, name="roi.geojson"):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": "FeatureCollection", "features": [feature()]},
+        feature(),
+        [feature()],
+    ],
+)
+def test_collection_feature_and_list_give_the_same_roi(tmp_path, document):
+    (roi,) = read_annotations(written(tmp_path, document))
+
+    assert roi.polygon.area == 10_000
+    assert roi.roi_id == "a"
+
+
+def test_format_is_told_from_content_whatever_the_suffix(tmp_path):
+    (roi,) = read_annotations(written(tmp_path, feature(), name="picture.txt"))
+
+    assert roi.polygon.bounds == (10, 20, 110, 120)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_understood(tmp_path, encoding):
+    data = json.dumps(feature(name="Tümör"), ensure_ascii=False).encode(encoding)
+
+    (roi,) = read_annotations(written(tmp_path, data))
+
+    assert roi.name == "Tümör"
+
+
+@pytest.mark.parametrize(
+    ("classification", "kind", "as_written"),
+    [
+        ({"name": "Tumor", "color": [200, 0, 0]}, RoiKind.TUMOR, "Tumor"),
+        ({"names": ["Tumor", "Invasive"]}, RoiKind.TUMOR, "Tumor: Invasive"),
+        ("Ignore*", RoiKind.IGNORE, "Ignore*"),
+        ({"name": "Control"}, RoiKind.CONTROL, "Control"),
+        ({"name": "Lymph node"}, RoiKind.OTHER, "Lymph node"),
+        (None, RoiKind.TUMOR, ""),
+        ({}, RoiKind.TUMOR, ""),
+    ],
+)
+def test_classification_is_read_in_each_of_its_forms(tmp_path, classification, kind, as_written):
+    path = written(tmp_path, feature(classification=classification))
+
+    (roi,) = read_annotations(path)
+
+    assert (roi.kind, roi.classification) == (kind, as_written)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tumour", RoiKind.TUMOR),
+        ("INVASIVE carcinoma", RoiKind.TUMOR),
+        ("Region*", RoiKind.TUMOR),
+        ("ROI 3", RoiKind.TUMOR),
+        ("Annotation 12", RoiKind.TUMOR),
+        ("2+", RoiKind.TUMOR),
+        ("Tumour stroma", RoiKind.IGNORE),
+        ("Non-invasive", RoiKind.IGNORE),
+        ("ductal carcinoma in situ", RoiKind.IGNORE),
+        ("DCIS", RoiKind.IGNORE),
+        ("Artefact", RoiKind.IGNORE),
+        ("artifact", RoiKind.IGNORE),
+        ("Necrosis", RoiKind.IGNORE),
+        ("Exclude", RoiKind.IGNORE),
+        ("Control tissue: tumor", RoiKind.CONTROL),
+        ("on_slide_controls", RoiKind.CONTROL),
+        ("Other", RoiKind.OTHER),
+    ],
+)
+def test_class_names_mean_what_a_pathologist_expects(name, kind):
+    assert kind_of_name(name) is kind
+    assert kind_of_name(name.upper()) is kind
+
+
+def test_holes_are_kept(tmp_path):
+    geometry = {"type": "Polygon", "coordinates": [*SQUARE, HOLE]}
+
+    (roi,) = read_annotations(written(tmp_path, feature(geometry)))
+
+    assert roi.polygon.area == 10_000 - 400
+
+
+def test_collections_keep_their_polygons_and_overlap_counts_once(tmp_path):
+    geometry = {
+        "type": "GeometryCollection",
+        "geometries": [
+            {"type": "Polygon", "coordinates": SQUARE},
+            {"type": "MultiPolygon", "coordinates": [SQUARE, [[[0, 0], [5, 0], [5, 5]]]]},
+            {"type": "Point", "coordinates": [1, 1]},
+        ],
+    }
+
+    (roi,) = read_annotations(written(tmp_path, feature(geometry)))
+
+    assert roi.polygon.area == 10_000 + 12.5
+
+
+def test_an_outline_that_crosses_itself_is_repaired(tmp_path):
+    bow_tie = {"type": "Polygon", "coordinates": [[[0, 0], [10, 10], [10, 0], [0, 10]]]}
+
+    (roi,) = read_annotations(written(tmp_path, feature(bow_tie)))
+
+    assert roi.polygon.is_valid
+    assert roi.polygon.area == 50
+
+
+def test_cells_and_points_are_passed_over(tmp_path):
+    document = [
+        feature(objectType="annotation"),
+        feature(objectType="cell"),
+        feature(objectType="detection"),
+        feature({"type": "Point", "coordinates": [1, 2]}),
+        feature(objectType="tmaCore", isMissing=True),
+    ]
+
+    assert len(read_annotations(written(tmp_path, document))) == 1
+
+
+def test_a_file_of_detections_only_is_refused_with_the_remedy(tmp_path):
+    with pytest.raises(AnnotationError, match="export annotations"):
+        read_annotations(written(tmp_path, [feature(objectType="cell")]))
+
+
+def test_all_faults_are_listed_with_their_positions(tmp_path):
+    def polygon(ring):
+        return {"type": "Polygon", "coordinates": [ring]}
+
+    document = [
+        feature(polygon([[0, 0], [1, 1]])),
+        feature(polygon([[0, 0], [1, float("nan")], [2, 2]])),
+        feature(polygon([[0, 0], [True, 1], [2, 2]])),
+        feature(polygon([[0, 0], ["3", 1], [2, 2]])),
+        feature(polygon([[0, 0], [1e9, 1], [2, 2]])),
+        feature(polygon([[0, 0], [5, 5], [9, 9]])),
+        feature({"type": "Circle", "coordinates": []}),
+        feature(classification={"name": 3}),
+        "no feature",
+        feature(polygon([[0, 0], [10**400, 1], [2, 2]])),
+        {"type": "Feature"},
+    ]
+
+    with pytest.raises(AnnotationError) as caught:
+        read_annotations(written(tmp_path, document))
+
+    message = str(caught.value)
+    assert "11 faults" in message
+    assert all(f"feature {index}" in message for index in range(11))
+
+
+def test_equal_identifiers_are_numbered(tmp_path):
+    rois = read_annotations(written(tmp_path, [feature(), feature(), feature(feature_id="a-2")]))
+
+    assert len({roi.roi_id for roi in rois}) == 3
+
+
+def test_identifier_of_old_exports_is_no_identifier(tmp_path):
+    (roi,) = read_annotations(written(tmp_path, feature(feature_id="PathAnnotationObject")))
+
+    assert roi.roi_id == "roi-1"
+
+
+@given(st.integers(-500, 500), st.integers(-500, 500))
+def test_offset_moves_every_vertex(tmp_path_factory, x, y):
+    path = written(tmp_path_factory.mktemp("offset"), feature())
+
+    (roi,) = read_annotations(path, offset=Location(x, y))
+
+    assert roi.polygon.bounds == (10 + x, 20 + y, 110 + x, 120 + y)
+
+
+def test_an_outline_is_cut_at_the_slide_edge(tmp_path):
+    (roi,) = read_annotations(written(tmp_path, feature()), slide_dimensions=Size(60, 1000))
+
+    assert roi.polygon.bounds == (10, 20, 60, 120)
+
+
+def test_an_outline_of_another_slide_is_a_fault(tmp_path):
+    with pytest.raises(AnnotationError, match="outside the slide of 5 × 5 px"):
+        read_annotations(written(tmp_path, feature()), slide_dimensions=Size(5, 5))
+
+
+def test_aperio_regions_are_read_with_holes_left_out_as_ignored(tmp_path):
+    path = written(
+        tmp_path,
+        """<?xml version="1.0"?>
+        <Annotations MicronsPerPixel="0.25">
+          <Annotation Id="1" Name="" Type="4">
+            <Attributes><Attribute Name="Description" Id="0" Value="Tumor"/></Attributes>
+            <Regions><RegionAttributeHeaders/>
+              <Region Id="1" Type="0" Text="" NegativeROA="0"><Vertices>
+                <Vertex X="0" Y="0" Z="0"/><Vertex X="10" Y="0"/><Vertex X="10" Y="10.0"/>
+                <Vertex X="0" Y="10"/></Vertices></Region>
+              <Region Id="2" Type="1" Text="" NegativeROA="1"><Vertices>
+                <Vertex X="2" Y="2"/><Vertex X="4" Y="6"/></Vertices></Region>
+              <Region Id="3" Type="2" Text="Necrosis" NegativeROA="0"><Vertices>
+                <Vertex X="0" Y="0"/><Vertex X="20" Y="10"/></Vertices></Region>
+              <Region Id="4" Type="3" Text="look here"><Vertices>
+                <Vertex X="0" Y="0"/><Vertex X="20" Y="10"/></Vertices></Region>
+            </Regions></Annotation>
+          <Annotation Id="2" Name="Layer 2"><Regions>
+              <Region Id="1" Type="Polygon"><Vertices>
+                <V X="0" Y="0"/><V X="4" Y="0"/><V X="4" Y="4"/></Vertices></Region>
+          </Regions></Annotation>
+        </Annotations>""",
+        name="a.xml",
+    )
+
+    rois = read_annotations(path)
+
+    assert [roi.kind for roi in rois] == ["tumor", "ignore", "tumor", "tumor"]
+    assert [roi.roi_id for roi in rois] == ["1", "2", "3", "1-2"]
+    assert rois[0].polygon.area == 100
+    assert rois[1].polygon.area == 8
+    assert rois[2].polygon.area == pytest.approx(3.14159 * 10 * 5, rel=1e-3)
+    assert rois[3].classification == ""
+
+
+def test_the_text_of_an_aperio_region_tells_when_its_layer_does_not(tmp_path):
+    path = written(
+        tmp_path,
+        """<Annotations><Annotation Name="My drawings"><Regions>
+        <Region Text="necrosis"><Vertices><Vertex X="0" Y="0"/><Vertex X="4" Y="0"/>
+        <Vertex X="4" Y="4"/></Vertices></Region></Regions></Annotation></Annotations>""",
+    )
+
+    (roi,) = read_annotations(path)
+
+    assert roi.kind is RoiKind.IGNORE
+
+
+def test_asap_groups_and_vertex_order_are_read(tmp_path):
+    path = written(
+        tmp_path,
+        """<?xml version="1.0"?><ASAP_Annotations><Annotations>
+        <Annotation Name="Annotation 0" Type="Polygon" PartOfGroup="Tumor" Color="#F4FA58">
+        <Coordinates><Coordinate Order="0" X="0" Y="0"/><Coordinate Order="2" X="10" Y="10"/>
+        <Coordinate Order="1" X="10" Y="0"/><Coordinate Order="3" X="0" Y="10"/></Coordinates>
+        </Annotation>
+        <Annotation Name="Annotation 1" Type="Spline" PartOfGroup="Exclusion"><Coordinates>
+        <Coordinate X="0" Y="0"/><Coordinate X="10" Y="10"/><Coordinate X="10" Y="0"/>
+        </Coordinates></Annotation>
+        <Annotation Name="Annotation 2" Type="Dot" PartOfGroup="None"><Coordinates>
+        <Coordinate X="0" Y="0"/></Coordinates></Annotation>
+        </Annotations><AnnotationGroups><Group Name="Tumor" PartOfGroup="None"/>
+        </AnnotationGroups></ASAP_Annotations>""",
+    )
+
+    rois = read_annotations(path)
+
+    assert [(roi.kind, roi.classification) for roi in rois] == [
+        (RoiKind.TUMOR, "Tumor"),
+        (RoiKind.IGNORE, "Exclusion"),
+    ]
+    assert rois[0].polygon.area == 100
+
+
+def test_xml_faults_are_listed_at_once(tmp_path):
+    path = written(
+        tmp_path,
+        """<Annotations><Annotation><Regions>
+        <Region><Vertices><Vertex X="0" Y="b"/><Vertex X="1" Y="1"/></Vertices></Region>
+        <Region><Vertices><Vertex X="0" Y="0"/></Vertices></Region>
+        <Region><Vertices/></Region>
+        <Region><Vertices><Vertex X="0" Y="inf"/><Vertex X="0" Y="1"/><Vertex X="1" Y="1"/>
+        </Vertices></Region></Regions></Annotation></Annotations>""",
+    )
+
+    with pytest.raises(AnnotationError, match="4 faults"):
+        read_annotations(path)
+
+
+ENTITIES = """<!DOCTYPE a [<!ENTITY x "xxxxxxxxxx"><!ENTITY y "&x;&x;&x;&x;">]>
+<Annotations>&y;</Annotations>"""
+OUTSIDE = """<!DOCTYPE a SYSTEM "file:///etc/passwd"><Annotations/>"""
+
+
+@pytest.mark.parametrize("text", [ENTITIES, OUTSIDE])
+def test_document_types_are_refused(tmp_path, text):
+    with pytest.raises(AnnotationError, match="DOCTYPE"):
+        read_annotations(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x89PNG\r\n",
+        b"{",
+        b"[",
+        b"[" * 200_000,
+        b'{"type": "FeatureCollection"}',
+        b'{"type": "Topology"}',
+        b"[" + b"9" * 5000 + b"]",
+        b"[]",
+        b"<a/>",
+        b"<Annotations>",
+        b"<Annotations/>",
+        b"<Annotations>" + b"<a>" * 100,
+        b'<?xml version="1.0" encoding="nonsense"?><Annotations/>',
+        b'{"type": "Feature", "geometry": {"type": "GeometryCollection", "geometries": '
+        + b'[{"type": "GeometryCollection", "geometries": ' * 30
+        + b"[]"
+        + b"}]" * 30
+        + b"}}",
+        b"\xff\xfe",
+        b"{\xff\xff}",
+    ],
+)
+def test_files_that_are_something_else_are_refused_in_words(tmp_path, content):
+    with pytest.raises(AnnotationError, match=r"roi\.geojson"):
+        read_annotations(written(tmp_path, content))
+
+
+@given(st.binary(max_size=200) | st.text(alphabet='[]{}<>"/!? Annotations,:0', max_size=80))
+def test_no_content_raises_anything_but_an_annotation_error(tmp_path_factory, content):
+    data = content.encode() if isinstance(content, str) else content
+    path = written(tmp_path_factory.mktemp("any"), data)
+
+    with pytest.raises(AnnotationError):
+        read_annotations(path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["type", "coordinates", "geometries", "name", "names", "id"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    geometry=json_values, properties=json_values, kind=st.sampled_from(["Polygon", "MultiPolygon"])
+)
+def test_a_feature_of_any_content_is_read_or_refused(tmp_path_factory, geometry, properties, kind):
+    document = [
+        {"type": "Feature", "geometry": geometry, "properties": properties},
+        feature({"type": kind, "coordinates": geometry}, classification=properties),
+    ]
+    path = written(tmp_path_factory.mktemp("any"), document)
+
+    try:
+        rois = read_annotations(path)
+    except AnnotationError:
+        return
+    assert all(roi.polygon.is_valid and roi.polygon.area > 0 for roi in rois)
+
+
+def test_too_many_vertices_stop_the_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes_module, "MAX_VERTICES", 4)
+
+    with pytest.raises(AnnotationError, match="more than 4 vertices"):
+        read_annotations(written(tmp_path, feature()))
+
+
+def test_too_many_outlines_stop_the_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes_module, "MAX_SHAPES", 1)
+
+    with pytest.raises(AnnotationError, match="more than 1 outlines"):
+        read_annotations(written(tmp_path, [feature(), feature()]))
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(read_module, "MAX_FILE_BYTES", 10)
+
+    with pytest.raises(AnnotationError, match="larger than"):
+        read_annotations(written(tmp_path, feature()))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AnnotationError, match=r"nothing\.geojson cannot be read"):
+        read_annotations(tmp_path / "nothing.geojson")
+
+
+def test_long_names_are_refused(tmp_path):
+    with pytest.raises(AnnotationError, match="letters"):
+        read_annotations(written(tmp_path, feature(name="x" * 501)))
