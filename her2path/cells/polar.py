@@ -1,0 +1,293 @@
+"""One cell in polar coordinates: nucleus contour and membrane contour by shortest closed paths.
+
+Rays leave the nucleus center in N_SECTORS directions and are sampled every quarter micron. On this
+small grid a closed contour is a path that returns to where it began; dynamic programming finds the
+one with the most evidence. Everything here looks at most REACH_UM away from the center, so a tile
+with a halo of that size gives the same answer as the whole slide.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.cells.table import N_SECTORS
+
+__all__ = [
+    "RADIAL_STEP_UM",
+    "REACH_UM",
+    "best_closed_path",
+    "membrane_contours",
+    "nucleus_contours",
+]
+
+RADIAL_STEP_UM = 0.25
+# Largest radius of an outline: a columnar cell seen lengthwise. Large cells beyond it are cut here.
+REACH_UM = 14.0
+N_STEPS = int(REACH_UM / RADIAL_STEP_UM)
+
+# Nuclei of tumor cells reach 8 µm in radius (60 µm² to 200 µm²); below 1.5 µm it is debris.
+NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
+# Steps a contour may jump between neighboring rays, and what a jump of one step costs.
+NUCLEUS_JUMP, MEMBRANE_JUMP = 2, 4
+NEVER = np.float32(-1e9)
+
+
+@numba.njit(nogil=True, cache=True)
+def best_closed_path(
+    evidence: NDArray[np.float32], max_jump: int, jump_cost: float
+) -> NDArray[np.int64]:
+    """Find the closed path with the highest evidence over the rays.
+
+    Parameters
+    ----------
+    evidence : ndarray of shape (n_rays, n_steps), float32
+        Gain of passing through each radius; −1e9 forbids it.
+    max_jump : int
+        Largest change of radius between neighboring rays, steps.
+    jump_cost : float
+        Cost of one step of change.
+
+    Returns
+    -------
+    ndarray of shape (n_rays,), int64
+        Index of the radius on each ray. The path is closed by running twice round and cutting out
+        the second half of the first and the first half of the second round.
+    """
+    n_rays, n_steps = evidence.shape
+    gain = np.empty(n_steps, np.float32)
+    gain[:] = evidence[0]
+    previous = np.empty((2 * n_rays, n_steps), np.int16)
+    following = np.empty(n_steps, np.float32)
+    for k in range(1, 2 * n_rays):
+        ray = k % n_rays
+        for r in range(n_steps):
+            best, chosen = NEVER * 2, r
+            for s in range(max(0, r - max_jump), min(n_steps, r + max_jump + 1)):
+                value = gain[s] - np.float32(jump_cost * abs(r - s))
+                if value > best:
+                    best, chosen = value, s
+            following[r] = max(best + evidence[ray, r], NEVER)
+            previous[k, r] = chosen
+        gain, following = following, gain
+    path = np.empty(n_rays, np.int64)
+    r = int(np.argmax(gain))
+    for k in range(2 * n_rays - 1, 0, -1):
+        if n_rays // 2 <= k < n_rays // 2 + n_rays:
+            path[k % n_rays] = r
+        r = previous[k, r]
+    return path
+
+
+@numba.njit(nogil=True, cache=True)
+def sampled(plane: NDArray[np.int16], x: float, y: float) -> float:
+    """Bilinear value of a plane at (x, y), clamped to its rim."""
+    n_rows, n_cols = plane.shape
+    x = min(max(x, 0.0), n_cols - 1.001)
+    y = min(max(y, 0.0), n_rows - 1.001)
+    col, row = int(x), int(y)
+    fx, fy = x - col, y - row
+    top = plane[row, col] * (1.0 - fx) + plane[row, col + 1] * fx
+    bottom = plane[row + 1, col] * (1.0 - fx) + plane[row + 1, col + 1] * fx
+    return float(top * (1.0 - fy) + bottom * fy)
+
+
+@numba.njit(nogil=True, cache=True)
+def ray_limits(
+    x: float, y: float, neighbor_x: NDArray[np.float64], neighbor_y: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Distance from a center to the Voronoi border along each ray, in the unit of x and y."""
+    limits = np.full(N_SECTORS, np.float32(1e6))
+    for j in range(neighbor_x.shape[0]):
+        dx, dy = neighbor_x[j] - x, neighbor_y[j] - y
+        square = dx * dx + dy * dy
+        if square <= 0.0 or not math.isfinite(square):
+            continue
+        for k in range(N_SECTORS):
+            angle = 2.0 * math.pi * k / N_SECTORS
+            along = dx * math.cos(angle) + dy * math.sin(angle)
+            if along > 0.0:
+                limits[k] = min(limits[k], square / (2.0 * along))
+    return limits
+
+
+@numba.njit(nogil=True, cache=True)
+def nucleus_contours(
+    blue: NDArray[np.int16],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    neighbors: NDArray[np.int64],
+    sigma_um: NDArray[np.float32],
+    mpp: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Trace the nucleus round each center where the blue falls off.
+
+    Parameters
+    ----------
+    blue : ndarray of shape (M, N), int16
+        Hematoxylin minus a share of DAB, smoothed.
+    x, y : ndarray of shape (n,), float64
+        Centers in px of `blue`.
+    neighbors : ndarray of shape (n, k), int64
+        Indices of the nearest centers, n where there are fewer.
+    sigma_um : ndarray of shape (n,), float32
+        Scale at which the nucleus responds most; its radius is about √2 times that.
+    mpp : float
+        µm/px of `blue`.
+
+    Returns
+    -------
+    contours : ndarray of shape (n, N_SECTORS), float32
+        Radius in µm.
+    edges : ndarray of shape (n, N_SECTORS), float32
+        How much bluer it is inside than outside on each ray, steps of `blue`.
+    """
+    n = x.shape[0]
+    edges = np.empty((n, N_SECTORS), np.float32)
+    contours = np.empty((n, N_SECTORS), np.float32)
+    step_px = RADIAL_STEP_UM / mpp
+    n_steps = int(NUCLEUS_MAX_UM / RADIAL_STEP_UM) + 1
+    profile = np.empty(n_steps + 4, np.float32)
+    evidence = np.empty((N_SECTORS, n_steps), np.float32)
+    for i in range(n):
+        known = neighbors[i][neighbors[i] < n]
+        limits = ray_limits(x[i], y[i], x[known], y[known])
+        first = int(max(NUCLEUS_MIN_UM, 0.75 * sigma_um[i]) / RADIAL_STEP_UM)
+        last = int(2.6 * sigma_um[i] / RADIAL_STEP_UM)
+        for k in range(N_SECTORS):
+            angle = 2.0 * math.pi * k / N_SECTORS
+            dx, dy = math.cos(angle) * step_px, math.sin(angle) * step_px
+            for r in range(n_steps + 4):
+                profile[r] = sampled(blue, x[i] + r * dx, y[i] + r * dy)
+            limit = max(min(limits[k] / step_px + 1.0, last), first)
+            for r in range(n_steps):
+                if r < first or r > limit:
+                    evidence[k, r] = NEVER
+                else:
+                    inside = profile[r - 1] + profile[r - 2] + profile[r - 3]
+                    outside = profile[r + 1] + profile[r + 2] + profile[r + 3]
+                    evidence[k, r] = inside - outside
+        path = best_closed_path(evidence, NUCLEUS_JUMP, 8.0)
+        for k in range(N_SECTORS):
+            contours[i, k] = path[k] * RADIAL_STEP_UM
+            edges[i, k] = max(evidence[k, path[k]], NEVER) / 3.0
+    return contours, edges
+
+
+@numba.njit(nogil=True, cache=True)
+def membrane_contours(
+    contrast: NDArray[np.int16],
+    direction: NDArray[np.uint8],
+    dab: NDArray[np.int16],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    neighbors: NDArray[np.int64],
+    nucleus_um: NDArray[np.float32],
+    spacing_um: NDArray[np.float32],
+    mpp: float,
+    steps_per_od: float,
+    n_directions: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Trace the membrane round each nucleus along its best line, and read the line there.
+
+    Returns
+    -------
+    outline_um : ndarray of shape (n, N_SECTORS), float32
+        Radius of the outline.
+    line_contrast : ndarray of shape (n, N_SECTORS), float32
+        Contrast of the line in each sector, steps of `contrast`; only lines that run along the
+        outline (within 50°) count.
+    line_dab : ndarray of shape (n, N_SECTORS), float32
+        DAB on the line, steps of `dab`.
+    width_um : ndarray of shape (n, N_SECTORS), float32
+        Full width at half height across the line, 0 where there is none.
+    """
+    n = x.shape[0]
+    outline = np.empty((n, N_SECTORS), np.float32)
+    line_contrast = np.empty((n, N_SECTORS), np.float32)
+    line_dab = np.empty((n, N_SECTORS), np.float32)
+    width = np.zeros((n, N_SECTORS), np.float32)
+    step_px = RADIAL_STEP_UM / mpp
+    n_rows, n_cols = contrast.shape
+    evidence = np.empty((N_SECTORS, N_STEPS), np.float32)
+    aligned = np.empty((N_SECTORS, N_STEPS), np.float32)
+    half_signal = 0.02 * steps_per_od
+    for i in range(n):
+        known = neighbors[i][neighbors[i] < n]
+        limits = ray_limits(x[i], y[i], x[known], y[known])
+        cap = min(max(1.1 * spacing_um[i], 6.0), REACH_UM - 1.0)
+        for k in range(N_SECTORS):
+            angle = 2.0 * math.pi * k / N_SECTORS
+            dx, dy = math.cos(angle) * step_px, math.sin(angle) * step_px
+            voronoi_um = limits[k] * mpp
+            nucleus = nucleus_um[i, k]
+            low = max(nucleus - 0.3, 1.5)
+            high = min(1.3 * voronoi_um + 0.5, cap)
+            high = max(high, low + 0.5)
+            expected = min(voronoi_um, min(nucleus + 3.0, cap))
+            tangent = (k * 2.0 * n_directions / N_SECTORS + n_directions / 2.0) % n_directions
+            for r in range(N_STEPS):
+                radius = r * RADIAL_STEP_UM
+                aligned[k, r] = 0.0
+                if radius < low or radius > high:
+                    evidence[k, r] = NEVER
+                    continue
+                col, row = int(x[i] + r * dx + 0.5), int(y[i] + r * dy + 0.5)
+                value = 0.0
+                if 0 <= row < n_rows and 0 <= col < n_cols:
+                    turn = abs(direction[row, col] - tangent)
+                    turn = min(turn, n_directions - turn)
+                    # Beyond 50° the line crosses the outline instead of running along it.
+                    if turn * 180.0 / n_directions <= 50.0:
+                        value = float(contrast[row, col])
+                aligned[k, r] = value
+                evidence[k, r] = math.log1p(value / half_signal) - 0.05 * abs(radius - expected)
+        path = best_closed_path(evidence, MEMBRANE_JUMP, 0.12)
+        for k in range(N_SECTORS):
+            angle = 2.0 * math.pi * k / N_SECTORS
+            dx, dy = math.cos(angle) * step_px, math.sin(angle) * step_px
+            r = path[k]
+            best, where = aligned[k, r], r
+            for s in range(max(0, r - 1), min(N_STEPS, r + 2)):
+                if aligned[k, s] > best:
+                    best, where = aligned[k, s], s
+            outline[i, k] = r * RADIAL_STEP_UM
+            line_contrast[i, k] = best
+            peak, peak_at = -1e9, where
+            for s in range(max(0, where - 2), where + 3):
+                value = sampled(dab, x[i] + s * dx, y[i] + s * dy)
+                if value > peak:
+                    peak, peak_at = value, s
+            line_dab[i, k] = peak
+            if best > 0.0:
+                width[i, k] = half_width(dab, x[i], y[i], dx, dy, peak_at, peak)
+    return outline, line_contrast, line_dab, width
+
+
+@numba.njit(nogil=True, cache=True)
+def half_width(
+    dab: NDArray[np.int16], x: float, y: float, dx: float, dy: float, at: int, peak: float
+) -> float:
+    """Full width at half height of the line at step `at` of a ray, µm, at most 6."""
+    reach = 12
+    low = peak
+    for s in range(at - reach, at + reach + 1):
+        if s >= 0:
+            low = min(low, sampled(dab, x + s * dx, y + s * dy))
+    half = 0.5 * (peak + low)
+    total = 0.0
+    for sign in (-1, 1):
+        before = peak
+        side = float(reach)
+        for t in range(1, reach + 1):
+            s = at + sign * t
+            value = sampled(dab, x + s * dx, y + s * dy)
+            if value <= half:
+                side = t - 1 + (before - half) / max(before - value, 1e-6)
+                break
+            before = value
+        total += side
+    return total * RADIAL_STEP_UM
