@@ -1,0 +1,166 @@
+"""Plain fields: a PNG, JPEG or untiled TIFF, decoded once and kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import simplejpeg
+import tifffile
+from numpy.typing import NDArray
+
+from her2path.errors import SlideError
+from her2path.geometry import Location, Mpp, Size
+from her2path.slides.limits import (
+    FORMAT_FAULTS,
+    MAX_BLOCK_BYTES,
+    MAX_IMAGE_PX,
+    bounded_properties,
+    check_dimensions,
+)
+from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
+from her2path.slides.slide import WHITE, OpenedSlide, SlideFacts
+from her2path.slides.tifffile_backend import tiff_facts, tiff_levels
+
+__all__ = ["ImageSlide", "open_image"]
+
+# A field has no tiles of its own; this keeps one in cache.
+FIELD_TILE = 1024
+
+
+class ImageSlide(OpenedSlide):
+    """A picture of one level held in memory."""
+
+    def __init__(self, facts: SlideFacts, rgb: NDArray[np.uint8]) -> None:
+        super().__init__(facts)
+        self._rgb: NDArray[np.uint8] | None = rgb
+
+    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:  # noqa: ARG002
+        if self._rgb is None:
+            raise SlideError(f"{self.path} is closed; open it again to read from it.")
+        x, y = corner.x, corner.y
+        return self._rgb[y : y + size.height, x : x + size.width].copy()
+
+    def close(self) -> None:
+        """Release the memory."""
+        super().close()
+        self._rgb = None
+
+
+def open_image(path: Path, given: Mpp | None) -> ImageSlide:
+    """Open a plain PNG, JPEG or untiled TIFF.
+
+    Their resolution entries are written by cameras and programs that know no microscope, so
+    only a TIFF's is believed, and only where it is plausible.
+
+    Raises
+    ------
+    SlideError
+        Another format, damaged, not 8-bit, or larger than 400 MP.
+    """
+    if path.stat().st_size > MAX_BLOCK_BYTES * 8:
+        raise SlideError("larger than a plain picture may be: convert it to a pyramidal TIFF")
+    with path.open("rb") as file:
+        magic = file.read(len(PNG_MAGIC))
+    try:
+        if magic == PNG_MAGIC:
+            return _open_encoded(path, given, "png")
+        if magic.startswith(JPEG_MAGIC):
+            return _open_encoded(path, given, "jpeg")
+        if magic.startswith(TIFF_MAGICS):
+            return _open_tiff(path, given)
+    except SlideError:
+        raise
+    except FORMAT_FAULTS as error:
+        raise SlideError(f"damaged picture ({type(error).__name__}: {error})") from error
+    raise SlideError("neither PNG, JPEG nor TIFF")
+
+
+def _check_image_size(size: Size) -> None:
+    check_dimensions(size, "the picture")
+    if size.n_px > MAX_IMAGE_PX:
+        raise SlideError(
+            f"a plain picture of {size.width} × {size.height} px is more than "
+            f"{MAX_IMAGE_PX // 1_000_000} MP: convert it to a tiled, pyramidal TIFF"
+        )
+
+
+def _open_encoded(path: Path, given: Mpp | None, kind: str) -> ImageSlide:
+    data = path.read_bytes()
+    if kind == "png":
+        size = Size(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+        _check_image_size(size)
+        rgb = _as_rgb(imagecodecs.png_decode(data))
+        has_icc = b"iCCP" in data[:4096]
+    else:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        size = Size(width, height)
+        _check_image_size(size)
+        rgb = simplejpeg.decode_jpeg(data, "RGB")
+        has_icc = b"ICC_PROFILE\0" in data[:65536]
+    if rgb.shape != (*size.shape, 3):
+        raise SlideError(f"the header says {size.shape}, the pixels are {rgb.shape}; damaged file")
+    properties = {"her2path.compression": kind.upper()}
+    if has_icc:
+        properties["her2path.icc-bytes"] = "unknown"
+    return ImageSlide(_facts(path, kind, size, properties, given), rgb)
+
+
+def _as_rgb(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return RGB of grey, grey with opacity, RGB or RGBA; opacity lies over white."""
+    if samples.dtype != np.uint8:
+        raise SlideError(f"samples of {samples.dtype}; convert the picture to 8-bit RGB")
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    n_samples = samples.shape[2]
+    n_colours = n_samples - (n_samples in (2, 4))
+    colours = np.broadcast_to(samples[..., :n_colours], (*samples.shape[:2], 3))
+    if n_colours == n_samples:
+        return np.ascontiguousarray(colours)
+    alpha = samples[..., n_colours:].astype(np.uint16)
+    over = colours * alpha + WHITE * (WHITE - alpha)
+    return ((over + WHITE // 2) // WHITE).astype(np.uint8)
+
+
+def _open_tiff(path: Path, given: Mpp | None) -> ImageSlide:
+    with tifffile.TiffFile(path) as tif:
+        if tif.pages.first.is_tiled:
+            raise SlideError("a tiled TIFF is no plain picture")
+        _check_image_size(Size(int(tif.pages.first.imagewidth), int(tif.pages.first.imagelength)))
+        series = tif.series[0]
+        if len(series.shape) == 2 and series.dtype == np.uint8 and not tif.is_ome:
+            page = tif.pages.first
+            size = Size(int(page.imagewidth), int(page.imagelength))
+            properties = {"her2path.compression": page.compression.name}
+            return ImageSlide(
+                _facts(path, "tiff", size, properties, given), _as_rgb(series.asarray())
+            )
+        levels, series = tiff_levels(tif)
+        if len(levels) > 1:
+            raise SlideError("a pyramid is no plain picture")
+        _check_image_size(levels[0].size)
+        facts = tiff_facts(path, tif, series, levels, given)
+        pixels = series.asarray()
+        if series.axes in ("SYX", "CYX"):
+            pixels = np.moveaxis(pixels, 0, -1)
+        rgb = _as_rgb(pixels)
+        tile = Size(min(FIELD_TILE, rgb.shape[1]), min(FIELD_TILE, rgb.shape[0]))
+        return ImageSlide(replace(facts, backend="image", tile_size=tile), rgb)
+
+
+def _facts(
+    path: Path, vendor: str, size: Size, properties: Mapping[str, str], given: Mpp | None
+) -> SlideFacts:
+    return SlideFacts(
+        path=path,
+        backend="image",
+        vendor=vendor,
+        level_dimensions=(size,),
+        tile_size=Size(min(FIELD_TILE, size.width), min(FIELD_TILE, size.height)),
+        properties=bounded_properties(properties),
+        mpp=given,
+        mpp_source="missing" if given is None else "given",
+    )

@@ -1,0 +1,99 @@
+"""What a file may ask for before memory is taken; every bound has its reason beside it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from her2path.errors import SlideError
+from her2path.geometry import Size
+
+__all__ = [
+    "FORMAT_FAULTS",
+    "MAX_ASSOCIATED_PX",
+    "MAX_IMAGE_PX",
+    "MAX_REGION_PX",
+    "bounded_properties",
+    "check_dimensions",
+    "check_levels",
+    "check_region_size",
+]
+
+# One read: 2^28 px are 768 MiB of RGB, more than any tile or overview needs.
+MAX_REGION_PX = 2**28
+# A plain picture is held decoded: 400 MP are 1.2 GB; a larger one belongs in a pyramid.
+MAX_IMAGE_PX = 400_000_000
+# Labels and macros are photographs of a glass slide.
+MAX_ASSOCIATED_PX = 2**26
+# One encoded block of a file; scanners write 64–2048 px squares, NDPI rows up to 2^17 px.
+MAX_BLOCK_PX = 2**26
+MAX_BLOCK_BYTES = 2**28
+# A glass slide of 75 × 26 mm at 0.05 µm/px is 1.5 M × 0.52 M px.
+MAX_SIDE_PX = 2**22
+MAX_LEVELS = 64
+MAX_PROPERTIES = 2_000
+MAX_PROPERTY_CHARS = 4_096
+MAX_NAME_CHARS = 256
+# Image descriptions hold XML with the whole plan of a scan.
+MAX_XML_CHARS = 2**24
+
+# What parsers of damaged files raise, beside their own errors (imagecodecs: RuntimeError).
+FORMAT_FAULTS = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    ZeroDivisionError,
+    struct.error,
+)
+
+
+def check_dimensions(size: Size, what: str) -> None:
+    """Raise SlideError when a side is not positive or longer than any scan can be."""
+    if not (0 < size.width <= MAX_SIDE_PX and 0 < size.height <= MAX_SIDE_PX):
+        raise SlideError(
+            f"{what} claims {size.width} × {size.height} px; sides of 1 to {MAX_SIDE_PX} px are "
+            "possible. The file is damaged: copy or export it again."
+        )
+
+
+def check_levels(level_dimensions: Iterable[Size]) -> None:
+    """Raise SlideError when the pyramid is empty, too deep, or not shrinking."""
+    sizes = tuple(level_dimensions)
+    if not 0 < len(sizes) <= MAX_LEVELS:
+        raise SlideError(
+            f"the file claims {len(sizes)} levels; 1 to {MAX_LEVELS} are possible. "
+            "It is damaged: copy or export it again."
+        )
+    for level, size in enumerate(sizes):
+        check_dimensions(size, f"level {level}")
+    if any(size.n_px > sizes[0].n_px for size in sizes):
+        raise SlideError("a level is larger than level 0; the file is damaged: export it again.")
+
+
+def check_region_size(size: Size) -> None:
+    """Raise SlideError when a region is negative or larger than one read may be."""
+    if size.width < 0 or size.height < 0:
+        raise SlideError(f"region of {size.width} × {size.height} px: sides must not be negative.")
+    if size.n_px > MAX_REGION_PX:
+        raise SlideError(
+            f"region of {size.width} × {size.height} px is more than one read may hold "
+            f"({MAX_REGION_PX} px); read it in tiles or at a coarser level."
+        )
+
+
+def bounded_properties(properties: Mapping[str, object]) -> Mapping[str, str]:
+    """Return properties as read-only text, cut to a bounded number and length."""
+    bounded: dict[str, str] = {}
+    for key, value in properties.items():
+        if len(bounded) == MAX_PROPERTIES:
+            break
+        bounded[str(key)[:MAX_NAME_CHARS]] = str(value)[:MAX_PROPERTY_CHARS]
+    return MappingProxyType(bounded)

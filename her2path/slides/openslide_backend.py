@@ -1,0 +1,186 @@
+"""Slides that OpenSlide reads: SVS, NDPI, MRXS, SCN, BIF, VMS, DICOM, Philips, tiled TIFF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+
+from her2path.errors import SlideError
+from her2path.geometry import Location, Mpp, Size
+from her2path.slides.limits import (
+    MAX_ASSOCIATED_PX,
+    bounded_properties,
+    check_dimensions,
+    check_levels,
+)
+from her2path.slides.mpp import mpp_of_resolution, mpp_or_none
+from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFacts
+
+__all__ = ["OpenSlideSlide", "open_with_openslide"]
+
+# The first that is present names the model (Aperio stores the instrument's own name only).
+SCANNER_KEYS = (
+    "dicom.ManufacturerModelName",
+    "leica.device-model",
+    "ventana.ScannerModel",
+    "hamamatsu.Product",
+    "philips.DICOM_MANUFACTURERS_MODEL_NAME",
+    "aperio.ScanScope ID",
+    "tiff.Model",
+)
+# Where a file has no tiles OpenSlide reads what it needs; 1024 px keeps a row of blocks small.
+UNTILED = Size(1024, 1024)
+UNIT_OF_NAME = {"inch": 2, "centimeter": 3}
+
+
+class OpenSlideSlide(OpenedSlide):
+    """A slide read by OpenSlide.
+
+    Level positions are whole px of the level. Where OpenSlide's own downsample is not a whole
+    number it interpolates by a fraction of a pixel below level 0; its pixels there differ
+    slightly from those of the other backends.
+    """
+
+    def __init__(self, facts: SlideFacts, handle: openslide.OpenSlide) -> None:
+        super().__init__(facts)
+        self._handle = handle
+        self._raw_downsamples = tuple(float(value) for value in handle.level_downsamples)
+
+    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:
+        downsample = self._raw_downsamples[level]
+        location = (round(corner.x * downsample), round(corner.y * downsample))
+        try:
+            rgba = self._handle.read_region(location, level, (size.width, size.height))
+        except openslide.OpenSlideError as error:
+            raise SlideError(
+                f"{self.path}: level {level} cannot be read at {location} ({error}); the file "
+                "is damaged or incomplete: copy it from the scanner again."
+            ) from error
+        return _over_white(np.asarray(rgba))
+
+    def close(self) -> None:
+        """Release the file."""
+        super().close()
+        self._handle.close()
+
+
+def open_with_openslide(path: Path, given: Mpp | None) -> OpenSlideSlide:
+    """Open a slide with OpenSlide.
+
+    Raises
+    ------
+    SlideError
+        OpenSlide does not know the format or refuses the file; the reason is in the message.
+    """
+    try:
+        handle = openslide.OpenSlide(path)
+    except (openslide.OpenSlideError, OSError) as error:
+        raise SlideError(_refusal(error)) from error
+    try:
+        return OpenSlideSlide(_facts(path, handle, given), handle)
+    except SlideError:
+        handle.close()
+        raise
+
+
+def _refusal(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if "direction" in text.lower():
+        return (
+            f"{text}. OpenSlide does not read Ventana BIF files scanned in direction LEFT "
+            "(DP 200, DP 600): export the slide as DICOM or OME-TIFF and use that"
+        )
+    return text
+
+
+def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideFacts:
+    raw = handle.properties
+    sizes = tuple(Size(int(w), int(h)) for w, h in handle.level_dimensions)
+    check_levels(sizes)
+    properties = dict(raw)
+    icc = raw.get("openslide.icc-size")
+    if icc is not None:
+        properties = {"her2path.icc-bytes": icc, **properties}
+    mpp, source = _mpp(raw, given)
+    power = mpp_or_none(*[raw.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)] * 2)
+    return SlideFacts(
+        path=path,
+        backend="openslide",
+        vendor=raw.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
+        level_dimensions=sizes,
+        tile_size=_tile_size(raw),
+        properties=bounded_properties(properties),
+        associated_images=AssociatedImages(
+            {name: _associated_loader(path, handle, name) for name in handle.associated_images}
+        ),
+        mpp=mpp,
+        mpp_source=source,
+        objective_power=None if power is None else power.x,
+        scanner=next((raw[key].strip()[:256] for key in SCANNER_KEYS if raw.get(key)), ""),
+    )
+
+
+def _mpp(raw: Mapping[str, str], given: Mpp | None) -> tuple[Mpp | None, str]:
+    if given is not None:
+        return given, "given"
+    found = mpp_or_none(
+        raw.get(openslide.PROPERTY_NAME_MPP_X), raw.get(openslide.PROPERTY_NAME_MPP_Y)
+    )
+    if found is not None:
+        # generic-tiff takes these from resolution tags, which say 72 dpi when nothing is known.
+        if raw.get(openslide.PROPERTY_NAME_VENDOR) != "generic-tiff":
+            return found, "metadata"
+        um_per_cm = 10_000.0
+        tagged = mpp_of_resolution(um_per_cm / found.x, um_per_cm / found.y, 3)
+        return tagged, "missing" if tagged is None else "tiff-resolution"
+    density = mpp_or_none(raw.get("tiff.XResolution"), raw.get("tiff.YResolution"))
+    unit = UNIT_OF_NAME.get(raw.get("tiff.ResolutionUnit", ""), 0)
+    tagged = None if density is None else mpp_of_resolution(density.x, density.y, unit)
+    return tagged, "missing" if tagged is None else "tiff-resolution"
+
+
+def _tile_size(raw: Mapping[str, str]) -> Size:
+    try:
+        width = int(raw["openslide.level[0].tile-width"])
+        height = int(raw["openslide.level[0].tile-height"])
+    except (KeyError, ValueError):
+        return UNTILED
+    return Size(width, height) if width > 0 and height > 0 else UNTILED
+
+
+def _associated_loader(
+    path: Path, handle: openslide.OpenSlide, name: str
+) -> Callable[[], NDArray[np.uint8]]:
+    def load() -> NDArray[np.uint8]:
+        try:
+            size = Size(
+                int(handle.properties[f"openslide.associated.{name}.width"]),
+                int(handle.properties[f"openslide.associated.{name}.height"]),
+            )
+            check_dimensions(size, f"associated image {name!r}")
+            if size.n_px > MAX_ASSOCIATED_PX:
+                raise SlideError(
+                    f"{path}: associated image {name!r} of {size.width} × {size.height} px is "
+                    f"larger than {MAX_ASSOCIATED_PX} px and is not read."
+                )
+            return _over_white(np.asarray(handle.associated_images[name]))
+        except (openslide.OpenSlideError, KeyError, ValueError) as error:
+            raise SlideError(f"{path}: associated image {name!r} is unreadable: {error}") from error
+
+    return load
+
+
+def _over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return RGB of straight-alpha RGBA laid over white."""
+    alpha = rgba[..., 3]
+    rgb = np.ascontiguousarray(rgba[..., :3])
+    is_clear = alpha < WHITE
+    if is_clear.any():
+        share = alpha[is_clear].astype(np.uint16)[:, None]
+        over = rgb[is_clear] * share + WHITE * (WHITE - share)
+        rgb[is_clear] = ((over + WHITE // 2) // WHITE).astype(np.uint8)
+    return rgb

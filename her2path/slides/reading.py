@@ -1,0 +1,197 @@
+"""Read at a wanted µm/px; written once, above the backends."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.errors import MppError, SlideError
+from her2path.geometry import Location, Region, Size
+from her2path.slides.limits import MAX_REGION_PX, check_region_size
+from her2path.slides.mpp import require_mpp
+from her2path.slides.slide import Slide
+
+__all__ = ["read_at_mpp", "read_overview", "size_at_mpp"]
+
+# A level at most 1 % coarser than asked is as good as asked, and saves decoding a finer one.
+LEVEL_TOLERANCE = 1.01
+# Blocks of an overview: 4096² px are 48 MiB of RGB.
+OVERVIEW_BLOCK = 4096
+# 64 MP of overview are 192 MB; more is not an overview.
+OVERVIEW_MAX_PX = 2**26
+
+
+def size_at_mpp(slide: Slide, region: Region, mpp: float) -> Size:
+    """Return the size, in px, of a region when it is read at `mpp`."""
+    at_zero = require_mpp(slide)
+    return Size(round(region.width * at_zero.x / mpp), round(region.height * at_zero.y / mpp))
+
+
+def read_at_mpp(slide: Slide, region: Region, mpp: float) -> NDArray[np.uint8]:
+    """Read a region at a wanted µm/px.
+
+    Each pixel is the mean over its own square of `mpp` × `mpp` µm, the first one starting at
+    the region's corner whichever level is read. The level is the coarsest that is still as fine
+    as asked; where the corner falls between its pixels it is shifted linearly. Finer than
+    level 0 is interpolated linearly. Pixels that are not square become square.
+
+    Parameters
+    ----------
+    slide : Slide
+        Needs a µm/px (see `require_mpp`).
+    region : Region
+        Level-0 px; may leave the slide, where it is white.
+    mpp : float
+        Wanted µm/px.
+
+    Returns
+    -------
+    ndarray of shape (round(height·mpp_y/mpp), round(width·mpp_x/mpp), 3), uint8
+        RGB.
+
+    Raises
+    ------
+    MppError
+        The slide's µm/px or the wanted one cannot be used.
+    SlideError
+        The region is larger than one read may hold, or unreadable.
+    """
+    at_zero = require_mpp(slide)
+    if not (math.isfinite(mpp) and mpp > 0):
+        raise MppError(f"cannot read at {mpp} µm/px: give a positive number.")
+    size = size_at_mpp(slide, region, mpp)
+    check_region_size(size)
+    if size.n_px == 0:
+        return np.empty((*size.shape, 3), np.uint8)
+    step_x, step_y = mpp / at_zero.x, mpp / at_zero.y
+    level = _level_for(slide, min(step_x, step_y))
+    downsample = slide.level_downsamples[level]
+    return _read_stepped(
+        slide, level, region.location, size, (step_x / downsample, step_y / downsample)
+    )
+
+
+def _level_for(slide: Slide, step: float) -> int:
+    """Return the coarsest level that has at least one pixel for each `step` level-0 px."""
+    fitting = [
+        (downsample, level)
+        for level, downsample in enumerate(slide.level_downsamples)
+        if downsample <= step * LEVEL_TOLERANCE
+    ]
+    return max(fitting, default=(1.0, 0))[1]
+
+
+def _read_stepped(
+    slide: Slide, level: int, corner: Location, size: Size, steps: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """Read `size` pixels that are each `steps` (x, y) px of a level wide, from a level-0 corner."""
+    downsample = slide.level_downsamples[level]
+    left, top = math.floor(corner.x / downsample), math.floor(corner.y / downsample)
+    shift_x, shift_y = corner.x / downsample - left, corner.y / downsample - top
+    # One more column or row where the corner falls between pixels, trimmed after the shift.
+    extra = (int(shift_x > 0), int(shift_y > 0))
+    width = math.ceil(size.width * steps[0] - 1e-9) + extra[0]
+    height = math.ceil(size.height * steps[1] - 1e-9) + extra[1]
+    rgb = slide.read_region(
+        # Nearest level-0 px: read_region rounds it back to this very pixel of the level.
+        Location(round(left * downsample), round(top * downsample)),
+        level,
+        Size(width, height),
+    )
+    if any(extra):
+        rgb = _shifted(rgb, shift_x, shift_y)[: height - extra[1], : width - extra[0]]
+    if abs(steps[0] - 1) < 1e-9 and abs(steps[1] - 1) < 1e-9:
+        return np.ascontiguousarray(rgb)
+    return resample(rgb, size, steps)
+
+
+def _shifted(rgb: NDArray[np.uint8], shift_x: float, shift_y: float) -> NDArray[np.uint8]:
+    """Return the picture seen from a corner that lies a fraction of a pixel right and below."""
+    along_x = np.array([1 - shift_x, shift_x], np.float32)
+    along_y = np.array([1 - shift_y, shift_y], np.float32)
+    shifted: NDArray[np.uint8] = cv2.sepFilter2D(
+        rgb, -1, along_x, along_y, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE
+    )
+    return shifted
+
+
+def resample(rgb: NDArray[np.uint8], size: Size, steps: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return `size` pixels, each the mean of `steps` (x, y) px of `rgb`, from its corner on."""
+    # OpenCV keeps the exact factors only when it works out the size itself: it may come out one
+    # larger (the picture was cut up to whole pixels), or one smaller by rounding of a half.
+    finer = min(steps) < 1
+    resampled: NDArray[np.uint8] = cv2.resize(
+        rgb,
+        None,
+        fx=1 / steps[0],
+        fy=1 / steps[1],
+        interpolation=cv2.INTER_LINEAR if finer else cv2.INTER_AREA,
+    )
+    missing = (size.height - resampled.shape[0], size.width - resampled.shape[1])
+    if max(missing) > 0:
+        pad = [(0, max(0, rows)) for rows in missing]
+        resampled = np.pad(resampled, [*pad, (0, 0)], mode="edge")
+    return np.ascontiguousarray(resampled[: size.height, : size.width])
+
+
+def read_overview(
+    slide: Slide, *, mpp: float = 8.0, max_px: int = OVERVIEW_MAX_PX
+) -> tuple[NDArray[np.uint8], float]:
+    """Read the whole slide small, in bounded memory.
+
+    Without a low level, level 0 is read block by block and averaged. Pixels cover squares
+    of level-0 px, so stored coordinates divide by one number.
+
+    Parameters
+    ----------
+    slide : Slide
+        Needs a µm/px.
+    mpp : float
+        Wanted µm/px; coarser is given where the picture would exceed `max_px`, level 0 where
+        the slide is already coarser.
+    max_px : int
+        Bound on the picture's pixels.
+
+    Returns
+    -------
+    rgb : ndarray of shape (M, N, 3), uint8
+    downsample : float
+        Level-0 px per px of the picture.
+    """
+    whole = slide.dimensions
+    if not 0 < max_px <= MAX_REGION_PX or not mpp > 0:
+        raise SlideError(f"an overview of at most {max_px} px at {mpp} µm/px is not possible.")
+    downsample = max(1.0, mpp / require_mpp(slide).mean, math.sqrt(whole.n_px / max_px))
+    level = _level_for(slide, downsample)
+    step = downsample / slide.level_downsamples[level]
+    # Whole px are averaged block by block, which is exact; the rest (below 2) at the end.
+    factor = max(1, math.floor(step))
+    averaged = _averaged_level(slide, level, factor)
+    rest = step / factor
+    size = Size(
+        max(1, math.ceil(whole.width / downsample)), max(1, math.ceil(whole.height / downsample))
+    )
+    if abs(rest - 1) < 1e-9:
+        return averaged[: size.height, : size.width], downsample
+    return resample(averaged, size, (rest, rest)), downsample
+
+
+def _averaged_level(slide: Slide, level: int, factor: int) -> NDArray[np.uint8]:
+    """Return a level averaged over squares of `factor` px; squares at the edge take in white."""
+    whole = slide.level_dimensions[level]
+    downsample = slide.level_downsamples[level]
+    rows, columns = -(-whole.height // factor), -(-whole.width // factor)
+    averaged = np.empty((rows, columns, 3), np.uint8)
+    block = max(1, OVERVIEW_BLOCK // factor)
+    for row in range(0, rows, block):
+        for column in range(0, columns, block):
+            n_rows, n_columns = min(block, rows - row), min(block, columns - column)
+            corner = Location(round(column * factor * downsample), round(row * factor * downsample))
+            rgb = slide.read_region(corner, level, Size(n_columns * factor, n_rows * factor))
+            averaged[row : row + n_rows, column : column + n_columns] = cv2.resize(
+                rgb, (n_columns, n_rows), interpolation=cv2.INTER_AREA
+            )
+    return averaged

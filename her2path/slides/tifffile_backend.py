@@ -1,0 +1,319 @@
+"""TIFF pyramids that tifffile reads: OME-TIFF, and others with 8-bit RGB levels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from her2path.errors import SlideError
+from her2path.geometry import Location, Mpp, Size
+from her2path.slides.file_bytes import FileBytes
+from her2path.slides.limits import (
+    FORMAT_FAULTS,
+    MAX_ASSOCIATED_PX,
+    MAX_BLOCK_PX,
+    MAX_LEVELS,
+    bounded_properties,
+    check_dimensions,
+)
+from her2path.slides.mpp import (
+    mpp_of_aperio,
+    mpp_of_imagej,
+    mpp_of_ome,
+    mpp_of_resolution,
+    mpp_or_none,
+)
+from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFacts
+
+__all__ = ["TiffLevel", "TiffSlide", "open_with_tifffile", "tiff_facts", "tiff_levels"]
+
+log = logging.getLogger(__name__)
+
+PHOTOMETRIC_RGB = 2
+PHOTOMETRIC_YCBCR = 6
+JPEG_COMPRESSIONS = (6, 7)
+# Aperio's JPEG 2000 in YCbCr: the codec hands YCbCr back, OpenSlide turns it into RGB.
+APERIO_YCBCR = 33003
+# Compressed blocks larger than their pixels (and some room for headers) are no honest blocks.
+HEADER_ROOM = 2**16
+
+
+@dataclass(frozen=True)
+class TiffLevel:
+    """One level: one page of interleaved RGB, or one page for each of red, green, blue."""
+
+    pages: tuple[Any, ...]
+    size: Size
+    block: Size
+    is_tiled: bool
+
+    @property
+    def columns(self) -> int:
+        """Blocks in a row."""
+        return -(-self.size.width // self.block.width)
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of one plane."""
+        return self.columns * -(-self.size.height // self.block.height)
+
+
+class TiffSlide(OpenedSlide):
+    """A TIFF pyramid read block by block through tifffile's decoders."""
+
+    def __init__(
+        self,
+        facts: SlideFacts,
+        tif: tifffile.TiffFile,
+        levels: tuple[TiffLevel, ...],
+        file: FileBytes,
+    ) -> None:
+        super().__init__(facts)
+        self._tif = tif
+        self._levels = levels
+        self._file = file
+
+    @property
+    def levels(self) -> tuple[TiffLevel, ...]:
+        """Where the pixels of each level lie."""
+        return self._levels
+
+    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:
+        source = self._levels[level]
+        rgb = np.full((*size.shape, 3), WHITE, np.uint8)
+        width, height = source.block.width, source.block.height
+        for row in range(corner.y // height, -(-(corner.y + size.height) // height)):
+            for column in range(corner.x // width, -(-(corner.x + size.width) // width)):
+                block = self._block(source, row * source.columns + column)
+                if block is None:
+                    continue
+                left, top = column * width - corner.x, row * height - corner.y
+                y0, y1 = max(0, top), min(size.height, top + block.shape[0])
+                x0, x1 = max(0, left), min(size.width, left + block.shape[1])
+                rgb[y0:y1, x0:x1] = block[y0 - top : y1 - top, x0 - left : x1 - left]
+        return rgb
+
+    def _block(self, level: TiffLevel, index: int) -> NDArray[np.uint8] | None:
+        """Decode one block to RGB; None where the file leaves it out."""
+        if len(level.pages) > 1:
+            planes = [self._decode(page, index) for page in level.pages]
+        elif level.pages[0].planarconfig == 1:
+            planes = [self._decode(level.pages[0], index)]
+        else:
+            planes = [self._decode(level.pages[0], index + k * level.n_blocks) for k in range(3)]
+        present = [plane for plane in planes if plane is not None]
+        if len(present) != len(planes):
+            return None
+        samples = present[0] if len(present) == 1 else np.concatenate(present, axis=2)
+        return _to_rgb(samples, level.pages[0])
+
+    def _decode(self, page: Any, index: int) -> NDArray[np.uint8] | None:  # noqa: ANN401
+        count = int(page.databytecounts[index])
+        if count == 0:
+            return None
+        rows = page.tilelength if page.is_tiled else page.rowsperstrip
+        columns = page.tilewidth if page.is_tiled else page.imagewidth
+        if count > rows * columns * page.samplesperpixel * 2 + HEADER_ROOM:
+            raise SlideError(f"{self.path}: block {index} claims {count} bytes; damaged file.")
+        data = self._file.read(int(page.dataoffsets[index]), count)
+        try:
+            tables = {"jpegtables": page.jpegtables} if page.jpegtables else {}
+            block = page.decode(data, index, **tables)[0]
+        except FORMAT_FAULTS as error:
+            raise SlideError(
+                f"{self.path}: block {index} is damaged ({error}); copy or export the file again."
+            ) from error
+        return None if block is None else np.asarray(block)[0]
+
+    def close(self) -> None:
+        """Release the file."""
+        super().close()
+        self._tif.close()
+        self._file.close()
+
+
+def _to_rgb(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401
+    """Return the first three samples, laid over white where the fourth is opacity."""
+    rgb = samples[..., :3]
+    if samples.shape[2] < 4 or not page.extrasamples or int(page.extrasamples[0]) not in (1, 2):
+        return rgb
+    alpha = samples[..., 3:4].astype(np.uint16)
+    # ExtraSamples 1: colours are multiplied by opacity already; 2: they are not.
+    own = rgb.astype(np.uint16) if int(page.extrasamples[0]) == 1 else rgb * alpha // WHITE
+    return np.minimum(own + (WHITE - alpha), WHITE).astype(np.uint8)
+
+
+def open_with_tifffile(path: Path, given: Mpp | None) -> TiffSlide:
+    """Open a TIFF pyramid with tifffile.
+
+    Raises
+    ------
+    SlideError
+        It is no TIFF, needs stitching that only OpenSlide does, or is not 8-bit RGB.
+    """
+    try:
+        tif = tifffile.TiffFile(path)
+    except FORMAT_FAULTS as error:
+        raise SlideError(str(error)) from error
+    try:
+        levels, series = tiff_levels(tif)
+        facts = tiff_facts(path, tif, series, levels, given)
+        return TiffSlide(facts, tif, levels, FileBytes(path))
+    except SlideError:
+        tif.close()
+        raise
+    except FORMAT_FAULTS as error:
+        tif.close()
+        raise SlideError(f"damaged TIFF: {type(error).__name__}: {error}") from error
+
+
+def tiff_levels(tif: tifffile.TiffFile) -> tuple[tuple[TiffLevel, ...], Any]:
+    """Return the levels of a TIFF's main picture, and the tifffile series they come from.
+
+    Raises
+    ------
+    SlideError
+        The picture is not 8-bit RGB in tiles or strips of bounded size.
+    """
+    for flag, why in (("is_bif", "Ventana BIF"), ("is_scn", "Leica SCN")):
+        if getattr(tif, flag, False):
+            raise SlideError(f"{why} tiles overlap or are scattered; OpenSlide alone places them")
+    if not tif.series:
+        raise SlideError("no picture in the file")
+    series = tif.series[0]
+    levels = []
+    for source in series.levels[:MAX_LEVELS]:
+        pages = tuple(page.aspage() for page in source.pages if page is not None)
+        if source.axes not in ("YXS", "SYX", "CYX") or len(pages) not in (1, 3):
+            raise SlideError(f"axes {source.axes} of shape {source.shape} are not one RGB picture")
+        levels.append(_level(pages))
+    return tuple(levels), series
+
+
+def _level(pages: tuple[Any, ...]) -> TiffLevel:
+    page = pages[0]
+    samples = sum(int(each.samplesperpixel) for each in pages)
+    if any(str(each.dtype) != "uint8" for each in pages) or samples not in (3, 4):
+        raise SlideError(f"{samples} samples of {page.dtype}; 8-bit RGB is needed: convert it")
+    is_jpeg = int(page.compression) in JPEG_COMPRESSIONS
+    photometric = int(page.photometric)
+    is_colour = photometric == PHOTOMETRIC_RGB or (photometric == PHOTOMETRIC_YCBCR and is_jpeg)
+    if int(page.compression) == APERIO_YCBCR or not (is_colour or len(pages) == 3):
+        raise SlideError(f"photometric {page.photometric!r} with {page.compression!r} is not RGB")
+    size = Size(int(page.imagewidth), int(page.imagelength))
+    check_dimensions(size, "page")
+    if page.is_tiled:
+        block = Size(int(page.tilewidth), int(page.tilelength))
+    else:
+        block = Size(size.width, min(int(page.rowsperstrip), size.height))
+    check_dimensions(block, "block")
+    if block.n_px > MAX_BLOCK_PX or page.imagedepth != 1:
+        raise SlideError(
+            f"blocks of {block.width} × {block.height} px are too large to read in part; convert "
+            "the file to a tiled, pyramidal TIFF"
+        )
+    level = TiffLevel(pages, size, block, bool(page.is_tiled))
+    planes = samples if page.planarconfig == 2 and len(pages) == 1 else 1
+    for each in pages:
+        if not len(each.dataoffsets) == len(each.databytecounts) == level.n_blocks * planes:
+            raise SlideError(
+                f"{len(each.dataoffsets)} blocks listed where {level.n_blocks * planes} are needed"
+            )
+    return level
+
+
+def tiff_facts(
+    path: Path,
+    tif: tifffile.TiffFile,
+    series: Any,  # noqa: ANN401 - a tifffile series
+    levels: tuple[TiffLevel, ...],
+    given: Mpp | None,
+) -> SlideFacts:
+    """Return what the tags and descriptions of a TIFF say about it."""
+    page = levels[0].pages[0]
+    description = str(tif.pages[0].aspage().description or "")
+    mpp, source, power = _mpp(tif, page, description)
+    tags: dict[str, object] = {"her2path.compression": page.compression.name}
+    if page.iccprofile:
+        tags["her2path.icc-bytes"] = len(page.iccprofile)
+    for tag in page.tags:
+        if isinstance(tag.value, str | int | float) or tag.name.endswith("Resolution"):
+            tags[f"tiff.{tag.name}"] = tag.value
+    if tif.is_svs:
+        for key, value in tifffile.tifffile.svs_description_metadata(description).items():
+            tags[f"aperio.{key}"] = value
+        power_found = mpp_or_none(*[tags.get("aperio.AppMag")] * 2)
+        power = None if power_found is None else power_found.x
+    return SlideFacts(
+        path=path,
+        backend="tifffile",
+        vendor="ome-tiff" if tif.is_ome else "aperio" if tif.is_svs else "tiff",
+        level_dimensions=tuple(level.size for level in levels),
+        tile_size=levels[0].block if levels[0].is_tiled else Size(1024, levels[0].block.height),
+        properties=bounded_properties(tags),
+        associated_images=AssociatedImages(
+            {
+                other.name.lower(): _associated_loader(path, other)
+                for other in tif.series
+                if other is not series and other.name
+            }
+        ),
+        mpp=given if given is not None else mpp,
+        mpp_source="given" if given is not None else source,
+        objective_power=power,
+        scanner=str(tags.get("tiff.Model", tags.get("aperio.ScanScope ID", "")))[:256],
+    )
+
+
+def _mpp(
+    tif: tifffile.TiffFile,
+    page: Any,  # noqa: ANN401 - a tifffile page
+    description: str,
+) -> tuple[Mpp | None, str, float | None]:
+    if tif.is_ome:
+        mpp, power = mpp_of_ome(tif.ome_metadata or "")
+        if mpp is not None:
+            return mpp, "metadata", power
+    if tif.is_svs:
+        mpp = mpp_of_aperio(description)
+        if mpp is not None:
+            return mpp, "metadata", None
+    try:
+        (x, x_of), (y, y_of) = page.tags["XResolution"].value, page.tags["YResolution"].value
+        density = x / x_of, y / y_of
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None, "missing", None
+    imagej = tif.imagej_metadata or {}
+    if "unit" in imagej:
+        mpp = mpp_of_imagej(*density, str(imagej["unit"]))
+    else:
+        unit = page.tags.get("ResolutionUnit")
+        mpp = mpp_of_resolution(*density, int(unit.value) if unit is not None else 2)
+    return mpp, "missing" if mpp is None else "tiff-resolution", None
+
+
+def _associated_loader(
+    path: Path,
+    series: Any,  # noqa: ANN401 - a tifffile series
+) -> Callable[[], NDArray[np.uint8]]:
+    def load() -> NDArray[np.uint8]:
+        shape = series.shape
+        if len(shape) != 3 or shape[2] not in (3, 4) or series.dtype != np.uint8:
+            raise SlideError(f"{path}: associated image {series.name!r} is not 8-bit RGB.")
+        if shape[0] * shape[1] > MAX_ASSOCIATED_PX:
+            raise SlideError(f"{path}: associated image {series.name!r} of {shape} is too large.")
+        try:
+            return np.asarray(series.asarray()[..., :3])
+        except FORMAT_FAULTS as error:
+            raise SlideError(
+                f"{path}: associated image {series.name!r} is unreadable: {error}"
+            ) from error
+
+    return load

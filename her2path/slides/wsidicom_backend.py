@@ -1,0 +1,96 @@
+"""DICOM slides in transfer syntaxes that OpenSlide refuses (JPEG-LS, …), by the extra `dicom`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.errors import SlideError
+from her2path.geometry import Location, Mpp, Size
+from her2path.slides.limits import FORMAT_FAULTS, bounded_properties, check_levels
+from her2path.slides.mpp import mpp_or_none
+from her2path.slides.slide import OpenedSlide, SlideFacts
+
+__all__ = ["WsidicomSlide", "open_with_wsidicom"]
+
+
+class WsidicomSlide(OpenedSlide):
+    """A DICOM slide read by wsidicom."""
+
+    def __init__(self, facts: SlideFacts, wsi: object, level_indices: tuple[int, ...]) -> None:
+        super().__init__(facts)
+        self._wsi = wsi
+        self._level_indices = level_indices
+
+    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:
+        try:
+            picture = self._wsi.read_region(  # type: ignore[attr-defined]
+                (corner.x, corner.y), self._level_indices[level], (size.width, size.height)
+            )
+        except FORMAT_FAULTS as error:
+            raise SlideError(f"{self.path}: level {level} is unreadable: {error}") from error
+        return np.asarray(picture.convert("RGB"))
+
+    def close(self) -> None:
+        """Release the files."""
+        super().close()
+        self._wsi.close()  # type: ignore[attr-defined]
+
+
+def open_with_wsidicom(path: Path, given: Mpp | None) -> WsidicomSlide:
+    """Open a DICOM slide with wsidicom.
+
+    Raises
+    ------
+    SlideError
+        wsidicom is not installed, or refuses the file.
+    """
+    try:
+        from wsidicom import WsiDicom
+        from wsidicom.errors import WsiDicomError
+    except ImportError as error:
+        raise SlideError('not installed: pip install "her2path[dicom]"') from error
+    try:
+        wsi = WsiDicom.open(path)
+    except (WsiDicomError, *FORMAT_FAULTS) as error:
+        raise SlideError(f"{type(error).__name__}: {error}") from error
+    try:
+        return WsidicomSlide(*_understood(path, wsi, given))
+    except (WsiDicomError, *FORMAT_FAULTS) as error:
+        wsi.close()
+        raise SlideError(f"{type(error).__name__}: {error}") from error
+
+
+def _understood(
+    path: Path, wsi: object, given: Mpp | None
+) -> tuple[SlideFacts, object, tuple[int, ...]]:
+    levels = list(wsi.levels)  # type: ignore[attr-defined]
+    sizes = tuple(Size(int(level.size.width), int(level.size.height)) for level in levels)
+    check_levels(sizes)
+    dataset = levels[0].datasets[0]
+    # wsidicom gives µm/px although the type is named for mm.
+    found = mpp_or_none(levels[0].mpp.width, levels[0].mpp.height)
+    mpp = given if given is not None else found
+    tile = levels[0].tile_size
+    model = str(getattr(dataset, "ManufacturerModelName", ""))
+    syntax = str(dataset.file_meta.TransferSyntaxUID.name) if hasattr(dataset, "file_meta") else ""
+    facts = SlideFacts(
+        path=path,
+        backend="wsidicom",
+        vendor="dicom",
+        level_dimensions=sizes,
+        tile_size=Size(int(tile.width), int(tile.height)),
+        properties=bounded_properties(
+            {
+                "dicom.Manufacturer": getattr(dataset, "Manufacturer", ""),
+                "dicom.ManufacturerModelName": model,
+                "her2path.compression": syntax or "unknown",
+            }
+        ),
+        mpp=mpp,
+        mpp_source="given" if given is not None else "missing" if mpp is None else "metadata",
+        scanner=model[:256],
+    )
+    return facts, wsi, tuple(int(level.level) for level in levels)
