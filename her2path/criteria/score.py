@@ -6,8 +6,10 @@ from enum import IntEnum, StrEnum
 
 __all__ = [
     "EXPRESSION_SCORES",
+    "Extent",
     "Intensity",
     "IshResult",
+    "Organ",
     "Pattern",
     "Score",
     "Specimen",
@@ -16,7 +18,7 @@ __all__ = [
 
 
 class Score(StrEnum):
-    """IHC score of a region or slide, from low to high; `NOT_ASSESSABLE` stands outside the order."""
+    """IHC score of a region or slide, low to high; `NOT_ASSESSABLE` is outside the order."""
 
     ZERO = "0"
     ULTRALOW = "0+"
@@ -79,6 +81,30 @@ class Pattern(IntEnum):
     def label(self) -> str:
         """The word used in tables and reports."""
         return self.name.lower()
+
+
+class Extent(IntEnum):
+    """How far staining reaches round a cell, ordered: what the criteria tell apart.
+
+    `INCOMPLETE` holds every stained cell that is less than basolateral, and, for cells without
+    staining, those with none. Cytoplasmic staining without a membrane is no membrane staining.
+    """
+
+    INCOMPLETE = 0
+    BASOLATERAL = 1
+    COMPLETE = 2
+
+    @property
+    def label(self) -> str:
+        """The word used in tables and reports."""
+        return self.name.lower()
+
+
+class Organ(StrEnum):
+    """Whose criteria a rule set holds; it decides how score and ISH become a status."""
+
+    BREAST = "breast"
+    STOMACH = "stomach"
 
 
 class Specimen(StrEnum):

@@ -1,0 +1,114 @@
+"""Status: what a score means once in-situ hybridisation is known, or while it is not.
+
+Breast follows ASCO/CAP 2018 with the dual-probe groups 1–5; a 2+ without ISH stays equivocal.
+In the stomach (Hofmann) only 3+, or 2+ with amplification, is positive. The words null and low
+belong to breast; since a status has no plain "negative", a negative stomach is *null* at score 0
+and *low* at 1+ or 2+ without amplification, and the comment says that it is negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from her2path.criteria.score import IshResult, Organ, Score, Status
+from her2path.errors import CriteriaError
+
+__all__ = ["StatusCall", "status"]
+
+BY_SCORE = {
+    Score.ZERO: Status.NULL,
+    Score.ULTRALOW: Status.ULTRALOW,
+    Score.ONE_PLUS: Status.LOW,
+    Score.TWO_PLUS: Status.EQUIVOCAL,
+    Score.THREE_PLUS: Status.POSITIVE,
+    Score.NOT_ASSESSABLE: Status.NOT_ASSESSABLE,
+}
+# Groups in which the answer rests on the IHC of the same sample, so that the report comments on it.
+COMMENTED_GROUPS = frozenset({IshResult.GROUP_2, IshResult.GROUP_3, IshResult.GROUP_4})
+AMPLIFIED = frozenset({IshResult.AMPLIFIED, IshResult.GROUP_1})
+NOT_AMPLIFIED = frozenset({IshResult.NOT_AMPLIFIED, IshResult.GROUP_5})
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCall:
+    """A status with its comment ('' when there is nothing to say) and whether to look again."""
+
+    status: Status
+    comment: str
+    needs_review: bool
+
+
+def status(
+    score: Score, ish: IshResult | None = None, *, organ: Organ = Organ.BREAST
+) -> StatusCall:
+    """Combine score and ISH.
+
+    Parameters
+    ----------
+    score : Score
+        IHC score of the invasive tumour.
+    ish : IshResult, optional
+        Plain answer or dual-probe group; None while it is not known.
+    organ : Organ
+        Whose rules apply; see `RuleSet.organ`.
+
+    Raises
+    ------
+    CriteriaError
+        If a dual-probe group of breast is given for the stomach.
+
+    References
+    ----------
+    ASCO/CAP 2018, 2023 affirmation 10.1200/JCO.22.02864; 10.3748/wjg.v20.i16.4526 (stomach).
+    """
+    if score is Score.NOT_ASSESSABLE:
+        return StatusCall(Status.NOT_ASSESSABLE, "the score is not assessable", needs_review=True)
+    if organ is Organ.STOMACH:
+        return _stomach(score, ish)
+    return _breast(score, ish)
+
+
+def _breast(score: Score, ish: IshResult | None) -> StatusCall:
+    by_score = BY_SCORE[score]
+    if ish is None:
+        comment = "reflex ISH is needed" if score is Score.TWO_PLUS else ""
+        return StatusCall(by_score, comment, needs_review=False)
+    if score is Score.THREE_PLUS:
+        if ish in NOT_AMPLIFIED:
+            return StatusCall(
+                Status.POSITIVE, f"discordant: IHC 3+ and ISH {ish}; review", needs_review=True
+            )
+        return StatusCall(Status.POSITIVE, "", needs_review=False)
+    if ish in AMPLIFIED:
+        if score is Score.TWO_PLUS:
+            return StatusCall(Status.POSITIVE, "", needs_review=False)
+        return StatusCall(
+            Status.POSITIVE, f"discordant: ISH {ish} and IHC {score}; review", needs_review=True
+        )
+    if score is Score.TWO_PLUS:
+        if ish is IshResult.GROUP_3:
+            return StatusCall(Status.POSITIVE, f"ISH {ish} with IHC 2+", needs_review=False)
+        by_score = Status.LOW
+    comment = f"negative with comment: ISH {ish}, IHC {score}" if ish in COMMENTED_GROUPS else ""
+    return StatusCall(by_score, comment, needs_review=False)
+
+
+def _stomach(score: Score, ish: IshResult | None) -> StatusCall:
+    if ish is not None and ish not in (IshResult.AMPLIFIED, IshResult.NOT_AMPLIFIED):
+        raise CriteriaError(
+            f"the dual-probe groups are defined for breast, got {ish} for stomach; "
+            "give amplified or not_amplified"
+        )
+    if score is Score.THREE_PLUS:
+        return StatusCall(Status.POSITIVE, "", needs_review=False)
+    if score is Score.TWO_PLUS:
+        if ish is None:
+            return StatusCall(Status.EQUIVOCAL, "reflex ISH is needed", needs_review=False)
+        if ish is IshResult.AMPLIFIED:
+            return StatusCall(Status.POSITIVE, "", needs_review=False)
+    word = Status.NULL if score is Score.ZERO else Status.LOW
+    if ish is IshResult.AMPLIFIED:
+        return StatusCall(
+            word, f"negative (stomach), though ISH is amplified at IHC {score}", needs_review=True
+        )
+    return StatusCall(word, "negative (stomach)", needs_review=False)
