@@ -1,0 +1,199 @@
+"""What a fresh clone promises: one command each, exact versions, everything shipped."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def run() -> ModuleType:
+    """scripts/run.py as a module."""
+    spec = importlib.util.spec_from_file_location("her2path_run", ROOT / "scripts" / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pins() -> dict[str, str]:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("==") for line in lines)
+
+
+def needed_by(requirements: list[str]) -> set[str]:
+    """Every distribution that these bring along here, directly or not."""
+    found: set[str] = set()
+    waiting = [Requirement(text) for text in requirements]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        found.add(name)
+        try:
+            waiting += [Requirement(text) for text in metadata.requires(name) or []]
+        except metadata.PackageNotFoundError:
+            continue
+    return found - {"her2path"}
+
+
+def test_every_distribution_that_gets_installed_is_pinned() -> None:
+    extras = PROJECT["optional-dependencies"].values()
+    wanted = [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]
+    assert needed_by(wanted) <= set(pins())
+
+
+def test_no_pin_is_below_what_the_project_asks_for() -> None:
+    exact = pins()
+    for text in PROJECT["dependencies"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(exact[canonicalize_name(requirement.name)])
+
+
+def test_pins_are_in_the_spelling_that_the_test_compares() -> None:
+    assert all(name == canonicalize_name(name) for name in pins())
+
+
+def test_constraints_name_no_address() -> None:
+    assert not re.search(r"://|^-", (ROOT / "constraints.txt").read_text("utf-8"), re.MULTILINE)
+
+
+def test_the_version_is_one() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert metadata.version("her2path") == PROJECT["version"]
+    assert f"\nversion: {PROJECT['version']}\n" in citation
+
+
+def test_types_and_license_are_shipped() -> None:
+    assert (ROOT / "her2path" / "py.typed").is_file()
+    license_text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in license_text
+    assert "END OF TERMS AND CONDITIONS" in license_text
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md"])
+def test_every_link_between_documents_leads_somewhere(name: str) -> None:
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", "scripts/run.py"])
+def test_the_intended_use_is_stated(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "For research use only. Not for use in diagnostic procedures." in text
+
+
+def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "scripts/run.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_names_every_command(run: ModuleType) -> None:
+    shown = run_script("--help")
+    assert shown.returncode == 0
+    assert all(f"\n  {name} " in shown.stdout for name in run.COMMANDS)
+
+
+def test_an_unknown_command_is_wrong_use_and_names_the_known_ones() -> None:
+    shown = run_script("score")
+    assert shown.returncode == 2
+    assert "demo" in shown.stderr
+
+
+def test_an_old_python_is_refused_with_a_remedy(run: ModuleType) -> None:
+    with pytest.raises(run.RunError, match=r"needs 3\.11 or newer[\s\S]*python3\.11 scripts"):
+        run.check_python((3, 10, 4))
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 14, 2)])
+def test_a_supported_python_is_accepted(run: ModuleType, version: tuple[int, ...]) -> None:
+    run.check_python(version)
+
+
+def test_programs_are_found_where_each_system_keeps_them(run: ModuleType, tmp_path: Path) -> None:
+    assert run.venv_tool("python", tmp_path, "posix") == tmp_path / "bin" / "python"
+    assert run.venv_tool("python", tmp_path, "nt") == tmp_path / "Scripts" / "python.exe"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text(f"# {name}\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_the_key_changes_with_what_gets_installed(
+    run: ModuleType, checkout: Path, name: str
+) -> None:
+    before = run.environment_key(checkout, "3.11")
+    (checkout / name).write_text("# another\n", encoding="utf-8")
+    assert run.environment_key(checkout, "3.11") != before
+
+
+def test_the_key_changes_with_the_python_but_not_with_line_ends(
+    run: ModuleType, checkout: Path
+) -> None:
+    before = run.environment_key(checkout, "3.11")
+    (checkout / "constraints.txt").write_bytes(b"# constraints.txt\r\n")
+    assert run.environment_key(checkout, "3.11") == before
+    assert run.environment_key(checkout, "3.12") != before
+
+
+@pytest.mark.parametrize("stamp", ["", "[]", "{}", '{"key": "a"}', '{"key": "a", "extras": 3}'])
+def test_a_damaged_stamp_counts_as_none(run: ModuleType, tmp_path: Path, stamp: str) -> None:
+    path = tmp_path / "stamp.json"
+    path.write_text(stamp, encoding="utf-8")
+    assert run.installed_extras(path, "a") is None
+
+
+def test_a_stamp_serves_its_own_key_only(run: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "stamp.json"
+    path.write_text('{"key": "a", "extras": ["test"]}', encoding="utf-8")
+    assert run.installed_extras(path, "a") == {"test"}
+    assert run.installed_extras(path, "b") is None
+
+
+def test_an_absent_or_broken_environment_is_not_usable(run: ModuleType, tmp_path: Path) -> None:
+    assert not run.is_usable(tmp_path / "absent")
+    python = run.venv_tool("python", tmp_path)
+    python.parent.mkdir()
+    python.write_text("not a program", encoding="utf-8")
+    python.chmod(0o755)
+    assert not run.is_usable(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in interpreter is a shell script")
+def test_an_environment_whose_making_was_cut_short_is_not_usable(
+    run: ModuleType, tmp_path: Path
+) -> None:
+    python = run.venv_tool("python", tmp_path)
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\necho {}.{}\n".format(*sys.version_info), encoding="utf-8")
+    python.chmod(0o755)
+    assert run.is_usable(tmp_path)
+    (tmp_path / run.UNFINISHED.name).touch()
+    assert not run.is_usable(tmp_path)
