@@ -1,0 +1,27 @@
+"""Review flags: why a person should look again, each with its number and its cut.
+
+A flag of severity *review* asks for a second read; a *note* only tells what the reader should know.
+"""
+
+from her2path.flags.checks import needs_review, raise_flags
+from her2path.flags.evidence import (
+    SEVERITY,
+    Border,
+    Flag,
+    FlagCuts,
+    FlagEvidence,
+    ReviewFlag,
+    Severity,
+)
+
+__all__ = [
+    "SEVERITY",
+    "Border",
+    "Flag",
+    "FlagCuts",
+    "FlagEvidence",
+    "ReviewFlag",
+    "Severity",
+    "needs_review",
+    "raise_flags",
+]

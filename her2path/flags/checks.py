@@ -1,0 +1,345 @@
+"""The checks that raise flags; each yields what it finds, in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from her2path.criteria.rule_set import Deciding
+from her2path.criteria.score import Extent, Intensity, Score
+from her2path.flags.evidence import Flag, FlagCuts, FlagEvidence, ReviewFlag
+
+__all__ = ["needs_review", "raise_flags"]
+
+LOW_SCORES = (Score.ZERO, Score.ULTRALOW, Score.ONE_PLUS)
+
+
+def raise_flags(evidence: FlagEvidence, cuts: FlagCuts | None = None) -> tuple[Flag, ...]:
+    """Raise every flag that the evidence gives reason for, in a fixed order.
+
+    Parameters
+    ----------
+    evidence : FlagEvidence
+        What was measured.
+    cuts : FlagCuts, optional
+        Where flags are raised; defaults of `FlagCuts`.
+    """
+    used = FlagCuts() if cuts is None else cuts
+    return tuple(flag for check in CHECKS for flag in check(evidence, used))
+
+
+def needs_review(flags: tuple[Flag, ...]) -> bool:
+    """Whether any flag asks for a second read."""
+    return any(flag.severity == "review" for flag in flags)
+
+
+def _count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    n = evidence.n_tumor_cells
+    cells = "tumour cell was" if n == 1 else "tumour cells were"
+    if evidence.call.score is Score.NOT_ASSESSABLE:
+        yield Flag(
+            ReviewFlag.NOT_ASSESSABLE,
+            n,
+            1,
+            "cells",
+            f"No score can be given: {n} {cells} counted.",
+        )
+    if n < cuts.least_cells:
+        yield Flag(
+            ReviewFlag.FEW_CELLS,
+            n,
+            cuts.least_cells,
+            "cells",
+            f"Only {n} {cells} counted; at least {cuts.least_cells} are needed to tell "
+            "0, 0+ and 1+ apart.",
+        )
+
+
+def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    for border in evidence.borders:
+        deciding, interval = border.deciding, border.interval_pct
+        if deciding.unit == "%" and deciding.cut in interval:
+            yield Flag(
+                ReviewFlag.INTERVAL_CROSSES_CUT,
+                deciding.value,
+                deciding.cut,
+                "%",
+                f"The {_spoken(deciding)} is {deciding.value:.1f} % (95 % interval "
+                f"{interval.lower:.1f}–{interval.upper:.1f} %), which includes the cut of "
+                f"{deciding.cut:.3g} % for {deciding.criterion.score}.",
+            )
+    changed = evidence.changed_trials_pct
+    if changed is not None and changed > cuts.changed_trials_pct:
+        yield Flag(
+            ReviewFlag.SENSITIVE_TO_THRESHOLDS,
+            changed,
+            cuts.changed_trials_pct,
+            "%",
+            f"The score changed in {changed:.0f} % of trials with slightly shifted thresholds "
+            f"(more than {cuts.changed_trials_pct:.0f} %).",
+        )
+    if evidence.call.score in LOW_SCORES:
+        for deciding in (evidence.call.deciding_lower, evidence.call.deciding_upper):
+            if (
+                deciding is not None
+                and deciding.measure == "pct_stained"
+                and deciding.cut / cuts.double_read_factor
+                <= deciding.value
+                <= deciding.cut * cuts.double_read_factor
+            ):
+                yield Flag(
+                    ReviewFlag.DOUBLE_READ,
+                    deciding.value,
+                    deciding.cut,
+                    "%",
+                    f"Stained tumour cells are {deciding.value:.1f} %, close to the cut of "
+                    f"{deciding.cut:.3g} % for {deciding.criterion.score}: two readers should "
+                    "agree on it.",
+                )
+
+
+def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    regions, cluster, call = evidence.regions, evidence.cluster, evidence.call
+    if regions is not None and regions.grades_apart >= cuts.grades_apart:
+        yield Flag(
+            ReviewFlag.REGIONS_DIFFER,
+            regions.grades_apart,
+            cuts.grades_apart,
+            "grades",
+            f"Regions range from {regions.lowest} to {regions.highest}, {regions.grades_apart} "
+            f"grades apart ({cuts.grades_apart} or more is heterogeneous).",
+        )
+    if cluster is not None and cluster.is_distinct:
+        yield Flag(
+            ReviewFlag.CLUSTER_3PLUS,
+            cluster.local_pct,
+            50,
+            "%",
+            f"A contiguous group of {cluster.n_cells} intense, complete cells makes up "
+            f"{cluster.local_pct:.0f} % of its surroundings (more than 50 %) and "
+            f"{cluster.share_of_tumor_pct:.1f} % of the tumour; elsewhere the score is "
+            f"{cluster.score_elsewhere}.",
+        )
+    held = call.deciding_lower
+    if held is not None and call.pattern_2plus not in ("", "complete"):
+        yield Flag(
+            ReviewFlag.UNUSUAL_PATTERN,
+            held.value,
+            held.cut,
+            held.unit,
+            f"Unusual pattern for {call.score} ({call.pattern_2plus}): "
+            f"the {_spoken(held)} is {held.value:.1f} %, above {held.cut:.3g} %.",
+        )
+    if held is not None and call.is_decided_by_matrix:
+        yield Flag(
+            ReviewFlag.DECIDED_BY_MATRIX,
+            held.value,
+            held.cut,
+            held.unit,
+            f"The guideline's own wording does not cover this case; {call.score} comes from the "
+            f"published matrix ({_spoken(held)} {held.value:.1f} %, above "
+            f"{held.cut:.3g} %).",
+        )
+
+
+def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    yield from _share_above(
+        ReviewFlag.CYTOPLASMIC_STAINING,
+        evidence.cytoplasmic_pct,
+        cuts.cytoplasmic_pct,
+        "of the tumour cells have diffuse cytoplasmic staining that may hide the membrane",
+    )
+    network, score = evidence.network_score, evidence.call.score
+    if network is not None and network != score:
+        # Not assessable against a score counts as one grade: the two still contradict.
+        apart = abs(network.rank - score.rank) if min(network.rank, score.rank) >= 0 else 1
+        yield Flag(
+            ReviewFlag.READERS_DISAGREE,
+            apart,
+            1,
+            "grades",
+            f"The rules give {score}, the network gives {network}, {apart} apart (1 or more is a "
+            "disagreement).",
+        )
+    with_all, without = evidence.score_with_uncertain, evidence.score_without_uncertain
+    uncertain = evidence.uncertain_tumor_pct
+    if (
+        uncertain is not None
+        and uncertain > cuts.uncertain_tumor_pct
+        and with_all is not None
+        and without is not None
+        and len({with_all, without, score}) > 1
+    ):
+        yield Flag(
+            ReviewFlag.TUMOR_UNCERTAIN,
+            uncertain,
+            cuts.uncertain_tumor_pct,
+            "%",
+            f"{uncertain:.1f} % of the cells may or may not be tumour (more than "
+            f"{cuts.uncertain_tumor_pct:g} %); with all of them the score is {with_all}, without "
+            f"them {without}.",
+        )
+    yield from _share_above(
+        ReviewFlag.HIDDEN_NUCLEI,
+        evidence.hidden_nuclei_pct,
+        cuts.hidden_nuclei_pct,
+        "of the nuclei are hidden under brown, so the count of cells is uncertain",
+    )
+
+
+def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    od, expected = evidence.control_od, evidence.control_od_range
+    if od is not None and expected is not None and od not in expected:
+        cut = expected.lower if od < expected.lower else expected.upper
+        yield Flag(
+            ReviewFlag.CONTROL_OUT_OF_RANGE,
+            od,
+            cut,
+            "OD",
+            f"The control stains at {od:.2f} OD, outside its range of "
+            f"{expected.lower:.2f}–{expected.upper:.2f} OD.",
+        )
+    if evidence.has_control is False:
+        yield Flag(
+            ReviewFlag.NO_CONTROL,
+            0,
+            1,
+            "controls",
+            "0 controls were measured (at least 1 is needed): a failed stain would look like 0.",
+        )
+    if evidence.is_calibrated is False:
+        yield Flag(
+            ReviewFlag.NOT_CALIBRATED,
+            0,
+            1,
+            "calibrations",
+            "Intensity is not calibrated: 0 calibrations from controls of this site are in use "
+            "(1 is needed).",
+        )
+        score = evidence.call.score
+        weaker = score if evidence.score_if_weaker is None else evidence.score_if_weaker
+        stronger = score if evidence.score_if_stronger is None else evidence.score_if_stronger
+        if len({weaker, score, stronger}) > 1:
+            yield Flag(
+                ReviewFlag.CALIBRATION_MATTERS,
+                max(abs(weaker.rank - score.rank), abs(stronger.rank - score.rank)),
+                1,
+                "grades",
+                "Without calibration intensity may be 1 class off, and then the score would be "
+                f"{weaker} (weaker) or {stronger} (stronger) instead of {score}.",
+            )
+    angle, counterstain = evidence.stain_angle_deg, evidence.nuclear_hematoxylin_od
+    if angle is not None and angle > cuts.stain_angle_deg:
+        yield Flag(
+            ReviewFlag.STAIN_VECTORS,
+            angle,
+            cuts.stain_angle_deg,
+            "°",
+            f"The stain colours lie {angle:.0f}° from the reference (more than "
+            f"{cuts.stain_angle_deg:.0f}°): brown and blue may be mixed up.",
+        )
+    if counterstain is not None and counterstain < cuts.counterstain_od:
+        yield Flag(
+            ReviewFlag.PALE_COUNTERSTAIN,
+            counterstain,
+            cuts.counterstain_od,
+            "OD",
+            f"The counterstain is pale, {counterstain:.2f} OD in nuclei (less than "
+            f"{cuts.counterstain_od:.2f} OD): nuclei may be missed.",
+        )
+    if evidence.ish_comment:
+        yield Flag(
+            ReviewFlag.ISH_DISCORDANT,
+            1,
+            1,
+            "results",
+            f"1 ISH result does not agree with the score: {evidence.ish_comment}.",
+        )
+
+
+def _scan_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    mpp, anisotropy = evidence.mpp, evidence.anisotropy
+    if mpp is not None and mpp > cuts.coarse_mpp and evidence.call.score in LOW_SCORES:
+        yield Flag(
+            ReviewFlag.COARSE_SCAN,
+            mpp,
+            cuts.coarse_mpp,
+            "µm/px",
+            f"The scan has {mpp:.2f} µm/px; {evidence.call.score} needs {cuts.coarse_mpp:.2f} "
+            "µm/px or finer, since faint membranes are only seen at 40×.",
+        )
+    yield from _share_above(
+        ReviewFlag.OUT_OF_FOCUS,
+        evidence.out_of_focus_pct,
+        cuts.out_of_focus_pct,
+        "of the tissue is out of focus, where faint membranes vanish",
+    )
+    yield from _share_above(
+        ReviewFlag.ARTEFACTS,
+        evidence.artefact_pct,
+        cuts.artefact_pct,
+        "of the tissue is covered by artefacts (pen, folds, crush, debris)",
+    )
+    area, share = evidence.tissue_mm2, evidence.tissue_pct
+    if area is not None and area < cuts.least_tissue_mm2:
+        yield Flag(
+            ReviewFlag.MASK_AREA,
+            area,
+            cuts.least_tissue_mm2,
+            "mm²",
+            f"Only {area:.3f} mm² of tissue were found (at least {cuts.least_tissue_mm2:g} mm² "
+            "expected): look at the tissue mask.",
+        )
+    yield from _share_above(
+        ReviewFlag.MASK_AREA,
+        share,
+        cuts.most_tissue_pct,
+        "of the scanned area was taken for tissue: look at the tissue mask",
+    )
+    if evidence.is_mpp_by_hand and mpp is not None:
+        yield Flag(
+            ReviewFlag.MPP_BY_HAND,
+            mpp,
+            mpp,
+            "µm/px",
+            f"The pixel size of {mpp:.3f} µm/px was given by hand, not read from the file.",
+        )
+    if anisotropy is not None and anisotropy > cuts.anisotropy:
+        yield Flag(
+            ReviewFlag.ANISOTROPIC_PIXELS,
+            anisotropy,
+            cuts.anisotropy,
+            "×",
+            f"Pixels are {anisotropy:.3f} times longer in one direction (more than "
+            f"{cuts.anisotropy:g}).",
+        )
+
+
+CHECKS: tuple[Callable[[FlagEvidence, FlagCuts], Iterator[Flag]], ...] = (
+    _count_flags,
+    _border_flags,
+    _pattern_flags,
+    _reading_flags,
+    _assay_flags,
+    _scan_flags,
+)
+
+
+def _share_above(flag: ReviewFlag, pct: float | None, cut: float, what: str) -> Iterator[Flag]:
+    if pct is not None and pct > cut:
+        yield Flag(flag, pct, cut, "%", f"{pct:.1f} % {what} (more than {cut:g} %).")
+
+
+def _spoken(deciding: Deciding) -> str:
+    """Say in words which number decides."""
+    criterion = deciding.criterion
+    words = criterion.intensity.label
+    if criterion.intensity is Intensity.FAINT:
+        words = "any"
+    elif criterion.intensity is not Intensity.INTENSE:
+        words += " or stronger"
+    if criterion.extent is Extent.COMPLETE:
+        words += ", complete"
+    elif criterion.extent is Extent.BASOLATERAL:
+        words += ", at least basolateral"
+    what = "share of" if deciding.unit == "%" else "largest cluster of"
+    return f"{what} tumour cells with {words} membrane staining"

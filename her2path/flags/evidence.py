@@ -1,0 +1,243 @@
+"""What flags are made of: their names, their cuts, and the numbers that they look at."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Literal
+
+from her2path.criteria.rule_set import Call, Deciding
+from her2path.criteria.score import Score
+from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
+from her2path.statistics.intervals import Interval
+
+__all__ = [
+    "SEVERITY",
+    "Border",
+    "Flag",
+    "FlagCuts",
+    "FlagEvidence",
+    "ReviewFlag",
+    "Severity",
+]
+
+Severity = Literal["review", "note"]
+
+
+class ReviewFlag(StrEnum):
+    """Reasons to look again."""
+
+    NOT_ASSESSABLE = "not_assessable"
+    FEW_CELLS = "few_cells"
+    INTERVAL_CROSSES_CUT = "interval_crosses_cut"
+    SENSITIVE_TO_THRESHOLDS = "sensitive_to_thresholds"
+    DOUBLE_READ = "double_read"
+    REGIONS_DIFFER = "regions_differ"
+    CLUSTER_3PLUS = "cluster_3plus"
+    UNUSUAL_PATTERN = "unusual_pattern"
+    DECIDED_BY_MATRIX = "decided_by_matrix"
+    CYTOPLASMIC_STAINING = "cytoplasmic_staining"
+    READERS_DISAGREE = "readers_disagree"
+    TUMOR_UNCERTAIN = "tumor_uncertain"
+    HIDDEN_NUCLEI = "hidden_nuclei"
+    CONTROL_OUT_OF_RANGE = "control_out_of_range"
+    NO_CONTROL = "no_control"
+    NOT_CALIBRATED = "not_calibrated"
+    CALIBRATION_MATTERS = "calibration_matters"
+    STAIN_VECTORS = "stain_vectors"
+    PALE_COUNTERSTAIN = "pale_counterstain"
+    COARSE_SCAN = "coarse_scan"
+    OUT_OF_FOCUS = "out_of_focus"
+    ARTEFACTS = "artefacts"
+    MASK_AREA = "mask_area"
+    MPP_BY_HAND = "mpp_by_hand"
+    ANISOTROPIC_PIXELS = "anisotropic_pixels"
+    ISH_DISCORDANT = "ish_discordant"
+
+
+# The one place that says what each flag asks for.
+SEVERITY: dict[ReviewFlag, Severity] = {
+    ReviewFlag.NOT_ASSESSABLE: "review",
+    ReviewFlag.FEW_CELLS: "review",
+    ReviewFlag.INTERVAL_CROSSES_CUT: "review",
+    ReviewFlag.SENSITIVE_TO_THRESHOLDS: "review",
+    ReviewFlag.DOUBLE_READ: "review",
+    ReviewFlag.REGIONS_DIFFER: "review",
+    ReviewFlag.CLUSTER_3PLUS: "review",
+    ReviewFlag.UNUSUAL_PATTERN: "review",
+    ReviewFlag.DECIDED_BY_MATRIX: "review",
+    ReviewFlag.CYTOPLASMIC_STAINING: "review",
+    ReviewFlag.READERS_DISAGREE: "review",
+    ReviewFlag.TUMOR_UNCERTAIN: "review",
+    ReviewFlag.HIDDEN_NUCLEI: "review",
+    ReviewFlag.CONTROL_OUT_OF_RANGE: "review",
+    # Most archives are scanned without their controls: a review of each would hide the rest.
+    ReviewFlag.NO_CONTROL: "note",
+    # A missing calibration asks for a person only where it could change the score.
+    ReviewFlag.NOT_CALIBRATED: "note",
+    ReviewFlag.CALIBRATION_MATTERS: "review",
+    ReviewFlag.STAIN_VECTORS: "review",
+    ReviewFlag.PALE_COUNTERSTAIN: "review",
+    ReviewFlag.COARSE_SCAN: "review",
+    ReviewFlag.OUT_OF_FOCUS: "review",
+    ReviewFlag.ARTEFACTS: "review",
+    ReviewFlag.MASK_AREA: "review",
+    # Somebody decided it knowingly; it is repeated so that a reader can doubt it.
+    ReviewFlag.MPP_BY_HAND: "note",
+    ReviewFlag.ANISOTROPIC_PIXELS: "note",
+    ReviewFlag.ISH_DISCORDANT: "review",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One raised flag: `number` met `cut`, both in `unit`; `sentence` says it in plain English."""
+
+    flag: ReviewFlag
+    number: float
+    cut: float
+    unit: str
+    sentence: str
+
+    @property
+    def severity(self) -> Severity:
+        """What the flag asks for: a second read, or only to be known."""
+        return SEVERITY[self.flag]
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """A deciding number with the 95 % interval of its share, in percent."""
+
+    deciding: Deciding
+    interval_pct: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class FlagCuts:
+    """Where flags are raised; the reason of each default stands beside it."""
+
+    # Fewest invasive tumour cells before 0, 0+ and 1+ are told apart (CAP 2025).
+    least_cells: int = 100
+    # A call that changes in more than one of five small shifts is not stable.
+    changed_trials_pct: float = 20.0
+    # Two readings of one slide differ by a factor of two at the low end: within it, read twice.
+    double_read_factor: float = 2.0
+    # Two grades apart is more than readers of one region differ.
+    grades_apart: int = 2
+    # The share that would decide a score by itself.
+    cytoplasmic_pct: float = 10.0
+    # Cells of which it is unsure whether they are tumour, when they can change the score: even
+    # few may; below 1 % they are noise.
+    uncertain_tumor_pct: float = 1.0
+    # A fifth of the nuclei guessed from their hollow: the count itself is in doubt.
+    hidden_nuclei_pct: float = 20.0
+    # A 1+ line is 0.64 µm wide: it needs two pixels. Scanners at 40× have 0.22–0.26 µm/px.
+    coarse_mpp: float = 0.30
+    # 0.8 µm of blur hid six of seven faintly stained cells: more than a tenth of the tissue so
+    # blurred changes the denominator of the 10 % rule.
+    out_of_focus_pct: float = 10.0
+    # Pen, folds, crush and debris: beyond a quarter, what is left may not represent the tumour.
+    artefact_pct: float = 25.0
+    # Vectors of real sites lie within about 15° of each other; beyond 20° something else is seen.
+    stain_angle_deg: float = 20.0
+    # Nuclei paler than this in hematoxylin OD are missed in part.
+    counterstain_od: float = 0.10
+    # Less tissue than a fine needle core of 1 mm length and 0.1 mm width.
+    least_tissue_mm2: float = 0.1
+    # Glass is left on every slide: more tissue than this means that the mask holds background.
+    most_tissue_pct: float = 95.0
+    # Scanners' x and y differ by far less than 1 %.
+    anisotropy: float = 1.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagEvidence:
+    """Every number that flags look at; None where it was not measured (no flag then).
+
+    Attributes
+    ----------
+    call : Call
+        The call of the slide.
+    n_tumor_cells : int
+        Invasive tumour cells counted.
+    borders : tuple of Border
+        The shares that separate the call from its neighbours, with intervals.
+    changed_trials_pct : float
+        Percent of trials with slightly shifted thresholds in which the call changed.
+    regions : RegionSpread
+        Scores of the regions.
+    cluster : Cluster3Plus
+        The largest island of 3+ staining.
+    cytoplasmic_pct : float
+        Percent of tumour cells whose brown is diffuse (line contrast small against cytoplasm).
+    network_score : Score
+        What the network read.
+    uncertain_tumor_pct : float
+        Percent of counted cells of which it is unsure whether they are tumour.
+    score_without_uncertain, score_with_uncertain : Score
+        Score when all of those are left out, or all counted.
+    hidden_nuclei_pct : float
+        Percent of nuclei seen only as a hollow in brown.
+    has_control : bool
+        Whether on-slide or batch control tissue was measured.
+    control_od, control_od_range : float, Interval
+        Membrane OD of the control, and where it should lie.
+    is_calibrated : bool
+        Whether intensity cuts come from controls of this site.
+    score_if_weaker, score_if_stronger : Score
+        Score when every stained cell is one intensity class lower, or higher.
+    stain_angle_deg : float
+        Largest angle of a stain vector to its reference, degrees.
+    nuclear_hematoxylin_od : float
+        Median hematoxylin OD of nuclei.
+    mpp, anisotropy : float
+        µm/px of level 0; longer over shorter side of a pixel.
+    is_mpp_by_hand : bool
+        µm/px was given by the user.
+    out_of_focus_pct, artefact_pct : float
+        Percent of the tissue.
+    tissue_mm2, tissue_pct : float
+        Area of the tissue mask, and its share of the scanned area.
+    ish_comment : str
+        Why score and ISH do not go together, '' when they do.
+    """
+
+    call: Call
+    n_tumor_cells: int
+    borders: tuple[Border, ...] = ()
+    changed_trials_pct: float | None = None
+    regions: RegionSpread | None = None
+    cluster: Cluster3Plus | None = None
+    cytoplasmic_pct: float | None = None
+    network_score: Score | None = None
+    uncertain_tumor_pct: float | None = None
+    score_without_uncertain: Score | None = None
+    score_with_uncertain: Score | None = None
+    hidden_nuclei_pct: float | None = None
+    has_control: bool | None = None
+    control_od: float | None = None
+    control_od_range: Interval | None = None
+    is_calibrated: bool | None = None
+    score_if_weaker: Score | None = None
+    score_if_stronger: Score | None = None
+    stain_angle_deg: float | None = None
+    nuclear_hematoxylin_od: float | None = None
+    mpp: float | None = None
+    anisotropy: float | None = None
+    is_mpp_by_hand: bool = False
+    out_of_focus_pct: float | None = None
+    artefact_pct: float | None = None
+    tissue_mm2: float | None = None
+    tissue_pct: float | None = None
+    ish_comment: str = ""
+
+    def __post_init__(self) -> None:
+        # A NaN compares as no flag: it would hide what it stands for.
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(
+                    f"{field.name} is {value}: give a number, or None where it was not measured"
+                )
