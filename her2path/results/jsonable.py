@@ -1,0 +1,118 @@
+"""The one way a value becomes JSON, and JSON a value."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence, Set
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from her2path.errors import ResultsError
+from her2path.results.atomic import write_text
+
+__all__ = ["MAX_JSON_BYTES", "canonical_json", "clean_text", "read_json", "to_json", "write_json"]
+
+# A slide.json holds regions, not cells: a few MB at most.
+MAX_JSON_BYTES = 64 * 2**20
+
+
+def to_json(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    """Return a value as dicts, lists, strings, numbers, booleans and None.
+
+    Dataclasses become objects, enums their value (a number's enum its lower-case name), NaN and
+    infinities null, because JSON has no word for them.
+
+    Raises
+    ------
+    TypeError
+        If a part of the value has no JSON form; the message says where it is.
+    """
+    return convert(value, "$")
+
+
+def convert(value: object, where: str) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    match value:
+        case Enum():
+            return value.value if isinstance(value.value, str) else value.name.lower()
+        case None | bool() | int():
+            return value
+        case str():
+            return clean_text(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case np.generic() | np.ndarray():
+            return convert(value.tolist(), where)
+        case datetime() | date():
+            return value.isoformat()
+        case PurePath():
+            return clean_text(str(value))
+        case Mapping():
+            return {key_of(key, where): convert(v, f"{where}.{key}") for key, v in value.items()}
+        case Set():
+            return sorted(convert(part, where) for part in value)
+        case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
+            return [convert(part, f"{where}[{index}]") for index, part in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: convert(getattr(value, field.name), f"{where}.{field.name}")
+            for field in dataclasses.fields(value)
+        }
+    raise TypeError(f"{where} is a {type(value).__name__}, which has no JSON form")
+
+
+def key_of(key: object, where: str) -> str:
+    found = convert(key, where)
+    if isinstance(found, str):
+        return found
+    if isinstance(found, int) and not isinstance(found, bool):
+        return str(found)
+    raise TypeError(f"{where} has the key {key!r:.60}; keys must be text")
+
+
+def clean_text(text: str) -> str:
+    """Return text that any encoder takes: bytes of a file name that are no letters become '?'."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON that is the same for equal values, whatever the order of their keys."""
+    return json.dumps(
+        to_json(value), ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    )
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as readable JSON, atomically."""
+    text = json.dumps(to_json(value), ensure_ascii=False, allow_nan=False, indent=2)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    """Read a JSON file of bounded size.
+
+    Raises
+    ------
+    ResultsError
+        If the file is absent, larger than `MAX_JSON_BYTES`, or no JSON.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be read ({error.strerror or error}); check the path"
+        ) from error
+    if len(data) > MAX_JSON_BYTES:
+        raise ResultsError(
+            f"{path} is larger than {MAX_JSON_BYTES // 2**20} MiB; it is no result of her2path"
+        )
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{path} is no valid JSON ({error}); score the slide again") from error
