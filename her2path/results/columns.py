@@ -1,0 +1,248 @@
+"""Every column of the tables, spelled once, with its unit and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from her2path.cells.table import N_SECTORS, OUTLINE_STEP_UM
+from her2path.criteria.score import Intensity, Pattern, Score, Status
+
+__all__ = [
+    "CELL_COLUMNS",
+    "REGION_COLUMNS",
+    "SLIDE_COLUMNS",
+    "Column",
+    "Exclusion",
+    "Kind",
+    "SlideState",
+    "data_dictionary",
+    "names",
+]
+
+
+class Kind(StrEnum):
+    """How the values of a column are held."""
+
+    TEXT = "text"
+    CATEGORY = "category"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    FLOAT = "float"
+    DOUBLE = "double"
+    BITS = "bits"
+    OUTLINE = "outline"
+
+
+class SlideState(StrEnum):
+    """Where a slide stands in the table of a run."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Exclusion(StrEnum):
+    """Why a cell is not among the tumor cells counted; the empty word is a counted cell."""
+
+    COUNTED = ""
+    NOT_TUMOR = "not_tumor"
+    OUTSIDE_ROI = "outside_roi"
+    IGNORED_ROI = "ignored_roi"
+    CONTROL = "control"
+    ARTEFACT = "artefact"
+    NOT_MEASURABLE = "not_measurable"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes
+    ----------
+    name : str
+        As written in the file.
+    kind : Kind
+        How values are held.
+    meaning : str
+        One sentence for the data dictionary.
+    unit : str
+        Unit; empty for words and counts.
+    words : tuple of str
+        The words that may stand in it; empty when any may.
+    low, high : float or None
+        Smallest and largest value; NaN (not measured) is allowed unless `is_required`.
+    is_required : bool
+        Whether each row must have a value.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    unit: str = ""
+    words: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    is_required: bool = False
+
+
+def percent(name: str, meaning: str) -> Column:
+    return Column(name, Kind.DOUBLE, meaning, "%", low=0, high=100)
+
+
+def fraction(name: str, meaning: str, kind: Kind = Kind.DOUBLE) -> Column:
+    return Column(name, kind, meaning, "0–1", low=0, high=1)
+
+
+OF_TUMOR = "of the invasive tumor cells counted"
+
+# Shares of cells and the call, the same for a region and for a slide.
+READING: tuple[Column, ...] = (
+    Column("n_tumor_cells", Kind.INTEGER, "Invasive tumor cells counted.", low=0),
+    *(
+        percent(f"pct_{level.label}", f"Share {OF_TUMOR} with {level.label} membrane staining.")
+        for level in Intensity
+    ),
+    percent("pct_complete", f"Share {OF_TUMOR} with complete staining, weak or stronger."),
+    percent("pct_stained", f"Share {OF_TUMOR} with any membrane staining."),
+    Column(
+        "h_score",
+        Kind.DOUBLE,
+        "1·(faint + weak) + 2·moderate + 3·intense, in percent of cells.",
+        "0–300",
+        low=0,
+        high=300,
+    ),
+    *(
+        fraction(f"p_{word}", f"Probability that the score is {score.value}.")
+        for word, score in (
+            ("0", Score.ZERO),
+            ("0plus", Score.ULTRALOW),
+            ("1plus", Score.ONE_PLUS),
+            ("2plus", Score.TWO_PLUS),
+            ("3plus", Score.THREE_PLUS),
+        )
+    ),
+    Column("review", Kind.BOOLEAN, "Whether a person should look."),
+    Column("review_reasons", Kind.TEXT, "Why, separated by ';'."),
+)
+CALL: tuple[Column, ...] = (
+    Column("score", Kind.CATEGORY, "IHC score.", words=tuple(score.value for score in Score)),
+    Column("status", Kind.CATEGORY, "HER2 status.", words=tuple(status.value for status in Status)),
+)
+
+SLIDE_COLUMNS: tuple[Column, ...] = (
+    Column("slide_id", Kind.TEXT, "Name of the slide in this run.", is_required=True),
+    Column("path", Kind.TEXT, "File that was read.", is_required=True),
+    Column(
+        "state",
+        Kind.CATEGORY,
+        "Whether the slide was scored.",
+        words=tuple(state.value for state in SlideState),
+        is_required=True,
+    ),
+    *CALL,
+    *READING,
+    Column("mpp", Kind.DOUBLE, "Pixel size at level 0.", "µm/px", low=0),
+    Column("seconds", Kind.DOUBLE, "Time taken.", "s", low=0),
+    Column("error", Kind.TEXT, "Why the slide failed."),
+)
+
+REGION_COLUMNS: tuple[Column, ...] = (
+    Column("region_id", Kind.TEXT, "Name of the region in the slide.", is_required=True),
+    Column("name", Kind.TEXT, "Name given by a person, if any."),
+    Column("kind", Kind.TEXT, "What made the region: a ROI, a piece of tissue, a control."),
+    Column("x", Kind.DOUBLE, "Left edge of its box.", "level-0 px"),
+    Column("y", Kind.DOUBLE, "Top edge of its box.", "level-0 px"),
+    Column("width", Kind.DOUBLE, "Width of its box.", "level-0 px", low=0),
+    Column("height", Kind.DOUBLE, "Height of its box.", "level-0 px", low=0),
+    Column("area_mm2", Kind.DOUBLE, "Area of tissue in the region.", "mm²", low=0),
+    Column("n_cells", Kind.INTEGER, "Cells found, tumor or not.", low=0),
+    *CALL,
+    *READING,
+)
+
+CELL_COLUMNS: tuple[Column, ...] = (
+    Column("x", Kind.DOUBLE, "Nucleus centre.", "level-0 px", is_required=True),
+    Column("y", Kind.DOUBLE, "Nucleus centre, down.", "level-0 px", is_required=True),
+    Column("region_id", Kind.CATEGORY, "Region that holds the cell.", is_required=True),
+    Column("is_tumor", Kind.BOOLEAN, "Whether it is an invasive tumor cell.", is_required=True),
+    fraction("tumor_probability", "Probability of an invasive tumor cell.", Kind.FLOAT),
+    Column(
+        "excluded",
+        Kind.CATEGORY,
+        "Why the cell is not counted; empty when it is.",
+        words=tuple(reason.value for reason in Exclusion),
+        is_required=True,
+    ),
+    Column(
+        "intensity",
+        Kind.CATEGORY,
+        "Class of membrane staining.",
+        words=tuple(level.label for level in Intensity),
+        is_required=True,
+    ),
+    fraction("completeness", "Share of the outline that is stained.", Kind.FLOAT),
+    fraction("longest_arc_frac", "Longest stained arc, share of the outline.", Kind.FLOAT),
+    Column(
+        "pattern",
+        Kind.CATEGORY,
+        "How the stained membrane lies around the cell.",
+        words=tuple(pattern.label for pattern in Pattern),
+        is_required=True,
+    ),
+    Column("membrane_od", Kind.FLOAT, "DAB OD on the membrane line.", "OD (log10)"),
+    Column("membrane_contrast_od", Kind.FLOAT, "Guarded line contrast.", "OD (log10)"),
+    Column("membrane_width_um", Kind.FLOAT, "Full width at half height.", "µm", low=0),
+    Column("cytoplasm_od", Kind.FLOAT, "Median DAB OD of the cytoplasm.", "OD (log10)"),
+    Column("nucleus_area_um2", Kind.FLOAT, "Area of the nucleus.", "µm²", low=0),
+    Column("nucleus_elongation", Kind.FLOAT, "Long over short axis.", "≥ 1", low=0),
+    Column("nucleus_h_od", Kind.FLOAT, "Mean hematoxylin OD of the nucleus.", "OD (log10)"),
+    Column("nucleus_dab_od", Kind.FLOAT, "Mean DAB OD of the nucleus.", "OD (log10)"),
+    Column("spacing_um", Kind.FLOAT, "Mean distance to the nearest neighbours.", "µm", low=0),
+    Column(
+        "is_nucleus_hidden",
+        Kind.BOOLEAN,
+        "Nucleus found as a hollow in brown, not by its hematoxylin.",
+        is_required=True,
+    ),
+    Column(
+        "outline_um",
+        Kind.OUTLINE,
+        f"Radius of the outline in {N_SECTORS} sectors, clockwise (y down) from +x, stored as "
+        f"whole steps of {OUTLINE_STEP_UM} µm.",
+        f"{OUTLINE_STEP_UM} µm",
+        low=0,
+        is_required=True,
+    ),
+    Column(
+        "stained_sectors",
+        Kind.BITS,
+        "Bit k is set when sector k of the outline is stained.",
+        is_required=True,
+    ),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "slides.csv": SLIDE_COLUMNS,
+    "regions.parquet": REGION_COLUMNS,
+    "cells.parquet": CELL_COLUMNS,
+}
+
+
+def names(columns: Iterable[Column]) -> tuple[str, ...]:
+    """Return the names of columns in their order."""
+    return tuple(column.name for column in columns)
+
+
+def data_dictionary() -> str:
+    """Return the columns of all tables as Markdown."""
+    lines: list[str] = []
+    for table, columns in TABLES.items():
+        lines += [f"## {table}", "", "| column | kind | unit | meaning |", "|---|---|---|---|"]
+        for column in columns:
+            words = ", ".join(f"`{word}`" for word in column.words if word)
+            meaning = f"{column.meaning} One of {words}." if words else column.meaning
+            lines.append(f"| `{column.name}` | {column.kind} | {column.unit} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)

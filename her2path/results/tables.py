@@ -1,0 +1,187 @@
+"""slides.csv and regions.parquet: one row per slide, one row per region."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from her2path.errors import ResultsError, list_faults
+from her2path.geometry import Mpp
+from her2path.results.atomic import write_bytes
+from her2path.results.columns import REGION_COLUMNS, SLIDE_COLUMNS, Column, Kind, names
+from her2path.results.jsonable import to_json
+from her2path.results.parquet import field_of, read_table, write_table
+
+__all__ = ["read_regions", "write_regions", "write_slides"]
+
+# What a spreadsheet takes for the start of a formula, with the full-width forms of the signs.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
+# Ten digits keep sums of percents at 100 and are the same on every machine.
+DIGITS = 10
+
+Row = Mapping[str, object]
+Plain = str | bool | int | float | None
+
+
+def write_slides(path: Path, rows: Sequence[Row]) -> None:
+    """Write slides.csv: the columns of the contract in their order, then any others.
+
+    A missing value or NaN is an empty cell; a list is joined by ';'. Text that a spreadsheet
+    would run as a formula gets an apostrophe in front.
+
+    Raises
+    ------
+    ResultsError
+        If values do not fit their columns; all faults at once.
+    """
+    table = plain_rows("slides.csv cannot be written", SLIDE_COLUMNS, rows)
+    header = column_order(SLIDE_COLUMNS, table)
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([harmless(name) for name in header])
+    writer.writerows([cell_text(row.get(name)) for name in header] for row in table)
+    write_bytes(path, buffer.getvalue().encode())
+
+
+def write_regions(
+    path: Path, rows: Sequence[Row], *, slide_id: str, mpp: Mpp, software_version: str
+) -> None:
+    """Write regions.parquet: the known columns in their order, then any others.
+
+    Raises
+    ------
+    ResultsError
+        If values do not fit their columns; all faults at once.
+    """
+    heading = f"the regions of {slide_id} cannot be written"
+    table = plain_rows(heading, REGION_COLUMNS, rows)
+    known = {column.name: column for column in REGION_COLUMNS}
+    arrays, fields, faults = [], [], []
+    for name in column_order(REGION_COLUMNS, table):
+        values = [row.get(name) for row in table]
+        field = field_of(known[name]) if name in known else None
+        try:
+            array = pa.array(values, field.type if field else None)
+        except pa.ArrowException as error:
+            faults.append(f"column {name} mixes kinds of values ({str(error)[:80]})")
+            continue
+        arrays.append(array)
+        fields.append(field or pa.field(name, array.type))
+    if faults:
+        raise ResultsError(list_faults(heading, faults))
+    write_table(
+        path,
+        pa.table(arrays, schema=pa.schema(fields)),
+        metadata={
+            "slide_id": slide_id,
+            "mpp_x": repr(mpp.x),
+            "mpp_y": repr(mpp.y),
+            "frame": "x, y in level-0 px",
+            "software": f"her2path {software_version}",
+        },
+    )
+
+
+def read_regions(path: Path) -> list[dict[str, object]]:
+    """Read the known columns of regions.parquet as rows; a missing number is NaN."""
+    columns, _ = read_table(path, REGION_COLUMNS, max_rows=1_000_000)
+    lists = {name: values.tolist() for name, values in columns.items()}
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def plain_rows(
+    heading: str, columns: Sequence[Column], rows: Sequence[Row]
+) -> list[dict[str, Plain]]:
+    """Return rows of plain values, or raise ResultsError that lists every fault."""
+    faults: list[str] = []
+    table: list[dict[str, Plain]] = []
+    for index, row in enumerate(rows):
+        plain: dict[str, Plain] = {}
+        for name, value in row.items():
+            try:
+                plain[name] = plain_value(value)
+            except TypeError as error:
+                faults.append(f"row {index}, {name}: {error}")
+        for column in columns:
+            fault = value_fault(column, plain.get(column.name))
+            if fault is not None:
+                faults.append(f"row {index}, {column.name}: {fault}")
+        table.append(plain)
+    if faults:
+        raise ResultsError(list_faults(heading, faults))
+    return table
+
+
+def plain_value(value: object) -> Plain:
+    found = to_json(value)
+    if isinstance(found, list):
+        # The separator must not come up inside a part.
+        return ";".join(str(part).replace(";", ",") for part in found)
+    if isinstance(found, dict):
+        raise TypeError("a mapping does not fit into one cell; flatten it")
+    return found
+
+
+def value_fault(column: Column, value: Plain) -> str | None:
+    """Return what is wrong with one value of a column, or None."""
+    if value is None:
+        return "has no value" if column.is_required else None
+    match column.kind:
+        case Kind.BOOLEAN:
+            is_right = isinstance(value, bool)
+        case Kind.INTEGER:
+            is_right = isinstance(value, int) and not isinstance(value, bool)
+        case Kind.FLOAT | Kind.DOUBLE:
+            is_right = isinstance(value, int | float) and not isinstance(value, bool)
+        case _:
+            is_right = isinstance(value, str)
+    if not is_right:
+        return f"is {value!r:.60}, not {column.kind}"
+    if column.words and value not in column.words:
+        return f"is {value!r:.60}, allowed are {', '.join(column.words)}"
+    if not isinstance(value, str):
+        if column.low is not None and value < column.low:
+            return f"is {value}, below {column.low:g}"
+        if column.high is not None and value > column.high * (1 + 1e-12):
+            return f"is {value}, above {column.high:g}"
+    return None
+
+
+def column_order(columns: Sequence[Column], table: Sequence[Mapping[str, Plain]]) -> list[str]:
+    """Return the known columns, then the others in the order of their first appearance."""
+    others = dict.fromkeys(name for row in table for name in row)
+    return [*names(columns), *(name for name in others if name not in names(columns))]
+
+
+def cell_text(value: Plain) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        # Adding zero turns -0.0 into 0.
+        return format(value + 0.0, f".{DIGITS}g")
+    return harmless(value) if isinstance(value, str) else str(value)
+
+
+def harmless(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula; numbers and scores stay as they are.
+
+    A carriage return, which not every reader of CSV takes for part of a cell, becomes a line feed.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.lstrip(" \n").startswith(FORMULA_STARTS) or is_number(text):
+        return text
+    return "'" + text
+
+
+def is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and text == text.strip()
+    except ValueError:
+        return False
