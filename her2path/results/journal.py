@@ -1,0 +1,317 @@
+"""The journal of a run: which slides are done, kept so that a kill at any point loses one slide.
+
+A slide is done when its row says so in a committed transaction, never because a file is there.
+The database runs in WAL mode with an exclusive lock: a second run in the same folder is refused,
+and the lock goes with the process that holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from her2path.errors import ResultsError
+from her2path.results.jsonable import canonical_json, clean_text, to_json
+
+__all__ = ["Fingerprint", "Journal", "JournalEntry", "JournalState", "fingerprint_of"]
+
+FORMAT = "1"
+# A folder of DICOM files has a few hundred; beyond this the path is a wrong one.
+MAX_FILES = 100_000
+
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS slides (
+        slide_id TEXT PRIMARY KEY,
+        path TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'failed')),
+        fingerprint TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        started TEXT,
+        finished TEXT,
+        seconds REAL,
+        error TEXT,
+        row_json TEXT
+    )""",
+)
+COLUMNS = "slide_id, path, state, attempts, started, finished, seconds, error, row_json"
+
+
+class JournalState(StrEnum):
+    """Where a slide stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells that a slide file is the same as before, without reading it."""
+
+    size: int
+    mtime_ns: int
+    settings_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One slide in the journal; times are UTC, ISO 8601; `row` is what `finish` was given."""
+
+    slide_id: str
+    path: str
+    state: JournalState
+    attempts: int
+    started: str | None
+    finished: str | None
+    seconds: float | None
+    error: str | None
+    row: Mapping[str, Any] | None
+
+
+def fingerprint_of(path: Path, *, settings_hash: str) -> Fingerprint:
+    """Return the fingerprint of a slide: of a file, or of all files in a folder.
+
+    Raises
+    ------
+    ResultsError
+        If the path cannot be looked at.
+    """
+    try:
+        files = (
+            [path] if not path.is_dir() else [part for part in path.rglob("*") if part.is_file()]
+        )
+        if len(files) > MAX_FILES:
+            raise ResultsError(f"{path} holds more than {MAX_FILES:,} files; is it one slide?")
+        stats = [file.stat() for file in files]
+    except OSError as error:
+        if isinstance(error, ResultsError):
+            raise
+        raise ResultsError(
+            f"{path} cannot be looked at ({error.strerror or error}); check the path"
+        ) from error
+    return Fingerprint(
+        size=sum(stat.st_size for stat in stats),
+        mtime_ns=max((stat.st_mtime_ns for stat in stats), default=0),
+        settings_hash=settings_hash,
+    )
+
+
+class Journal:
+    """An open journal; use it in a `with` block, in one process.
+
+    Parameters
+    ----------
+    path : Path
+        The database file, made when absent.
+    settings_hash : str
+        Hash of the settings of this run.
+    resume : bool
+        Whether to go on with what the journal holds; otherwise it starts empty.
+
+    Raises
+    ------
+    ResultsError
+        If the journal was made with other settings, is in use, or is damaged.
+    """
+
+    def __init__(self, path: Path, *, settings_hash: str, resume: bool) -> None:
+        self.path = path
+        with self.guarded():
+            # Short: the lock is held by another run or by none.
+            self.database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+        try:
+            self.prepare(settings_hash, resume=resume)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database and release the folder; what is committed stays."""
+        self.database.close()
+
+    def prepare(self, settings_hash: str, *, resume: bool) -> None:
+        """Take the lock, make the tables, and start empty or check what is resumed."""
+        with self.guarded():
+            self.database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self.database.execute("PRAGMA journal_mode = WAL")
+            self.database.execute("PRAGMA synchronous = FULL")
+        with self.transaction():
+            for statement in SCHEMA:
+                self.database.execute(statement)
+            facts = dict(self.database.execute("SELECT key, value FROM run"))
+            if resume and facts:
+                self.refuse_others(facts, settings_hash)
+            else:
+                self.database.execute("DELETE FROM slides")
+                self.database.execute("DELETE FROM run")
+                self.database.executemany(
+                    "INSERT INTO run VALUES (?, ?)",
+                    [("format", FORMAT), ("settings_hash", settings_hash)],
+                )
+            # Whoever ran them is gone: the lock is ours.
+            self.database.execute("UPDATE slides SET state = 'pending' WHERE state = 'running'")
+
+    def refuse_others(self, facts: Mapping[str, str], settings_hash: str) -> None:
+        """Raise ResultsError unless the journal is of this format and these settings."""
+        if facts.get("format") != FORMAT:
+            raise ResultsError(
+                f"the journal {self.path} has the format {facts.get('format')!r:.20}, this version "
+                f"writes {FORMAT!r}; choose another --out or leave out --resume"
+            )
+        if facts.get("settings_hash") != settings_hash:
+            raise ResultsError(
+                f"the run in {self.path.parent} was made with other settings "
+                f"({facts.get('settings_hash', '')[:12]}, now {settings_hash[:12]}); "
+                "choose another --out, or leave out --resume to score all slides again"
+            )
+
+    def plan(self, slides: Iterable[tuple[str, Path, Fingerprint]]) -> tuple[str, ...]:
+        """Take up the slides of this run and return the ids of those still to be scored.
+
+        Done slides whose file is the same are skipped; failed ones are tried again; a changed
+        file or path starts anew. Slides of the journal that this run does not name stay as
+        they are.
+        """
+        todo = []
+        slides = list(slides)
+        with self.transaction():
+            for slide_id, path, fingerprint in slides:
+                facts = (clean_text(str(path)), canonical_json(fingerprint))
+                known = self.database.execute(
+                    "SELECT path, fingerprint, state FROM slides WHERE slide_id = ?", (slide_id,)
+                ).fetchone()
+                if known is not None and known[:2] == facts:
+                    if known[2] == JournalState.DONE:
+                        continue
+                    self.database.execute(
+                        "UPDATE slides SET state = 'pending' WHERE slide_id = ?", (slide_id,)
+                    )
+                else:
+                    self.database.execute(
+                        "INSERT OR REPLACE INTO slides (slide_id, path, state, fingerprint) "
+                        "VALUES (?, ?, 'pending', ?)",
+                        (slide_id, *facts),
+                    )
+                todo.append(slide_id)
+        return tuple(todo)
+
+    def start(self, slide_id: str) -> None:
+        """Note that a slide is being scored; counts an attempt."""
+        self.update(
+            "state = 'running', attempts = attempts + 1, started = ?, finished = NULL, "
+            "seconds = NULL, error = NULL, row_json = NULL",
+            (now(),),
+            slide_id,
+        )
+
+    def finish(self, slide_id: str, row: Mapping[str, object], *, seconds: float) -> None:
+        """Note that a slide is done, with its row of slides.csv; its files must be on the disk."""
+        text = json.dumps(to_json(row), ensure_ascii=False, allow_nan=False)
+        self.update(
+            "state = 'done', finished = ?, seconds = ?, row_json = ?",
+            (now(), seconds, text),
+            slide_id,
+        )
+
+    def fail(self, slide_id: str, error: str, *, seconds: float) -> None:
+        """Note that a slide failed, and why."""
+        self.update(
+            "state = 'failed', finished = ?, seconds = ?, error = ?",
+            (now(), seconds, clean_text(error)),
+            slide_id,
+        )
+
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Return all slides in the order in which they were taken up."""
+        with self.guarded():
+            rows = self.database.execute(f"SELECT {COLUMNS} FROM slides ORDER BY rowid").fetchall()
+        try:
+            return tuple(entry_of(row) for row in rows)
+        except ValueError as error:
+            raise self.damaged(error) from error
+
+    def update(self, assignments: str, values: tuple[object, ...], slide_id: str) -> None:
+        """Change the row of one slide; `assignments` is a fixed text of this module."""
+        with self.transaction():
+            changed = self.database.execute(
+                f"UPDATE slides SET {assignments} WHERE slide_id = ?", (*values, slide_id)
+            ).rowcount
+            if changed != 1:
+                raise ResultsError(f"the journal has no slide {slide_id!r:.80}; plan it first")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block does, or nothing of it."""
+        with self.guarded():
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                # A full disk may have rolled back already.
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
+                raise
+            self.database.execute("COMMIT")
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turn the errors of SQLite into one that names the file and the remedy."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise ResultsError(
+                    f"another run is using {self.path.parent}; wait for it or choose another --out"
+                ) from error
+            raise ResultsError(
+                f"the journal {self.path} cannot be used ({error}); check free space and rights"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise self.damaged(error) from error
+
+    def damaged(self, error: Exception) -> ResultsError:
+        """Return the error for a journal that cannot be understood."""
+        return ResultsError(
+            f"the journal {self.path} is damaged ({error}); choose another --out, or delete it to "
+            "score all slides again"
+        )
+
+
+def entry_of(row: tuple[Any, ...]) -> JournalEntry:
+    slide_id, path, state, attempts, started, finished, seconds, error, row_json = row
+    return JournalEntry(
+        slide_id=slide_id,
+        path=path,
+        state=JournalState(state),
+        attempts=attempts,
+        started=started,
+        finished=finished,
+        seconds=seconds,
+        error=error,
+        row=None if row_json is None else json.loads(row_json),
+    )
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

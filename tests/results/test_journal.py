@@ -1,0 +1,190 @@
+"""The journal knows what is done, whatever happened to the process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from her2path.errors import ResultsError
+from her2path.results.journal import Fingerprint, Journal, JournalState, fingerprint_of
+
+MARK = Fingerprint(10, 20, "h")
+
+
+def planned(tmp_path, *names, mark=MARK):
+    return [(name, tmp_path / f"{name}.svs", mark) for name in names]
+
+
+def opened(tmp_path, *, settings_hash="h", resume=True):
+    return Journal(tmp_path / "journal.sqlite", settings_hash=settings_hash, resume=resume)
+
+
+def states(journal):
+    return {entry.slide_id: entry.state.value for entry in journal.entries()}
+
+
+def test_done_slides_are_skipped_failed_and_unfinished_ones_are_not(tmp_path):
+    slides = planned(tmp_path, "a", "b", "c", "d")
+    with opened(tmp_path) as journal:
+        assert journal.plan(slides) == ("a", "b", "c", "d")
+        journal.start("a")
+        journal.finish("a", {"score": "1+"}, seconds=2.5)
+        journal.start("b")
+        journal.fail("b", "no µm/px", seconds=0.1)
+        journal.start("c")
+
+    with opened(tmp_path) as journal:
+        assert states(journal) == {"a": "done", "b": "failed", "c": "pending", "d": "pending"}
+        assert journal.plan(slides) == ("b", "c", "d")
+
+
+def test_an_entry_keeps_what_happened(tmp_path):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a"))
+        journal.start("a")
+        journal.fail("a", "first", seconds=1)
+        journal.start("a")
+        journal.finish("a", {"pct_none": float("nan"), "score": "3+"}, seconds=2)
+        (entry,) = journal.entries()
+
+    assert entry.state is JournalState.DONE
+    assert entry.attempts == 2
+    assert entry.error is None
+    assert entry.seconds == 2
+    assert entry.started <= entry.finished
+    assert entry.row == {"pct_none": None, "score": "3+"}
+
+
+@pytest.mark.parametrize(
+    "mark", [Fingerprint(11, 20, "h"), Fingerprint(10, 21, "h"), Fingerprint(10, 20, "i")]
+)
+def test_a_changed_file_is_scored_again(tmp_path, mark):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a"))
+        journal.finish("a", {}, seconds=1)
+        assert journal.plan(planned(tmp_path, "a")) == ()
+
+        assert journal.plan(planned(tmp_path, "a", mark=mark)) == ("a",)
+        assert states(journal) == {"a": "pending"}
+
+
+def test_the_same_name_at_another_path_is_scored_again(tmp_path):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a"))
+        journal.finish("a", {}, seconds=1)
+
+        assert journal.plan(planned(tmp_path / "other", "a")) == ("a",)
+
+
+def test_other_settings_are_refused_with_the_remedy(tmp_path):
+    opened(tmp_path).close()
+
+    with pytest.raises(ResultsError, match=r"other settings.*--out.*--resume"):
+        opened(tmp_path, settings_hash="other")
+
+
+def test_without_resume_the_journal_starts_empty(tmp_path):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a"))
+
+    with opened(tmp_path, settings_hash="other", resume=False) as journal:
+        assert journal.entries() == ()
+    with opened(tmp_path, settings_hash="other") as journal:
+        assert journal.entries() == ()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    with opened(tmp_path), pytest.raises(ResultsError, match="another run"):
+        opened(tmp_path)
+
+
+def test_an_unknown_slide_is_an_error_and_leaves_no_trace(tmp_path):
+    with opened(tmp_path) as journal:
+        with pytest.raises(ResultsError, match="plan it first"):
+            journal.start("a")
+        assert journal.entries() == ()
+
+
+def test_a_fault_in_the_middle_of_a_plan_leaves_no_half_of_it(tmp_path):
+    slides = [*planned(tmp_path, "a"), ("b", tmp_path, object())]
+    with opened(tmp_path) as journal:
+        with pytest.raises(TypeError):
+            journal.plan(slides)
+        assert journal.entries() == ()
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, " * 100, b"SQLite format 3\0" + b"x" * 4096]
+)
+def test_a_damaged_journal_is_refused_with_the_remedy(tmp_path, content):
+    (tmp_path / "journal.sqlite").write_bytes(content)
+
+    with pytest.raises(ResultsError, match="journal"):
+        opened(tmp_path)
+
+
+def test_hostile_names_and_errors_are_only_text(tmp_path):
+    name = "'); DROP TABLE slides; --"
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, name, "<script>"))
+        journal.fail(name, "half \udc80 letter", seconds=0)
+
+        assert states(journal) == {name: "failed", "<script>": "pending"}
+
+
+KILLED = """
+import os, pathlib, sys
+from her2path.results.journal import Fingerprint, Journal
+folder, stop = pathlib.Path(sys.argv[1]), sys.argv[2]
+journal = Journal(folder / "journal.sqlite", settings_hash="h", resume=True)
+if stop == "opened": os._exit(9)
+journal.plan([(n, folder / f"{n}.svs", Fingerprint(10, 20, "h")) for n in ("a", "b")])
+if stop == "planned": os._exit(9)
+journal.start("a")
+journal.finish("a", {"score": "2+"}, seconds=1.0)
+journal.start("b")
+if stop == "running": os._exit(9)
+with journal.transaction():
+    journal.database.execute("UPDATE slides SET state = 'done' WHERE slide_id = 'b'")
+    if stop == "committing": os._exit(9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stop", "todo"),
+    [
+        ("opened", ("a", "b")),
+        ("planned", ("a", "b")),
+        ("running", ("b",)),
+        ("committing", ("b",)),
+    ],
+)
+def test_a_killed_run_is_taken_up_where_it_was(tmp_path, stop, todo):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), stop], check=False)
+
+    assert done.returncode == 9
+    with opened(tmp_path) as journal:
+        assert journal.plan(planned(tmp_path, "a", "b")) == todo
+        assert JournalState.RUNNING.value not in states(journal).values()
+
+
+def test_a_fingerprint_follows_the_file(tmp_path):
+    path = tmp_path / "a.svs"
+    path.write_bytes(b"1")
+    first = fingerprint_of(path, settings_hash="h")
+    path.write_bytes(b"12")
+
+    assert fingerprint_of(path, settings_hash="h") != first
+    assert fingerprint_of(path, settings_hash="i") != fingerprint_of(path, settings_hash="h")
+
+
+def test_a_fingerprint_of_a_folder_covers_its_files(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"123")
+    (tmp_path / "b.dcm").write_bytes(b"45")
+
+    assert fingerprint_of(tmp_path, settings_hash="h").size == 5
+
+
+def test_a_fingerprint_of_nothing_is_an_error(tmp_path):
+    with pytest.raises(ResultsError, match="check the path"):
+        fingerprint_of(tmp_path / "nothing", settings_hash="h")
