@@ -1,0 +1,135 @@
+"""run.json: what ran, with which settings, on which files, when."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from her2path.errors import ResultsError
+from her2path.results.jsonable import canonical_json, clean_text, to_json, write_json
+
+__all__ = ["InputFile", "RunRecord", "describe_input", "settings_hash", "software_version"]
+
+MIB = 2**20
+# What a score depends on: decoders, arithmetic, geometry, tables.
+PACKAGES = (
+    "imagecodecs",
+    "numba",
+    "numpy",
+    "opencv-python-headless",
+    "openslide-python",
+    "openslide-bin",
+    "pyarrow",
+    "scikit-image",
+    "scipy",
+    "shapely",
+    "simplejpeg",
+    "tifffile",
+    "torch",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that was read; the hash is of its first and last MiB, enough to know it again."""
+
+    path: str
+    size: int
+    sha256_ends: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run; `finished` and `seconds` are None while it goes on. Times are UTC, ISO 8601."""
+
+    software_version: str
+    python: str
+    platform: str
+    packages: dict[str, str]
+    settings: Any
+    settings_hash: str
+    inputs: tuple[InputFile, ...]
+    started: str
+    finished: str | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def begin(cls, settings: object, inputs: Iterable[InputFile]) -> RunRecord:
+        """Return the record of a run that starts now."""
+        return cls(
+            software_version=software_version(),
+            python=sys.version.split()[0],
+            platform=platform.platform(),
+            packages=package_versions(),
+            settings=to_json(settings),
+            settings_hash=settings_hash(settings),
+            inputs=tuple(inputs),
+            started=datetime.now(UTC).isoformat(),
+        )
+
+    def ended(self) -> RunRecord:
+        """Return the record of the same run, ended now."""
+        end = datetime.now(UTC)
+        seconds = (end - datetime.fromisoformat(self.started)).total_seconds()
+        return replace(self, finished=end.isoformat(), seconds=seconds)
+
+    def write(self, path: Path) -> None:
+        """Write run.json, atomically."""
+        write_json(path, self)
+
+
+def settings_hash(settings: object) -> str:
+    """Return the SHA-256 of settings; equal settings have equal hashes on every machine."""
+    return hashlib.sha256(canonical_json(settings).encode()).hexdigest()
+
+
+def describe_input(path: Path) -> InputFile:
+    """Return size and hash of a file, reading no more than 2 MiB; of a folder, of its file list.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        if path.is_dir():
+            files = sorted(part for part in path.rglob("*") if part.is_file())
+            sizes = [file.stat().st_size for file in files]
+            for file, size in zip(files, sizes, strict=True):
+                name = file.relative_to(path).as_posix()
+                digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogatepass"))
+            return InputFile(clean_text(str(path)), sum(sizes), digest.hexdigest())
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            digest.update(stream.read(MIB))
+            # A file between one and two MiB is read once in full, not twice in part.
+            stream.seek(max(stream.tell(), size - MIB))
+            digest.update(stream.read(MIB))
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be read ({error.strerror or error}); check the path"
+        ) from error
+    return InputFile(clean_text(str(path)), size, digest.hexdigest())
+
+
+def software_version() -> str:
+    """Return the version of the installed package."""
+    return version("her2path")
+
+
+def package_versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

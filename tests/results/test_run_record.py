@@ -1,0 +1,68 @@
+"""run.json says what ran."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pytest
+
+from her2path.errors import ResultsError
+from her2path.results.jsonable import read_json
+from her2path.results.run_record import MIB, RunRecord, describe_input, settings_hash
+
+
+@dataclass(frozen=True)
+class Settings:
+    threshold_od: float = 0.02
+    criteria: str = "breast"
+
+
+def test_equal_settings_have_equal_hashes_and_others_do_not():
+    assert settings_hash(Settings()) == settings_hash(Settings())
+    assert settings_hash(Settings()) == settings_hash({"criteria": "breast", "threshold_od": 0.02})
+    assert settings_hash(Settings()) != settings_hash(Settings(0.021))
+
+
+@pytest.mark.parametrize("size", [0, 10, MIB, MIB + 7, 2 * MIB, 3 * MIB + 1])
+def test_the_hash_covers_both_ends_of_a_file(tmp_path, size):
+    data = bytes(i % 251 for i in range(1000)) * (size // 1000 + 1)
+    data = data[:size]
+    path = tmp_path / "a.svs"
+    path.write_bytes(data)
+
+    found = describe_input(path)
+
+    expected = data if size <= 2 * MIB else data[:MIB] + data[-MIB:]
+    assert found.size == size
+    assert found.sha256_ends == hashlib.sha256(expected).hexdigest()
+
+
+def test_a_folder_is_known_by_the_files_in_it(tmp_path):
+    (tmp_path / "1.dcm").write_bytes(b"abc")
+    first = describe_input(tmp_path)
+    (tmp_path / "1.dcm").rename(tmp_path / "2.dcm")
+
+    assert first.size == 3
+    assert describe_input(tmp_path).sha256_ends != first.sha256_ends
+
+
+def test_a_missing_input_is_named(tmp_path):
+    with pytest.raises(ResultsError, match="check the path"):
+        describe_input(tmp_path / "nothing")
+
+
+def test_a_record_is_written_with_times_versions_and_settings(tmp_path):
+    (tmp_path / "a.svs").write_bytes(b"1")
+    begun = RunRecord.begin(Settings(), [describe_input(tmp_path / "a.svs")])
+
+    begun.ended().write(tmp_path / "run.json")
+
+    found = read_json(tmp_path / "run.json")
+    assert begun.finished is None
+    assert found["settings"] == {"threshold_od": 0.02, "criteria": "breast"}
+    assert found["settings_hash"] == settings_hash(Settings())
+    assert found["inputs"][0]["size"] == 1
+    assert found["software_version"]
+    assert found["python"]
+    assert found["packages"]["numpy"]
+    assert found["started"] <= found["finished"]
+    assert found["seconds"] >= 0
