@@ -95,6 +95,9 @@ def shape_of_feature(feature: object, where: str, budget: Budget) -> Shape | Non
         if len(text) > MAX_TEXT:
             budget.faults.append(f"{where}: {key} has {len(text):,} letters, {MAX_TEXT} at most")
             return None
+        if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            budget.faults.append(f"{where}: {key} holds half a letter, which no file can store")
+            return None
     parts = parts_of_geometry(feature.get("geometry"), where, budget)
     if not parts:
         return None
