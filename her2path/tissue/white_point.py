@@ -1,4 +1,4 @@
-"""The white point: the value of empty glass, the brightest dense mode of smooth colorless pixels."""
+"""The white point: the value of empty glass, the brightest dense mode of smooth pale pixels."""
 
 from __future__ import annotations
 

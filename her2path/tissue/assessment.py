@@ -1,0 +1,361 @@
+"""Is this slide worth scoring: everything about tissue in one value, with the reason when not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.stain.od import WhitePoint
+from her2path.tissue.artefacts import (
+    ArtefactKind,
+    Artefacts,
+    edge_band,
+    find_bubbles,
+    find_dirt,
+    find_folds,
+    find_pen,
+    overview_od,
+)
+from her2path.tissue.focus import BLURRED_UM, focus_blur_um
+from her2path.tissue.mask import TissueMask, find_tissue
+from her2path.tissue.overview import Overview, disc, to_working_scale
+from her2path.tissue.pieces import ControlCandidate, Pieces, find_control_pieces, find_pieces
+from her2path.tissue.staining_kind import Staining, StainingKind, recognise_staining
+from her2path.tissue.white_point import (
+    WhitePointEstimate,
+    estimate_white_point,
+)
+
+__all__ = ["AssessmentReason", "TissueAssessment", "assess_tissue", "choose_fields"]
+
+# 0.05 mm² hold some 250 nuclei, so that 100 tumor cells can be expected at all; fewer and a handful
+# of dust on an empty core would get a score.
+MIN_TISSUE_MM2 = 0.05
+# Twice the blur that loses faint membranes: nothing can be said about completeness any more.
+UNREADABLE_BLUR_UM = 1.3
+# More than half the tissue under ink, dirt or folds: what is left was not chosen by anybody.
+MAX_EXCLUDED_FRAC = 0.5
+FIELD_UM = 350.0
+N_FIELDS = 8
+FINEST_FIELD_MPP = 1.0
+
+
+class AssessmentReason(StrEnum):
+    """Why a slide is not assessable, or what is to be reviewed; codes in results."""
+
+    NO_TISSUE = "no_tissue"
+    TOO_LITTLE_TISSUE = "too_little_tissue"
+    NOT_HER2_IHC = "not_her2_ihc"
+    OUT_OF_FOCUS = "out_of_focus"
+    ARTEFACTS = "artefacts"
+    WHITE_POINT_NOT_MEASURED = "white_point_not_measured"
+    CONTROL_SUSPECTED = "control_suspected"
+    CONTROL_EXCLUDED = "control_excluded"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TissueAssessment:
+    """What is tissue, what spoils it, and whether it may be scored.
+
+    Parameters
+    ----------
+    is_assessable : bool
+    reason : AssessmentReason or None
+        Why it is not assessable.
+    explanation : str
+        The reason in a sentence; empty when assessable.
+    remarks : tuple of AssessmentReason
+        What a reviewer should know although the slide can be scored.
+    tissue : TissueMask
+        To be scored: artefacts, excluded and control tissue are not in it.
+    downsample : float
+        Pixels of the given overview per pixel of all masks.
+    white_point : WhitePointEstimate
+    artefacts : Artefacts
+    staining : StainingKind
+    pieces : Pieces
+    controls : tuple of ControlCandidate
+    focus_blur_um : tuple of float
+        Per field; nan where nothing was to be judged.
+    """
+
+    is_assessable: bool
+    reason: AssessmentReason | None
+    explanation: str
+    remarks: tuple[AssessmentReason, ...]
+    tissue: TissueMask
+    downsample: float
+    white_point: WhitePointEstimate
+    artefacts: Artefacts
+    staining: StainingKind
+    pieces: Pieces
+    controls: tuple[ControlCandidate, ...]
+    focus_blur_um: tuple[float, ...]
+
+    @property
+    def median_blur_um(self) -> float:
+        """Median blur of the judged fields in µm; nan when none could be judged."""
+        judged = [blur for blur in self.focus_blur_um if not math.isnan(blur)]
+        return float(np.median(judged)) if judged else float("nan")
+
+
+FieldsReader = Callable[[TissueMask], Sequence[NDArray[np.uint8]]]
+
+
+def assess_tissue(
+    overview_rgb: NDArray[np.uint8],
+    mpp: float,
+    *,
+    read_fields: FieldsReader | None = None,
+    field_mpp: float | None = None,
+    stated_white_point: WhitePoint | None = None,
+    exclude: NDArray[np.bool_] | None = None,
+    exclude_controls: bool = False,
+    min_tissue_mm2: float = MIN_TISSUE_MM2,
+) -> TissueAssessment:
+    """Find the tissue of a slide and decide whether it may be scored.
+
+    Parameters
+    ----------
+    overview_rgb : ndarray of shape (M, N, 3), uint8
+        The whole slide at 4–8 µm/px, or a plain field at any finer scale.
+    mpp : float
+        µm per pixel.
+    read_fields : callable, optional
+        Gets the tissue mask, returns some fields on tissue (`choose_fields` says where) at
+        `field_mpp`. Without it a fine overview serves itself, and of a coarse one only hue is
+        judged, not focus and not nuclear DAB.
+    field_mpp : float, optional
+        µm per pixel of these fields, ≤ 1.
+    stated_white_point : tuple of 3 float, optional
+    exclude : ndarray of shape (M, N), bool, optional
+        Never tissue, on the grid of the given overview: annotated control tissue.
+    exclude_controls : bool
+        Leave out what looks like control tissue; else it is only reported.
+    min_tissue_mm2 : float
+
+    Returns
+    -------
+    TissueAssessment
+
+    Raises
+    ------
+    ValueError
+        Wrong type or shape, or `read_fields` without `field_mpp`.
+    """
+    if (read_fields is None) != (field_mpp is None):
+        raise ValueError("read_fields and field_mpp belong together: give both or neither")
+    overview = to_working_scale(overview_rgb, mpp)
+    white = estimate_white_point(overview.rgb, stated=stated_white_point)
+    od = overview_od(overview.rgb, white.rgb)
+    marks = reduce_mask(exclude, overview, overview_rgb.shape[:2])
+    tissue, artefacts = find_clean_tissue(overview, od, white.rgb, marks)
+    pieces = find_pieces(tissue, od)
+    controls = find_control_pieces(pieces)
+    remarks = []
+    if controls and exclude_controls:
+        # What is left out stays in `pieces`, so that it can be shown and put back.
+        control = np.isin(pieces.labels, [candidate.label for candidate in controls])
+        tissue = TissueMask(tissue.mask & ~control, tissue.mpp)
+        remarks.append(AssessmentReason.CONTROL_EXCLUDED)
+    elif controls:
+        remarks.append(AssessmentReason.CONTROL_SUSPECTED)
+    if read_fields is not None and field_mpp is not None:
+        fields = read_fields(tissue) if tissue.mask.any() else ()
+    else:
+        field_mpp = mpp
+        fields = own_fields(overview_rgb, mpp, tissue)
+    staining = judge_staining(overview, white.rgb, tissue, fields, field_mpp)
+    blurs: tuple[float, ...] = ()
+    if field_mpp <= FINEST_FIELD_MPP:
+        blurs = tuple(focus_blur_um(rgb, field_mpp) for rgb in fields)
+    judged = [blur for blur in blurs if not math.isnan(blur)]
+    blur = float(np.median(judged)) if judged else 0.0
+    lost = sum(
+        share for kind, share in artefacts.area_frac.items() if kind is not ArtefactKind.EDGE
+    )
+    reason, explanation = decide(
+        staining, tissue.area_mm2, blur, lost, min_tissue_mm2=min_tissue_mm2
+    )
+    if white.source == "default":
+        remarks.append(AssessmentReason.WHITE_POINT_NOT_MEASURED)
+    if blur > BLURRED_UM:
+        remarks.append(AssessmentReason.OUT_OF_FOCUS)
+    if artefacts.reasons():
+        remarks.append(AssessmentReason.ARTEFACTS)
+    return TissueAssessment(
+        is_assessable=reason is None,
+        reason=reason,
+        explanation=explanation,
+        remarks=tuple(remarks),
+        tissue=tissue,
+        downsample=overview.downsample,
+        white_point=white,
+        artefacts=artefacts,
+        staining=staining,
+        pieces=pieces,
+        controls=controls,
+        focus_blur_um=blurs,
+    )
+
+
+def decide(
+    staining: StainingKind,
+    area_mm2: float,
+    blur_um: float,
+    lost_frac: float,
+    *,
+    min_tissue_mm2: float,
+) -> tuple[AssessmentReason | None, str]:
+    """Return the first reason against scoring and its sentence, or None and nothing."""
+    if staining.kind not in (Staining.HER2_IHC, Staining.BLANK):
+        return AssessmentReason.NOT_HER2_IHC, f"This is not HER2 IHC: {staining.reason}."
+    if area_mm2 == 0.0 or staining.kind is Staining.BLANK:
+        return AssessmentReason.NO_TISSUE, "No tissue was found: the slide or core is empty."
+    if area_mm2 < min_tissue_mm2:
+        return (
+            AssessmentReason.TOO_LITTLE_TISSUE,
+            f"Only {area_mm2:.3f} mm² of tissue was found, at least {min_tissue_mm2:g} mm² is "
+            "needed to count cells.",
+        )
+    if lost_frac > MAX_EXCLUDED_FRAC:
+        return (
+            AssessmentReason.ARTEFACTS,
+            f"Pen, dirt, bubbles or folds cover {lost_frac:.0%} of the tissue.",
+        )
+    if blur_um > UNREADABLE_BLUR_UM:
+        return (
+            AssessmentReason.OUT_OF_FOCUS,
+            f"The tissue is out of focus: edges are blurred by {blur_um:.1f} µm. Scan it again.",
+        )
+    return None, ""
+
+
+def find_clean_tissue(
+    overview: Overview,
+    od: NDArray[np.float32],
+    white_point: WhitePoint,
+    marks: NDArray[np.bool_] | None,
+) -> tuple[TissueMask, Artefacts]:
+    """Find artefacts, and tissue without them."""
+    mpp = overview.mpp
+    pen, dirt, bubble = (find(od, mpp) for find in (find_pen, find_dirt, find_bubbles))
+    blocked = pen | dirt | bubble
+    if marks is not None:
+        blocked |= marks
+    found = find_tissue(overview.rgb, mpp, white_point=white_point, exclude=blocked)
+    fold = find_folds(od, mpp, tissue=found.mask)
+    edge = edge_band(found.mask, mpp)
+    tissue = TissueMask(found.mask & ~fold, mpp)
+    masks = {
+        ArtefactKind.PEN: pen,
+        ArtefactKind.DIRT: dirt,
+        ArtefactKind.BUBBLE: bubble,
+        ArtefactKind.FOLD: fold,
+        ArtefactKind.EDGE: edge,
+    }
+    # Tissue under ink is hidden, so its area is taken from what the tissue around encloses.
+    whole = found.mask | enclosed(found.mask, blocked, mpp)
+    n_whole = max(int(np.count_nonzero(whole)), 1)
+    shares = {kind: float(np.count_nonzero(mask & whole)) / n_whole for kind, mask in masks.items()}
+    return tissue, Artefacts(pen, dirt, bubble, fold, edge, shares)
+
+
+def enclosed(
+    tissue: NDArray[np.bool_], blocked: NDArray[np.bool_], mpp: float
+) -> NDArray[np.bool_]:
+    """Return the blocked pixels that lie within or right beside tissue."""
+    if not (blocked.any() and tissue.any()):
+        return np.zeros(tissue.shape, bool)
+    near = cv2.morphologyEx(
+        np.pad(tissue.astype(np.uint8), 64), cv2.MORPH_CLOSE, disc(min(250.0, 60 * mpp), mpp)
+    )[64:-64, 64:-64]
+    return blocked & near.astype(bool)
+
+
+def judge_staining(
+    overview: Overview,
+    white_point: WhitePoint,
+    tissue: TissueMask,
+    fields: Sequence[NDArray[np.uint8]],
+    field_mpp: float,
+) -> StainingKind:
+    """Recognise the staining on the fields, or on the overview where there are none."""
+    whole = recognise_staining([overview.rgb], overview.mpp, white_point=white_point)
+    if whole.kind is Staining.FLUORESCENCE:
+        return whole
+    if not tissue.mask.any():
+        return StainingKind(Staining.BLANK, "no tissue was found", whole.numbers)
+    if fields:
+        return recognise_staining(fields, field_mpp, white_point=white_point)
+    # Empty glass around a small biopsy must not make it blank.
+    rows, cols = (np.flatnonzero(tissue.mask.any(axis=axis)) for axis in (1, 0))
+    part = overview.rgb[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    return recognise_staining([np.ascontiguousarray(part)], overview.mpp, white_point=white_point)
+
+
+def choose_fields(
+    tissue: TissueMask, *, n_fields: int = N_FIELDS, size_um: float = FIELD_UM
+) -> list[tuple[float, float]]:
+    """Choose where to look closely: the fullest squares of a grid, spread over the tissue.
+
+    Parameters
+    ----------
+    tissue : TissueMask
+    n_fields : int
+    size_um : float
+        Side of a field.
+
+    Returns
+    -------
+    list of (x_um, y_um)
+        Top-left corners from the overview's top-left corner; at most `n_fields`, none without
+        tissue. The same for the same mask.
+    """
+    side = max(1, round(size_um / tissue.mpp))
+    rows, cols = tissue.mask.shape
+    if not tissue.mask.any():
+        return []
+    n_rows, n_cols = max(1, rows // side), max(1, cols // side)
+    part = tissue.mask[: n_rows * side, : n_cols * side].astype(np.float32)
+    fullness = cv2.resize(part, (n_cols, n_rows), interpolation=cv2.INTER_AREA)
+    full = np.flatnonzero(fullness.ravel() >= 0.5 * fullness.max())
+    # Evenly through the full squares in reading order: spread, and free of chance.
+    chosen = full[np.linspace(0, full.size - 1, min(n_fields, full.size)).round().astype(int)]
+    step = side * tissue.mpp
+    return [(float(k % n_cols) * step, float(k // n_cols) * step) for k in chosen]
+
+
+def own_fields(rgb: NDArray[np.uint8], mpp: float, tissue: TissueMask) -> list[NDArray[np.uint8]]:
+    """Cut fields out of a picture that is fine enough to be its own."""
+    if mpp > FINEST_FIELD_MPP:
+        return []
+    side = max(16, round(FIELD_UM / mpp))
+    fields = []
+    for x_um, y_um in choose_fields(tissue):
+        row, col = round(y_um / mpp), round(x_um / mpp)
+        fields.append(np.ascontiguousarray(rgb[row : row + side, col : col + side]))
+    return fields
+
+
+def reduce_mask(
+    mask: NDArray[np.bool_] | None, overview: Overview, given_shape: tuple[int, ...]
+) -> NDArray[np.bool_] | None:
+    """Bring a mask on the given picture's grid to the working scale; any pixel counts."""
+    if mask is None:
+        return None
+    if mask.shape != given_shape:
+        raise ValueError(f"exclude has shape {mask.shape}, the overview {given_shape}")
+    rows, cols = overview.rgb.shape[:2]
+    if mask.shape == (rows, cols):
+        return mask
+    step = round(overview.downsample)
+    blocks = mask[: rows * step, : cols * step].reshape(rows, step, cols, step)
+    reduced: NDArray[np.bool_] = np.any(blocks, axis=(1, 3))
+    return reduced
