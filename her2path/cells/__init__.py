@@ -1,0 +1,5 @@
+"""Nuclei, membranes and what is measured on them.
+
+Import from the modules: `measure` (picture to measurements), `classify` (measurements to classes),
+`calibration` (the cut-offs), `tumor` (which cells count), `table` (the measurements themselves).
+"""

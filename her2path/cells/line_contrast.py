@@ -40,18 +40,19 @@ class LineMap:
 
     Attributes
     ----------
-    contrast_od : ndarray of shape (M, N), float32
-        Guarded contrast, ≥ 0; 0 at the rim of the picture.
+    contrast : ndarray of shape (M, N), int16
+        Guarded contrast, ≥ 0, in units of 1 / `steps_per_od`; 0 at the rim of the picture.
     direction : ndarray of shape (M, N), uint8
         Direction of the best line, in steps of 180° / N_DIRECTIONS from +x towards +y (down).
-    dab_od, guarded_od : ndarray of shape (M, N), int16
-        Smoothed DAB and DAB − k·hematoxylin in steps of 1/1024 OD.
+    dab : ndarray of shape (M, N), int16
+        Smoothed DAB in steps of 1/1024 OD.
+    steps_per_od : float
+        Units of `contrast` in one OD.
     """
 
     contrast: NDArray[np.int16]
     direction: NDArray[np.uint8]
     dab: NDArray[np.int16]
-    guarded: NDArray[np.int16]
     steps_per_od: float
 
 
@@ -127,6 +128,21 @@ def add_direction(
 def line_map(
     hematoxylin: NDArray[np.int16], dab: NDArray[np.int16], *, guard: float, mpp: float
 ) -> LineMap:
+    """Find thin brown lines.
+
+    Parameters
+    ----------
+    hematoxylin, dab : ndarray of shape (M, N), int16
+        Stain planes in steps of 1/1024 OD.
+    guard : float
+        Factor k of the guard; must exceed the gray ratio of the stain vectors.
+    mpp : float
+        µm/px.
+
+    Returns
+    -------
+    LineMap
+    """
     half_taps = max(1, min(MAX_HALF_TAPS, round(HALF_LENGTH_UM / mpp)))
     sigma = SMOOTHING_UM / mpp
     smooth_d = cv2.GaussianBlur(dab, (0, 0), sigma)
@@ -137,19 +153,12 @@ def line_map(
     best = np.zeros(dab.shape, np.int16)
     direction = np.zeros(dab.shape, np.uint8)
     sums_d, sums_g = np.zeros_like(best), np.zeros_like(best)
-    all_flanks = [flank_offsets(i, mpp) for i in range(N_DIRECTIONS)]
-    pad = max(half_taps, max(int(np.abs(f).max()) for f in all_flanks))
+    flanks = [flank_offsets(i, mpp) for i in range(N_DIRECTIONS)]
+    pad = max(half_taps, max(int(np.abs(f).max()) for f in flanks))
     for i in range(N_DIRECTIONS):
+        offsets = taps(i, half_taps)
+        index = np.uint8(i)
         add_direction(
-            smooth_d,
-            guarded,
-            taps(i, half_taps),
-            all_flanks[i],
-            pad,
-            np.uint8(i),
-            sums_d,
-            sums_g,
-            best,
-            direction,
+            smooth_d, guarded, offsets, flanks[i], pad, index, sums_d, sums_g, best, direction
         )
-    return LineMap(best, direction, smooth_d, guarded, STEPS_PER_OD * (2 * half_taps + 1))
+    return LineMap(best, direction, smooth_d, STEPS_PER_OD * (2.0 * half_taps + 1.0))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from her2path.cells.line_contrast import N_DIRECTIONS, LineMap, line_map
+from her2path.cells.line_contrast import N_DIRECTIONS, line_map
 from her2path.cells.nuclei import blue_plane, find_nuclei
 from her2path.cells.polar import (
     RADIAL_STEP_UM,

@@ -107,8 +107,8 @@ def find_nuclei(
     rows, cols = np.nonzero(is_center)
     offset = (factor - 1) / 2
     return NucleusSeeds(
-        x=cols * float(factor) + offset,
-        y=rows * float(factor) + offset,
+        x=(cols * factor + offset).astype(np.float64),
+        y=(rows * factor + offset).astype(np.float64),
         response_od=best[rows, cols],
         sigma_um=sigma[rows, cols],
         is_hidden=is_hollow[rows, cols],

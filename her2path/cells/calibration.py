@@ -1,0 +1,153 @@
+"""Cut-offs travel together: one calibration holds every number that turns OD into a class.
+
+A calibration belongs to a laboratory, an assay and a scanner. The package ships one, `generic`,
+that belongs to none: results with it say so, and are flagged where that could change the score.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from her2path.errors import CalibrationError
+from her2path.stain.matrix import REFERENCE_DAB, REFERENCE_HEMATOXYLIN, StainMatrix
+
+__all__ = [
+    "GENERIC_NAME",
+    "Calibration",
+    "IntensityCuts",
+    "generic_calibration",
+    "parse_calibration",
+]
+
+GENERIC_NAME = "generic"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveOd = Annotated[float, Field(gt=0, le=4)]
+Vector = tuple[float, float, float]
+
+
+class IntensityCuts(BaseModel):
+    """DAB OD of the membrane line from which a cell counts as weak, moderate, intense."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weak_od: PositiveOd
+    moderate_od: PositiveOd
+    intense_od: PositiveOd
+
+    @model_validator(mode="after")
+    def check_order(self) -> IntensityCuts:
+        """Refuse cuts that do not rise."""
+        if not self.weak_od < self.moderate_od < self.intense_od:
+            raise ValueError(
+                f"intensity cuts must rise: {self.weak_od}, {self.moderate_od}, {self.intense_od}"
+            )
+        return self
+
+    def scaled(self, factor: float) -> IntensityCuts:
+        """Return the cuts multiplied by `factor`, for stability trials."""
+        return IntensityCuts(
+            weak_od=self.weak_od * factor,
+            moderate_od=self.moderate_od * factor,
+            intense_od=self.intense_od * factor,
+        )
+
+
+class Calibration(BaseModel):
+    """All cut-offs of one laboratory, assay and scanner, with where they come from.
+
+    OD is log10 throughout.
+
+    Attributes
+    ----------
+    name : str
+    source : str
+        Where the numbers come from, in words.
+    is_site_specific : bool
+        Whether they were measured on control slides of the site.
+    scanner : str
+        Scanner model the calibration belongs to; empty for any.
+    mpp_range : tuple of 2 float
+        µm/px for which it was made.
+    white_point : tuple of 3 float or None
+        Glass of the scanner, used where a slide shows none; None: not known.
+    hematoxylin, dab : tuple of 3 float
+        Stain vectors (rows) in OD-RGB.
+    min_line_contrast_od : float
+        Least guarded contrast of a stained sector: the sector-level limit of blank.
+    min_arc_frac : float
+        Least contiguous share of the outline that makes a cell stained: tells line from speckle.
+    complete_frac : float
+        Completeness from which a membrane counts as complete.
+    basolateral_frac : float
+        Contiguous share of the outline from which an incomplete membrane counts as basolateral.
+    intensity : IntensityCuts
+    blank_upper_pct : float
+        Upper 95 % bound of the share of cells that look stained on tissue without HER2.
+    made_from : tuple of str
+        Identifiers of the control slides.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    source: str
+    is_site_specific: bool
+    scanner: str = ""
+    mpp_range: tuple[float, float]
+    white_point: Vector | None = None
+    hematoxylin: Vector = REFERENCE_HEMATOXYLIN
+    dab: Vector = REFERENCE_DAB
+    min_line_contrast_od: PositiveOd
+    min_arc_frac: Fraction
+    complete_frac: Fraction
+    basolateral_frac: Fraction
+    intensity: IntensityCuts
+    blank_upper_pct: Annotated[float, Field(ge=0, le=50)]
+    made_from: tuple[str, ...] = ()
+
+    @property
+    def matrix(self) -> StainMatrix:
+        """Stain matrix, checked for plausibility."""
+        return StainMatrix(self.hematoxylin, self.dab)
+
+
+def parse_calibration(text: str, *, where: str) -> Calibration:
+    """Read a calibration from JSON text.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        What the text is, for the error message.
+
+    Raises
+    ------
+    CalibrationError
+        When the text is no calibration; all faults are listed.
+    StainError
+        When its stain vectors are implausible.
+    """
+    try:
+        calibration = Calibration.model_validate_json(text)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise CalibrationError(
+            f"{where} is no calibration: {faults}. Make one with `her2path calibrate`"
+        ) from error
+    _ = calibration.matrix
+    return calibration
+
+
+def generic_calibration() -> Calibration:
+    """Return the calibration that ships with the package and belongs to no site."""
+    text = (
+        resources.files("her2path.cells").joinpath("calibrations/generic.json").read_text("utf-8")
+    )
+    return parse_calibration(text, where="the shipped calibration")

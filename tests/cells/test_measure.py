@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+from drawing import WHITE, arc, grid_of_cells, paint, soft_disc
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from her2path.cells.calibration import generic_calibration
+from her2path.cells.classify import classify_cells
+from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
+from her2path.cells.table import CellMeasurements
+from her2path.criteria.score import Intensity, Pattern
+from her2path.stain import StainMatrix
+
+SETTINGS = MeasureSettings(WHITE, StainMatrix())
+CALIBRATION = generic_calibration()
+
+
+def measured(h_od, dab_od, *, mpp=0.25, noise=1.0, settings=SETTINGS, **kwargs):
+    cells = measure_cells(paint(h_od, dab_od, noise=noise, **kwargs), settings, mpp=mpp)
+    return cells, classify_cells(cells, CALIBRATION)
+
+
+@pytest.mark.parametrize("mpp", [0.2, 0.25, 0.33, 0.46])
+def test_every_drawn_nucleus_is_found_once_at_its_place(mpp):
+    h_od, dab_od, centers = grid_of_cells(mpp=mpp, membrane_od=0.0)
+    cells, _ = measured(h_od, dab_od, mpp=mpp)
+    assert len(cells) == len(centers)
+    distance, _ = cKDTree(centers).query(np.stack([cells.x, cells.y], 1))
+    assert (distance * mpp).max() < 0.6
+
+
+def test_the_area_of_a_drawn_nucleus_is_measured():
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.0)
+    cells, _ = measured(h_od, dab_od)
+    assert cells.nucleus_area_um2 == pytest.approx(np.pi * 3.5**2, rel=0.15)
+    assert cells.nucleus_elongation.max() < 1.15
+
+
+@pytest.mark.parametrize("mpp", [0.2, 0.25, 0.33])
+def test_completeness_is_one_for_a_closed_ring(mpp):
+    h_od, dab_od, _ = grid_of_cells(mpp=mpp)
+    _, classes = measured(h_od, dab_od, mpp=mpp)
+    assert classes.completeness.min() > 0.93
+    assert (classes.pattern == Pattern.COMPLETE).all()
+
+
+@pytest.mark.parametrize("extent_deg", [90, 180, 240])
+@pytest.mark.parametrize("start_deg", [0, 77, 200])
+def test_completeness_is_the_share_of_the_arc_wherever_it_begins(extent_deg, start_deg):
+    h_od, dab_od, _ = grid_of_cells(extent_deg=extent_deg, start_deg=start_deg)
+    _, classes = measured(h_od, dab_od)
+    assert classes.completeness == pytest.approx(extent_deg / 360, abs=0.12)
+    assert np.median(classes.completeness) == pytest.approx(extent_deg / 360, abs=0.07)
+
+
+def test_outline_follows_the_ring():
+    h_od, dab_od, _ = grid_of_cells()
+    cells, _ = measured(h_od, dab_od)
+    assert np.median(np.abs(cells.outline_um - 7.0)) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("od", "width_um", "expected"),
+    [
+        (0.10, 0.8, Intensity.FAINT),
+        (0.33, 1.2, Intensity.WEAK),
+        (0.52, 1.5, Intensity.MODERATE),
+        (0.95, 2.1, Intensity.INTENSE),
+    ],
+)
+def test_intensity_follows_the_od_of_the_line(od, width_um, expected):
+    h_od, dab_od, _ = grid_of_cells(membrane_od=od, width_um=width_um)
+    _, classes = measured(h_od, dab_od)
+    assert np.mean(classes.intensity == expected) > 0.9
+
+
+@pytest.mark.parametrize("width_um", [1.0, 1.6, 2.2])
+def test_width_of_a_line_is_measured(width_um):
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.6, width_um=width_um)
+    cells, _ = measured(h_od, dab_od)
+    assert np.median(cells.membrane_width_um) == pytest.approx(width_um, abs=0.35)
+
+
+def test_smooth_cytoplasm_is_no_membrane():
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.0, cytoplasm_od=0.25)
+    dab_od = gaussian_filter(dab_od, 4)
+    _, classes = measured(h_od, dab_od)
+    assert np.mean(classes.intensity == Intensity.NONE) > 0.9
+    assert np.mean(classes.is_diffuse) > 0.9
+
+
+def test_a_gray_ring_is_no_membrane():
+    h_od, dab_od, centers = grid_of_cells(membrane_od=0.0)
+    gray = sum(0.3 * arc(h_od.shape, x, y, 7.0, 0.8, 0.25) for x, y in centers)
+    _, classes = measured(h_od, dab_od, gray_od=gray)
+    assert (classes.intensity == Intensity.NONE).all()
+
+
+def test_a_step_of_brown_is_no_membrane():
+    h_od, dab_od, centers = grid_of_cells(membrane_od=0.0)
+    dab_od[:, int(centers[:, 0].mean()) :] += 0.3
+    _, classes = measured(h_od, dab_od)
+    assert np.mean(classes.intensity == Intensity.NONE) > 0.9
+
+
+def test_blank_tissue_with_noise_stays_blank():
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.0)
+    _, classes = measured(h_od, dab_od, noise=4.0)
+    assert (classes.intensity == Intensity.NONE).all()
+
+
+@pytest.mark.parametrize("shift", [0.9, 1.05])
+def test_a_wrong_white_point_does_not_change_what_is_stained(shift):
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.12, extent_deg=200)
+    rgb = paint(h_od, dab_od, noise=1.0)
+    right = classify_cells(measure_cells(rgb, SETTINGS, mpp=0.25), CALIBRATION)
+    white = tuple(min(w * shift, 255.0) for w in WHITE)
+    off = classify_cells(
+        measure_cells(rgb, MeasureSettings(white, StainMatrix()), mpp=0.25), CALIBRATION
+    )
+    assert np.median(off.completeness) == pytest.approx(np.median(right.completeness), abs=0.04)
+
+
+def test_a_mirrored_and_a_turned_picture_give_the_same_shares():
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.15, extent_deg=200, start_deg=20)
+    rgb = paint(h_od, dab_od, noise=1.5)
+    reference = classify_cells(measure_cells(rgb, SETTINGS, mpp=0.25), CALIBRATION)
+    for turned in (rgb[::-1], rgb[:, ::-1], np.rot90(rgb)):
+        other = classify_cells(
+            measure_cells(np.ascontiguousarray(turned), SETTINGS, mpp=0.25), CALIBRATION
+        )
+        assert len(other) == len(reference)
+        assert other.completeness.mean() == pytest.approx(reference.completeness.mean(), abs=0.03)
+        assert (other.intensity > 0).sum() == (reference.intensity > 0).sum()
+
+
+def test_a_line_between_two_touching_cells_counts_for_both_and_not_for_a_third():
+    mpp, shape = 0.25, (480, 700)
+    h_od, dab_od = np.full(shape, 0.03), np.zeros(shape)
+    centers = [(230, 240), (278, 240), (326, 240)]  # 12 µm apart in a row
+    for x, y in centers:
+        h_od += 0.35 * soft_disc(shape, x, y, 3.0, mpp)
+    line = 254  # between the first and the second
+    dab_od[220:260, line - 2 : line + 2] = 0.4
+    cells, _ = measured(h_od, gaussian_filter(dab_od, 1))
+    order = np.argsort(cells.x)
+    right, left = cells.line_contrast_od[order][:, 0], cells.line_contrast_od[order][:, 16]
+    assert right[0] > 0.1
+    assert left[1] > 0.1
+    assert left[2] < 0.02
+
+
+def test_a_nucleus_under_brown_is_found():
+    h_od, dab_od, centers = grid_of_cells(membrane_od=0.8, width_um=3.0, nucleus_od=0.06)
+    dab_od += 0.15
+    cells, _ = measured(h_od, dab_od)
+    distance, _ = cKDTree(np.stack([cells.x, cells.y], 1)).query(centers)
+    assert np.mean(distance * 0.25 < 2.0) > 0.9
+
+
+def test_tiles_with_a_halo_give_the_cells_of_the_whole_picture():
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.2, n_side=9, pitch_um=15.0, extent_deg=300)
+    rgb = paint(h_od, dab_od, noise=2.0)
+    whole = measure_cells(rgb, SETTINGS, mpp=0.25).in_reading_order()
+    halo = int(np.ceil(HALO_UM / 0.25 / 2) * 2)
+    parts = []
+    for top in range(0, rgb.shape[0], 300):
+        for left in range(0, rgb.shape[1], 300):
+            y0, x0 = max(top - halo, 0), max(left - halo, 0)
+            frame = np.ascontiguousarray(rgb[y0 : top + 300 + halo, x0 : left + 300 + halo])
+            cells = measure_cells(frame, SETTINGS, mpp=0.25)
+            is_own = (
+                (cells.x + x0 >= left)
+                & (cells.x + x0 < left + 300)
+                & (cells.y + y0 >= top)
+                & (cells.y + y0 < top + 300)
+            )
+            own = cells.select(is_own)
+            parts.append((own, x0, y0))
+    x = np.concatenate([own.x + x0 for own, x0, _ in parts])
+    y = np.concatenate([own.y + y0 for own, _, y0 in parts])
+    tiled = CellMeasurements.concatenate([own for own, _, _ in parts])
+    order = np.lexsort((np.round(x, 3), np.round(y, 3)))
+    reference = np.lexsort((np.round(whole.x, 3), np.round(whole.y, 3)))
+    assert len(tiled) == len(whole)
+    assert x[order] == pytest.approx(whole.x[reference], abs=1e-6)
+    assert tiled.line_contrast_od[order] == pytest.approx(
+        whole.line_contrast_od[reference], abs=1e-6
+    )
+
+
+def test_an_empty_picture_has_no_cells():
+    cells = measure_cells(np.full((300, 300, 3), 240, np.uint8), SETTINGS, mpp=0.25)
+    assert len(cells) == 0
+    assert len(classify_cells(cells, CALIBRATION)) == 0
+
+
+def test_a_picture_too_coarse_for_membranes_is_refused():
+    with pytest.raises(ValueError, match="µm/px"):
+        measure_cells(np.full((300, 300, 3), 240, np.uint8), SETTINGS, mpp=1.0)
