@@ -1,6 +1,8 @@
 """Slides get names that are safe as folders, unique, and the same in any order."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,9 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
 
     with pytest.raises(ResultsError, match="--out"):
         ResultsFolder(tmp_path / "out").create()
+
+
+def test_asking_for_paths_does_not_load_the_table_library():
+    code = "import sys, her2path.results; sys.exit('pyarrow' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
