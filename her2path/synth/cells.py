@@ -1,0 +1,297 @@
+"""Epithelial cells as polygons that share their sides: Voronoi in nests, columns in glands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.synth.noise import sample
+
+__all__ = ["LUMEN", "OUTSIDE", "SEGMENT_UM", "CellGraph", "polygons_to_graph", "voronoi_cells"]
+
+# What lies beyond a side that no neighbour shares.
+OUTSIDE = -1
+LUMEN = -2
+# Length of the pieces of membrane that are stained or not: about two optical resolution lengths.
+SEGMENT_UM = 1.0
+MAX_SIDES = 24
+_LIMIT_SIDES = 14
+
+
+@dataclass(frozen=True, slots=True)
+class CellGraph:
+    """Cells, the sides between them, and the short segments that a side is made of.
+
+    Attributes
+    ----------
+    side_a, side_b : ndarray of shape (n_sides,), int32
+        The cells on both sides; `side_b` may be OUTSIDE or LUMEN.
+    segment_start : ndarray of shape (n_sides + 1,), int64
+        Segments of side s are ``segment_start[s]:segment_start[s + 1]``; it has one point more,
+        and its points start at ``segment_start[s] + s``.
+    point_x, point_y : ndarray, float64
+        Points of the sides, µm.
+    length : ndarray of shape (n_segments,), float64
+        Length of each segment, µm.
+    cell_start : ndarray of shape (n_cells + 1,), int64
+        Sides round cell c are ``cell_start[c]:cell_start[c + 1]`` of the next two.
+    cell_side : ndarray, int32
+        Sides in order round the cell.
+    cell_forward : ndarray, bool
+        Whether the cell walks the side in the stored direction.
+    """
+
+    side_a: NDArray[np.int32]
+    side_b: NDArray[np.int32]
+    segment_start: NDArray[np.int64]
+    point_x: NDArray[np.float64]
+    point_y: NDArray[np.float64]
+    length: NDArray[np.float64]
+    cell_start: NDArray[np.int64]
+    cell_side: NDArray[np.int32]
+    cell_forward: NDArray[np.bool_]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.cell_start) - 1
+
+    def outlines(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return (start, x, y): the outline of cell c is points ``start[c]:start[c + 1]``."""
+        return _outlines(
+            self.segment_start,
+            self.point_x,
+            self.point_y,
+            self.cell_start,
+            self.cell_side,
+            self.cell_forward,
+        )
+
+
+@nb.njit(cache=True)
+def _outlines(
+    segment_start: NDArray[np.int64],
+    point_x: NDArray[np.float64],
+    point_y: NDArray[np.float64],
+    cell_start: NDArray[np.int64],
+    cell_side: NDArray[np.int32],
+    cell_forward: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    n = cell_start.size - 1
+    start = np.zeros(n + 1, np.int64)
+    for c in range(n):
+        count = 0
+        for k in range(cell_start[c], cell_start[c + 1]):
+            s = cell_side[k]
+            count += segment_start[s + 1] - segment_start[s]
+        start[c + 1] = start[c] + count
+    x = np.empty(start[n])
+    y = np.empty(start[n])
+    for c in range(n):
+        at = start[c]
+        for k in range(cell_start[c], cell_start[c + 1]):
+            s = cell_side[k]
+            m = segment_start[s + 1] - segment_start[s]
+            first = segment_start[s] + s
+            for i in range(m):
+                p = first + i if cell_forward[k] else first + m - i
+                x[at] = point_x[p]
+                y[at] = point_y[p]
+                at += 1
+    return start, x, y
+
+
+@nb.njit(cache=True)
+def voronoi_cells(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    nest: NDArray[np.int32],
+    limit: NDArray[np.float64],
+    is_hole: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
+    """Cut each point's polygon out of a disc by the bisectors with its neighbours.
+
+    Points of one nest must stand together and see only each other. Holes cut like cells, but
+    get no polygon; a side to a hole is a side to a lumen.
+
+    Returns
+    -------
+    start, vertex_x, vertex_y, neighbour
+        Vertices of polygon c are ``start[c]:start[c + 1]``; the side from a vertex to the next
+        is shared with `neighbour` of that vertex (a point, OUTSIDE or LUMEN).
+    """
+    n = x.size
+    start = np.zeros(n + 1, np.int64)
+    out_x = np.empty(n * MAX_SIDES)
+    out_y = np.empty(n * MAX_SIDES)
+    out_n = np.empty(n * MAX_SIDES, np.int32)
+    px = np.empty(64)
+    py = np.empty(64)
+    pn = np.empty(64, np.int32)
+    qx = np.empty(64)
+    qy = np.empty(64)
+    qn = np.empty(64, np.int32)
+    total = 0
+    first = 0
+    for c in range(n):
+        while nest[first] != nest[c]:
+            first += 1
+        if is_hole[c]:
+            start[c + 1] = total
+            continue
+        m = _LIMIT_SIDES
+        for k in range(m):
+            angle = 2 * np.pi * (k + 0.37 * (c % 3)) / m
+            px[k] = x[c] + limit[c] * np.cos(angle)
+            py[k] = y[c] + limit[c] * np.sin(angle)
+            pn[k] = OUTSIDE
+        j = first
+        while j < n and nest[j] == nest[c]:
+            dx = x[j] - x[c]
+            dy = y[j] - y[c]
+            d2 = dx * dx + dy * dy
+            if j != c and d2 < (2 * limit[c]) ** 2:
+                mid = 0.5 * d2
+                k_out = 0
+                label = LUMEN if is_hole[j] else j
+                for k in range(m):
+                    k2 = k + 1 if k + 1 < m else 0
+                    d_here = (px[k] - x[c]) * dx + (py[k] - y[c]) * dy - mid
+                    d_next = (px[k2] - x[c]) * dx + (py[k2] - y[c]) * dy - mid
+                    if d_here <= 0:
+                        qx[k_out] = px[k]
+                        qy[k_out] = py[k]
+                        qn[k_out] = pn[k]
+                        k_out += 1
+                    if (d_here <= 0) != (d_next <= 0):
+                        t = d_here / (d_here - d_next)
+                        qx[k_out] = px[k] + t * (px[k2] - px[k])
+                        qy[k_out] = py[k] + t * (py[k2] - py[k])
+                        # Leaving: the new side runs along the bisector; entering: the old goes on.
+                        qn[k_out] = label if d_here <= 0 else pn[k]
+                        k_out += 1
+                m = k_out
+                for k in range(m):
+                    px[k] = qx[k]
+                    py[k] = qy[k]
+                    pn[k] = qn[k]
+            j += 1
+        m = min(m, MAX_SIDES)
+        for k in range(m):
+            out_x[total] = px[k]
+            out_y[total] = py[k]
+            out_n[total] = pn[k]
+            total += 1
+        start[c + 1] = total
+    return start, out_x[:total], out_y[:total], out_n[:total]
+
+
+def polygons_to_graph(
+    start: NDArray[np.int64],
+    vertex_x: NDArray[np.float64],
+    vertex_y: NDArray[np.float64],
+    neighbour: NDArray[np.int32],
+    warp: NDArray[np.float32],
+) -> CellGraph:
+    """Join polygons into cells with common sides and bend the sides a little.
+
+    Parameters
+    ----------
+    start, vertex_x, vertex_y, neighbour : ndarray
+        As `voronoi_cells` returns them.
+    warp : ndarray of shape (NOISE_SIZE, NOISE_SIZE), float32
+        Noise that bends the sides; both cells of a side see the same bend.
+    """
+    return CellGraph(*_join(start, vertex_x, vertex_y, neighbour, warp))
+
+
+# Membranes wander by about half a micron over a cell's side.
+_BEND_UM = 0.55
+_BEND_SCALE = 0.22
+
+
+@nb.njit(cache=True)
+def _join(
+    start: NDArray[np.int64],
+    vx: NDArray[np.float64],
+    vy: NDArray[np.float64],
+    neighbour: NDArray[np.int32],
+    warp: NDArray[np.float32],
+) -> tuple[
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.int32],
+    NDArray[np.bool_],
+]:
+    n = start.size - 1
+    total = start[n]
+    side_a = np.empty(total, np.int32)
+    side_b = np.empty(total, np.int32)
+    side_of = np.full(total, -1, np.int32)
+    n_segments = np.empty(total, np.int64)
+    n_sides = 0
+    for c in range(n):
+        for k in range(start[c], start[c + 1]):
+            other = neighbour[k]
+            k2 = k + 1 if k + 1 < start[c + 1] else start[c]
+            length = np.sqrt((vx[k2] - vx[k]) ** 2 + (vy[k2] - vy[k]) ** 2)
+            if 0 <= other < c:
+                # The neighbour has made this side already, unless rounding lost it there.
+                for q in range(start[other], start[other + 1]):
+                    if neighbour[q] == c and side_of[q] >= 0:
+                        side_of[k] = side_of[q]
+                        break
+            if side_of[k] < 0:
+                side_of[k] = n_sides
+                side_a[n_sides] = c
+                side_b[n_sides] = other if other < 0 or other > c else OUTSIDE
+                n_segments[n_sides] = min(60, max(1, int(length / SEGMENT_UM + 0.5)))
+                n_sides += 1
+    segment_start = np.zeros(n_sides + 1, np.int64)
+    for s in range(n_sides):
+        segment_start[s + 1] = segment_start[s] + n_segments[s]
+    px = np.empty(segment_start[n_sides] + n_sides)
+    py = np.empty(segment_start[n_sides] + n_sides)
+    length = np.empty(segment_start[n_sides])
+    forward = np.zeros(total, np.bool_)
+    for c in range(n):
+        for k in range(start[c], start[c + 1]):
+            s = side_of[k]
+            if side_a[s] != c:
+                continue
+            forward[k] = True
+            k2 = k + 1 if k + 1 < start[c + 1] else start[c]
+            m = segment_start[s + 1] - segment_start[s]
+            first = segment_start[s] + s
+            for i in range(m + 1):
+                t = i / m
+                x = vx[k] + t * (vx[k2] - vx[k])
+                y = vy[k] + t * (vy[k2] - vy[k])
+                px[first + i] = x + _BEND_UM * sample(warp, x * _BEND_SCALE, y * _BEND_SCALE)
+                py[first + i] = y + _BEND_UM * sample(
+                    warp, x * _BEND_SCALE + 211.5, y * _BEND_SCALE + 97.25
+                )
+            for i in range(m):
+                length[segment_start[s] + i] = np.sqrt(
+                    (px[first + i + 1] - px[first + i]) ** 2
+                    + (py[first + i + 1] - py[first + i]) ** 2
+                )
+    return (
+        side_a[:n_sides].copy(),
+        side_b[:n_sides].copy(),
+        segment_start,
+        px,
+        py,
+        length,
+        start.copy(),
+        side_of,
+        forward,
+    )

@@ -1,0 +1,218 @@
+"""Cells in nests: points of solid, cribriform and single-file growth, columns of glands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.synth.cells import LUMEN, OUTSIDE
+from her2path.synth.layout import N_RADII, Nest, NestKind
+from her2path.synth.noise import stream
+from her2path.synth.recipe import SlideRecipe
+
+__all__ = ["Epithelium", "grow_epithelium"]
+
+CLEAR, SECRETION, NECROSIS = 0.0, 1.0, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Epithelium:
+    """Points that become Voronoi cells, then columnar cells as ready polygons.
+
+    Attributes
+    ----------
+    x, y, limit_um : ndarray of shape (p,), float64
+        Point and largest radius of its cell, µm.
+    nest : ndarray of shape (p,), int32
+        Nest of each point, ascending.
+    is_hole : ndarray of shape (p,), bool
+        Points that stand for a lumen or necrosis, not for a cell.
+    column_start, column_x, column_y, column_neighbour : ndarray
+        Polygons of columnar cells, as `cells.voronoi_cells` returns them.
+    cell_nest : ndarray of shape (n,), int32
+        Nest of each cell: first the points that are no holes, then the columns.
+    is_column : ndarray of shape (n,), bool
+        Columnar cells.
+    base_x, base_y : ndarray of shape (n,), float64
+        Middle of the basal side; NaN where the cell has none.
+    lumens : ndarray of shape (k, 4), float64
+        Discs without cells: x, y, radius, kind.
+    lumen_start, lumen_x, lumen_y : ndarray
+        Outlines of the lumens of glands.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    limit_um: NDArray[np.float64]
+    nest: NDArray[np.int32]
+    is_hole: NDArray[np.bool_]
+    column_start: NDArray[np.int64]
+    column_x: NDArray[np.float64]
+    column_y: NDArray[np.float64]
+    column_neighbour: NDArray[np.int32]
+    cell_nest: NDArray[np.int32]
+    is_column: NDArray[np.bool_]
+    base_x: NDArray[np.float64]
+    base_y: NDArray[np.float64]
+    lumens: NDArray[np.float64]
+    lumen_start: NDArray[np.int64]
+    lumen_x: NDArray[np.float64]
+    lumen_y: NDArray[np.float64]
+
+
+def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epithelium:
+    """Fill nests with cells."""
+    points: list[NDArray[np.float64]] = []
+    columns: list[NDArray[np.float64]] = []
+    column_neighbours: list[NDArray[np.int32]] = []
+    column_nest: list[int] = []
+    column_base: list[tuple[float, float]] = []
+    lumens: list[tuple[float, float, float, float]] = []
+    outlines: list[NDArray[np.float64]] = []
+    for position, nest in enumerate(nests):
+        rng = stream(seed, 41, nest.region, nest.column, nest.row)
+        region = recipe.regions[nest.region]
+        if nest.kind in (NestKind.GLAND, NestKind.BENIGN):
+            first = len(columns)
+            made = _columns(nest, rng)
+            if made is not None:
+                polygons, lumen, base = made
+                m = len(polygons)
+                for i, polygon in enumerate(polygons):
+                    columns.append(polygon)
+                    left, right = first + (i - 1) % m, first + (i + 1) % m
+                    column_neighbours.append(
+                        np.array([OUTSIDE, right, LUMEN, left], dtype=np.int32)
+                    )
+                    column_nest.append(position)
+                column_base.extend(base)
+                outlines.append(lumen)
+                continue
+        cell = region.cell_um * rng.uniform(0.92, 1.1)
+        made_points, holes = _points(nest, cell, region.necrosis_share, rng)
+        lumens.extend(holes)
+        points.append(np.column_stack([made_points, np.full(len(made_points), position)]))
+    table = np.concatenate(points) if points else np.zeros((0, 5))
+    is_hole = table[:, 3] > 0
+    n_points = int((~is_hole).sum())
+    cell_nest = np.concatenate([table[~is_hole, 4], np.array(column_nest)]).astype(np.int32)
+    bases = np.full((n_points + len(columns), 2), np.nan)
+    if column_base:
+        bases[n_points:] = column_base
+    return Epithelium(
+        x=table[:, 0].copy(),
+        y=table[:, 1].copy(),
+        limit_um=table[:, 2].copy(),
+        nest=table[:, 4].astype(np.int32),
+        is_hole=is_hole,
+        column_start=np.arange(len(columns) + 1, dtype=np.int64) * 4,
+        column_x=np.concatenate([p[:, 0] for p in columns]) if columns else np.zeros(0),
+        column_y=np.concatenate([p[:, 1] for p in columns]) if columns else np.zeros(0),
+        column_neighbour=(
+            np.concatenate(column_neighbours) if columns else np.zeros(0, dtype=np.int32)
+        ),
+        cell_nest=cell_nest,
+        is_column=np.arange(len(cell_nest)) >= n_points,
+        base_x=bases[:, 0].copy(),
+        base_y=bases[:, 1].copy(),
+        lumens=np.array(lumens, dtype=np.float64).reshape(-1, 4),
+        lumen_start=np.concatenate([[0], np.cumsum([len(o) for o in outlines])]).astype(np.int64),
+        lumen_x=np.concatenate([o[:, 0] for o in outlines]) if outlines else np.zeros(0),
+        lumen_y=np.concatenate([o[:, 1] for o in outlines]) if outlines else np.zeros(0),
+    )
+
+
+def _radius_at(nest: Nest, angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    position = np.mod(angle / (2 * math.pi) * N_RADII, N_RADII)
+    low = np.floor(position).astype(np.int64) % N_RADII
+    t = position - np.floor(position)
+    return (1 - t) * nest.radii[low] + t * nest.radii[(low + 1) % N_RADII]
+
+
+def _points(
+    nest: Nest, cell: float, necrosis_share: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], list[tuple[float, float, float, float]]]:
+    """Return points (x, y, limit, is_hole) on a jittered triangular lattice, and holes."""
+    largest = float(nest.radii.max())
+    if nest.kind == NestKind.CORD:
+        local = _cord(largest, cell, rng)
+    else:
+        step = math.ceil(largest / (0.86 * cell)) + 1
+        a, b = np.meshgrid(np.arange(-step, step + 1), np.arange(-step, step + 1))
+        local = np.column_stack([(a + 0.5 * (b % 2)).ravel(), (0.866 * b).ravel()]) * cell
+        local += rng.normal(0, 0.17 * cell, local.shape)
+        turn = rng.uniform(0, math.pi)
+        rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        # Flow: nests are a little stretched, and so are the cells in them.
+        stretch = math.exp(rng.normal(0, 0.09))
+        local = local @ (rotation * np.array([stretch, 1 / stretch])) @ rotation.T
+    angle = np.arctan2(local[:, 1], local[:, 0])
+    reach = np.hypot(local[:, 0], local[:, 1])
+    inside = reach < _radius_at(nest, angle) - 0.5 * cell
+    local = local[inside]
+    is_hole = np.zeros(len(local), dtype=bool)
+    holes: list[tuple[float, float, float, float]] = []
+    if nest.kind in (NestKind.CRIBRIFORM, NestKind.DCIS) and largest > 3 * cell:
+        for _ in range(int(rng.integers(1, 5))):
+            r = rng.uniform(0, 0.6) * float(nest.radii.mean())
+            direction = rng.uniform(0, 2 * math.pi)
+            hx, hy = r * math.cos(direction), r * math.sin(direction)
+            size = rng.uniform(0.55, 1.3) * cell
+            is_hole |= np.hypot(local[:, 0] - hx, local[:, 1] - hy) < size
+            holes.append((nest.x + hx, nest.y + hy, size + 0.55 * cell, float(rng.random() < 0.4)))
+    elif (
+        nest.kind in (NestKind.SOLID, NestKind.DCIS)
+        and largest > 4.5 * cell
+        and rng.random() < necrosis_share
+    ):
+        size = 0.45 * float(nest.radii.mean())
+        is_hole |= np.hypot(local[:, 0], local[:, 1]) < size
+        holes.append((nest.x, nest.y, size + 0.5 * cell, NECROSIS))
+    limit = cell * rng.uniform(0.66, 0.78, len(local))
+    return (
+        np.column_stack([local + np.array([nest.x, nest.y]), limit, is_hole]),
+        holes,
+    )
+
+
+def _cord(largest: float, cell: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    direction = rng.uniform(0, math.pi)
+    s = np.arange(-largest, largest, 0.82 * cell)
+    bend = rng.uniform(-0.25, 0.25) * largest * np.sin(s / largest * rng.uniform(1.5, 3))
+    along = np.column_stack([s, bend + rng.normal(0, 0.08 * cell, len(s))])
+    c, d = math.cos(direction), math.sin(direction)
+    return along @ np.array([[c, d], [-d, c]])
+
+
+def _columns(
+    nest: Nest, rng: np.random.Generator
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64], list[tuple[float, float]]] | None:
+    """Return four-sided columnar cells (base, right, apex, left), the lumen and the bases."""
+    mean_radius = float(nest.radii.mean())
+    if float(nest.radii.min()) < 14:
+        return None
+    benign = nest.kind == NestKind.BENIGN
+    height = min(rng.uniform(11, 16) if benign else rng.uniform(19, 36), 0.78 * mean_radius)
+    width = rng.uniform(6.5, 8.5) if benign else rng.uniform(5.2, 7.8)
+    # The base is the widest place; a cell is as wide as asked half way up.
+    n = max(7, round(2 * math.pi * (mean_radius - 0.4 * height) / width))
+    step = np.exp(rng.normal(0, 0.16, n))
+    angle = np.cumsum(step) / step.sum() * 2 * math.pi + rng.uniform(0, 2 * math.pi)
+    outer = _radius_at(nest, angle) * (1 + rng.normal(0, 0.008, n))
+    wave = (
+        1
+        + 0.10 * np.cos(2 * angle + rng.uniform(0, 6))
+        + 0.06 * np.cos(3 * angle + rng.uniform(0, 6))
+    )
+    inner = np.maximum(outer - height * wave, 0.14 * outer)
+    lean = rng.normal(0, 0.18, n) * (2 * math.pi / n)
+    base = np.column_stack([nest.x + outer * np.cos(angle), nest.y + outer * np.sin(angle)])
+    top_angle = angle + lean
+    apex = np.column_stack([nest.x + inner * np.cos(top_angle), nest.y + inner * np.sin(top_angle)])
+    after_base, after_apex = np.roll(base, -1, axis=0), np.roll(apex, -1, axis=0)
+    polygons = [np.stack([base[i], after_base[i], after_apex[i], apex[i]]) for i in range(n)]
+    middle = (base + after_base) / 2
+    return polygons, apex, [(float(a), float(b)) for a, b in middle]

@@ -1,0 +1,158 @@
+"""A laboratory and its scanner: how stain amounts become colour, and how the camera sees it."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.synth.recipe import RecipeError, build_value
+
+__all__ = ["Laboratory", "laboratories", "load_laboratory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """Stains, counterstain strength, optics, camera and compression of one site.
+
+    Attributes
+    ----------
+    name : str
+        Name of the site.
+    mpp : float
+        µm/px of the scan, 0.1–1.
+    hematoxylin, dab : tuple of 3 float
+        Stain vectors in OD-RGB; normalised to unit length when used.
+    counterstain : float
+        Strength of hematoxylin, 1 = usual.
+    dab_strength : float
+        Factor on every brown, 1 = usual.
+    dab_darkening : float
+        How much dense DAB darkens red too (scatter), added grey OD per squared OD above 0.6.
+    haze_od : float
+        Background DAB OD over all tissue.
+    white_point : tuple of 3 float
+        Glass, 0–255.
+    shading : float
+        Loss of light from the centre of a camera field to its corner, share.
+    gamma : float
+        Exponent from light to picture values, 1 = linear.
+    blur_um : float
+        Standard deviation of the optics' point spread, µm.
+    sharpen : float
+        Strength of the scanner's unsharp mask, 0 = none.
+    sharpen_um : float
+        Its radius (standard deviation), µm.
+    noise : float
+        Shot noise: standard deviation at the white point, 0–255.
+    read_noise : float
+        Noise of the dark, 0–255.
+    saturation : float
+        Factor on colour differences made by the colour profile, 1 = none.
+    compression : str
+        ``jpeg`` or ``jpeg2000`` or ``none``.
+    quality : int
+        Quality of the JPEG, 30–100.
+    """
+
+    name: str = "reference"
+    mpp: float = 0.25
+    hematoxylin: tuple[float, float, float] = (0.68, 0.62, 0.39)
+    dab: tuple[float, float, float] = (0.29, 0.54, 0.79)
+    counterstain: float = 1.0
+    dab_strength: float = 1.0
+    dab_darkening: float = 0.15
+    haze_od: float = 0.005
+    white_point: tuple[float, float, float] = (236.0, 235.0, 242.0)
+    shading: float = 0.01
+    gamma: float = 1.0
+    blur_um: float = 0.22
+    sharpen: float = 0.5
+    sharpen_um: float = 0.35
+    noise: float = 1.6
+    read_noise: float = 0.6
+    saturation: float = 1.0
+    compression: str = "jpeg"
+    quality: int = 85
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("mpp", 0.1, 1.0),
+            ("counterstain", 0.05, 4.0),
+            ("dab_strength", 0.2, 3.0),
+            ("dab_darkening", 0.0, 2.0),
+            ("haze_od", 0.0, 0.3),
+            ("shading", 0.0, 0.5),
+            ("gamma", 0.4, 2.5),
+            ("blur_um", 0.0, 3.0),
+            ("sharpen", 0.0, 3.0),
+            ("sharpen_um", 0.05, 2.0),
+            ("noise", 0.0, 20.0),
+            ("read_noise", 0.0, 20.0),
+            ("saturation", 0.3, 2.0),
+            ("quality", 30, 100),
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise RecipeError(
+                    f"laboratory {self.name!r}: {name} = {value} is outside {low}–{high}"
+                )
+        for name in ("hematoxylin", "dab", "white_point"):
+            values = getattr(self, name)
+            if len(values) != 3 or min(values) < 0 or max(values) <= 0:
+                raise RecipeError(
+                    f"laboratory {self.name!r}: {name} = {values}: give three numbers ≥ 0"
+                )
+        if self.compression not in ("jpeg", "jpeg2000", "none"):
+            raise RecipeError(
+                f"laboratory {self.name!r}: compression {self.compression!r}: "
+                "use jpeg, jpeg2000 or none"
+            )
+
+    @property
+    def stain_matrix(self) -> NDArray[np.float64]:
+        """Unit stain vectors as rows: hematoxylin, DAB, residual (their cross product)."""
+        h = np.asarray(self.hematoxylin, dtype=np.float64)
+        d = np.asarray(self.dab, dtype=np.float64)
+        h, d = h / np.linalg.norm(h), d / np.linalg.norm(d)
+        residual = np.cross(h, d)
+        return np.stack([h, d, residual / np.linalg.norm(residual)])
+
+
+@cache
+def laboratories(use: str) -> tuple[Laboratory, ...]:
+    """Return the laboratories kept for a use.
+
+    Parameters
+    ----------
+    use : str
+        ``training`` or ``test``: the two sets are drawn from different ranges, and what is
+        reported as accuracy comes from the second only.
+    """
+    if use not in ("training", "test"):
+        raise RecipeError(f"laboratories for {use!r}: ask for 'training' or 'test'")
+    text = (resources.files("her2path.synth") / "data" / f"{use}.toml").read_text("utf-8")
+    return tuple(_from_table(entry) for entry in tomllib.loads(text)["laboratory"])
+
+
+def load_laboratory(name: str) -> Laboratory:
+    """Return the laboratory of this name from either set, or ``reference``."""
+    if name == "reference":
+        return Laboratory()
+    known = {lab.name: lab for use in ("training", "test") for lab in laboratories(use)}
+    if name not in known:
+        raise RecipeError(
+            f"unknown laboratory {name!r}: use one of {['reference', *sorted(known)]}"
+        )
+    return known[name]
+
+
+def _from_table(table: dict[str, Any]) -> Laboratory:
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    return build_value(Laboratory, values, "laboratory")

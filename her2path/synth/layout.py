@@ -1,0 +1,305 @@
+"""Where tissue, regions and nests lie: pure functions of seed and place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.synth.noise import NOISE_SIZE, noise_tile, sample, stream
+from her2path.synth.recipe import RegionRecipe, SlideRecipe
+
+__all__ = [
+    "N_RADII",
+    "Nest",
+    "NestKind",
+    "block_grid",
+    "nests_of_block",
+    "region_at",
+    "tissue_depth",
+]
+
+# Directions in which the border of a nest is stored: 5.6° is 7 µm at a radius of 70 µm.
+N_RADII = 64
+# Nests of one block share one quota of cells; a square millimetre holds some thousand cells.
+BLOCK_UM = 1024.0
+
+
+class NestKind(IntEnum):
+    """Growth pattern of a nest."""
+
+    SOLID = 0
+    GLAND = 1
+    CRIBRIFORM = 2
+    CORD = 3
+    BENIGN = 4
+    DCIS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """An island of epithelium: star-shaped round its seed.
+
+    Attributes
+    ----------
+    x, y : float
+        Seed, µm.
+    radii : ndarray of shape (N_RADII,), float64
+        Distance of the border from the seed, µm, clockwise from +x.
+    kind : NestKind
+        Growth pattern.
+    region : int
+        Position of its region in the recipe.
+    column, row : int
+        Place in the region's lattice of nests; names the nest's own random stream.
+    """
+
+    x: float
+    y: float
+    radii: NDArray[np.float64]
+    kind: NestKind
+    region: int
+    column: int
+    row: int
+
+
+def block_grid(recipe: SlideRecipe) -> tuple[int, int]:
+    """Return how many blocks (columns, rows) the recipe is planned in."""
+    return (
+        max(1, round(recipe.width_um / BLOCK_UM)),
+        max(1, round(recipe.height_um / BLOCK_UM)),
+    )
+
+
+def tissue_depth(
+    x: NDArray[np.float64], y: NDArray[np.float64], recipe: SlideRecipe, *, seed: int
+) -> NDArray[np.float64]:
+    """Return how deep in the tissue each point lies, in µm (negative = on glass).
+
+    The depth is exact near straight borders and an estimate elsewhere.
+    """
+    shape = recipe.tissue
+    if shape.kind == "fill":
+        return np.full(np.shape(x), 1e6)
+    if shape.kind == "none":
+        return np.full(np.shape(x), -1e6)
+    rng = stream(seed, 11)
+    width, height = recipe.width_um, recipe.height_um
+    ragged = noise_tile(seed, 12, rolloff=2.0)
+    wobble = 0.35 * _sampled(ragged, x / 60.0, y / 60.0) + 0.12 * _sampled(ragged, x / 9.0, y / 9.0)
+    if shape.kind == "biopsy":
+        thickness = min(700.0, height / 4)
+        n = max(1, int((height - 2 * shape.margin_um) // (1.8 * thickness)))
+        depth = np.full(np.shape(x), -1e6)
+        for k in range(n):
+            mid = height * (k + 0.5) / n + rng.normal(0, 0.05 * thickness)
+            bend = rng.uniform(-0.15, 0.15) * thickness
+            axis = mid + bend * np.sin(np.asarray(x) / width * math.pi * rng.uniform(1, 2.5))
+            half = thickness * (0.42 + 0.03 * _sampled(ragged, x / 150.0, y / 1e4 + k))
+            ends = np.minimum(x, width - x) - shape.margin_um * rng.uniform(1, 2)
+            depth = np.maximum(depth, np.minimum(half - np.abs(y - axis), ends))
+        return depth + 12 * wobble
+    centre_x, centre_y = width / 2, height / 2
+    half_w, half_h = width / 2 - shape.margin_um, height / 2 - shape.margin_um
+    angle = np.arctan2((y - centre_y) / half_h, (x - centre_x) / half_w)
+    outline = np.full(np.shape(x), 0.97)
+    spread = 0.012 if shape.kind == "core" else 0.06
+    for k in range(1, 6):
+        outline -= spread * np.abs(rng.normal()) / k * (1 + np.cos(k * angle + rng.uniform(0, 7)))
+    reach = np.hypot((x - centre_x) / half_w, (y - centre_y) / half_h)
+    return (outline - reach) * min(half_w, half_h) + 10 * wobble
+
+
+def _sampled(
+    tile: NDArray[np.float32], x: NDArray[np.float64] | float, y: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
+    xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    values = _sample_many(tile, np.ravel(xs), np.ravel(ys))
+    return values.reshape(xs.shape)
+
+
+@nb.njit(cache=True)
+def _sample_many(
+    tile: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = sample(tile, x[i], y[i])
+    return out
+
+
+def region_at(
+    x: NDArray[np.float64], y: NDArray[np.float64], recipe: SlideRecipe
+) -> NDArray[np.int16]:
+    """Return the position of the region that each point belongs to."""
+    region = np.zeros(np.shape(x), dtype=np.int16)
+    for position, entry in enumerate(recipe.regions):
+        if entry.disc is not None:
+            cx, cy, radius = entry.disc
+            inside = (
+                np.hypot(x - cx * recipe.width_um, y - cy * recipe.height_um)
+                <= radius * recipe.width_um
+            )
+            region[inside] = position
+    return region
+
+
+def nests_of_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> list[Nest]:
+    """Return the nests whose seeds fall to a block (border blocks own what lies outside)."""
+    columns, rows = block_grid(recipe)
+    block_w, block_h = recipe.width_um / columns, recipe.height_um / rows
+    nests: list[Nest] = []
+    warp = noise_tile(seed, 21, rolloff=2.0)
+    for position, region in enumerate(recipe.regions):
+        pitch = region.nest_um
+        # One pitch outside the picture keeps nests that stick into it.
+        x_from = -pitch if column == 0 else column * block_w
+        x_to = recipe.width_um + pitch if column == columns - 1 else (column + 1) * block_w
+        y_from = -pitch if row == 0 else row * block_h
+        y_to = recipe.height_um + pitch if row == rows - 1 else (row + 1) * block_h
+        for i in range(math.floor(x_from / pitch) - 1, math.ceil(x_to / pitch) + 1):
+            for j in range(math.floor(y_from / pitch) - 1, math.ceil(y_to / pitch) + 1):
+                x, y = _seed_of(seed, position, i, j, pitch)
+                if not (x_from <= x < x_to and y_from <= y < y_to):
+                    continue
+                nest = _grow(recipe, position, i, j, x, y, seed, warp)
+                if nest is not None:
+                    nests.append(nest)
+    return nests
+
+
+def _seed_of(seed: int, region: int, i: int, j: int, pitch: float) -> tuple[float, float]:
+    x, y = _lattice_point(seed, region, i, j, pitch)
+    return float(x), float(y)
+
+
+@nb.njit(cache=True)
+def _lattice_point(seed: int, region: int, i: int, j: int, pitch: float) -> tuple[float, float]:
+    mask = np.int64(0x7FFFFFFF)
+    a = np.int64(i) * 7919 + np.int64(region) * 104729
+    u = _mix(seed, a & mask, np.int64(j) & mask)
+    v = _mix(seed + 1, a & mask, np.int64(j) & mask)
+    return (i + 0.5 + 0.7 * (u - 0.5)) * pitch, (j + 0.5 + 0.7 * (v - 0.5)) * pitch
+
+
+@nb.njit(cache=True)
+def _mix(seed: int, a: int, b: int) -> float:
+    z = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(a) * np.uint64(
+        0xC2B2AE3D27D4EB4F
+    )
+    z ^= np.uint64(b) * np.uint64(0x165667B19E3779F9)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) / 9007199254740992.0
+
+
+def _grow(
+    recipe: SlideRecipe,
+    position: int,
+    i: int,
+    j: int,
+    x: float,
+    y: float,
+    seed: int,
+    warp: NDArray[np.float32],
+) -> Nest | None:
+    region = recipe.regions[position]
+    rng = stream(seed, 22, position, i, j)
+    if rng.random() >= region.tumor_share:
+        return None
+    kind = _kind_of(region, rng)
+    gap = region.septum_um * rng.uniform(0.6, 1.5)
+    limit = region.nest_um * rng.uniform(0.75, 1.3)
+    if kind == NestKind.GLAND:
+        # Larger glands than this have no place for their cells but the lumen.
+        limit = min(limit, rng.uniform(38, 85))
+    if kind == NestKind.CORD:
+        limit = min(limit, rng.uniform(25, 60))
+    radii = _march(seed, position, x, y, i, j, region.nest_um, gap, limit, warp)
+    angles = np.arange(N_RADII) * (2 * math.pi / N_RADII)
+    for _ in range(3):
+        smooth = (np.roll(radii, 1) + 2 * radii + np.roll(radii, -1)) / 4
+        radii = np.minimum(radii, smooth)
+    steps = np.linspace(0.0, 1.0, 9)[1:]
+    px = x + np.outer(steps, radii * np.cos(angles))
+    py = y + np.outer(steps, radii * np.sin(angles))
+    inside = (tissue_depth(px, py, recipe, seed=seed) > 3.0) & (
+        region_at(px, py, recipe) == position
+    )
+    reach = np.cumprod(inside, axis=0).sum(axis=0) / len(steps)
+    radii = radii * reach
+    if radii.mean() < 1.2 * region.cell_um:
+        return None
+    return Nest(x, y, radii, kind, position, i, j)
+
+
+def _kind_of(region: RegionRecipe, rng: np.random.Generator) -> NestKind:
+    u = rng.random()
+    for kind, share in (
+        (NestKind.BENIGN, region.benign_share),
+        (NestKind.DCIS, region.dcis_share),
+        (NestKind.GLAND, region.gland_share),
+        (NestKind.CRIBRIFORM, region.cribriform_share),
+        (NestKind.CORD, region.cord_share),
+    ):
+        if u < share:
+            return kind
+        u -= share
+    return NestKind.SOLID
+
+
+@nb.njit(cache=True)
+def _march(
+    seed: int,
+    region: int,
+    x: float,
+    y: float,
+    i: int,
+    j: int,
+    pitch: float,
+    gap: float,
+    limit: float,
+    warp: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Walk outwards until another seed is about as near: a warped Voronoi cell less the septum."""
+    seeds = np.empty((49, 2))
+    for a in range(7):
+        for b in range(7):
+            p, q = _lattice_point(seed, region, i + a - 3, j + b - 3, pitch)
+            seeds[a * 7 + b, 0] = p
+            seeds[a * 7 + b, 1] = q
+    radii = np.empty(N_RADII)
+    amplitude = 0.13 * pitch
+    scale = NOISE_SIZE / (NOISE_SIZE * 0.12 * pitch)
+    # The seed must see itself where it stands: shift the warp so that it is zero there.
+    u0 = sample(warp, x * scale, y * scale)
+    v0 = sample(warp, x * scale + 101.5, y * scale + 37.25)
+    for k in range(N_RADII):
+        angle = 2 * np.pi * k / N_RADII
+        dx = np.cos(angle)
+        dy = np.sin(angle)
+        r = 0.0
+        while r < limit:
+            px = x + r * dx
+            py = y + r * dy
+            wx = px + amplitude * (sample(warp, px * scale, py * scale) - u0) * min(1.0, r / 20)
+            wy = py + amplitude * (sample(warp, px * scale + 101.5, py * scale + 37.25) - v0) * min(
+                1.0, r / 20
+            )
+            own = np.sqrt((wx - x) ** 2 + (wy - y) ** 2)
+            free = 1e9
+            for s in range(49):
+                if s == 24:
+                    continue
+                d = np.sqrt((wx - seeds[s, 0]) ** 2 + (wy - seeds[s, 1]) ** 2)
+                free = min(free, d - own)
+            if free < gap:
+                break
+            r += 1.5
+        radii[k] = r
+    return radii

@@ -1,0 +1,78 @@
+"""Randomness as a function of place: the same point gives the same value in any tile."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["NOISE_SIZE", "noise_tile", "sample", "stream", "uniform"]
+
+# A power of two, so that wrapping is a bit mask; 512 samples repeat only after 512 grains.
+NOISE_SIZE = 512
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """Return the random generator of one purpose at one place.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the scene, ≥ 0.
+    *key : int
+        Purpose and place, for example (block column, block row, 3); may be negative.
+    """
+    return np.random.default_rng([seed, *(k & 0xFFFFFFFF for k in key)])
+
+
+def noise_tile(seed: int, purpose: int, *, rolloff: float = 1.0) -> NDArray[np.float32]:
+    """Return periodic noise of mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    seed, purpose : int
+        What the noise is for.
+    rolloff : float
+        Standard deviation in samples of the smoothing: the size of a grain.
+
+    Returns
+    -------
+    ndarray of shape (NOISE_SIZE, NOISE_SIZE), float32
+    """
+    white = stream(seed, 7001, purpose).standard_normal((NOISE_SIZE, NOISE_SIZE))
+    frequency = np.fft.fftfreq(NOISE_SIZE)
+    radius2 = frequency[:, None] ** 2 + frequency[None, :] ** 2
+    spectrum = np.fft.fft2(white) * np.exp(-2 * (np.pi * rolloff) ** 2 * radius2)
+    smooth = np.fft.ifft2(spectrum).real
+    smooth -= smooth.mean()
+    tile: NDArray[np.float32] = (smooth / smooth.std()).astype(np.float32)
+    return tile
+
+
+@nb.njit(cache=True, inline="always")
+def sample(tile: NDArray[np.float32], x: float, y: float) -> float:
+    """Return the noise at (x, y), in samples of the tile, bilinear and periodic."""
+    fx = np.floor(x)
+    fy = np.floor(y)
+    tx = np.float32(x - fx)
+    ty = np.float32(y - fy)
+    mask = NOISE_SIZE - 1
+    c0 = int(fx) & mask
+    r0 = int(fy) & mask
+    c1 = (c0 + 1) & mask
+    r1 = (r0 + 1) & mask
+    top = tile[r0, c0] + tx * (tile[r0, c1] - tile[r0, c0])
+    bottom = tile[r1, c0] + tx * (tile[r1, c1] - tile[r1, c0])
+    return top + ty * (bottom - top)
+
+
+@nb.njit(cache=True)
+def uniform(seed: int, a: int, b: int, c: int) -> float:
+    """Return a number in [0, 1) that depends on the four integers alone (splitmix64)."""
+    z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(a + 0x1000003)
+    z ^= np.uint64(0xC2B2AE3D27D4EB4F) * np.uint64(b + 0x2000029)
+    z ^= np.uint64(0x165667B19E3779F9) * np.uint64(c + 0x3000017)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) / 9007199254740992.0

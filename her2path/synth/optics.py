@@ -1,0 +1,248 @@
+"""From stain amounts to the picture a scanner stores: absorption, optics, camera, compression."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numba as nb
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from her2path.synth.laboratory import Laboratory
+
+__all__ = ["HALO_UM", "compress", "expose"]
+
+# Reach of blur and sharpening: what lies further away does not change a pixel.
+HALO_UM = 4.0
+# Red cells and other eosin-free pink-brown matter, seen without eosin as yellow-brown.
+_RED_CELL = (0.30, 0.58, 0.76)
+
+
+def expose(
+    h: NDArray[np.float32],
+    d: NDArray[np.float32],
+    red: NDArray[np.float32],
+    neutral: NDArray[np.float32],
+    laboratory: Laboratory,
+    *,
+    x0: int,
+    y0: int,
+    mpp: float,
+    extra_blur_um: float = 0.0,
+    seed: int,
+) -> NDArray[np.uint8]:
+    """Return what the scanner's camera gives for stain maps, before compression.
+
+    Parameters
+    ----------
+    h, d, red, neutral : ndarray of shape (M, N), float32
+        OD of hematoxylin, DAB, red-cell colour and grey.
+    laboratory : Laboratory
+        Stains, optics and camera.
+    x0, y0 : int
+        First pixel: noise and shading depend on the place on the slide.
+    mpp : float
+        µm/px of the maps.
+    extra_blur_um : float
+        Defocus on top of the optics, standard deviation.
+    seed : int
+        Seed of the noise.
+
+    Returns
+    -------
+    ndarray of shape (M, N, 3), uint8
+        A border of `HALO_UM` is not valid and to be cut off.
+    """
+    matrix = laboratory.stain_matrix.astype(np.float32)
+    vectors = np.stack(
+        [
+            matrix[0] * np.float32(laboratory.counterstain),
+            matrix[1],
+            np.asarray(_RED_CELL, np.float32),
+        ]
+    )
+    light = _absorb(
+        h,
+        d * np.float32(laboratory.dab_strength),
+        red,
+        neutral,
+        vectors,
+        np.float32(laboratory.dab_darkening),
+    )
+    sigma = float(np.hypot(laboratory.blur_um, extra_blur_um)) / mpp
+    if sigma > 0.05:
+        light = _blur(light, _kernel(sigma, HALO_UM / mpp))
+    white = np.asarray(laboratory.white_point, np.float32)
+    counts = _count(
+        light,
+        np.float32(laboratory.noise / 255),
+        np.float32(laboratory.read_noise / 255),
+        np.float32(laboratory.shading),
+        x0,
+        y0,
+        seed & 0x7FFFFFFF,
+    )
+    if laboratory.sharpen > 0:
+        soft = _blur(counts, _kernel(laboratory.sharpen_um / mpp, HALO_UM / mpp))
+        counts = counts + np.float32(laboratory.sharpen) * (counts - soft)
+    return _develop(counts, white, np.float32(laboratory.gamma), np.float32(laboratory.saturation))
+
+
+@nb.njit(cache=True)
+def _absorb(
+    h: NDArray[np.float32],
+    d: NDArray[np.float32],
+    red: NDArray[np.float32],
+    neutral: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    darkening: np.float32,
+) -> NDArray[np.float32]:
+    rows, cols = h.shape
+    out = np.empty((3, rows, cols), np.float32)
+    k = np.float32(-2.302585)
+    for q in range(3):
+        for r in range(rows):
+            for c in range(cols):
+                dense = d[r, c] - np.float32(0.6)
+                od = (
+                    h[r, c] * vectors[0, q]
+                    + d[r, c] * vectors[1, q]
+                    + red[r, c] * vectors[2, q]
+                    + neutral[r, c]
+                )
+                if dense > 0:
+                    od += darkening * dense * dense
+                out[q, r, c] = np.exp(k * od)
+    return out
+
+
+def _kernel(sigma_px: float, reach_px: float) -> NDArray[np.float32]:
+    radius = max(1, min(int(np.ceil(3.2 * sigma_px)), int(reach_px / 2)))
+    at = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 * (at / sigma_px) ** 2)
+    kernel: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
+    return kernel
+
+
+@nb.njit(cache=True)
+def _blur(planes: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Blur planes of shape (3, M, N); the border is repeated.
+
+    Written out, because a library's vector code may round pixels differently near the ends of
+    rows, and then the picture would depend on the tiling.
+    """
+    n, rows, cols = planes.shape
+    radius = kernel.size // 2
+    out = np.empty_like(planes)
+    across = np.empty((rows, cols), np.float32)
+    padded = np.empty(cols + 2 * radius, np.float32)
+    for q in range(n):
+        for r in range(rows):
+            for c in range(radius):
+                padded[c] = planes[q, r, 0]
+                padded[cols + radius + c] = planes[q, r, cols - 1]
+            padded[radius : cols + radius] = planes[q, r]
+            row = across[r]
+            row[:] = padded[radius : radius + cols] * kernel[radius]
+            for k in range(1, radius + 1):
+                w = kernel[radius + k]
+                for c in range(cols):
+                    row[c] += w * (padded[radius + c - k] + padded[radius + c + k])
+        for r in range(rows):
+            row = out[q, r]
+            row[:] = across[r] * kernel[radius]
+            for k in range(1, radius + 1):
+                w = kernel[radius + k]
+                up = across[max(0, r - k)]
+                down = across[min(rows - 1, r + k)]
+                for c in range(cols):
+                    row[c] += w * (up[c] + down[c])
+    return out
+
+
+# Pixels of one camera field: shading repeats with it.
+_CAMERA_PX = 2048
+
+
+@nb.njit(cache=True)
+def _count(
+    light: NDArray[np.float32],
+    shot: np.float32,
+    read: np.float32,
+    shading: np.float32,
+    x0: int,
+    y0: int,
+    seed: int,
+) -> NDArray[np.float32]:
+    """Add shading and noise that depend on the pixel's place alone."""
+    n, rows, cols = light.shape
+    out = np.empty_like(light)
+    one = np.uint64(1)
+    for q in range(n):
+        base = (np.uint64(seed) * np.uint64(3) + np.uint64(q) + one) * np.uint64(0x9E3779B97F4A7C15)
+        for r in range(rows):
+            row = (np.uint64(y0 + r + (1 << 24)) * np.uint64(0xC2B2AE3D27D4EB4F)) ^ base
+            fy = ((y0 + r) % _CAMERA_PX) / _CAMERA_PX - 0.5
+            for c in range(cols):
+                z = row + np.uint64(x0 + c + (1 << 24)) * np.uint64(0x9E3779B97F4A7C15)
+                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                z = z ^ (z >> np.uint64(31))
+                # The sum of four uniform numbers is near enough to a normal one.
+                total = (
+                    (z & np.uint64(0xFFFF))
+                    + ((z >> np.uint64(16)) & np.uint64(0xFFFF))
+                    + ((z >> np.uint64(32)) & np.uint64(0xFFFF))
+                    + (z >> np.uint64(48))
+                )
+                normal = (np.float32(total) - np.float32(131070.0)) * np.float32(1.7320508 / 65536)
+                fx = ((x0 + c) % _CAMERA_PX) / _CAMERA_PX - 0.5
+                value = light[q, r, c] * (1 - shading * np.float32(2 * (fx * fx + fy * fy)))
+                spread = np.sqrt(shot * shot * max(value, np.float32(0)) + read * read)
+                out[q, r, c] = value + spread * normal
+    return out
+
+
+@nb.njit(cache=True)
+def _develop(
+    counts: NDArray[np.float32],
+    white: NDArray[np.float32],
+    gamma: np.float32,
+    saturation: np.float32,
+) -> NDArray[np.uint8]:
+    _, rows, cols = counts.shape
+    out = np.empty((rows, cols, 3), np.uint8)
+    value = np.empty(3, np.float32)
+    for r in range(rows):
+        for c in range(cols):
+            mean = np.float32(0)
+            for q in range(3):
+                v = max(counts[q, r, c], np.float32(0))
+                if gamma != np.float32(1):
+                    v = v**gamma
+                value[q] = v * white[q]
+                mean += value[q] / np.float32(3)
+            for q in range(3):
+                v = mean + saturation * (value[q] - mean)
+                out[r, c, q] = np.uint8(
+                    min(np.float32(255), max(np.float32(0), v + np.float32(0.5)))
+                )
+    return out
+
+
+def compress(rgb: NDArray[np.uint8], laboratory: Laboratory) -> NDArray[np.uint8]:
+    """Return the picture as it comes back from the laboratory's compression."""
+    if laboratory.compression == "jpeg":
+        packed = simplejpeg.encode_jpeg(
+            np.ascontiguousarray(rgb), quality=laboratory.quality, colorsubsampling="422"
+        )
+        return np.asarray(simplejpeg.decode_jpeg(packed))
+    if laboratory.compression == "jpeg2000":
+        packed = imagecodecs.jpeg2k_encode(rgb, level=jpeg2000_level(laboratory.quality))
+        return np.asarray(imagecodecs.jpeg2k_decode(packed))
+    return rgb
+
+
+def jpeg2000_level(quality: int) -> int:
+    """Return the peak signal-to-noise ratio (dB) of JPEG 2000 that a JPEG quality stands for."""
+    return round(30 + 0.15 * (quality - 30))

@@ -1,0 +1,311 @@
+"""What is to be drawn: a slide as a recipe of tissue, regions, score mix and artefacts."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import tomllib
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from her2path.criteria.score import Intensity, Pattern
+from her2path.errors import Her2pathError
+
+__all__ = [
+    "Artefacts",
+    "MixEntry",
+    "RecipeError",
+    "RegionRecipe",
+    "SlideRecipe",
+    "TissueShape",
+    "mix_of",
+    "recipe_from_toml",
+]
+
+# 25 × 25 mm of glass is more than a slide carries; beyond it a size is a slip of units.
+MAX_SIDE_UM = 80_000.0
+T = TypeVar("T")
+
+
+class RecipeError(Her2pathError, ValueError):
+    """A recipe or laboratory of the generator cannot be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class MixEntry:
+    """Share of the tumor cells (0–1) that has this intensity and pattern.
+
+    `Pattern.ABSENT` goes with `Intensity.NONE` and with nothing else.
+    """
+
+    intensity: Intensity
+    pattern: Pattern
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise RecipeError(f"a share must lie in 0–1, got {self.share}: give shares of cells")
+        if (self.intensity == Intensity.NONE) != (self.pattern == Pattern.ABSENT):
+            raise RecipeError(
+                f"{self.intensity.label} with pattern {self.pattern.label}: "
+                "'none' goes with 'absent' and nothing else does"
+            )
+        if self.pattern == Pattern.CYTOPLASMIC:
+            raise RecipeError(
+                "cytoplasmic brown is no membrane pattern: set cytoplasm_od of the region"
+            )
+
+
+_SHORT = {
+    "none": (Intensity.NONE, Pattern.ABSENT),
+    **{
+        f"{intensity.label}_{pattern.label}": (intensity, pattern)
+        for intensity in Intensity
+        for pattern in (Pattern.INCOMPLETE, Pattern.BASOLATERAL, Pattern.COMPLETE)
+        if intensity != Intensity.NONE
+    },
+}
+
+
+def mix_of(**shares: float) -> tuple[MixEntry, ...]:
+    """Return a mix from words, for example ``mix_of(none=0.8, faint_incomplete=0.2)``.
+
+    Raises
+    ------
+    RecipeError
+        When a word is unknown or the shares do not sum to 1.
+    """
+    unknown = sorted(set(shares) - set(_SHORT))
+    if unknown:
+        raise RecipeError(f"unknown kind of cell {unknown}: use one of {sorted(_SHORT)}")
+    total = math.fsum(shares.values())
+    if abs(total - 1) > 1e-9:
+        raise RecipeError(f"shares of a mix sum to {total}: make them sum to 1")
+    return tuple(MixEntry(*_SHORT[word], share) for word, share in shares.items() if share > 0)
+
+
+def common_denominator(mix: tuple[MixEntry, ...]) -> int:
+    """Return the least number of cells that carries all shares without rounding (≤ 10000)."""
+    return min(
+        10_000,
+        math.lcm(*(Fraction(entry.share).limit_denominator(1000).denominator for entry in mix)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TissueShape:
+    """Outline of the tissue on the glass.
+
+    Attributes
+    ----------
+    kind : str
+        ``fill`` (tissue everywhere), ``blob`` (resection), ``core`` (tissue-microarray disc),
+        ``biopsy`` (long cylinders) or ``none`` (blank glass).
+    margin_um : float
+        Least glass between tissue and border of the slide.
+    """
+
+    kind: str = "fill"
+    margin_um: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("fill", "blob", "core", "biopsy", "none"):
+            raise RecipeError(f"tissue kind {self.kind!r}: use fill, blob, core, biopsy or none")
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRecipe:
+    """One part of the tissue with its own tumor, stroma and score mix.
+
+    Attributes
+    ----------
+    name : str
+        Name of the region in the truth.
+    mix : tuple of MixEntry
+        Shares of the tumor cells by intensity and pattern, sum 1.
+    disc : tuple (x, y, radius) of float or None
+        Where the region lies, as shares of the slide's width (radius too) and height;
+        None = everywhere that no later region covers.
+    tumor_share : float
+        Share of the nests' places that hold tumor, 0–1.
+    nest_um, septum_um : float
+        Pitch of the nests and width of the stroma between them.
+    cell_um : float
+        Diameter of a tumor cell.
+    gland_share, cribriform_share, cord_share : float
+        Shares of nests that are columnar glands round a lumen, nests with several holes, and
+        cords of single cells; the others are solid.
+    clustering : float
+        0 = classes scattered cell by cell, 1 = classes go by nest.
+    lymphocytes : float
+        Lymphocytes per 1000 µm² of stroma where they gather.
+    cytoplasm_od, granular_od, stroma_haze_od : float
+        DAB OD of the cytoplasm of tumor cells, of granules in it, and of the stroma.
+    pleomorphism : float
+        Spread of nucleus size, 0–1.
+    vesicular_share : float
+        Share of tumor nuclei that are pale with a rim and nucleoli.
+    benign_share, dcis_share : float
+        Shares of nests that are normal ducts, and in-situ carcinoma (both not invasive).
+    necrosis_share : float
+        Share of solid nests with a necrotic centre.
+    fat_share : float
+        Share of the stroma's area that is fat.
+    oedema : float
+        How loose the stroma is, 0–1.
+    """
+
+    name: str = "tumor"
+    mix: tuple[MixEntry, ...] = field(default_factory=lambda: mix_of(none=1.0))
+    disc: tuple[float, float, float] | None = None
+    tumor_share: float = 0.8
+    nest_um: float = 150.0
+    septum_um: float = 14.0
+    cell_um: float = 13.0
+    gland_share: float = 0.15
+    cribriform_share: float = 0.05
+    cord_share: float = 0.05
+    clustering: float = 0.6
+    lymphocytes: float = 2.0
+    cytoplasm_od: float = 0.0
+    granular_od: float = 0.0
+    stroma_haze_od: float = 0.01
+    pleomorphism: float = 0.35
+    vesicular_share: float = 0.35
+    benign_share: float = 0.03
+    dcis_share: float = 0.02
+    necrosis_share: float = 0.04
+    fat_share: float = 0.04
+    oedema: float = 0.3
+
+    def __post_init__(self) -> None:
+        total = math.fsum(entry.share for entry in self.mix)
+        if abs(total - 1) > 1e-9:
+            raise RecipeError(f"region {self.name!r}: shares sum to {total}: make them sum to 1")
+        for name, low, high in (
+            ("nest_um", 30, 2000),
+            ("septum_um", 3, 500),
+            ("cell_um", 7, 40),
+            ("tumor_share", 0, 1),
+            ("gland_share", 0, 1),
+            ("cribriform_share", 0, 1),
+            ("cord_share", 0, 1),
+            ("benign_share", 0, 1),
+            ("dcis_share", 0, 1),
+            ("necrosis_share", 0, 1),
+            ("clustering", 0, 1),
+            ("fat_share", 0, 1),
+            ("oedema", 0, 1),
+            ("pleomorphism", 0, 1),
+            ("vesicular_share", 0, 1),
+            ("lymphocytes", 0, 30),
+            ("cytoplasm_od", 0, 2),
+            ("granular_od", 0, 2),
+            ("stroma_haze_od", 0, 1),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise RecipeError(f"region {self.name!r}: {name} = {value} is outside {low}–{high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """How much of each fault of preparation and scanning the slide carries (counts or shares)."""
+
+    folds: int = 0
+    pen_marks: int = 0
+    bubbles: int = 0
+    dust: int = 0
+    blurred_patches: int = 0
+    pigment_per_mm2: float = 0.0
+    debris_per_mm2: float = 0.0
+    edge_stain_od: float = 0.0
+    crush_share: float = 0.0
+    tears: int = 0
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not 0 <= value <= 10_000:
+                raise RecipeError(f"artefact {f.name} = {value} is outside 0–10000")
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRecipe:
+    """A slide, its regions and its faults; lengths in µm.
+
+    Attributes
+    ----------
+    name : str
+        Goes into the truth.
+    width_um, height_um : float
+        Size of what is drawn.
+    tissue : TissueShape
+        Outline of the tissue.
+    regions : tuple of RegionRecipe
+        At least one; a later region lies over an earlier one.
+    artefacts : Artefacts
+        Faults of preparation and scanning.
+    control : bool
+        Whether a strip of 3+ control tissue stands beside the sample (never counted).
+    """
+
+    name: str = "field"
+    width_um: float = 400.0
+    height_um: float = 400.0
+    tissue: TissueShape = TissueShape()
+    regions: tuple[RegionRecipe, ...] = (RegionRecipe(),)
+    artefacts: Artefacts = Artefacts()
+    control: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("width_um", "height_um"):
+            value = getattr(self, name)
+            if not 20 <= value <= MAX_SIDE_UM:
+                raise RecipeError(
+                    f"{name} = {value} is outside 20–{MAX_SIDE_UM:.0f}: lengths are in µm"
+                )
+        if not 1 <= len(self.regions) <= 50:
+            raise RecipeError(f"{len(self.regions)} regions: give 1 to 50")
+
+
+def build_value(kind: type[T], table: dict[str, Any], where: str) -> T:
+    """Make a value from a table; unknown keys and wrong types are named with `where`."""
+    known = set(inspect.signature(kind).parameters)
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise RecipeError(f"{where}: unknown keys {unknown}: use some of {sorted(known)}")
+    try:
+        return kind(**table)
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def recipe_from_toml(text: str) -> SlideRecipe:
+    """Read a slide recipe from TOML text.
+
+    The mix of a region is a table of words, for example
+    ``mix = {none = 0.8, faint_incomplete = 0.2}``.
+
+    Raises
+    ------
+    RecipeError
+        When the text is no TOML, a key is unknown, or a value is out of range.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the recipe is no valid TOML: {error}") from error
+    table["tissue"] = build_value(TissueShape, table.get("tissue", {}), "[tissue]")
+    table["artefacts"] = build_value(Artefacts, table.get("artefacts", {}), "[artefacts]")
+    regions = []
+    for position, region in enumerate(table.get("regions", [{}])):
+        where = f"[[regions]] {position + 1}"
+        if "mix" in region:
+            region["mix"] = mix_of(**region["mix"])
+        if "disc" in region:
+            region["disc"] = tuple(float(value) for value in region["disc"])
+        regions.append(build_value(RegionRecipe, region, where))
+    table["regions"] = tuple(regions)
+    return build_value(SlideRecipe, table, "the recipe")

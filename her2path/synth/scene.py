@@ -1,0 +1,369 @@
+"""A scene: any rectangle of a recipe's slide, drawn the same whatever is drawn before it."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.geometry import Region
+from her2path.synth.blocks import Block, CellKind, build_block
+from her2path.synth.drawing import (
+    draw_cytoplasm,
+    draw_discs,
+    draw_lines,
+    draw_nuclei,
+    fill_polygons,
+)
+from her2path.synth.laboratory import Laboratory
+from her2path.synth.layout import Nest, block_grid, nests_of_block, region_at, tissue_depth
+from her2path.synth.noise import noise_tile
+from her2path.synth.nuclei import Nuclei, join_nuclei
+from her2path.synth.optics import HALO_UM, expose
+from her2path.synth.recipe import SlideRecipe
+from her2path.synth.stroma import StromaCells, StromaNoise, draw_stroma, region_values, stroma_cells
+
+__all__ = ["Scene", "StainMaps"]
+
+# Blocks kept in memory: about 12 MB each where tumor is dense.
+_CACHED_BLOCKS = 64
+_DEPTH_STEP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class StainMaps:
+    """Amounts of stain on a grid of pixels, before any optics.
+
+    Attributes
+    ----------
+    h, d, red, neutral : ndarray of shape (M, N), float32
+        OD of hematoxylin, DAB, red-cell colour and grey.
+    tissue : ndarray of shape (M, N), bool
+        Where there is tissue.
+    label : ndarray of shape (M, N), int32
+        Epithelial cell of each pixel (an index that holds within this grid), −1 stroma or
+        glass, −2 lumen.
+    tumor : ndarray of shape (M, N), bool
+        Where there are counted tumor cells.
+    membrane : ndarray of shape (M, N), uint8
+        Class of the stained membrane, 0 = none.
+    """
+
+    h: NDArray[np.float32]
+    d: NDArray[np.float32]
+    red: NDArray[np.float32]
+    neutral: NDArray[np.float32]
+    tissue: NDArray[np.bool_]
+    label: NDArray[np.int32]
+    tumor: NDArray[np.bool_]
+
+
+class Scene:
+    """The cells of a recipe under a seed, made block by block when first needed.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        What is drawn.
+    seed : int
+        The same seed and recipe give the same scene.
+    """
+
+    def __init__(self, recipe: SlideRecipe, *, seed: int) -> None:
+        if seed < 0:
+            raise ValueError(f"seed must be ≥ 0, got {seed}")
+        self.recipe = recipe
+        self.seed = seed
+        self.columns, self.rows = block_grid(recipe)
+        self._noise = StromaNoise(
+            noise_tile(seed, 61, rolloff=1.0), noise_tile(seed, 62, rolloff=0.75)
+        )
+        self._blocks: OrderedDict[tuple[int, int], Block] = OrderedDict()
+        self._stroma: OrderedDict[tuple[int, int], StromaCells] = OrderedDict()
+        self._nests: OrderedDict[tuple[int, int], list[Nest]] = OrderedDict()
+        largest = max(region.nest_um for region in recipe.regions)
+        # How far outside its block a nest's cells can reach.
+        self.reach_um = 1.4 * largest + 30.0
+
+    def block(self, column: int, row: int) -> Block:
+        """Return the epithelium of a block."""
+        key = (column, row)
+        if key not in self._blocks:
+            self._blocks[key] = build_block(self.recipe, column, row, seed=self.seed)
+            if len(self._blocks) > _CACHED_BLOCKS:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(key)
+        return self._blocks[key]
+
+    def stroma(self, column: int, row: int) -> StromaCells:
+        """Return the cells of the stroma of a block."""
+        key = (column, row)
+        if key not in self._stroma:
+            nests = [
+                nest
+                for c in range(max(0, column - 1), min(self.columns, column + 2))
+                for r in range(max(0, row - 1), min(self.rows, row + 2))
+                for nest in self._nests_of(c, r)
+            ]
+            self._stroma[key] = stroma_cells(
+                self.recipe,
+                self._noise,
+                nests,
+                self._bounds(column, row),
+                seed=self.seed,
+                block=key,
+            )
+            if len(self._stroma) > _CACHED_BLOCKS:
+                self._stroma.popitem(last=False)
+        self._stroma.move_to_end(key)
+        return self._stroma[key]
+
+    def _nests_of(self, column: int, row: int) -> list[Nest]:
+        key = (column, row)
+        if key not in self._nests:
+            self._nests[key] = nests_of_block(self.recipe, column, row, seed=self.seed)
+            if len(self._nests) > 4 * _CACHED_BLOCKS:
+                self._nests.popitem(last=False)
+        self._nests.move_to_end(key)
+        return self._nests[key]
+
+    def _bounds(self, column: int, row: int) -> tuple[float, float, float, float]:
+        w, h = self.recipe.width_um / self.columns, self.recipe.height_um / self.rows
+        return column * w, row * h, (column + 1) * w, (row + 1) * h
+
+    def blocks_near(
+        self, x_from: float, y_from: float, x_to: float, y_to: float
+    ) -> list[tuple[int, int]]:
+        """Return the blocks whose cells may reach into a rectangle (µm), in reading order."""
+        near = []
+        for row in range(self.rows):
+            for column in range(self.columns):
+                left, top, right, bottom = self._bounds(column, row)
+                m = self.reach_um
+                if (
+                    left - m < x_to
+                    and right + m > x_from
+                    and top - m < y_to
+                    and bottom + m > y_from
+                ):
+                    near.append((column, row))
+        return near
+
+    def stain_maps(self, x0: int, y0: int, width: int, height: int, mpp: float) -> StainMaps:
+        """Draw the amounts of stain on a grid.
+
+        Parameters
+        ----------
+        x0, y0, width, height : int
+            The grid in its own pixels; may leave the slide.
+        mpp : float
+            µm per pixel of the grid.
+        """
+        recipe = self.recipe
+        shape = (height, width)
+        h, d = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        red, neutral = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        tissue = np.zeros(shape, bool)
+        coarse, fine = self._noise.coarse, self._noise.fine
+        lx = (np.arange(x0 // _DEPTH_STEP, (x0 + width) // _DEPTH_STEP + 2)) * (_DEPTH_STEP * mpp)
+        ly = (np.arange(y0 // _DEPTH_STEP, (y0 + height) // _DEPTH_STEP + 2)) * (_DEPTH_STEP * mpp)
+        gx, gy = np.meshgrid(lx, ly)
+        depth = tissue_depth(gx, gy, recipe, seed=self.seed).astype(np.float32)
+        label = np.full(shape, -1, np.int32)
+        if float(depth.max()) <= 0:
+            return StainMaps(h, d, red, neutral, tissue, label, tissue.copy())
+        draw_stroma(
+            h,
+            d,
+            tissue,
+            depth,
+            _DEPTH_STEP,
+            region_at(gx, gy, recipe),
+            x0,
+            y0,
+            mpp,
+            region_values(recipe.regions, "oedema"),
+            region_values(recipe.regions, "fat_share"),
+            region_values(recipe.regions, "stroma_haze_od"),
+            coarse,
+            fine,
+        )
+        frame = (x0 * mpp, y0 * mpp, (x0 + width) * mpp, (y0 + height) * mpp)
+        near = self.blocks_near(*frame)
+        nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
+        self._draw_nuclei(h, d, label, nuclei, np.full(len(nuclei), -1, np.int32), x0, y0, mpp)
+        tumor_cells: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
+        cytoplasm: list[tuple[NDArray[np.float32], ...]] = []
+        offset = 0
+        for key in near:
+            block = self.block(*key)
+            self._label_cells(label, block, offset, x0, y0, mpp)
+            tumor_cells.append(block.kind == CellKind.TUMOR)
+            cytoplasm.append((block.cytoplasm_h_od, block.cytoplasm_dab_od, block.granular_od))
+            offset += block.graph.n_cells
+        per_cell = [
+            np.concatenate([part[k] for part in cytoplasm] or [np.zeros(0, np.float32)])
+            for k in range(3)
+        ]
+        draw_cytoplasm(h, d, label, *per_cell, x0, y0, mpp, fine)
+        offset = 0
+        for key in near:
+            block = self.block(*key)
+            draw_discs(h, d, block.lumens, x0, y0, mpp, fine)
+            kept = np.flatnonzero(block.is_kept)
+            self._draw_nuclei(
+                h,
+                d,
+                label,
+                block.nuclei.select(kept),
+                (kept + offset).astype(np.int32),
+                x0,
+                y0,
+                mpp,
+            )
+            offset += block.graph.n_cells
+        for key in near:
+            self._draw_membranes(d, self.block(*key), frame, x0, y0, mpp)
+        is_tumor = np.concatenate([*tumor_cells, np.zeros(2, bool)])
+        return StainMaps(h, d, red, neutral, tissue, label, is_tumor[label])
+
+    def _label_cells(
+        self,
+        label: NDArray[np.int32],
+        block: Block,
+        offset: int,
+        x0: int,
+        y0: int,
+        mpp: float,
+    ) -> None:
+        n_lumens = len(block.lumen_start) - 1
+        fill_polygons(
+            label,
+            block.lumen_start,
+            block.lumen_x,
+            block.lumen_y,
+            np.full(n_lumens, -2, np.int32),
+            x0,
+            y0,
+            mpp,
+        )
+        start, x, y = block.graph.outlines()
+        value = np.arange(block.graph.n_cells, dtype=np.int32) + offset
+        value[~block.is_kept] = -1
+        fill_polygons(label, start, x, y, value, x0, y0, mpp)
+
+    def _draw_nuclei(
+        self,
+        h: NDArray[np.float32],
+        d: NDArray[np.float32],
+        label: NDArray[np.int32],
+        nuclei: Nuclei,
+        own: NDArray[np.int32],
+        x0: int,
+        y0: int,
+        mpp: float,
+    ) -> None:
+        draw_nuclei(
+            h,
+            d,
+            label,
+            own,
+            nuclei.x,
+            nuclei.y,
+            nuclei.a_um,
+            nuclei.b_um,
+            nuclei.angle,
+            nuclei.h_od,
+            nuclei.vesicular,
+            nuclei.clumping,
+            nuclei.nucleoli,
+            nuclei.phase,
+            x0,
+            y0,
+            mpp,
+            self._noise.coarse,
+            self._noise.fine,
+        )
+
+    def _draw_membranes(
+        self,
+        d: NDArray[np.float32],
+        block: Block,
+        frame: tuple[float, float, float, float],
+        x0: int,
+        y0: int,
+        mpp: float,
+    ) -> None:
+        stained = np.flatnonzero(block.paint.intensity)
+        side = np.searchsorted(block.graph.segment_start, stained, side="right") - 1
+        point = stained + side
+        px, py = block.graph.point_x, block.graph.point_y
+        m = HALO_UM
+        seen = (
+            (px[point] > frame[0] - m)
+            & (px[point] < frame[2] + m)
+            & (py[point] > frame[1] - m)
+            & (py[point] < frame[3] + m)
+        )
+        point, stained = point[seen], stained[seen]
+        draw_lines(
+            d,
+            px[point],
+            py[point],
+            px[point + 1],
+            py[point + 1],
+            block.paint.od[stained],
+            block.paint.width_um[stained],
+            x0,
+            y0,
+            mpp,
+            self._noise.fine,
+        )
+
+    def render(self, region: Region, laboratory: Laboratory) -> NDArray[np.uint8]:
+        """Draw a rectangle as the laboratory's scanner sees it, before compression.
+
+        Parameters
+        ----------
+        region : Region
+            Rectangle in px of the laboratory's µm/px.
+        laboratory : Laboratory
+            Stains and scanner.
+
+        Returns
+        -------
+        ndarray of shape (height, width, 3), uint8
+        """
+        rgb, _ = self.render_with_maps(region, laboratory)
+        return rgb
+
+    def render_with_maps(
+        self, region: Region, laboratory: Laboratory
+    ) -> tuple[NDArray[np.uint8], StainMaps]:
+        """Draw a rectangle and return its stain maps (cut to the rectangle) beside it."""
+        mpp = laboratory.mpp
+        halo = math.ceil(HALO_UM / mpp)
+        grown = region.expanded(halo)
+        maps = self.stain_maps(grown.x, grown.y, grown.width, grown.height, mpp)
+        d = maps.d + np.float32(laboratory.haze_od) * maps.tissue.astype(np.float32)
+        rgb = expose(
+            maps.h,
+            d,
+            maps.red,
+            maps.neutral,
+            laboratory,
+            x0=grown.x,
+            y0=grown.y,
+            mpp=mpp,
+            seed=self.seed,
+        )
+        inner = np.s_[halo : halo + region.height, halo : halo + region.width]
+        return np.ascontiguousarray(rgb[inner]), StainMaps(
+            *(
+                getattr(maps, name)[inner]
+                for name in ("h", "d", "red", "neutral", "tissue", "label", "tumor")
+            )
+        )

@@ -1,0 +1,298 @@
+"""Stroma: wavy collagen with clefts, fat, vessels, and the cells that live in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
+from her2path.synth.noise import sample, stream
+from her2path.synth.nuclei import Nuclei
+from her2path.synth.recipe import RegionRecipe, SlideRecipe
+
+__all__ = ["StromaCells", "StromaNoise", "draw_stroma", "fat_at", "stroma_cells"]
+
+# Adipocytes are 50–100 µm wide.
+_FAT_UM = 62.0
+_FIBROBLAST_UM = 19.0
+_LYMPHOCYTE_UM = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class StromaNoise:
+    """Noise tiles that stroma is made of: coarse to bend, fine to draw."""
+
+    coarse: NDArray[np.float32]
+    fine: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StromaCells:
+    """Cells of the stroma of one block: kind (as `CellKind`), region and nucleus of each."""
+
+    kind: NDArray[np.uint8]
+    region: NDArray[np.int32]
+    nuclei: Nuclei
+
+
+@nb.njit(cache=True)
+def fibre_frame(x: float, y: float, coarse: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return (along, across, direction) of the collagen at a point, in µm and radians."""
+    choice = sample(coarse, x / 130.0 + 50.0, y / 130.0 + 9.0)
+    theta = 0.4 if choice < 0.25 else 1.75
+    c, s = np.cos(theta), np.sin(theta)
+    bend = 34.0 * sample(coarse, x / 85.0, y / 85.0)
+    along = x * c + y * s
+    crimp = 1.1 * np.sin(along / 3.6 + 5.0 * sample(coarse, x / 60.0 + 20.0, y / 60.0))
+    across = -x * s + y * c + bend + crimp
+    # Slope of the bend, by a step of 4 µm along the fibre.
+    ahead = 34.0 * sample(coarse, (x + 4.0 * c) / 85.0, (y + 4.0 * s) / 85.0)
+    return along, across, theta - np.arctan2(ahead - bend, 4.0)
+
+
+@nb.njit(cache=True)
+def fat_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
+    """Return how far inside fat a point lies, in units of the noise (negative = no fat)."""
+    if share <= 0:
+        return -9.0
+    # Quantile of a standard normal, to a few percent: enough for a share of area.
+    p = min(max(share, 1e-4), 0.9999)
+    t = np.sqrt(-2.0 * np.log(min(p, 1 - p)))
+    q = t - (2.30753 + 0.27061 * t) / (1.0 + 0.99229 * t + 0.04481 * t * t)
+    cut = q if p < 0.5 else -q
+    return sample(coarse, x / 160.0 + 300.0, y / 160.0 + 77.0) - cut
+
+
+@nb.njit(cache=True)
+def _adipocyte(x: float, y: float, coarse: NDArray[np.float32]) -> float:
+    """Return the distance (µm) to the nearest wall between fat cells."""
+    gx = x / _FAT_UM + 0.18 * sample(coarse, x / 30.0, y / 30.0)
+    gy = y / _FAT_UM + 0.18 * sample(coarse, x / 30.0 + 40.0, y / 30.0)
+    i0, j0 = int(np.floor(gx)), int(np.floor(gy))
+    f1 = 1e9
+    f2 = 1e9
+    for i in range(i0 - 1, i0 + 2):
+        for j in range(j0 - 1, j0 + 2):
+            u = 0.5 + 0.16 * sample(coarse, i * 7.31 + 0.5, j * 3.77)
+            v = 0.5 + 0.16 * sample(coarse, i * 5.13, j * 9.19 + 0.5)
+            d = (gx - i - u) ** 2 + (gy - j - v) ** 2
+            if d < f1:
+                f2 = f1
+                f1 = d
+            elif d < f2:
+                f2 = d
+    return (np.sqrt(f2) - np.sqrt(f1)) * 0.5 * _FAT_UM
+
+
+@nb.njit(cache=True)
+def draw_stroma(
+    h: NDArray[np.float32],
+    d: NDArray[np.float32],
+    tissue: NDArray[np.bool_],
+    depth: NDArray[np.float32],
+    depth_step: int,
+    region: NDArray[np.int16],
+    x0: int,
+    y0: int,
+    mpp: float,
+    oedema: NDArray[np.float64],
+    fat: NDArray[np.float64],
+    haze: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+    fine: NDArray[np.float32],
+) -> None:
+    """Draw the stroma into the stain maps (in place).
+
+    Parameters
+    ----------
+    h, d : ndarray of shape (M, N), float32
+        Hematoxylin and DAB OD.
+    tissue : ndarray of shape (M, N), bool
+        Set where there is tissue.
+    depth, region : ndarray
+        Depth in the tissue (µm) and region on a lattice of `depth_step` pixels.
+    x0, y0, mpp :
+        First pixel of the maps and µm/px.
+    oedema, fat, haze : ndarray of shape (regions,), float64
+        Of each region.
+    coarse, fine : ndarray
+        Noise.
+    """
+    rows, cols = h.shape
+    for r in range(rows):
+        y = (y0 + r + 0.5) * mpp
+        # The lattice is anchored to the slide, not to the picture.
+        lr = (y0 + r) // depth_step - y0 // depth_step
+        tr = ((y0 + r) % depth_step) / depth_step
+        for c in range(cols):
+            x = (x0 + c + 0.5) * mpp
+            lc = (x0 + c) // depth_step - x0 // depth_step
+            tc = ((x0 + c) % depth_step) / depth_step
+            deep = (1 - tr) * ((1 - tc) * depth[lr, lc] + tc * depth[lr, lc + 1]) + tr * (
+                (1 - tc) * depth[lr + 1, lc] + tc * depth[lr + 1, lc + 1]
+            )
+            if deep <= 0:
+                continue
+            tissue[r, c] = True
+            q = region[lr, lc]
+            edge = min(1.0, deep / 1.5)
+            f = fat_at(x, y, fat[q], coarse)
+            if f > 0:
+                wall = _adipocyte(x, y, coarse)
+                w = 0.9 + 0.3 * sample(fine, x / 3.0, y / 3.0)
+                line = max(0.0, 1.0 - abs(wall) / max(0.3, w))
+                h[r, c] = 0.10 * line * edge
+                d[r, c] = haze[q] * line
+                continue
+            along, across, _ = fibre_frame(x, y, coarse)
+            strand = sample(fine, along / 16.0, across / 1.5)
+            fibril = sample(fine, along / 7.0 + 91.0, across / 0.55 + 33.0)
+            loose = sample(coarse, x / 45.0 + 140.0, y / 45.0)
+            grain = sample(fine, x / 0.45, y / 0.45)
+            cleft = sample(fine, along / 24.0 + 200.0, across / 2.4 + 60.0)
+            opening = 2.1 - 2.6 * oedema[q] - 0.55 * loose
+            level = 0.072 * (1 + 0.22 * loose) + 0.022 * strand + 0.012 * fibril + 0.007 * grain
+            if cleft > opening:
+                # A cleft has a crisp border and a thin darker lip.
+                t = min(1.0, (cleft - opening) * 3.5)
+                level *= 1 - 0.93 * t
+            h[r, c] = max(0.0, level) * edge
+            d[r, c] = haze[q] * max(0.0, 0.7 + 0.3 * strand + 0.4 * loose) * edge
+
+
+def stroma_cells(
+    recipe: SlideRecipe,
+    noise: StromaNoise,
+    nests: list[Nest],
+    bounds: tuple[float, float, float, float],
+    *,
+    seed: int,
+    block: tuple[int, int],
+) -> StromaCells:
+    """Scatter fibroblasts, endothelium, lymphocytes and plasma cells between the nests.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        What is drawn.
+    noise : StromaNoise
+        The noise that the collagen is drawn with: nuclei lie along it.
+    nests : list of Nest
+        All nests that may reach into the block.
+    bounds : tuple (x, y, right, bottom)
+        The block, µm.
+    seed, block :
+        Name the random stream.
+    """
+    rng = stream(seed, 51, *block)
+    x_from, y_from, x_to, y_to = bounds
+    area = (x_to - x_from) * (y_to - y_from)
+
+    def scatter(pitch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        nx, ny = max(1, round((x_to - x_from) / pitch)), max(1, round((y_to - y_from) / pitch))
+        gx, gy = np.meshgrid(np.arange(nx), np.arange(ny))
+        x = x_from + (gx + rng.uniform(0.05, 0.95, gx.shape)) * (x_to - x_from) / nx
+        y = y_from + (gy + rng.uniform(0.05, 0.95, gy.shape)) * (y_to - y_from) / ny
+        return x.ravel(), y.ravel()
+
+    fx, fy = scatter(_FIBROBLAST_UM)
+    lx, ly = scatter(_LYMPHOCYTE_UM) if area > 0 else (np.zeros(0), np.zeros(0))
+    region_l = region_at(lx, ly, recipe)
+    wanted = np.array([r.lymphocytes for r in recipe.regions])[region_l]
+    crowd = _crowd(lx, ly, noise.coarse)
+    keep = rng.random(len(lx)) < np.clip(wanted / 1000 * _LYMPHOCYTE_UM**2 * crowd, 0, 0.85)
+    lx, ly = lx[keep], ly[keep]
+    x, y = np.concatenate([fx, lx]), np.concatenate([fy, ly])
+    is_round = np.arange(len(x)) >= len(fx)
+    clear = _clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0))
+    clear &= tissue_depth(x, y, recipe, seed=seed) > 4
+    region = region_at(x, y, recipe).astype(np.int32)
+    fat = np.array([r.fat_share for r in recipe.regions])
+    clear &= ~_in_fat(x, y, fat[region], noise.coarse)
+    x, y, is_round, region = x[clear], y[clear], is_round[clear], region[clear]
+    n = len(x)
+    direction = _directions(x, y, noise.coarse) + rng.normal(0, 0.15, n)
+    is_plasma = is_round & (rng.random(n) < 0.22)
+    u = rng.random(n)
+    plump = u < 0.3
+    a = np.where(is_round, rng.normal(2.9, 0.25, n), np.where(plump, 5.0, 7.2) * _near(rng, n))
+    b = np.where(is_round, a * rng.uniform(0.82, 1.0, n), np.where(plump, 2.3, 1.3) * _near(rng, n))
+    kind = np.where(is_plasma, 5, np.where(is_round, 4, np.where(u > 0.85, 6, 3)))
+    nuclei = Nuclei(
+        x=x,
+        y=y,
+        a_um=np.maximum(a, b).astype(np.float32),
+        b_um=np.minimum(a, b).astype(np.float32),
+        angle=np.where(is_round, rng.uniform(0, math.pi, n), direction).astype(np.float32),
+        h_od=np.clip(
+            np.where(is_round, rng.normal(0.52, 0.07, n), rng.normal(0.36, 0.08, n)), 0.12, 0.9
+        ).astype(np.float32),
+        vesicular=np.where(plump & ~is_round, 0.45, 0.05).astype(np.float32),
+        clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),
+        nucleoli=np.zeros(n, np.uint8),
+        phase=rng.uniform(0, 512, n).astype(np.float32),
+    )
+    return StromaCells(kind.astype(np.uint8), region, nuclei)
+
+
+def _near(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    return np.exp(rng.normal(0, 0.16, n))
+
+
+@nb.njit(cache=True)
+def _crowd(
+    x: NDArray[np.float64], y: NDArray[np.float64], coarse: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = np.exp(1.6 * sample(coarse, x[i] / 70.0 + 400.0, y[i] / 70.0) - 1.2)
+    return out
+
+
+@nb.njit(cache=True)
+def _directions(
+    x: NDArray[np.float64], y: NDArray[np.float64], coarse: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = fibre_frame(x[i], y[i], coarse)[2]
+    return out
+
+
+@nb.njit(cache=True)
+def _in_fat(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    out = np.empty(x.size, np.bool_)
+    for i in range(x.size):
+        out[i] = fat_at(x[i], y[i], share[i], coarse) > -0.05
+    return out
+
+
+def _clear_of_nests(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    nests: list[Nest],
+    margin: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return which points lie outside all nests by at least `margin`."""
+    clear = np.ones(len(x), dtype=bool)
+    for nest in nests:
+        largest = float(nest.radii.max()) + 5
+        near = np.flatnonzero((np.abs(x - nest.x) < largest) & (np.abs(y - nest.y) < largest))
+        dx, dy = x[near] - nest.x, y[near] - nest.y
+        k = np.rint(np.arctan2(dy, dx) / (2 * math.pi) * N_RADII).astype(np.int64) % N_RADII
+        clear[near[np.hypot(dx, dy) < nest.radii[k] + margin[near]]] = False
+    return clear
+
+
+def region_values(regions: tuple[RegionRecipe, ...], name: str) -> NDArray[np.float64]:
+    """Return one number of every region."""
+    return np.array([getattr(region, name) for region in regions], dtype=np.float64)

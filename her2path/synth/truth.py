@@ -1,0 +1,254 @@
+"""What is known of a drawn slide: cells, shares and score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.criteria.score import Intensity, Pattern, Score
+from her2path.geometry import Region
+from her2path.synth.blocks import CellKind
+from her2path.synth.scene import Scene
+
+__all__ = ["CellTruth", "Truth", "cells_within", "score_of_shares", "shares_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CellTruth:
+    """Cells of a picture, one row each, in reading order.
+
+    Attributes
+    ----------
+    x, y : ndarray of shape (n,), float64
+        Nucleus centre, px of the picture.
+    kind : ndarray of shape (n,), uint8
+        As `CellKind`.
+    is_tumor : ndarray of shape (n,), bool
+        Invasive tumor cells: the denominator.
+    region : ndarray of shape (n,), int32
+        Region of the recipe.
+    intensity, pattern : ndarray of shape (n,), uint8
+        As `Intensity` and `Pattern`, read off the outline; 0 for cells of the stroma.
+    completeness : ndarray of shape (n,), float32
+        Stained share of the outline, 0–1.
+    membrane_od, membrane_width_um : ndarray of shape (n,), float32
+        Means over the stained outline, as seen through the reference optics.
+    nucleus_area_um2 : ndarray of shape (n,), float32
+        Area of the nucleus.
+    outline_start : ndarray of shape (n + 1,), int64
+        The outline of cell c is points ``outline_start[c]:outline_start[c + 1]`` of the next
+        two; cells of the stroma have none.
+    outline_x, outline_y : ndarray, float32
+        Outlines, px of the picture.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    kind: NDArray[np.uint8]
+    is_tumor: NDArray[np.bool_]
+    region: NDArray[np.int32]
+    intensity: NDArray[np.uint8]
+    pattern: NDArray[np.uint8]
+    completeness: NDArray[np.float32]
+    membrane_od: NDArray[np.float32]
+    membrane_width_um: NDArray[np.float32]
+    nucleus_area_um2: NDArray[np.float32]
+    outline_start: NDArray[np.int64]
+    outline_x: NDArray[np.float32]
+    outline_y: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Return the columns with one value per cell."""
+        return {
+            f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("outline_")
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Truth of a drawn picture.
+
+    Attributes
+    ----------
+    cells : CellTruth
+        All cells whose nucleus lies in the picture.
+    shares : dict
+        Shares of the tumor cells by words such as ``faint_incomplete`` (sum 1; empty without
+        tumor cells).
+    score : Score
+        What the criteria give for these shares (not assessable under 100 tumor cells... of 0).
+    tissue, tumor : ndarray of shape (M, N), bool
+        Masks.
+    label : ndarray of shape (M, N), int32
+        Row in `cells` plus 1 of the epithelial cell of each pixel, 0 = none.
+    artefacts : ndarray of shape (M, N), bool
+        Where the picture is spoilt.
+    """
+
+    cells: CellTruth
+    shares: dict[str, float]
+    score: Score
+    tissue: NDArray[np.bool_]
+    tumor: NDArray[np.bool_]
+    label: NDArray[np.int32]
+    artefacts: NDArray[np.bool_]
+
+
+def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, NDArray[np.int64]]:
+    """Return the cells whose nucleus lies in a rectangle.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    region : Region
+        Rectangle in px.
+    mpp : float
+        µm/px.
+
+    Returns
+    -------
+    cells : CellTruth
+        Places relative to the rectangle.
+    key : ndarray of shape (n,), int64
+        Index that `StainMaps.label` uses for each cell, −1 for cells of the stroma.
+    """
+    frame = tuple(v * mpp for v in (region.x, region.y, region.right, region.bottom))
+    rows: list[dict[str, NDArray[np.generic]]] = []
+    outline_parts: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
+    offset = 0
+    # The same blocks in the same order as when drawn with its halo: the labels agree.
+    for key in scene.blocks_near(*scene_frame(region, mpp)):
+        block = scene.block(*key)
+        n = block.graph.n_cells
+        chosen = np.flatnonzero(block.is_kept & _inside(block.nuclei.x, block.nuclei.y, frame))
+        rows.append(
+            {
+                "x": block.nuclei.x[chosen],
+                "y": block.nuclei.y[chosen],
+                "kind": block.kind[chosen],
+                "region": block.region[chosen],
+                "intensity": block.truth.intensity[chosen],
+                "pattern": block.truth.pattern[chosen],
+                "completeness": block.truth.completeness[chosen],
+                "membrane_od": block.truth.od[chosen],
+                "membrane_width_um": block.truth.width_um[chosen],
+                "nucleus_area_um2": np.pi * block.nuclei.a_um[chosen] * block.nuclei.b_um[chosen],
+                "key": chosen + offset,
+            }
+        )
+        start, ox, oy = block.graph.outlines()
+        outline_parts.extend(
+            (
+                np.array([start[c], start[c + 1]]),
+                ox[start[c] : start[c + 1]],
+                oy[start[c] : start[c + 1]],
+            )
+            for c in chosen
+        )
+        offset += n
+        stroma = scene.stroma(*key)
+        chosen = np.flatnonzero(_inside(stroma.nuclei.x, stroma.nuclei.y, frame))
+        m = len(chosen)
+        rows.append(
+            {
+                "x": stroma.nuclei.x[chosen],
+                "y": stroma.nuclei.y[chosen],
+                "kind": stroma.kind[chosen],
+                "region": stroma.region[chosen],
+                "intensity": np.zeros(m, np.uint8),
+                "pattern": np.zeros(m, np.uint8),
+                "completeness": np.zeros(m, np.float32),
+                "membrane_od": np.zeros(m, np.float32),
+                "membrane_width_um": np.zeros(m, np.float32),
+                "nucleus_area_um2": np.pi * stroma.nuclei.a_um[chosen] * stroma.nuclei.b_um[chosen],
+                "key": np.full(m, -1),
+            }
+        )
+        outline_parts.extend([(np.zeros(2, np.int64), np.zeros(0), np.zeros(0))] * m)
+    table = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    order = np.lexsort((table["x"], table["y"]))
+    outlines = [outline_parts[i] for i in order]
+    lengths = [len(part[1]) for part in outlines]
+    cells = CellTruth(
+        x=table["x"][order] / mpp - region.x,
+        y=table["y"][order] / mpp - region.y,
+        kind=table["kind"][order].astype(np.uint8),
+        is_tumor=table["kind"][order] == CellKind.TUMOR,
+        region=table["region"][order].astype(np.int32),
+        intensity=table["intensity"][order].astype(np.uint8),
+        pattern=table["pattern"][order].astype(np.uint8),
+        completeness=table["completeness"][order].astype(np.float32),
+        membrane_od=table["membrane_od"][order].astype(np.float32),
+        membrane_width_um=table["membrane_width_um"][order].astype(np.float32),
+        nucleus_area_um2=table["nucleus_area_um2"][order].astype(np.float32),
+        outline_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        outline_x=_joined([part[1] for part in outlines], mpp, region.x),
+        outline_y=_joined([part[2] for part in outlines], mpp, region.y),
+    )
+    return cells, table["key"][order].astype(np.int64)
+
+
+def scene_frame(region: Region, mpp: float) -> tuple[float, float, float, float]:
+    """Return the rectangle in µm."""
+    return region.x * mpp, region.y * mpp, region.right * mpp, region.bottom * mpp
+
+
+def _inside(
+    x: NDArray[np.float64], y: NDArray[np.float64], frame: tuple[float, ...]
+) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (x >= frame[0]) & (y >= frame[1]) & (x < frame[2]) & (y < frame[3])
+    return inside
+
+
+def _joined(parts: list[NDArray[np.float64]], mpp: float, first: int) -> NDArray[np.float32]:
+    joined = np.concatenate(parts) if parts else np.zeros(0)
+    return (joined / mpp - first).astype(np.float32)
+
+
+def shares_of(cells: CellTruth) -> dict[str, float]:
+    """Return the shares of the tumor cells by intensity and pattern."""
+    tumor = cells.is_tumor
+    n = int(tumor.sum())
+    shares: dict[str, float] = {}
+    for intensity in Intensity:
+        for pattern in (Pattern.ABSENT, Pattern.INCOMPLETE, Pattern.BASOLATERAL, Pattern.COMPLETE):
+            count = int((tumor & (cells.intensity == intensity) & (cells.pattern == pattern)).sum())
+            if count:
+                word = "none" if intensity == 0 else f"{intensity.label}_{pattern.label}"
+                shares[word] = count / n
+    return shares
+
+
+def score_of_shares(cells: CellTruth) -> Score:
+    """Return the score by ASCO/CAP 2018 with 0 split into 0 and 0+, from the cells alone.
+
+    The cut is strictly more than 10 %, in whole cells, so that no rounding decides.
+    """
+    tumor = cells.is_tumor
+    n = int(tumor.sum())
+    if n == 0:
+        return Score.NOT_ASSESSABLE
+    intensity = cells.intensity[tumor]
+    complete = cells.pattern[tumor] == Pattern.COMPLETE
+
+    def over(mask: NDArray[np.bool_]) -> bool:
+        return int(mask.sum()) * 10 > n
+
+    intense = intensity == Intensity.INTENSE
+    if over(intense & complete):
+        return Score.THREE_PLUS
+    if (
+        over((intensity >= Intensity.WEAK) & complete)
+        or over((intensity >= Intensity.MODERATE) & ~complete)
+        or bool((intense & complete).any())
+    ):
+        return Score.TWO_PLUS
+    if over(intensity > Intensity.NONE):
+        return Score.ONE_PLUS
+    return Score.ULTRALOW if bool((intensity > 0).any()) else Score.ZERO
