@@ -38,15 +38,13 @@ class ImageSlide(OpenedSlide):
         super().__init__(facts)
         self._rgb: NDArray[np.uint8] | None = rgb
 
-    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:  # noqa: ARG002
+    def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:  # noqa: ARG002
         if self._rgb is None:
             raise SlideError(f"{self.path} is closed; open it again to read from it.")
         x, y = corner.x, corner.y
-        return self._rgb[y : y + size.height, x : x + size.width].copy()
+        rgb[...] = self._rgb[y : y + rgb.shape[0], x : x + rgb.shape[1]]
 
-    def close(self) -> None:
-        """Release the memory."""
-        super().close()
+    def _release(self) -> None:
         self._rgb = None
 
 

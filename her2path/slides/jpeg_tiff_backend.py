@@ -44,19 +44,20 @@ class JpegTiffSlide(OpenedSlide):
         self._file = file
         self._reader = JpegTilesReader(file)
 
-    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:
+    def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         tiles = self._tiles[level]
         # OpenSlide paints a tile that Aperio left out from the level above: leave that to it.
-        if tiles is None or not self._reader.has_all(tiles, corner, size):
-            return self._behind._read_inside(level, corner, size)
+        if tiles is None or not self._reader.has_all(
+            tiles, corner, Size(rgb.shape[1], rgb.shape[0])
+        ):
+            self._behind._read_into(level, corner, rgb)
+            return
         try:
-            return self._reader.read(tiles, corner, size)
+            self._reader.read_into(tiles, corner, rgb)
         except SlideError as error:
             raise SlideError(f"{self.path}, level {level}: {error}") from error
 
-    def close(self) -> None:
-        """Release the file."""
-        super().close()
+    def _release(self) -> None:
         self._behind.close()
         self._file.close()
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import openslide
+import tifffile
 from numpy.typing import NDArray
 
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
 from her2path.slides.limits import (
+    FORMAT_FAULTS,
     MAX_ASSOCIATED_PX,
     bounded_properties,
     check_dimensions,
@@ -50,21 +52,19 @@ class OpenSlideSlide(OpenedSlide):
         self._handle = handle
         self._raw_downsamples = tuple(float(value) for value in handle.level_downsamples)
 
-    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:
+    def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         downsample = self._raw_downsamples[level]
         location = (round(corner.x * downsample), round(corner.y * downsample))
         try:
-            rgba = self._handle.read_region(location, level, (size.width, size.height))
+            rgba = self._handle.read_region(location, level, (rgb.shape[1], rgb.shape[0]))
         except openslide.OpenSlideError as error:
             raise SlideError(
                 f"{self.path}: level {level} cannot be read at {location} ({error}); the file "
                 "is damaged or incomplete: copy it from the scanner again."
             ) from error
-        return _over_white(np.asarray(rgba))
+        rgb[...] = _over_white(np.asarray(rgba))
 
-    def close(self) -> None:
-        """Release the file."""
-        super().close()
+    def _release(self) -> None:
         self._handle.close()
 
 
@@ -79,7 +79,7 @@ def open_with_openslide(path: Path, given: Mpp | None) -> OpenSlideSlide:
     try:
         handle = openslide.OpenSlide(path)
     except (openslide.OpenSlideError, OSError) as error:
-        raise SlideError(_refusal(error)) from error
+        raise SlideError(refusal(error)) from error
     try:
         return OpenSlideSlide(_facts(path, handle, given), handle)
     except SlideError:
@@ -87,7 +87,8 @@ def open_with_openslide(path: Path, given: Mpp | None) -> OpenSlideSlide:
         raise
 
 
-def _refusal(error: Exception) -> str:
+def refusal(error: Exception) -> str:
+    """Return why OpenSlide refused a file, with the remedy where one is known."""
     text = str(error) or type(error).__name__
     if "direction" in text.lower():
         return (
@@ -101,7 +102,7 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
     raw = handle.properties
     sizes = tuple(Size(int(w), int(h)) for w, h in handle.level_dimensions)
     check_levels(sizes)
-    properties = dict(raw)
+    properties = {**_tiff_compression(path), **raw}
     icc = raw.get("openslide.icc-size")
     if icc is not None:
         properties = {"her2path.icc-bytes": icc, **properties}
@@ -141,6 +142,15 @@ def _mpp(raw: Mapping[str, str], given: Mpp | None) -> tuple[Mpp | None, str]:
     unit = UNIT_OF_NAME.get(raw.get("tiff.ResolutionUnit", ""), 0)
     tagged = None if density is None else mpp_of_resolution(density.x, density.y, unit)
     return tagged, "missing" if tagged is None else "tiff-resolution"
+
+
+def _tiff_compression(path: Path) -> dict[str, str]:
+    """Return the compression of the first page, which OpenSlide does not tell."""
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return {"her2path.compression": tif.pages.first.compression.name}
+    except FORMAT_FAULTS:
+        return {}
 
 
 def _tile_size(raw: Mapping[str, str]) -> Size:

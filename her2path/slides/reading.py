@@ -180,7 +180,7 @@ def read_overview(
 
 
 def _averaged_level(slide: Slide, level: int, factor: int) -> NDArray[np.uint8]:
-    """Return a level averaged over squares of `factor` px; squares at the edge take in white."""
+    """Return a level averaged over squares of `factor` px; edge px fill incomplete squares."""
     whole = slide.level_dimensions[level]
     downsample = slide.level_downsamples[level]
     rows, columns = -(-whole.height // factor), -(-whole.width // factor)
@@ -190,7 +190,19 @@ def _averaged_level(slide: Slide, level: int, factor: int) -> NDArray[np.uint8]:
         for column in range(0, columns, block):
             n_rows, n_columns = min(block, rows - row), min(block, columns - column)
             corner = Location(round(column * factor * downsample), round(row * factor * downsample))
-            rgb = slide.read_region(corner, level, Size(n_columns * factor, n_rows * factor))
+            inside = Size(
+                min(n_columns * factor, whole.width - column * factor),
+                min(n_rows * factor, whole.height - row * factor),
+            )
+            rgb = slide.read_region(corner, level, inside)
+            rgb = cv2.copyMakeBorder(
+                rgb,
+                0,
+                n_rows * factor - inside.height,
+                0,
+                n_columns * factor - inside.width,
+                cv2.BORDER_REPLICATE,
+            )
             averaged[row : row + n_rows, column : column + n_columns] = cv2.resize(
                 rgb, (n_columns, n_rows), interpolation=cv2.INTER_AREA
             )

@@ -85,9 +85,10 @@ class TiffSlide(OpenedSlide):
         """Where the pixels of each level lie."""
         return self._levels
 
-    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:
+    def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         source = self._levels[level]
-        rgb = np.full((*size.shape, 3), WHITE, np.uint8)
+        size = Size(rgb.shape[1], rgb.shape[0])
+        rgb[...] = WHITE
         width, height = source.block.width, source.block.height
         for row in range(corner.y // height, -(-(corner.y + size.height) // height)):
             for column in range(corner.x // width, -(-(corner.x + size.width) // width)):
@@ -98,7 +99,6 @@ class TiffSlide(OpenedSlide):
                 y0, y1 = max(0, top), min(size.height, top + block.shape[0])
                 x0, x1 = max(0, left), min(size.width, left + block.shape[1])
                 rgb[y0:y1, x0:x1] = block[y0 - top : y1 - top, x0 - left : x1 - left]
-        return rgb
 
     def _block(self, level: TiffLevel, index: int) -> NDArray[np.uint8] | None:
         """Decode one block to RGB; None where the file leaves it out."""
@@ -132,9 +132,7 @@ class TiffSlide(OpenedSlide):
             ) from error
         return None if block is None else np.asarray(block)[0]
 
-    def close(self) -> None:
-        """Release the file."""
-        super().close()
+    def _release(self) -> None:
         self._tif.close()
         self._file.close()
 

@@ -24,18 +24,16 @@ class WsidicomSlide(OpenedSlide):
         self._wsi = wsi
         self._level_indices = level_indices
 
-    def _read_inside(self, level: int, corner: Location, size: Size) -> NDArray[np.uint8]:
+    def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         try:
             picture = self._wsi.read_region(  # type: ignore[attr-defined]
-                (corner.x, corner.y), self._level_indices[level], (size.width, size.height)
+                (corner.x, corner.y), self._level_indices[level], (rgb.shape[1], rgb.shape[0])
             )
         except FORMAT_FAULTS as error:
             raise SlideError(f"{self.path}: level {level} is unreadable: {error}") from error
-        return np.asarray(picture.convert("RGB"))
+        rgb[...] = np.asarray(picture.convert("RGB"))
 
-    def close(self) -> None:
-        """Release the files."""
-        super().close()
+    def _release(self) -> None:
         self._wsi.close()  # type: ignore[attr-defined]
 
 

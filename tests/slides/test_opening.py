@@ -1,0 +1,283 @@
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from her2path.errors import MppError, SlideError
+from her2path.geometry import Location, Mpp, Size
+from her2path.slides import Slide, describe_slide, open_slide, require_mpp
+
+ORIGIN = Location(0, 0)
+
+
+def write_png(path: Path, rgb: np.ndarray) -> Path:
+    path.write_bytes(cv2.imencode(".png", rgb[..., ::-1] if rgb.ndim == 3 else rgb)[1].tobytes())
+    return path
+
+
+def test_an_svs_of_jpeg_tiles_takes_the_fast_path(write_svs):
+    with open_slide(write_svs()) as slide:
+        assert isinstance(slide, Slide)
+        assert (slide.backend, slide.vendor) == ("jpeg-tiff", "aperio")
+        assert slide.dimensions == Size(900, 700)
+        assert slide.level_dimensions == (Size(900, 700), Size(450, 350))
+        assert slide.level_downsamples == (1.0, 2.0)
+        assert slide.tile_size == Size(256, 256)
+        assert slide.mpp == Mpp(0.25, 0.25)
+        assert (slide.mpp_source, slide.objective_power) == ("metadata", 40.0)
+        assert slide.associated_images["thumbnail"].shape == (70, 90, 3)
+
+
+def test_a_svs_without_jpeg_is_left_to_openslide(write_svs):
+    with open_slide(write_svs(compression="zlib")) as slide:
+        assert slide.backend == "openslide"
+        assert slide.properties["her2path.compression"] == "ADOBE_DEFLATE"
+
+
+@pytest.mark.parametrize(("compression", "backend"), [("jpeg", "jpeg-tiff"), ("zlib", "tifffile")])
+def test_an_ome_tiff_shows_its_levels_and_its_um_per_px(write_ome, compression, backend):
+    with open_slide(write_ome(compression=compression)) as slide:
+        assert (slide.backend, slide.vendor) == (backend, "ome-tiff")
+        assert slide.level_downsamples == (1.0, 2.0, 4.0)
+        assert (slide.mpp, slide.mpp_source) == (Mpp(0.25, 0.25), "metadata")
+
+
+def test_an_ome_tiff_of_separate_planes_reads_as_rgb(write_ome):
+    with open_slide(write_ome("a.ome.tif", compression="zlib")) as slide:
+        chunky = slide.read_region(ORIGIN, 0, Size(300, 200))
+    with open_slide(write_ome("b.ome.tif", compression="zlib", planar=True)) as slide:
+        np.testing.assert_array_equal(slide.read_region(ORIGIN, 0, Size(300, 200)), chunky)
+
+
+def test_a_given_um_per_px_wins_over_metadata(write_svs):
+    with open_slide(write_svs(), mpp=0.5) as slide:
+        assert (slide.mpp, slide.mpp_source) == (Mpp(0.5, 0.5), "given")
+        assert require_mpp(slide) == Mpp(0.5, 0.5)
+
+
+def test_a_slide_without_um_per_px_opens_but_cannot_be_measured(write_svs):
+    with open_slide(write_svs(mpp=None)) as slide:
+        assert (slide.mpp, slide.mpp_source) == (None, "missing")
+        with pytest.raises(MppError, match="--mpp"):
+            require_mpp(slide)
+        assert any("--mpp" in problem for problem in describe_slide(slide)["problems"])
+
+
+@pytest.mark.parametrize("mpp", ["0.0025", "25", "2.3"])
+def test_an_absurd_um_per_px_is_refused_and_can_be_overruled(write_svs, mpp):
+    path = write_svs(mpp=mpp)
+    with open_slide(path) as slide, pytest.raises(MppError, match="--mpp"):
+        require_mpp(slide)
+    with open_slide(path, mpp=0.25) as slide:
+        assert require_mpp(slide).mean == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("mpp", [0.0, -1.0, 0.01, 100.0, float("nan"), Mpp(0.2, 0.4)])
+def test_an_absurd_given_um_per_px_is_refused_at_once(write_svs, mpp):
+    with pytest.raises(MppError):
+        open_slide(write_svs(), mpp=mpp)
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [
+        ((0.25, 0.251), "mean"),
+        ((0.25, 0.28), "kept"),
+        ((0.25, 0.35), "refused"),
+    ],
+)
+def test_um_per_px_that_differs_in_x_and_y_is_handled_as_stated(write_ome, sides, expected):
+    with open_slide(write_ome(mpp=sides)) as slide:
+        if expected == "refused":
+            with pytest.raises(MppError, match="differs in x and y"):
+                require_mpp(slide)
+            return
+        mpp = require_mpp(slide)
+    if expected == "kept":
+        assert (mpp.x, mpp.y) == sides
+    else:
+        assert mpp.x == mpp.y == pytest.approx(np.sqrt(sides[0] * sides[1]))
+
+
+def test_a_plain_field_needs_um_per_px_from_a_person(tmp_path, tissue):
+    path = write_png(tmp_path / "field.png", tissue(90, 120))
+    with open_slide(path) as slide:
+        assert (slide.backend, slide.vendor, slide.mpp) == ("image", "png", None)
+        np.testing.assert_array_equal(
+            slide.read_region(ORIGIN, 0, slide.dimensions), tissue(90, 120)
+        )
+    with open_slide(path, mpp=0.25) as slide:
+        assert require_mpp(slide) == Mpp(0.25, 0.25)
+
+
+def test_grey_and_transparent_fields_become_rgb_over_white(tmp_path):
+    grey = write_png(tmp_path / "grey.png", np.full((8, 9), 77, np.uint8))
+    with open_slide(grey) as slide:
+        assert (slide.read_region(ORIGIN, 0, Size(9, 8)) == 77).all()
+    clear = write_png(tmp_path / "clear.png", np.zeros((8, 9, 3), np.uint8))
+    rgba = np.zeros((8, 9, 4), np.uint8)
+    rgba[:, 4:, 3] = 255
+    clear.write_bytes(cv2.imencode(".png", rgba)[1].tobytes())
+    with open_slide(clear) as slide:
+        rgb = slide.read_region(ORIGIN, 0, Size(9, 8))
+    assert (rgb[:, :4] == 255).all()
+    assert (rgb[:, 4:] == 0).all()
+
+
+def test_a_jpeg_field_reads(tmp_path, tissue):
+    path = tmp_path / "field.jpg"
+    path.write_bytes(cv2.imencode(".jpg", tissue(90, 120)[..., ::-1])[1].tobytes())
+    with open_slide(path, mpp=0.5) as slide:
+        read = slide.read_region(ORIGIN, 0, Size(120, 90)).astype(int)
+    assert np.abs(read - tissue(90, 120)).mean() < 4
+
+
+def test_the_resolution_of_a_plain_tiff_counts_only_where_it_is_plausible(tmp_path, tissue):
+    path = tmp_path / "field.tif"
+    for density, expected in ((40_000, Mpp(0.25, 0.25)), (28.35, None)):
+        tifffile.imwrite(
+            path,
+            tissue(90, 120),
+            photometric="rgb",
+            resolution=(density, density),
+            resolutionunit="CENTIMETER",
+        )
+        with open_slide(path) as slide:
+            assert slide.backend == "image"
+            assert slide.mpp == expected
+            assert slide.mpp_source == ("tiff-resolution" if expected else "missing")
+
+
+def test_the_resolution_of_an_imagej_tiff_is_counted_in_its_unit(tmp_path, tissue):
+    path = tmp_path / "field.tif"
+    tifffile.imwrite(path, tissue(64, 64), imagej=True, resolution=(4, 4), metadata={"unit": "um"})
+    with open_slide(path) as slide:
+        assert slide.mpp == Mpp(0.25, 0.25)
+
+
+def test_pictures_that_are_not_8_bit_say_so(tmp_path):
+    png = tmp_path / "deep.png"
+    png.write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint16))[1].tobytes())
+    tif = tmp_path / "deep.tif"
+    tifffile.imwrite(tif, np.zeros((64, 64, 3), np.uint16), photometric="rgb")
+    for path in (png, tif):
+        with pytest.raises(SlideError, match="8-bit"):
+            open_slide(path)
+
+
+def test_a_picture_that_claims_a_huge_size_is_refused_before_memory_is_taken(tmp_path):
+    path = write_png(tmp_path / "bomb.png", np.zeros((8, 8, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[16:24] = (2_000_000).to_bytes(4, "big") * 2
+    path.write_bytes(data)
+    with pytest.raises(SlideError, match="pyramidal TIFF"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("name", ["a.svs", "a.ndpi", "a.png", "a.tif", "a.dcm", "a.mrxs"])
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 300, b"II*\0" + b"\xff" * 300])
+def test_a_damaged_file_is_a_slide_error_that_names_it(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(SlideError, match=r"a\.\w+"):
+        open_slide(path)
+
+
+def test_a_truncated_slide_is_a_slide_error_when_opened_or_read(write_svs):
+    path = write_svs()
+    whole = path.read_bytes()
+    for share in (0.3, 0.6, 0.9):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(SlideError), open_slide(path) as slide:  # noqa: PT012
+            for level in range(slide.level_count):
+                slide.read_region(ORIGIN, level, slide.level_dimensions[level])
+            list(slide.associated_images.values())
+            raise SlideError("the part that is missing was not needed")
+
+
+def test_a_damaged_tile_is_named(write_svs):
+    path = write_svs()
+    with tifffile.TiffFile(path) as tif:
+        offset, count = tif.pages[0].dataoffsets[1], tif.pages[0].databytecounts[1]
+    data = bytearray(path.read_bytes())
+    data[offset + count // 2 : offset + count] = b"\xff\xd9" * (count // 4 + 1)
+    path.write_bytes(data[: len(path.read_bytes())])
+    with open_slide(path) as slide:
+        assert slide.read_region(ORIGIN, 0, Size(256, 256)).shape == (256, 256, 3)
+        with pytest.raises(SlideError, match="tile 1 is damaged"):
+            slide.read_region(Location(256, 0), 0, Size(256, 256))
+
+
+def test_the_last_error_lists_every_reader_with_its_reason(tmp_path):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.zeros((5, 64, 64), np.uint16), photometric="minisblack")
+    with pytest.raises(SlideError) as caught:
+        open_slide(path)
+    for reader in ("jpeg-tiff:", "openslide:", "image:", "tifffile:"):
+        assert reader in str(caught.value)
+
+
+def test_missing_files_folders_and_unknown_backends_are_told_apart(tmp_path):
+    with pytest.raises(SlideError, match="does not exist"):
+        open_slide(tmp_path / "none.svs")
+    with pytest.raises(SlideError, match="is a folder"):
+        open_slide(tmp_path)
+    with pytest.raises(SlideError, match="no backend"):
+        open_slide(tmp_path, backend="magic")
+
+
+def test_a_vsi_names_its_data_folder_and_the_remedy(tmp_path):
+    path = tmp_path / "scan.vsi"
+    path.write_bytes(b"II*\0" + bytes(100))
+    with pytest.raises(SlideError, match=r"_scan_ is missing.*OME-TIFF"):
+        open_slide(path)
+    (tmp_path / "_scan_").mkdir()
+    with pytest.raises(SlideError, match=r"no reader here understands.*OME-TIFF"):
+        open_slide(path)
+
+
+def test_a_bif_scanned_leftwards_is_explained():
+    from her2path.slides.openslide_backend import refusal
+
+    assert "DP 200" in refusal(OSError('Bad direction attribute "LEFT"'))
+
+
+def test_a_path_with_accents_and_spaces_opens(write_svs):
+    with open_slide(write_svs("Gewebe Übersicht µ 日本.svs")) as slide:
+        assert slide.backend == "jpeg-tiff"
+        assert slide.read_region(ORIGIN, 0, Size(10, 10)).shape == (10, 10, 3)
+
+
+@pytest.mark.parametrize("backend", ["jpeg-tiff", "openslide", "tifffile"])
+def test_a_closed_slide_says_so(write_svs, backend):
+    slide = open_slide(write_svs(), backend=backend)
+    slide.close()
+    slide.close()
+    with pytest.raises(SlideError, match="closed"):
+        slide.read_region(ORIGIN, 0, Size(8, 8))
+
+
+def test_description_is_json_and_bounded(write_svs):
+    import json
+
+    with open_slide(write_svs()) as slide:
+        described = describe_slide(slide)
+    assert json.loads(json.dumps(described)) == described
+    assert described["mpp"] == [0.25, 0.25]
+    assert described["compression"] == "JPEG"
+    assert described["problems"] == []
+    assert len(described["levels"]) == 2
+
+
+def test_opening_loads_no_reader_before_it_is_needed():
+    import subprocess
+
+    code = (
+        "import sys, her2path.slides;"
+        "print([m for m in ('openslide','tifffile','simplejpeg','wsidicom') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
