@@ -21,7 +21,7 @@ from her2path.criteria.clusters import Clusters
 from her2path.criteria.criterion import Comparison, Criterion
 from her2path.criteria.score import EXPRESSION_SCORES, Organ, Score
 from her2path.errors import CriteriaError
-from her2path.statistics.tally import Shares, Tally, accumulate
+from her2path.statistics.tally import Shares, Tally, accumulate, part_of_staining
 
 __all__ = ["Call", "Deciding", "RuleSet", "load_rule_set", "rule_set_names"]
 
@@ -34,8 +34,9 @@ MAX_ROWS = 100
 class Deciding:
     """The number and the cut that lie between two scores.
 
-    `distance` is how far they are apart: in log odds for a share (each with half a cell added on
-    both sides, so that 0 of n is not infinitely far), in log size for a cluster.
+    `distance` is how far they are apart: in log odds for a share, with half a cell added as by
+    Jeffreys' prior (of it, the part that `part_of_staining` gives this share) so that 0 of n is
+    not infinitely far; in log size for a cluster.
     """
 
     measure: str
@@ -211,7 +212,8 @@ class RuleSet:
         above = [deciding(row) for row in self.criteria if row.score.rank > rank]
         held = [deciding(row) for row in holding if first and row.is_matrix == first.is_matrix]
         lower = max(held, key=lambda d: d.distance, default=None)
-        upper = min(above, key=lambda d: d.distance, default=None)
+        # Two rows equally near: the one of the lower score is reached first.
+        upper = min(above, key=lambda d: (d.distance, d.criterion.score.rank), default=None)
         return Call(
             score=EXPRESSION_SCORES[rank],
             rule_set=self.name,
@@ -313,7 +315,8 @@ def _deciding(
     n = shares.n_tumor_cells
     value, cut = shares.at_least(row.intensity, row.extent), row.cut_pct(blank_upper_pct)
     k = value * n / 100
-    log_odds = math.log((k + 0.5) / (n - k + 0.5))
+    prior = 0.5 * part_of_staining(row.intensity, row.extent)
+    log_odds = math.log((k + prior) / (n - k + 1 - prior))
     return Deciding(
         measure=row.measure,
         value=value,

@@ -78,21 +78,21 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"(more than {cuts.changed_trials_pct:.0f} %).",
         )
     if evidence.call.score in LOW_SCORES:
-        for deciding in (evidence.call.deciding_lower, evidence.call.deciding_upper):
+        for near in (evidence.call.deciding_lower, evidence.call.deciding_upper):
             if (
-                deciding is not None
-                and deciding.measure == "pct_stained"
-                and deciding.cut / cuts.double_read_factor
-                <= deciding.value
-                <= deciding.cut * cuts.double_read_factor
+                near is not None
+                and near.measure == "pct_stained"
+                and near.cut / cuts.double_read_factor
+                <= near.value
+                <= near.cut * cuts.double_read_factor
             ):
                 yield Flag(
                     ReviewFlag.DOUBLE_READ,
-                    deciding.value,
-                    deciding.cut,
+                    near.value,
+                    near.cut,
                     "%",
-                    f"Stained tumour cells are {deciding.value:.1f} %, close to the cut of "
-                    f"{deciding.cut:.3g} % for {deciding.criterion.score}: two readers should "
+                    f"Stained tumour cells are {near.value:.1f} %, close to the cut of "
+                    f"{near.cut:.3g} % for {near.criterion.score}: two readers should "
                     "agree on it.",
                 )
 

@@ -16,7 +16,7 @@ from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
 from her2path.statistics.clustered import ClusteredShare, estimate_share
 from her2path.statistics.intervals import Interval
-from her2path.statistics.tally import H_WEIGHTS, accumulate, h_scores
+from her2path.statistics.tally import H_WEIGHTS, accumulate, h_scores, part_of_staining
 
 __all__ = [
     "estimate_measures",
@@ -119,16 +119,6 @@ def share_intervals(tallies: ArrayLike, *, confidence: float = 0.95) -> dict[str
     }
 
 
-def _part_of_staining(intensity: Intensity, extent: Extent) -> float:
-    """Return which part of all classes of stained cells is at least so strong and extensive.
-
-    Without it, no stained cell among a hundred would make an unseen 3 % of intense cells as
-    probable as an unseen 3 % of faint ones.
-    """
-    n_classes = (len(Intensity) - intensity) * (len(Extent) - extent)
-    return n_classes / ((len(Intensity) - 1) * len(Extent))
-
-
 def score_probabilities(
     rule_set: RuleSet,
     tallies: ArrayLike,
@@ -182,7 +172,7 @@ def score_probabilities(
             share = share_at_least(blocks, row.intensity, row.extent)
             probability = share.probability_above(
                 row.cut_pct(blank_upper_pct) / 100,
-                prior_points=0.5 * _part_of_staining(row.intensity, row.extent),
+                prior_points=0.5 * part_of_staining(row.intensity, row.extent),
             )
             is_firing = level > 1 - probability
         ranks = np.maximum(ranks, np.where(is_firing, row.score.rank, 0))

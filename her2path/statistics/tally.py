@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from her2path.criteria.score import Extent, Intensity
 
-__all__ = ["Shares", "Tally", "accumulate", "h_scores", "measure_name"]
+__all__ = ["Shares", "Tally", "accumulate", "h_scores", "measure_name", "part_of_staining"]
 
 SHAPE = (len(Intensity), len(Extent))
 # Weight of each intensity class in the H-score: faint and weak count 1, moderate 2, intense 3.
@@ -69,6 +69,16 @@ def measure_name(intensity: Intensity, extent: Extent) -> str:
     elif extent is Extent.COMPLETE:
         name += "_complete"
     return name
+
+
+def part_of_staining(intensity: Intensity, extent: Extent) -> float:
+    """Return which part of all classes of stained cells is at least so strong and extensive.
+
+    It shares out what is believed before a cell is seen: without it, no stained cell among a
+    hundred would make an unseen 3 % of intense cells as probable as an unseen 3 % of faint ones.
+    """
+    n_classes = (len(Intensity) - intensity) * (len(Extent) - extent)
+    return n_classes / ((len(Intensity) - 1) * len(Extent))
 
 
 @dataclass(frozen=True, slots=True)
