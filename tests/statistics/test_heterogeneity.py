@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.score import Score
+from her2path.statistics.heterogeneity import find_3plus_cluster, region_spread
+from her2path.statistics.tally import Tally
+
+BREAST = load_rule_set("asco-cap-2018")
+BLANK = 1.0
+
+
+def region(intensity, extent, stained, n=200):
+    return Tally.of([intensity] * stained + [0] * (n - stained), [extent] * n)
+
+
+def spread(**regions):
+    return region_spread(regions, BREAST, blank_upper_pct=BLANK)
+
+
+def test_regions_are_scored_on_their_own():
+    found = spread(a=region(4, 2, 100), b=region(1, 0, 100), c=region(0, 0, 0))
+    assert found.scores == {"a": "3+", "b": "1+", "c": "0"}
+    assert (found.lowest, found.highest, found.n_regions) == ("0", "3+", 3)
+    assert found.grades_apart == 3
+
+
+def test_null_and_ultralow_are_one_grade():
+    assert spread(a=region(0, 0, 0), b=region(1, 0, 10)).grades_apart == 0
+    assert spread(a=region(1, 0, 10), b=region(1, 0, 100)).grades_apart == 1
+
+
+def test_small_regions_are_left_out():
+    found = spread(a=region(4, 2, 99, n=99), b=region(1, 0, 100))
+    assert found.scores == {"b": "1+"}
+    nothing = spread(a=region(4, 2, 9, n=9))
+    assert nothing.highest is Score.NOT_ASSESSABLE
+    assert nothing.grades_apart == 0
+
+
+def field(is_island, *, else_intensity=0, n=40, step=15.0):
+    """Make a square lattice of n × n cells, intense and complete where `is_island(x, y)`."""
+    x, y = (axis.ravel() * step for axis in np.meshgrid(np.arange(n), np.arange(n)))
+    inside = is_island(x, y)
+    intensity = np.where(inside, 4, else_intensity)
+    extent = np.where(inside, 2, 0)
+    return x, y, intensity, extent
+
+
+def find(x, y, intensity, extent):
+    return find_3plus_cluster(
+        x, y, intensity=intensity, extent=extent, rule_set=BREAST, blank_upper_pct=BLANK
+    )
+
+
+def test_an_island_of_3plus_is_found_and_left_out_of_the_rest():
+    cells = field(lambda x, y: (x < 150) & (y < 150), else_intensity=1)
+    found = find(*cells)
+    assert found.n_cells == 100
+    assert found.n_territory_cells == 100 + 21
+    assert found.local_pct == pytest.approx(100 * 100 / 121)
+    assert found.share_of_tumor_pct == pytest.approx(100 * 121 / 1600)
+    assert found.score_elsewhere == "1+"
+    assert found.is_distinct
+
+
+def test_strewn_strong_cells_are_no_island():
+    found = find(*field(lambda x, y: (x % 60 == 0) & (y % 60 == 0)))
+    assert found.n_cells == 1
+    assert not found.is_distinct
+
+
+def test_a_tumour_that_is_3plus_all_over_has_no_island():
+    found = find(*field(lambda x, _y: x >= 0))
+    assert found.n_cells == 1600
+    assert found.score_elsewhere is Score.NOT_ASSESSABLE
+    assert not found.is_distinct
+
+
+def test_a_small_group_is_no_island():
+    assert not find(*field(lambda x, y: (x < 100) & (y < 100))).is_distinct
+
+
+def test_no_strong_cell_means_no_island():
+    found = find(*field(lambda x, _y: x < 0, else_intensity=1))
+    assert (found.n_cells, found.local_pct, found.score_elsewhere) == (0, 0, "1+")
+
+
+def test_no_cell_at_all_is_not_assessable():
+    found = find([], [], [], [])
+    assert found.score_elsewhere is Score.NOT_ASSESSABLE
+    assert found.share_of_tumor_pct == 0

@@ -1,0 +1,200 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.score import Score
+from her2path.flags import (
+    SEVERITY,
+    Border,
+    FlagCuts,
+    FlagEvidence,
+    ReviewFlag,
+    needs_review,
+    raise_flags,
+)
+from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
+from her2path.statistics.intervals import Interval
+from her2path.statistics.tally import Tally
+
+BREAST = load_rule_set("asco-cap-2018")
+
+
+def call_of(intensity=1, extent=0, stained=500, n=1000):
+    tally = Tally.of([intensity] * stained + [0] * (n - stained), [extent] * n)
+    return BREAST.call(tally, blank_upper_pct=1.0)
+
+
+def flags_of(call=None, **evidence):
+    evidence = {"n_tumor_cells": 1000, **evidence}
+    return raise_flags(FlagEvidence(call=call or call_of(), **evidence))
+
+
+def names(flags):
+    return [flag.flag for flag in flags]
+
+
+SPREAD = RegionSpread(Score.ONE_PLUS, Score.THREE_PLUS, 4, {})
+ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "evidence"),
+    [
+        ("few_cells", {"n_tumor_cells": 99}),
+        ("sensitive_to_thresholds", {"changed_trials_pct": 20.1}),
+        ("regions_differ", {"regions": SPREAD}),
+        ("cluster_3plus", {"cluster": ISLAND}),
+        ("cytoplasmic_staining", {"cytoplasmic_pct": 10.1}),
+        ("readers_disagree", {"network_score": Score.TWO_PLUS}),
+        ("readers_disagree", {"network_score": Score.NOT_ASSESSABLE}),
+        (
+            "tumor_uncertain",
+            {
+                "uncertain_tumor_pct": 5.0,
+                "score_with_uncertain": Score.ONE_PLUS,
+                "score_without_uncertain": Score.ULTRALOW,
+            },
+        ),
+        ("hidden_nuclei", {"hidden_nuclei_pct": 20.1}),
+        ("control_out_of_range", {"control_od": 0.2, "control_od_range": Interval(0.3, 0.5)}),
+        ("no_control", {"has_control": False}),
+        ("not_calibrated", {"is_calibrated": False}),
+        ("stain_vectors", {"stain_angle_deg": 20.1}),
+        ("pale_counterstain", {"nuclear_hematoxylin_od": 0.09}),
+        ("coarse_scan", {"mpp": 0.46}),
+        ("out_of_focus", {"out_of_focus_pct": 10.1}),
+        ("artefacts", {"artefact_pct": 25.1}),
+        ("mask_area", {"tissue_mm2": 0.05}),
+        ("mask_area", {"tissue_pct": 99.0}),
+        ("mpp_by_hand", {"mpp": 0.25, "is_mpp_by_hand": True}),
+        ("anisotropic_pixels", {"anisotropy": 1.02}),
+        ("ish_discordant", {"ish_comment": "IHC 1+ and ISH amplified"}),
+    ],
+)
+def test_each_reason_raises_its_flag_alone(flag, evidence):
+    assert names(flags_of(**evidence)) == [flag]
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"n_tumor_cells": 100},
+        {"changed_trials_pct": 20.0},
+        {"regions": RegionSpread(Score.ONE_PLUS, Score.TWO_PLUS, 4, {})},
+        {"cluster": dataclasses.replace(ISLAND, is_distinct=False)},
+        {"network_score": Score.ONE_PLUS},
+        {
+            "uncertain_tumor_pct": 50.0,
+            "score_with_uncertain": Score.ONE_PLUS,
+            "score_without_uncertain": Score.ONE_PLUS,
+        },
+        {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
+        {"has_control": True, "is_calibrated": True, "mpp": 0.26, "anisotropy": 1.0},
+        {"cytoplasmic_pct": 10.0, "hidden_nuclei_pct": 20.0, "artefact_pct": 25.0},
+        {},
+    ],
+)
+def test_at_its_cut_no_flag_is_raised(evidence):
+    assert flags_of(**evidence) == ()
+
+
+def test_an_interval_that_includes_the_cut_is_flagged():
+    call = call_of(stained=130)
+    border = Border(call.deciding_lower, Interval(8.0, 19.0))
+    (crossing, double) = flags_of(call, borders=(border,))
+    assert (crossing.flag, crossing.number, crossing.cut) == ("interval_crosses_cut", 13, 10)
+    assert "13.0 % (95 % interval 8.0–19.0 %), which includes the cut of 10 %" in crossing.sentence
+    assert double.flag == "double_read"
+    clear = Border(call.deciding_lower, Interval(10.5, 16.0))
+    assert names(flags_of(call, borders=(clear,))) == ["double_read"]
+
+
+@pytest.mark.parametrize(
+    ("stained", "is_flagged"),
+    [(4, False), (6, True), (19, True), (30, False), (60, True), (190, True), (300, False)],
+)
+def test_borders_of_the_low_scores_are_read_twice(stained, is_flagged):
+    assert ("double_read" in names(flags_of(call_of(stained=stained)))) == is_flagged
+
+
+def test_a_2plus_near_its_cut_needs_no_second_reader_of_low_scores():
+    assert flags_of(call_of(2, 2, 120)) == ()
+
+
+def test_unusual_patterns_and_gaps_of_the_guideline_are_flagged():
+    assert names(flags_of(call_of(4, 2, 50))) == ["unusual_pattern"]
+    assert names(flags_of(call_of(3, 1, 500))) == ["unusual_pattern"]
+    assert names(flags_of(call_of(3, 0, 500))) == ["unusual_pattern", "decided_by_matrix"]
+    assert names(flags_of(call_of(2, 2, 50), n_tumor_cells=1000)) == ["decided_by_matrix"]
+
+
+def test_a_missing_calibration_asks_for_review_only_where_it_matters():
+    same = {"score_if_weaker": Score.ONE_PLUS, "score_if_stronger": Score.ONE_PLUS}
+    assert not needs_review(flags_of(is_calibrated=False, **same))
+    matters = flags_of(is_calibrated=False, **{**same, "score_if_stronger": Score.TWO_PLUS})
+    assert names(matters) == ["not_calibrated", "calibration_matters"]
+    assert needs_review(matters)
+
+
+def test_a_coarse_scan_matters_only_for_low_scores():
+    assert flags_of(call_of(4, 2, 500), mpp=0.5) == ()
+
+
+def test_no_cell_is_flagged_as_not_assessable():
+    call = BREAST.call(Tally.zero(), blank_upper_pct=1.0)
+    assert names(flags_of(call, n_tumor_cells=0)) == ["not_assessable", "few_cells"]
+
+
+def test_cuts_can_be_set():
+    evidence = FlagEvidence(call=call_of(), n_tumor_cells=150)
+    assert names(raise_flags(evidence, FlagCuts(least_cells=200))) == ["few_cells"]
+
+
+def test_a_number_that_is_none_is_refused_before_it_hides_a_flag():
+    with pytest.raises(ValueError, match="artefact_pct is nan"):
+        FlagEvidence(call=call_of(), n_tumor_cells=1, artefact_pct=float("nan"))
+    with pytest.raises(ValueError, match="mpp is inf"):
+        FlagEvidence(call=call_of(), n_tumor_cells=1, mpp=np.inf)
+
+
+def test_every_flag_has_a_severity():
+    assert set(SEVERITY) == set(ReviewFlag)
+    assert set(SEVERITY.values()) == {"review", "note"}
+
+
+pcts = st.none() | st.floats(0, 100)
+
+
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 4),
+    st.integers(0, 2),
+    st.builds(
+        dict,
+        changed_trials_pct=pcts,
+        cytoplasmic_pct=pcts,
+        hidden_nuclei_pct=pcts,
+        out_of_focus_pct=pcts,
+        artefact_pct=pcts,
+        tissue_pct=pcts,
+        tissue_mm2=st.none() | st.floats(0, 500),
+        mpp=st.none() | st.floats(0.1, 1),
+        stain_angle_deg=st.none() | st.floats(0, 90),
+        has_control=st.none() | st.booleans(),
+        is_calibrated=st.none() | st.booleans(),
+    ),
+)
+def test_each_sentence_is_finished_and_holds_a_number(stained, intensity, extent, evidence):
+    flags = flags_of(call_of(intensity, extent, stained), **evidence)
+    for flag in flags:
+        assert flag.sentence.endswith(".")
+        assert flag.sentence[0].isupper() or flag.sentence[0].isdigit()
+        assert re.search(r"\d", flag.sentence)
+        assert "None" not in flag.sentence
+        assert flag.unit
+    assert needs_review(flags) == any(SEVERITY[flag.flag] == "review" for flag in flags)
