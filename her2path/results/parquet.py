@@ -115,7 +115,13 @@ def write_table(path: Path, table: pa.Table, *, metadata: Mapping[str, str]) -> 
     """Write a table with its metadata, atomically; the same table gives the same bytes."""
     table = table.replace_schema_metadata(dict(metadata))
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP)
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            row_group_size=ROW_GROUP,
+            write_page_checksum=True,
+        )
 
 
 def read_table(
@@ -136,7 +142,7 @@ def read_table(
     """
     known = {column.name: column for column in columns}
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             check_size(path, file.metadata, max_rows)
             present = set(file.schema_arrow.names)
             order = [n for n in known if n in present] if wanted is None else list(wanted)
@@ -147,6 +153,8 @@ def read_table(
                     f"it has {', '.join(sorted(present & set(names(columns))))}"
                 )
             table = file.read(columns=order)
+            # Arrow trusts the codes of words until it is asked to look.
+            table.validate(full=True)
             metadata = text_metadata(table.schema.metadata)
             return {name: numpy_of(known[name], table[name]) for name in order}, metadata
     except ResultsError:

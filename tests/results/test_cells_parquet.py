@@ -178,6 +178,23 @@ def test_damaged_files_are_refused_in_words(tmp_path, keep):
         read_cells(path)
 
 
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_a_flipped_byte_is_noticed_or_harmless(tmp_path_factory, where, change):
+    path = tmp_path_factory.mktemp("flip") / "c.parquet"
+    written = cells(30)
+    write_cells(path, written, **FACTS)
+    data = bytearray(path.read_bytes())
+    data[int(where * len(data))] ^= change
+    path.write_bytes(data)
+
+    try:
+        found = read_cells(path, columns=["x", "intensity"])
+    except ResultsError:
+        return
+    np.testing.assert_array_equal(found["x"], written["x"])
+    np.testing.assert_array_equal(found["intensity"], written["intensity"])
+
+
 def test_a_column_of_another_type_is_refused(tmp_path):
     pq.write_table(pa.table({"x": ["a"]}), tmp_path / "c.parquet")
 
