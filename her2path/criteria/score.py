@@ -68,21 +68,6 @@ class Intensity(IntEnum):
         return self.name.lower()
 
 
-class Pattern(IntEnum):
-    """How the stained membrane lies around the cell."""
-
-    ABSENT = 0
-    INCOMPLETE = 1
-    BASOLATERAL = 2
-    COMPLETE = 3
-    CYTOPLASMIC = 4
-
-    @property
-    def label(self) -> str:
-        """The word used in tables and reports."""
-        return self.name.lower()
-
-
 class Extent(IntEnum):
     """How far staining reaches round a cell, ordered: what the criteria tell apart.
 
@@ -98,6 +83,28 @@ class Extent(IntEnum):
     def label(self) -> str:
         """The word used in tables and reports."""
         return self.name.lower()
+
+
+class Pattern(IntEnum):
+    """How the stained membrane lies around the cell."""
+
+    ABSENT = 0
+    INCOMPLETE = 1
+    BASOLATERAL = 2
+    COMPLETE = 3
+    CYTOPLASMIC = 4
+
+    @property
+    def label(self) -> str:
+        """The word used in tables and reports."""
+        return self.name.lower()
+
+    @property
+    def extent(self) -> Extent:
+        """The extent that the criteria count it as."""
+        if self is Pattern.COMPLETE:
+            return Extent.COMPLETE
+        return Extent.BASOLATERAL if self is Pattern.BASOLATERAL else Extent.INCOMPLETE
 
 
 class Organ(StrEnum):

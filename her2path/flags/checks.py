@@ -157,8 +157,8 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             apart,
             1,
             "grades",
-            f"The rules give {score}, the network gives {network}, {apart} apart (1 or more is a "
-            "disagreement).",
+            f"The rules give {score}, the network gives {network}: {apart} "
+            f"{'grade' if apart == 1 else 'grades'} apart (1 or more is a disagreement).",
         )
     with_all, without = evidence.score_with_uncertain, evidence.score_without_uncertain
     uncertain = evidence.uncertain_tumor_pct

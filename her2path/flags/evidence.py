@@ -199,7 +199,8 @@ class FlagEvidence:
     out_of_focus_pct, artefact_pct : float
         Percent of the tissue.
     tissue_mm2, tissue_pct : float
-        Area of the tissue mask, and its share of the scanned area.
+        Area of the tissue mask, and its share of the scanned area (None for a plain field, which
+        tissue may fill).
     ish_comment : str
         Why score and ISH do not go together, '' when they do.
     """

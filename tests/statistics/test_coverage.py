@@ -11,8 +11,10 @@ import itertools
 import numpy as np
 import pytest
 
+from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.score import Score
 from her2path.statistics.clustered import estimate_share
-from her2path.statistics.resampling import resample_tallies
+from her2path.statistics.resampling import resample_tallies, score_probabilities
 
 N_SLIDES = 400
 
@@ -25,6 +27,13 @@ def slides(n_blocks, mean_cells, share, rho, *, rng, n_slides=N_SLIDES):
     if rho > 0:
         p = rng.beta(share * (1 / rho - 1), (1 - share) * (1 / rho - 1), shape)
     return rng.binomial(n, p), n
+
+
+def faint_tallies(stained, cells):
+    """Put the stained cells of each block into tallies as faint, incomplete."""
+    stack = np.zeros((len(cells), 5, 3), np.int64)
+    stack[:, 1, 0], stack[:, 0, 0] = stained, cells - stained
+    return stack
 
 
 def coverage(n_blocks, mean_cells, share, rho, *, rng):
@@ -80,10 +89,28 @@ def test_the_percentile_bootstrap_is_overconfident_with_few_blocks():
     k, n = slides(5, 100, 0.1, 0.1, rng=rng, n_slides=200)
     held = []
     for stained, cells in zip(k, n, strict=True):
-        stack = np.zeros((5, 5, 3), np.int64)
-        stack[:, 1, 0], stack[:, 0, 0] = stained, cells - stained
+        stack = faint_tallies(stained, cells)
         drawn = resample_tallies(stack, n_resamples=400, rng=rng)
         shares = drawn[:, 1, 0] / drawn.sum(axis=(1, 2))
         low, high = np.quantile(shares, [0.025, 0.975])
         held.append(low <= 0.1 <= high)
     assert 100 * np.mean(held) < 88
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_blocks", "rho"), [(5, 0.02), (20, 0.1)])
+def test_probabilities_of_a_score_come_true_that_often(n_blocks, rho):
+    rng = np.random.default_rng(16)
+    breast = load_rule_set("asco-cap-2018")
+    believed, is_true = [], []
+    for share in rng.uniform(0.03, 0.25, 500):
+        k, n = slides(n_blocks, 80, share, rho, rng=rng, n_slides=1)
+        probabilities = score_probabilities(
+            breast, faint_tallies(k[0], n[0]), blank_upper_pct=1.0, rng=rng, n_resamples=200
+        )
+        believed.append(probabilities[Score.ONE_PLUS])
+        is_true.append(share > 0.1)
+    believed, is_true = np.array(believed), np.array(is_true)
+    for low, high in ((0.0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.01)):
+        chosen = (believed >= low) & (believed < high)
+        assert abs(believed[chosen].mean() - is_true[chosen].mean()) < 0.17
