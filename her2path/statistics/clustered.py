@@ -4,9 +4,10 @@ The interval is Wilson's with an effective number of cells. Its between-block va
 a ratio estimate; it never falls below the binomial one; and its t quantile has as many degrees
 of freedom as blocks that really contribute to the variance. In the study behind the choice
 (`tests/statistics/test_coverage.py`) it holds the truth in 95–97 % of slides on average, for 5 to
-60 blocks; in 98 % where cells are independent and 93 % at an intra-class correlation of 0.3. There a
-rare share in few large blocks is held least often (5 %, 5 blocks: 78 %), since most such slides do
-not show it. The percentile bootstrap covers 64 % with 3 blocks, 83 % with 10, 91 % with 60.
+60 blocks; in 98 % where cells are independent and 93 % at an intra-class correlation of 0.3. There
+a rare share in few large blocks is held least often (5 %, 5 blocks: 78 %), since most such slides
+do not show it. The percentile bootstrap, over shares from 1 % upwards, held the truth in 64 % with
+3 blocks, 83 % with 10 and 91 % with 60.
 """
 
 from __future__ import annotations
