@@ -32,6 +32,7 @@ import openslide
 import plain_recipe
 import simplejpeg
 import tifffile
+from benchmark_slide import write_benchmark_slide
 from numpy.typing import NDArray
 from skimage.color import rgb2hed
 
@@ -314,6 +315,15 @@ def as_markdown(lines: Sequence[Line], heading: Sequence[str]) -> str:
     return "\n".join([*(f"- {text}" for text in heading), "", *head, *rows, ""])
 
 
+def drawn_slide(folder: Path, tissue_mm2: float) -> Path:
+    """Return the slide that is drawn where none is named; made once, then used again."""
+    path = folder / f"drawn_{tissue_mm2:g}mm2.tif"
+    if not path.is_file():
+        print(f"drawing {path.name}", file=sys.stderr, flush=True)
+        write_benchmark_slide(path, tissue_mm2=tissue_mm2)
+    return path
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -321,10 +331,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--slide", type=Path, required=True, help="a JPEG-tiled TIFF or SVS is best"
-    )
+    parser.add_argument("--slide", type=Path, help="a slide of yours [one that is drawn]")
     parser.add_argument("--mpp", type=float, help="µm/px, where the slide does not say")
+    parser.add_argument("--mm2", type=float, default=20, help="tissue of the drawn slide [20]")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmark_results")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of taking turns [5]")
     parser.add_argument("--blocks", type=int, default=48, help="blocks to read, 1 MP each [48]")
@@ -338,7 +347,9 @@ def main() -> None:
     """Measure everything, print the table, and write it beside its numbers as JSON."""
     arguments = parse_arguments()
     cv2.setNumThreads(1)
-    scene = look_at(arguments.slide, mpp=arguments.mpp, max_blocks=arguments.blocks)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.slide or drawn_slide(arguments.out, arguments.mm2)
+    scene = look_at(path, mpp=arguments.mpp, max_blocks=arguments.blocks)
     lines, floor = measure_reading(scene, rounds=arguments.rounds)
     with open_slide(scene.path, mpp=scene.mpp) as slide:
         lines += measure_planes(scene, slide, rounds=arguments.rounds)
@@ -358,7 +369,6 @@ def main() -> None:
         f"{arguments.rounds} rounds over {len(scene.tiles)} blocks of {BLOCK_PX} px",
     )
     text = as_markdown(lines, heading)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "benchmark.md").write_text(text, encoding="utf-8")
     record = {"measured_on": heading, "lines": [asdict(line) for line in lines]}
     (arguments.out / "benchmark.json").write_text(
