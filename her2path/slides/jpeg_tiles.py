@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,11 @@ PHOTOMETRIC_RGB = 2
 PHOTOMETRIC_YCBCR = 6
 START = b"\xff\xd8"
 END = b"\xff\xd9"
+
+# With a halo the neighbour reads this frame's outermost tiles, and those one further in, again.
+SHARED_RINGS = 2
+# 340 tiles of 256 px: the columns between neighbours, and the rows of a slide 20,000 px wide.
+KEPT_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ class JpegTilesReader:
     def __init__(self, file: FileBytes) -> None:
         self._file = file
         self._local = threading.local()
+        self._kept: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def has_all(self, tiles: JpegTiles, corner: Location, size: Size) -> bool:
         """Return whether every tile that the rectangle touches is present in the file."""
@@ -143,15 +151,37 @@ class JpegTilesReader:
         if is_whole_tile and rgb.flags.c_contiguous and rgb.ctypes.data % 32:
             self._decode(tiles, rows[0] * tiles.columns + columns[0], rgb)
             return
-        buffer = self._buffer(tiles.tile)
+        # Aligned readings never ask for a tile twice; those with a halo do, near their border.
+        has_halo = bool(corner.x % tile_width or corner.y % tile_height)
         for row in rows:
             top = row * tile_height - corner.y
             y0, y1 = max(0, top), min(size.height, top + tile_height)
             for column in columns:
                 left = column * tile_width - corner.x
                 x0, x1 = max(0, left), min(size.width, left + tile_width)
-                self._decode(tiles, row * tiles.columns + column, buffer)
-                rgb[y0:y1, x0:x1] = buffer[y0 - top : y1 - top, x0 - left : x1 - left]
+                is_shared = has_halo and not (
+                    row in rows[SHARED_RINGS:-SHARED_RINGS]
+                    and column in columns[SHARED_RINGS:-SHARED_RINGS]
+                )
+                tile = self._tile(tiles, row * tiles.columns + column, is_shared=is_shared)
+                rgb[y0:y1, x0:x1] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
+
+    def _tile(self, tiles: JpegTiles, index: int, *, is_shared: bool) -> NDArray[np.uint8]:
+        """Return a decoded tile: a kept one, or this thread's buffer (until its next tile)."""
+        if is_shared:
+            with self._lock:
+                kept = self._kept.get((id(tiles), index))
+                if kept is not None:
+                    self._kept.move_to_end((id(tiles), index))
+                    return kept
+        buffer = self._buffer(tiles.tile)
+        self._decode(tiles, index, buffer)
+        if is_shared:
+            with self._lock:
+                self._kept[id(tiles), index] = buffer.copy()
+                while len(self._kept) * buffer.size > KEPT_BYTES:
+                    self._kept.popitem(last=False)
+        return buffer
 
     def _decode(self, tiles: JpegTiles, index: int, buffer: NDArray[np.uint8]) -> None:
         """Decode one tile into a contiguous picture of the tile's size."""

@@ -67,28 +67,34 @@ def _understood(
     levels = list(wsi.levels)  # type: ignore[attr-defined]
     sizes = tuple(Size(int(level.size.width), int(level.size.height)) for level in levels)
     check_levels(sizes)
-    dataset = levels[0].datasets[0]
+    tags = _header(path)
     # wsidicom gives µm/px although the type is named for mm.
     found = mpp_or_none(levels[0].mpp.width, levels[0].mpp.height)
     mpp = given if given is not None else found
     tile = levels[0].tile_size
-    model = str(getattr(dataset, "ManufacturerModelName", ""))
-    syntax = str(dataset.file_meta.TransferSyntaxUID.name) if hasattr(dataset, "file_meta") else ""
     facts = SlideFacts(
         path=path,
         backend="wsidicom",
         vendor="dicom",
         level_dimensions=sizes,
         tile_size=Size(int(tile.width), int(tile.height)),
-        properties=bounded_properties(
-            {
-                "dicom.Manufacturer": getattr(dataset, "Manufacturer", ""),
-                "dicom.ManufacturerModelName": model,
-                "her2path.compression": syntax or "unknown",
-            }
-        ),
+        properties=bounded_properties(tags),
         mpp=mpp,
         mpp_source="given" if given is not None else "missing" if mpp is None else "metadata",
-        scanner=model[:256],
+        scanner=tags.get("dicom.ManufacturerModelName", "")[:256],
     )
     return facts, wsi, tuple(int(level.level) for level in levels)
+
+
+def _header(path: Path) -> dict[str, str]:
+    """Return the few tags that are shown; wsidicom's own metadata stops at odd values."""
+    import pydicom
+
+    wanted = ["Manufacturer", "ManufacturerModelName", "OpticalPathSequence"]
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
+    tags = {f"dicom.{name}": str(dataset.get(name, "")) for name in wanted[:2]}
+    tags["her2path.compression"] = str(dataset.file_meta.TransferSyntaxUID.name)
+    paths = dataset.get("OpticalPathSequence") or []
+    if paths and "ICCProfile" in paths[0]:
+        tags["her2path.icc-bytes"] = str(len(paths[0].ICCProfile))
+    return tags

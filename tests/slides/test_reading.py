@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from her2path.errors import MppError, SlideError
 from her2path.geometry import Location, Mpp, Region, Size
-from her2path.slides import open_slide, read_at_mpp, read_overview
+from her2path.slides import open_slide, plan_tiles, read_at_mpp, read_overview
 from her2path.slides.slide import AssociatedImages, OpenedSlide, SlideFacts, downsamples_of
 
 BACKENDS = ("jpeg-tiff", "openslide", "tifffile")
@@ -269,3 +269,22 @@ def test_the_overview_stays_below_its_bound(tissue):
     rgb, downsample = read_overview(slide, mpp=0.25, max_px=10_000)
     assert rgb.shape[0] * rgb.shape[1] <= 10_000 * 1.05
     assert downsample == pytest.approx(np.sqrt(500 * 700 / 10_000))
+
+
+@pytest.mark.parametrize("kept_bytes", [2**26, 3 * 256 * 256 * 3])
+def test_tiles_with_a_halo_have_the_pixels_of_openslide(write_svs, monkeypatch, kept_bytes):
+    monkeypatch.setattr("her2path.slides.jpeg_tiles.KEPT_BYTES", kept_bytes)
+    path = write_svs(size=(1500, 1700), n_levels=1)
+    with open_slide(path) as fast, open_slide(path, backend="openslide") as reference:
+        tiles = plan_tiles(
+            fast.dimensions,
+            tile_px=512,
+            halo_px=24,
+            file_tile=fast.tile_size,
+            mask=None,
+            mask_downsample=1.0,
+        )
+        assert len(tiles) == 12
+        for tile in tiles + tiles:
+            args = tile.frame.location, 0, tile.frame.size
+            np.testing.assert_array_equal(fast.read_region(*args), reference.read_region(*args))

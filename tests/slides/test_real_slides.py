@@ -60,6 +60,8 @@ def test_dicom_opens_uncompressed_and_jpeg_ls(real_data):
     pytest.importorskip("wsidicom")
     with open_slide(path) as slide:
         assert slide.backend == "wsidicom"
+        assert slide.scanner == "Test Model"
+        assert describe_slide(slide)["has_icc"]
         assert require_mpp(slide).mean == pytest.approx(0.499)
         np.testing.assert_array_equal(slide.read_region(Location(-5, -5), 0, Size(60, 60)), plain)
 
