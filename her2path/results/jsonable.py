@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from her2path.errors import ResultsError
 from her2path.results.atomic import write_text
@@ -25,8 +26,8 @@ MAX_JSON_BYTES = 64 * 2**20
 def to_json(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     """Return a value as dicts, lists, strings, numbers, booleans and None.
 
-    Dataclasses become objects, enums their value (a number's enum its lower-case name), NaN and
-    infinities null, because JSON has no word for them.
+    Dataclasses and pydantic models become objects, enums their value (a number's enum its
+    lower-case name), NaN and infinities null, because JSON has no word for them.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def convert(value: object, where: str) -> Any:  # noqa: ANN401 - JSON has no nar
             return value.isoformat()
         case PurePath():
             return clean_text(str(value))
+        case BaseModel():
+            return convert(dict(value), where)
         case Mapping():
             return {key_of(key, where): convert(v, f"{where}.{key}") for key, v in value.items()}
         case Set():
