@@ -12,11 +12,10 @@ from enum import StrEnum
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from her2path.stain.od import WhitePoint, optical_density
+from her2path.stain.od import WhitePoint, od_table
 from her2path.tissue.mask import label_mask
-from her2path.tissue.overview import disc
+from her2path.tissue.overview import channel_max, channel_min, disc
 from her2path.tissue.white_point import find_padding
 
 __all__ = [
@@ -86,11 +85,18 @@ PEN_WEAK_OD = 0.15
 MIN_PEN_UM2 = 10_000.0
 # Black ink has no hue of its own: only a large even patch is called ink, the rest is dirt.
 MIN_BLACK_PEN_UM2 = 100_000.0
+BLACK_OD = 0.5
+MAX_INK_GAP = 0.1
+MIN_INK_EVEN_FRAC = 0.5
 PEN_MARGIN_UM = 25.0
 
 
+# Streaks brighter than the glass must not pull averages far down.
+LEAST_OD = -0.03
+
+
 def overview_od(rgb: NDArray[np.uint8], white_point: WhitePoint) -> NDArray[np.float32]:
-    """Return the optical density that all finders here share: not below 0, padding 0.
+    """Return the optical density that all finders here share: at least −0.03, padding 0.
 
     Parameters
     ----------
@@ -101,8 +107,12 @@ def overview_od(rgb: NDArray[np.uint8], white_point: WhitePoint) -> NDArray[np.f
     -------
     ndarray of shape (M, N, 3), float32
     """
-    od = np.maximum(optical_density(rgb, white_point), np.float32(0))
-    od[find_padding(rgb)] = 0.0
+    # The table of `optical_density`, applied by OpenCV: a whole slide in a tenth of a second.
+    table = np.maximum(od_table(white_point), LEAST_OD).T.astype(np.float32)
+    od: NDArray[np.float32] = cv2.LUT(np.ascontiguousarray(rgb), table[None])
+    padding = find_padding(rgb)
+    if padding.any():
+        od[padding] = 0.0
     return od
 
 
@@ -126,7 +136,7 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
     """
     even = smoothed(od, mpp, 8.0)
     shape = even.shape[:2]
-    strength = even.max(axis=2)
+    strength = channel_max(even)
     colored = strength > PEN_WEAK_OD
     red, green, blue = even[colored].T
     strong = strength[colored] > PEN_SEED_OD
@@ -141,10 +151,18 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
             weak, seeds = scatter(hue, colored), scatter(hue & strong, colored)
             pen |= parts_with(weak, opened(seeds, 10.0, mpp), MIN_PEN_UM2 / mpp**2)
     low = np.minimum(np.minimum(red, green), blue)
-    black = (low > 0.5) & (low > 0.75 * strength[colored])
+    black = (low > BLACK_OD) & (low > 0.75 * strength[colored])
     if np.count_nonzero(black) * mpp**2 >= MIN_BLACK_PEN_UM2:
         weak = scatter(black, colored)
-        pen |= parts_with(weak, opened(weak, 60.0, mpp), MIN_BLACK_PEN_UM2 / mpp**2)
+        # Tissue so dense that it looks black still has gaps; ink has none.
+        gaps = cv2.morphologyEx(channel_min(od), cv2.MORPH_BLACKHAT, disc(20.0, mpp))
+        seeds = opened(weak, 40.0, mpp) & (gaps < MAX_INK_GAP * channel_min(even))
+        labels, _ = label_mask(weak)
+        n_weak, n_even = (np.bincount(labels[part], minlength=1) for part in (weak, seeds))
+        is_even = np.zeros(n_weak.size, bool)
+        is_even[: n_even.size] = n_even > MIN_INK_EVEN_FRAC * n_weak[: n_even.size]
+        is_even[0] = False
+        pen |= parts_with(weak & is_even[labels], seeds, MIN_BLACK_PEN_UM2 / mpp**2)
     return widened(pen, PEN_MARGIN_UM, mpp)
 
 
@@ -157,7 +175,9 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
 DIRT_SEED_OD = 0.06
 DIRT_WEAK_OD = 0.03
 DIRT_EVENNESS = 0.65
-MAX_DIRT_GREEN = 1.09
+# Where tissue around is brown already, more brown looks neutral in what it adds.
+DIRT_ABSOLUTE = 0.75
+MAX_DIRT_GREEN = 1.04
 MAX_DIRT_TEXTURE = 0.15
 MIN_DIRT_UM2 = 300.0
 SURROUNDINGS_UM = 400.0
@@ -170,7 +190,7 @@ def find_dirt(od: NDArray[np.float32], mpp: float) -> Mask:
     Parameters and return value as in `find_pen`.
     """
     even = smoothed(od, mpp, 5.0)
-    dark = even.min(axis=2)
+    dark = channel_min(even)
     envelope = cv2.erode(dark, disc(7.0, mpp))
     window = SURROUNDINGS_UM / mpp
     raised = envelope - local_median(envelope, window)
@@ -185,6 +205,7 @@ def find_dirt(od: NDArray[np.float32], mpp: float) -> Mask:
     detail = red - cv2.GaussianBlur(red, (0, 0), max(9.0 / mpp, 0.7))
     variance = cv2.GaussianBlur(detail * detail, (0, 0), max(12.0 / mpp, 1.0))[candidates]
     level = even[candidates]
+    neutral &= level.min(axis=1) > DIRT_ABSOLUTE * level.max(axis=1)
     is_smooth = variance < (MAX_DIRT_TEXTURE * level[:, 0]) ** 2
     # Sharp particles have hard edges, but are far darker than any mixture that looks gray.
     is_black = level.min(axis=1) > 0.4
@@ -208,7 +229,7 @@ def find_bubbles(od: NDArray[np.float32], mpp: float) -> Mask:
     Glands are round too, but their wall is colored and wider. Parameters and return value as in
     `find_pen`.
     """
-    dark = od.min(axis=2)
+    dark = channel_min(od)
     line = cv2.morphologyEx(dark, cv2.MORPH_TOPHAT, disc(24.0, mpp))
     ring = line > BUBBLE_LINE_OD
     ring[ring] = od[ring].min(axis=1) > 0.75 * od[ring].max(axis=1)
@@ -238,6 +259,8 @@ def find_bubbles(od: NDArray[np.float32], mpp: float) -> Mask:
 # Two layers of tissue absorb twice: both stains rise together against the surroundings, and above
 # nearly all the tissue of the slide.
 FOLD_LOCAL_FACTOR = 1.7
+# A gland is browner than what surrounds it; a fold is more of the same.
+FOLD_HUE_FACTOR = 1.6
 FOLD_GLOBAL_FACTOR = 1.5
 # Of the tissue's density in red; folds themselves rarely cover a tenth of it.
 FOLD_PERCENTILE = 85.0
@@ -276,14 +299,17 @@ def find_folds(od: NDArray[np.float32], mpp: float, *, tissue: Mask) -> Mask:
     # Glass beside the tissue is no surroundings: it would make every border look thick.
     filled = np.where(tissue[..., None], level, typical.astype(np.float32))
     around = np.maximum(local_median(filled, SURROUNDINGS_UM / mpp)[thick], typical * 0.5)
-    thick[thick] = (level[thick] > FOLD_LOCAL_FACTOR * around).all(axis=1)
+    factor = level[thick] / np.maximum(around, np.float32(1e-3))
+    least = factor.min(axis=1)
+    thick[thick] = (least > FOLD_LOCAL_FACTOR) & (factor.max(axis=1) < FOLD_HUE_FACTOR * least)
     thick = cv2.morphologyEx(thick.astype(np.uint8), cv2.MORPH_CLOSE, disc(12.0, mpp)).astype(bool)
     labels, areas = label_mask(thick)
     if areas.size == 1:
         return thick
     depth = cv2.distanceTransform(np.pad(thick, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    half_width = ndimage.maximum(depth, labels, np.arange(areas.size))
-    width = np.maximum(2.0 * np.asarray(half_width) - 1.0, 1.0)
+    half_width = np.zeros(areas.size, np.float32)
+    np.maximum.at(half_width, labels[thick], depth[thick])
+    width = np.maximum(2.0 * half_width - 1.0, 1.0)
     length = areas / width
     keep = (areas * mpp**2 >= MIN_FOLD_UM2) & (length * mpp >= MIN_FOLD_LENGTH_UM)
     keep &= length >= MIN_FOLD_ELONGATION * width
@@ -326,8 +352,11 @@ def smoothed(od: NDArray[np.float32], mpp: float, sigma_um: float) -> NDArray[np
     return cv2.GaussianBlur(od, (0, 0), max(sigma_um / mpp, 0.4))
 
 
+MEDIAN_STEPS = 400.0
+
+
 def local_median(od: NDArray[np.float32], window_px: float) -> NDArray[np.float32]:
-    """Median of each channel over a wide square window, by steps of 0.005 OD.
+    """Median of each channel over a wide square window, by steps of 0.0025 OD up to 0.64.
 
     Computed on a coarser copy of 8 bits, for which the time does not grow with the window.
     """
@@ -335,9 +364,9 @@ def local_median(od: NDArray[np.float32], window_px: float) -> NDArray[np.float3
     step = max(1, int(window_px // 16))
     size = (max(1, cols // step), max(1, rows // step))
     small = cv2.resize(od, size, interpolation=cv2.INTER_AREA)
-    levels = np.clip(np.rint(small * 200.0), 0, 255).astype(np.uint8)
+    levels = np.clip(np.rint(small * MEDIAN_STEPS), 0, 255).astype(np.uint8)
     window = max(3, int(window_px / step) // 2 * 2 + 1)
-    median = cv2.medianBlur(levels, window).astype(np.float32) / np.float32(200.0)
+    median = cv2.medianBlur(levels, window).astype(np.float32) / np.float32(MEDIAN_STEPS)
     return cv2.resize(median, (cols, rows), interpolation=cv2.INTER_LINEAR)
 
 

@@ -23,13 +23,14 @@ from her2path.tissue.artefacts import (
     overview_od,
 )
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
-from her2path.tissue.mask import TissueMask, find_tissue
+from her2path.tissue.mask import TissueMask, mean_density, tissue_from_density
 from her2path.tissue.overview import Overview, disc, to_working_scale
 from her2path.tissue.pieces import ControlCandidate, Pieces, find_control_pieces, find_pieces
 from her2path.tissue.staining_kind import Staining, StainingKind, recognise_staining
 from her2path.tissue.white_point import (
     WhitePointEstimate,
     estimate_white_point,
+    find_padding,
 )
 
 __all__ = ["AssessmentReason", "TissueAssessment", "assess_tissue", "choose_fields"]
@@ -41,7 +42,11 @@ MIN_TISSUE_MM2 = 0.05
 UNREADABLE_BLUR_UM = 1.3
 # More than half the tissue under ink, dirt or folds: what is left was not chosen by anybody.
 MAX_EXCLUDED_FRAC = 0.5
+# Strokes of a pen are up to 1 mm wide.
+ENCLOSED_UM = 500.0
 FIELD_UM = 350.0
+# Half a million pixels settle the hue of a slide.
+ENOUGH_PX = 500_000
 N_FIELDS = 8
 FINEST_FIELD_MPP = 1.0
 
@@ -155,7 +160,7 @@ def assess_tissue(
     white = estimate_white_point(overview.rgb, stated=stated_white_point)
     od = overview_od(overview.rgb, white.rgb)
     marks = reduce_mask(exclude, overview, overview_rgb.shape[:2])
-    tissue, artefacts = find_clean_tissue(overview, od, white.rgb, marks)
+    tissue, artefacts = find_clean_tissue(overview, od, marks)
     pieces = find_pieces(tissue, od)
     controls = find_control_pieces(pieces)
     remarks = []
@@ -240,7 +245,6 @@ def decide(
 def find_clean_tissue(
     overview: Overview,
     od: NDArray[np.float32],
-    white_point: WhitePoint,
     marks: NDArray[np.bool_] | None,
 ) -> tuple[TissueMask, Artefacts]:
     """Find artefacts, and tissue without them."""
@@ -249,7 +253,8 @@ def find_clean_tissue(
     blocked = pen | dirt | bubble
     if marks is not None:
         blocked |= marks
-    found = find_tissue(overview.rgb, mpp, white_point=white_point, exclude=blocked)
+    blocked |= find_padding(overview.rgb)
+    found = tissue_from_density(mean_density(od), mpp, blocked=blocked)
     fold = find_folds(od, mpp, tissue=found.mask)
     edge = edge_band(found.mask, mpp)
     tissue = TissueMask(found.mask & ~fold, mpp)
@@ -261,7 +266,7 @@ def find_clean_tissue(
         ArtefactKind.EDGE: edge,
     }
     # Tissue under ink is hidden, so its area is taken from what the tissue around encloses.
-    whole = found.mask | enclosed(found.mask, blocked, mpp)
+    whole = found.mask | enclosed(found.mask, pen | dirt | bubble, mpp)
     n_whole = max(int(np.count_nonzero(whole)), 1)
     shares = {kind: float(np.count_nonzero(mask & whole)) / n_whole for kind, mask in masks.items()}
     return tissue, Artefacts(pen, dirt, bubble, fold, edge, shares)
@@ -273,10 +278,18 @@ def enclosed(
     """Return the blocked pixels that lie within or right beside tissue."""
     if not (blocked.any() and tissue.any()):
         return np.zeros(tissue.shape, bool)
-    near = cv2.morphologyEx(
-        np.pad(tissue.astype(np.uint8), 64), cv2.MORPH_CLOSE, disc(min(250.0, 60 * mpp), mpp)
-    )[64:-64, 64:-64]
-    return blocked & near.astype(bool)
+    # A gap as wide as a pen stroke is closed on a coarse copy, where the disc stays small.
+    rows, cols = tissue.shape
+    step = max(1, round(ENCLOSED_UM / mpp / 6))
+    size = (max(1, cols // step), max(1, rows // step))
+    coarse = cv2.resize(tissue.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+    kernel = disc(ENCLOSED_UM, mpp * step)
+    margin = kernel.shape[0]
+    near = cv2.morphologyEx(np.pad(coarse.astype(np.uint8), margin), cv2.MORPH_CLOSE, kernel)[
+        margin:-margin, margin:-margin
+    ]
+    whole = cv2.resize(near, (cols, rows), interpolation=cv2.INTER_NEAREST).astype(bool)
+    return blocked & whole
 
 
 def judge_staining(
@@ -287,7 +300,7 @@ def judge_staining(
     field_mpp: float,
 ) -> StainingKind:
     """Recognise the staining on the fields, or on the overview where there are none."""
-    whole = recognise_staining([overview.rgb], overview.mpp, white_point=white_point)
+    whole = recognise_staining([thinned(overview.rgb)], overview.mpp, white_point=white_point)
     if whole.kind is Staining.FLUORESCENCE:
         return whole
     if not tissue.mask.any():
@@ -297,7 +310,13 @@ def judge_staining(
     # Empty glass around a small biopsy must not make it blank.
     rows, cols = (np.flatnonzero(tissue.mask.any(axis=axis)) for axis in (1, 0))
     part = overview.rgb[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    return recognise_staining([np.ascontiguousarray(part)], overview.mpp, white_point=white_point)
+    return recognise_staining([thinned(part)], overview.mpp, white_point=white_point)
+
+
+def thinned(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Keep every n-th pixel, so that about `ENOUGH_PX` are left."""
+    step = max(1, round((rgb.shape[0] * rgb.shape[1] / ENOUGH_PX) ** 0.5))
+    return np.ascontiguousarray(rgb[::step, ::step])
 
 
 def choose_fields(

@@ -108,8 +108,14 @@ def find_tissue(
         if exclude.shape != blocked.shape:
             raise ValueError(f"exclude has shape {exclude.shape}, the overview {blocked.shape}")
         blocked = blocked | exclude
-    density = optical_density(overview_rgb, white_point).mean(axis=2)
+    density = mean_density(optical_density(overview_rgb, white_point))
     return tissue_from_density(density, mpp, blocked=blocked)
+
+
+def mean_density(od: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of the three channels."""
+    density: NDArray[np.float32] = cv2.transform(od, np.full((1, 3), 1 / 3, np.float32))
+    return density
 
 
 def tissue_from_density(
@@ -117,8 +123,9 @@ def tissue_from_density(
 ) -> TissueMask:
     """Find tissue on a picture of mean optical density; `blocked` is never tissue."""
     # The step from padding to glass is no texture; above 0.5 OD nothing more is to be learned.
-    density = np.clip(density, -0.1, 0.5)
-    density[blocked] = 0.0
+    density = np.clip(density, -0.03, 0.5)
+    if blocked.any():
+        density[blocked] = 0.0
     smooth = cv2.GaussianBlur(density, (0, 0), max(9.0 / mpp, 0.5))
     detail = density - cv2.GaussianBlur(density, (0, 0), max(12.0 / mpp, 0.7))
     # A cap keeps strong tissue from lending its texture to the shading beside it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from her2path.errors import MppError
 
-__all__ = ["Overview", "check_rgb", "disc", "to_working_scale"]
+__all__ = ["Overview", "channel_max", "channel_min", "check_rgb", "disc", "to_working_scale"]
 
 # At 4–8 µm/px camera noise is averaged away (one gray step is 0.002 OD) while the gaps between
 # nuclei still show as texture; below 4 the same answer only costs more.
@@ -79,3 +80,18 @@ def disc(radius_um: float, mpp: float) -> NDArray[np.uint8]:
     radius = max(1, round(radius_um / mpp))
     rows, cols = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     return (rows**2 + cols**2 <= (radius + 0.3) ** 2).astype(np.uint8)
+
+
+Channels = TypeVar("Channels", np.uint8, np.float32)
+
+
+def channel_min(picture: NDArray[Channels]) -> NDArray[Channels]:
+    """Return the least of three channels, many times faster than a reduction of the last axis."""
+    first, second, third = cv2.split(picture)
+    return cv2.min(cv2.min(first, second), third)
+
+
+def channel_max(picture: NDArray[Channels]) -> NDArray[Channels]:
+    """Return the largest of three channels."""
+    first, second, third = cv2.split(picture)
+    return cv2.max(cv2.max(first, second), third)

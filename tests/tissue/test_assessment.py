@@ -1,0 +1,158 @@
+import cv2
+import numpy as np
+import pytest
+from drawn_slides import EOSIN, MPP, WHITE, core, disc_mask, nuclei_field, render, tissue_od
+
+from her2path.tissue import (
+    ArtefactKind,
+    AssessmentReason,
+    Staining,
+    TissueMask,
+    assess_tissue,
+    choose_fields,
+)
+
+
+def test_a_core_is_assessable():
+    rgb, _, truth = core(0.1, 0.05)
+    found = assess_tissue(rgb, MPP)
+    assert found.is_assessable
+    assert found.reason is None
+    assert found.explanation == ""
+    assert found.remarks == ()
+    assert found.tissue.area_mm2 == pytest.approx(truth.sum() * MPP**2 * 1e-6, rel=0.08)
+    assert found.white_point.source == "measured"
+
+
+def test_empty_glass_is_refused_with_its_reason():
+    rgb = render(np.zeros((200, 200, 3)), WHITE, np.random.default_rng(0))
+    found = assess_tissue(rgb, MPP)
+    assert (found.is_assessable, found.reason) == (False, AssessmentReason.NO_TISSUE)
+
+
+def test_too_little_tissue_is_refused_with_its_area():
+    found = assess_tissue(core(0.1, radius=16)[0], MPP)
+    assert found.reason is AssessmentReason.TOO_LITTLE_TISSUE
+    assert "mm²" in found.explanation
+    assert assess_tissue(core(0.1, radius=16)[0], MPP, min_tissue_mm2=0.01).is_assessable
+
+
+def test_he_is_refused_by_name():
+    rng = np.random.default_rng(0)
+    shape = (200, 200)
+    od = tissue_od(shape, disc_mask(shape, 100, 100, 70), rng, 0.05)
+    od[disc_mask(shape, 100, 100, 70)] += 0.25 * EOSIN
+    found = assess_tissue(render(od, WHITE, rng), MPP)
+    assert found.reason is AssessmentReason.NOT_HER2_IHC
+    assert found.staining.kind is Staining.HE
+    assert "eosin" in found.explanation
+
+
+def test_the_fields_decide_on_nuclear_dab():
+    rgb, _, _ = core(0.1, 0.1)
+    asked = []
+
+    def read_fields(tissue):
+        asked.append(choose_fields(tissue))
+        return [nuclei_field(nuclear_dab=0.5)]
+
+    found = assess_tissue(rgb, MPP, read_fields=read_fields, field_mpp=0.5)
+    assert found.staining.kind is Staining.NUCLEAR_DAB
+    assert asked[0]
+
+
+@pytest.mark.parametrize(("sigma_um", "passes"), [(0.0, True), (1.2, True), (3.0, False)])
+def test_focus_is_remarked_on_and_refused_when_hopeless(sigma_um, passes):
+    rgb = nuclei_field(ring_dab=0.4)
+    if sigma_um:
+        rgb = cv2.GaussianBlur(rgb, (0, 0), sigma_um / 0.5)
+    found = assess_tissue(core(0.1)[0], MPP, read_fields=lambda _: [rgb] * 3, field_mpp=0.5)
+    assert found.is_assessable == passes
+    assert (AssessmentReason.OUT_OF_FOCUS in found.remarks) == (sigma_um > 0)
+    assert len(found.focus_blur_um) == 3
+
+
+def test_ink_across_a_core_is_left_out_and_reported():
+    rgb, _, _ = core(0.1)
+    cv2.line(rgb, (20, 110), (200, 110), (35, 60, 185), 14)
+    found = assess_tissue(rgb, MPP)
+    assert not found.tissue.mask[110, 60:160].any()
+    assert found.artefacts.area_frac[ArtefactKind.PEN] > 0.1
+    assert found.artefacts.reasons() == (ArtefactKind.PEN,)
+    assert AssessmentReason.ARTEFACTS in found.remarks
+
+
+def test_a_core_under_ink_is_refused():
+    rgb, _, truth = core(0.1)
+    rows = np.arange(rgb.shape[0])[:, None]
+    rgb[truth & (rows % 60 < 36)] = (35, 60, 185)
+    found = assess_tissue(rgb, MPP)
+    assert found.reason is AssessmentReason.ARTEFACTS
+
+
+def slide_with_control():
+    rng = np.random.default_rng(0)
+    shape = (1100, 500)
+    od = tissue_od(shape, disc_mask(shape, 300, 250, 150), rng, 0.1)
+    od += tissue_od(shape, disc_mask(shape, 1000, 250, 60), rng, 0.05, 0.4)
+    return render(od, WHITE, rng)
+
+
+def test_control_tissue_is_reported_and_left_out_only_on_request():
+    rgb = slide_with_control()
+    kept = assess_tissue(rgb, 8.0)
+    dropped = assess_tissue(rgb, 8.0, exclude_controls=True)
+    assert kept.tissue.mask[1000, 250]
+    assert AssessmentReason.CONTROL_SUSPECTED in kept.remarks
+    assert not dropped.tissue.mask[1000, 250]
+    assert dropped.tissue.mask[300, 250]
+    assert AssessmentReason.CONTROL_EXCLUDED in dropped.remarks
+    assert len(dropped.pieces.pieces) == 2
+
+
+def test_annotated_control_is_never_tissue():
+    rgb = slide_with_control()
+    exclude = np.zeros(rgb.shape[:2], bool)
+    exclude[800:] = True
+    found = assess_tissue(rgb, 8.0, exclude=exclude)
+    assert not found.tissue.mask[800:].any()
+    assert found.controls == ()
+
+
+def test_an_exclusion_on_a_fine_field_is_brought_to_the_working_scale():
+    rgb = nuclei_field(ring_dab=0.4)
+    exclude = np.zeros(rgb.shape[:2], bool)
+    exclude[:, :250] = True
+    found = assess_tissue(rgb, 0.5, exclude=exclude, stated_white_point=WHITE)
+    half = round(250 / found.downsample)
+    assert not found.tissue.mask[:, :half].any()
+    assert found.tissue.mask[:, half + 3 :].mean() > 0.8
+    assert len(found.focus_blur_um) == 1
+
+
+def test_wrong_arguments_are_refused():
+    rgb = core()[0]
+    with pytest.raises(ValueError, match="belong together"):
+        assess_tissue(rgb, MPP, read_fields=lambda _: [])
+    with pytest.raises(ValueError, match="exclude has shape"):
+        assess_tissue(rgb, MPP, exclude=np.zeros((2, 2), bool))
+
+
+def test_fields_are_chosen_on_tissue_and_spread():
+    mask = np.zeros((600, 600), bool)
+    mask[100:500, 200:500] = True
+    corners = choose_fields(TissueMask(mask, 6.0), n_fields=6, size_um=300.0)
+    assert len(corners) == 6
+    for x_um, y_um in corners:
+        row, col = int(y_um / 6), int(x_um / 6)
+        assert mask[row : row + 50, col : col + 50].mean() >= 0.5
+    assert max(y for _, y in corners) - min(y for _, y in corners) > 1500
+    assert choose_fields(TissueMask(np.zeros((9, 9), bool), 6.0)) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (40, 40)])
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_flat_picture_of_any_size_is_refused_and_never_crashes(shape, value):
+    found = assess_tissue(np.full((*shape, 3), value, np.uint8), 0.5)
+    assert not found.is_assessable
+    assert found.explanation
