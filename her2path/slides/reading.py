@@ -12,6 +12,7 @@ from her2path.errors import MppError, SlideError
 from her2path.geometry import Location, Region, Size
 from her2path.slides.limits import MAX_REGION_PX, check_region_size
 from her2path.slides.mpp import require_mpp
+from her2path.slides.resampling import area_mean, interpolate
 from her2path.slides.slide import Slide
 
 __all__ = ["read_at_mpp", "read_overview", "size_at_mpp"]
@@ -34,9 +35,9 @@ def read_at_mpp(slide: Slide, region: Region, mpp: float) -> NDArray[np.uint8]:
     """Read a region at a wanted µm/px.
 
     Each pixel is the mean over its own square of `mpp` × `mpp` µm, the first one starting at
-    the region's corner whichever level is read. The level is the coarsest that is still as fine
-    as asked; where the corner falls between its pixels it is shifted linearly. Finer than
-    level 0 is interpolated linearly. Pixels that are not square become square.
+    the region's corner whichever level is read, also where that falls between the level's
+    pixels. The level is the coarsest that is still as fine as asked. Finer than level 0 is
+    interpolated linearly. Pixels that are not square become square.
 
     Parameters
     ----------
@@ -91,50 +92,19 @@ def _read_stepped(
     downsample = slide.level_downsamples[level]
     left, top = math.floor(corner.x / downsample), math.floor(corner.y / downsample)
     shift_x, shift_y = corner.x / downsample - left, corner.y / downsample - top
-    # One more column or row where the corner falls between pixels, trimmed after the shift.
-    extra = (int(shift_x > 0), int(shift_y > 0))
-    width = math.ceil(size.width * steps[0] - 1e-9) + extra[0]
-    height = math.ceil(size.height * steps[1] - 1e-9) + extra[1]
+    width = math.ceil(shift_x + size.width * steps[0] - 1e-9)
+    height = math.ceil(shift_y + size.height * steps[1] - 1e-9)
     rgb = slide.read_region(
         # Nearest level-0 px: read_region rounds it back to this very pixel of the level.
         Location(round(left * downsample), round(top * downsample)),
         level,
         Size(width, height),
     )
-    if any(extra):
-        rgb = _shifted(rgb, shift_x, shift_y)[: height - extra[1], : width - extra[0]]
-    if abs(steps[0] - 1) < 1e-9 and abs(steps[1] - 1) < 1e-9:
-        return np.ascontiguousarray(rgb)
-    return resample(rgb, size, steps)
-
-
-def _shifted(rgb: NDArray[np.uint8], shift_x: float, shift_y: float) -> NDArray[np.uint8]:
-    """Return the picture seen from a corner that lies a fraction of a pixel right and below."""
-    along_x = np.array([1 - shift_x, shift_x], np.float32)
-    along_y = np.array([1 - shift_y, shift_y], np.float32)
-    shifted: NDArray[np.uint8] = cv2.sepFilter2D(
-        rgb, -1, along_x, along_y, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE
-    )
-    return shifted
-
-
-def resample(rgb: NDArray[np.uint8], size: Size, steps: tuple[float, float]) -> NDArray[np.uint8]:
-    """Return `size` pixels, each the mean of `steps` (x, y) px of `rgb`, from its corner on."""
-    # OpenCV keeps the exact factors only when it works out the size itself: it may come out one
-    # larger (the picture was cut up to whole pixels), or one smaller by rounding of a half.
-    finer = min(steps) < 1
-    resampled: NDArray[np.uint8] = cv2.resize(
-        rgb,
-        None,
-        fx=1 / steps[0],
-        fy=1 / steps[1],
-        interpolation=cv2.INTER_LINEAR if finer else cv2.INTER_AREA,
-    )
-    missing = (size.height - resampled.shape[0], size.width - resampled.shape[1])
-    if max(missing) > 0:
-        pad = [(0, max(0, rows)) for rows in missing]
-        resampled = np.pad(resampled, [*pad, (0, 0)], mode="edge")
-    return np.ascontiguousarray(resampled[: size.height, : size.width])
+    if (width, height) == (size.width, size.height) and all(abs(s - 1) < 1e-9 for s in steps):
+        return rgb
+    if min(steps) * LEVEL_TOLERANCE < 1:  # only level 0 is read so, and its corners are whole px
+        return interpolate(rgb, size, step=steps)
+    return area_mean(rgb, size, step=steps, start=(shift_x, shift_y))
 
 
 def read_overview(
@@ -175,8 +145,8 @@ def read_overview(
         max(1, math.ceil(whole.width / downsample)), max(1, math.ceil(whole.height / downsample))
     )
     if abs(rest - 1) < 1e-9:
-        return averaged[: size.height, : size.width], downsample
-    return resample(averaged, size, (rest, rest)), downsample
+        return np.ascontiguousarray(averaged[: size.height, : size.width]), downsample
+    return area_mean(averaged, size, step=(rest, rest)), downsample
 
 
 def _averaged_level(slide: Slide, level: int, factor: int) -> NDArray[np.uint8]:
@@ -203,7 +173,7 @@ def _averaged_level(slide: Slide, level: int, factor: int) -> NDArray[np.uint8]:
                 n_columns * factor - inside.width,
                 cv2.BORDER_REPLICATE,
             )
-            averaged[row : row + n_rows, column : column + n_columns] = cv2.resize(
-                rgb, (n_columns, n_rows), interpolation=cv2.INTER_AREA
+            averaged[row : row + n_rows, column : column + n_columns] = area_mean(
+                rgb, Size(n_columns, n_rows), step=(factor, factor)
             )
     return averaged

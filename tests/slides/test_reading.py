@@ -201,7 +201,7 @@ def test_the_picture_does_not_depend_on_the_level_it_was_read_from(corner, mpp):
     deep = ArraySlide(pyramid(rgb, 4), Mpp(0.25, 0.25))
     other = read_at_mpp(deep, region, mpp).astype(int)
     assert one.shape == other.shape == (round(440 * 0.25 / mpp), round(400 * 0.25 / mpp), 3)
-    # Half a level-0 px of shift would be 0.125 here; rounding down in each level adds up to 2.
+    # A level-0 px of shift would be 0.25 here; rounding in each level adds up to 2.
     inside = (slice(20, -1), slice(20, -1))
     assert np.abs(one[inside] - other[inside]).max() <= 2
     assert deep.n_px_read < 400 * 440 / 1.9
