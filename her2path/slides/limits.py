@@ -38,8 +38,10 @@ MAX_NAME_CHARS = 256
 # Image descriptions hold XML with the whole plan of a scan.
 MAX_XML_CHARS = 2**24
 
-# What parsers of damaged files raise, beside their own errors (imagecodecs: RuntimeError).
+# What parsers of damaged files raise, beside their own errors (imagecodecs: RuntimeError,
+# tifffile: bare assertions).
 FORMAT_FAULTS = (
+    AssertionError,
     AttributeError,
     IndexError,
     KeyError,

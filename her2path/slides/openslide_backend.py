@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -178,7 +179,8 @@ def _associated_loader(
                     f"larger than {MAX_ASSOCIATED_PX} px and is not read."
                 )
             return _over_white(np.asarray(handle.associated_images[name]))
-        except (openslide.OpenSlideError, KeyError, ValueError) as error:
+        # A closed slide is a ctypes.ArgumentError (not one of OpenSlide's own).
+        except (openslide.OpenSlideError, ctypes.ArgumentError, KeyError, ValueError) as error:
             raise SlideError(f"{path}: associated image {name!r} is unreadable: {error}") from error
 
     return load

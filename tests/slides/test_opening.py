@@ -258,6 +258,8 @@ def test_a_closed_slide_says_so(write_svs, backend):
     slide.close()
     with pytest.raises(SlideError, match="closed"):
         slide.read_region(ORIGIN, 0, Size(8, 8))
+    with pytest.raises(SlideError):
+        slide.associated_images["thumbnail"]
 
 
 def test_description_is_json_and_bounded(write_svs):
