@@ -124,14 +124,19 @@ class TissueFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StainFacts:
-    """What turned light into stain: OD is log10(I0 / I) with these values."""
+    """What turned light into stain: OD is log10(I0 / I) with these values.
+
+    `counterstain_contrast_od` and `counterstain_h_od` are of typical nuclei on a first look,
+    `nuclear_hematoxylin_od` is the median of the tumor cells counted.
+    """
 
     white_point: tuple[float, float, float]
     white_point_source: str
     hematoxylin: tuple[float, float, float]
     dab: tuple[float, float, float]
     angle_to_reference_deg: tuple[float, float]
-    min_nucleus_od: float
+    counterstain_contrast_od: float
+    counterstain_h_od: float
     nuclear_hematoxylin_od: float | None = None
     log_base: int = 10
 
@@ -155,8 +160,8 @@ class BlankFacts:
 class CellSelection:
     """Which cells count, and what became of the others.
 
-    `uncertain_pct` of the counted cells are nearly as likely not tumor (`uncertain_range` of
-    probabilities, ends excluded); the scores without and with all such cells stand beside it.
+    `uncertain_pct` of the candidates lie within `uncertain_margin` of the cut in probability; the
+    scores without and with all such cells stand beside it.
     """
 
     method: str
@@ -164,7 +169,7 @@ class CellSelection:
     cut_in_roi: float
     n_cells: int
     excluded: Mapping[Exclusion, int]
-    uncertain_range: tuple[float, float]
+    uncertain_margin: float
     uncertain_pct: float | None = None
     score_without_uncertain: Score | None = None
     score_with_uncertain: Score | None = None

@@ -1,0 +1,174 @@
+"""Stage B: measure the cells of some tiles and keep them in a part file.
+
+A part is on the disk, whole, before it counts: a killed run goes on behind its last part, and
+memory holds the cells of a few tiles at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from her2path.cells.measure import MeasureSettings, measure_cells
+from her2path.cells.table import N_SECTORS, CellMeasurements
+from her2path.errors import ResultsError
+from her2path.geometry import Mpp
+from her2path.pipeline.survey import Survey
+from her2path.results.atomic import atomic_path
+from her2path.slides.opening import open_slide
+from her2path.slides.reading import read_at_mpp
+from her2path.slides.slide import Slide
+from her2path.slides.tiling import Tile
+
+__all__ = ["OPEN_SLIDES", "TileTask", "has_part", "measure_tiles", "plan_parts", "read_parts"]
+
+logger = logging.getLogger(__name__)
+
+# Few tiles at a time share work evenly; many at a time share decoded tiles of the file.
+SMALL_SLIDE_TILES = 32
+TILES_PER_PART = 4
+# Coordinates in 1/256 px: the same cell has the same place, and one owner, in every tile.
+STEPS_PER_PX = 256
+# A tile of 0.26 mm² holds at most some 4,000 nuclei of 9 µm² and more.
+MAX_CELLS = 1_000_000
+COLUMNS = tuple(f.name for f in fields(CellMeasurements))
+
+
+@dataclass(frozen=True, slots=True)
+class TileTask:
+    """Some tiles of one slide, and the file that keeps their cells."""
+
+    slide_path: Path
+    given_mpp: float | None
+    mpp: Mpp
+    working_mpp: float
+    measure: MeasureSettings
+    tiles: tuple[Tile, ...]
+    key: str
+    part: Path
+
+    @property
+    def mm2(self) -> float:
+        """Area of the tiles."""
+        n_px = sum(tile.core.size.n_px for tile in self.tiles)
+        return n_px * self.mpp.x * self.mpp.y * 1e-6
+
+
+def plan_parts(survey: Survey, folder: Path) -> tuple[TileTask, ...]:
+    """Cut the tiles of a slide into tasks, the same whatever the number of workers."""
+    size = 1 if len(survey.tiles) < SMALL_SLIDE_TILES else TILES_PER_PART
+    return tuple(
+        TileTask(
+            slide_path=survey.job.path,
+            given_mpp=survey.job.mpp,
+            mpp=survey.mpp,
+            working_mpp=survey.working_mpp,
+            measure=survey.measure,
+            tiles=survey.tiles[first : first + size],
+            key=survey.parts_key,
+            part=folder / f"part-{first:07d}.npz",
+        )
+        for first in range(0, len(survey.tiles), size)
+    )
+
+
+def measure_tiles(task: TileTask) -> int:
+    """Measure the cells of some tiles, write their part, and return how many there are.
+
+    Raises
+    ------
+    SlideError
+        A tile cannot be read.
+    ResultsError
+        The part cannot be written.
+    """
+    slide = OPEN_SLIDES.get(task)
+    cells = CellMeasurements.concatenate([measure_tile(slide, tile, task) for tile in task.tiles])
+    columns = {name: getattr(cells, name) for name in COLUMNS}
+    with atomic_path(task.part) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, key=np.array(task.key), **columns)
+    return len(cells)
+
+
+class OpenSlides:
+    """The slides that this process has open: opening one takes longer than reading a tile."""
+
+    def __init__(self, at_most: int) -> None:
+        self._at_most = at_most
+        self._slides: dict[tuple[Path, str], Slide] = {}
+
+    def get(self, task: TileTask) -> Slide:
+        """Return the slide of a task, opened when it is not yet; the one unused longest goes."""
+        # A file that has changed has another key.
+        name = task.slide_path, task.key
+        slide = self._slides.pop(name, None)
+        if slide is None:
+            slide = open_slide(task.slide_path, mpp=task.given_mpp)
+        self._slides[name] = slide
+        while len(self._slides) > self._at_most:
+            self._slides.pop(next(iter(self._slides))).close()
+        return slide
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self._slides:
+            self._slides.popitem()[1].close()
+
+
+# Of one process: a slide cannot be sent to another.
+OPEN_SLIDES = OpenSlides(2)
+
+
+def measure_tile(slide: Slide, tile: Tile, task: TileTask) -> CellMeasurements:
+    """Return the cells whose centre lies in the core of a tile, x and y in level-0 px."""
+    rgb = read_at_mpp(slide, tile.frame, task.working_mpp)
+    cells = measure_cells(rgb, task.measure, mpp=task.working_mpp)
+    # Pixel k of the picture spans k … k + 1 in the frame of outlines and viewers.
+    x = tile.frame.x + (cells.x + 0.5) * (task.working_mpp / task.mpp.x)
+    y = tile.frame.y + (cells.y + 0.5) * (task.working_mpp / task.mpp.y)
+    x, y = (np.round(v * STEPS_PER_PX) / STEPS_PER_PX for v in (x, y))
+    core = tile.core
+    is_owned = (x >= core.x) & (x < core.right) & (y >= core.y) & (y < core.bottom)
+    return replace(cells, x=x, y=y).select(is_owned)
+
+
+def has_part(task: TileTask) -> bool:
+    """Whether the part is there, whole, and of this very task."""
+    try:
+        with np.load(task.part, allow_pickle=False) as stored:
+            return str(stored["key"]) == task.key and set(COLUMNS) <= set(stored.files)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        logger.warning("%s is damaged (%s) and is measured again", task.part, error)
+        return False
+
+
+def read_part(path: Path) -> CellMeasurements:
+    """Read the cells of a part.
+
+    Raises
+    ------
+    ResultsError
+        If it is absent or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            columns = {name: stored[name] for name in COLUMNS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ResultsError(f"{path} is damaged ({error}); run again with --resume") from error
+    n = {len(values) for values in columns.values()}
+    sectors = {columns[name].shape[1:] for name in ("outline_um", "line_contrast_od", "line_od")}
+    if len(n) != 1 or max(n) > MAX_CELLS or sectors != {(N_SECTORS,)}:
+        raise ResultsError(f"{path} holds columns of unequal length; run again with --resume")
+    return CellMeasurements(**columns)
+
+
+def read_parts(paths: Sequence[Path]) -> CellMeasurements:
+    """Read the cells of all parts in reading order: the same however they were cut."""
+    return CellMeasurements.concatenate([read_part(path) for path in paths]).in_reading_order()

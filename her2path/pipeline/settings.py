@@ -1,0 +1,173 @@
+"""What a run depends on: one frozen value for all slides, and one for each slide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from her2path.cells.calibration import Calibration, generic_calibration, parse_calibration
+from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
+from her2path.criteria.score import IshResult, Specimen
+from her2path.errors import CalibrationError, CriteriaError
+from her2path.geometry import Location
+from her2path.results.journal import Fingerprint, fingerprint_of
+from her2path.results.run_record import settings_hash, software_version
+from her2path.stain.od import WhitePoint
+
+__all__ = [
+    "CellsGeojson",
+    "ScoreSettings",
+    "SlideJob",
+    "find_calibration",
+    "find_rule_set",
+    "fingerprint_of_job",
+]
+
+DEFAULT_CRITERIA = "asco-cap-2018"
+# `gastric` alone leaves open what the specimen decides.
+GASTRIC = {
+    Specimen.RESECTION: "gastric-resection",
+    Specimen.BIOPSY: "gastric-biopsy",
+}
+# A rule set or calibration is a few kB of text.
+MAX_FILE_BYTES = 1_000_000
+
+CellsGeojson = str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSettings:
+    """Everything that a score depends on beside the slide; hashed and stored with each result.
+
+    Attributes
+    ----------
+    exclude_controls : bool
+        Leave out separate pieces that look like control tissue; else they are only reported.
+    region_um, block_um : float
+        Sides of the squares that are scored by themselves, and of those that intervals rest on.
+    tile_um : float
+        Wanted side of the tiles that are measured in one go; changes no result.
+    seed, n_resamples : int
+        Of the resampling of blocks.
+    tumor_cut, tumor_cut_in_roi : float
+        Probability from which a cell counts as tumor, and inside a drawn tumor outline.
+    uncertain_margin : float
+        Cells within this of the cut may or may not be tumor.
+    cells_geojson : str
+        Which cells are written for QuPath: none, chosen (deciding and doubtful ones) or all.
+    model : str
+        Network read beside the rules; none ships with this version.
+    """
+
+    exclude_controls: bool = False
+    # A field at 20×; some hundred tumor cells, as many as a reader asks for.
+    region_um: float = 500.0
+    # Wide enough that neighbors are mostly in one block, small enough for ten blocks in a core.
+    block_um: float = 250.0
+    # About 2048 px at 40×, with its halo 2400 px: 17 MB of RGB.
+    tile_um: float = 512.0
+    seed: int = 0
+    n_resamples: int = 1000
+    tumor_cut: float = 0.5
+    # A person has said that it is tumor: what is left to tell apart is stroma between the nests.
+    tumor_cut_in_roi: float = 0.35
+    uncertain_margin: float = 0.15
+    cells_geojson: CellsGeojson = "none"
+    model: str = "none"
+    software: str = field(default_factory=software_version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideJob:
+    """One slide to score, with what holds for it alone.
+
+    `extras` are columns of a manifest that mean nothing to her2path; they go into slides.csv.
+    """
+
+    slide_id: str
+    path: Path
+    rule_set: RuleSet
+    calibration: Calibration
+    mpp: float | None = None
+    roi: Path | None = None
+    roi_offset: Location = field(default=Location(0, 0))
+    white_point: WhitePoint | None = None
+    ish: IshResult | None = None
+    specimen: Specimen | None = None
+    patient_id: str = ""
+    extras: Mapping[str, str] = field(default_factory=dict)
+
+
+def fingerprint_of_job(job: SlideJob, settings: ScoreSettings) -> Fingerprint:
+    """Return what tells whether a result of this slide still holds.
+
+    Raises
+    ------
+    ResultsError
+        If the slide or its outlines cannot be looked at.
+    """
+    roi = None if job.roi is None else fingerprint_of(job.roi, settings_hash="")
+    return fingerprint_of(job.path, settings_hash=settings_hash([settings, job, roi]))
+
+
+def find_rule_set(name: str, *, specimen: Specimen | None = None) -> RuleSet:
+    """Return a rule set of the package by name, or one from a TOML file.
+
+    Parameters
+    ----------
+    name : str
+        A name, `gastric` (the specimen decides which), or the path of a TOML file.
+    specimen : Specimen, optional
+
+    Raises
+    ------
+    CriteriaError
+        If there is no such rule set, or it is not the one of the specimen.
+    """
+    if name == "gastric":
+        if specimen is None:
+            raise CriteriaError(
+                "the gastric criteria depend on the specimen: add --specimen resection or "
+                "--specimen biopsy, or name gastric-resection or gastric-biopsy"
+            )
+        name = GASTRIC[specimen]
+    path = Path(name)
+    if name in rule_set_names() or path.suffix.lower() != ".toml":
+        found = load_rule_set(name)
+    else:
+        found = RuleSet.parse(read_small(path, CriteriaError))
+    wanted = GASTRIC.get(specimen) if specimen is not None else None
+    if wanted is not None and found.name in GASTRIC.values() and found.name != wanted:
+        raise CriteriaError(
+            f"the specimen is a {specimen} but {found.name} was asked for; use {wanted}"
+        )
+    return found
+
+
+def find_calibration(path: Path | None) -> Calibration:
+    """Return the calibration in a file, or without one that of the package.
+
+    Raises
+    ------
+    CalibrationError
+        If the file cannot be read or is no calibration.
+    StainError
+        If its stain vectors are implausible.
+    """
+    if path is None:
+        return generic_calibration()
+    return parse_calibration(read_small(path, CalibrationError), where=str(path))
+
+
+def read_small(path: Path, kind: type[CriteriaError] | type[CalibrationError]) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise kind(f"{path} is larger than {MAX_FILE_BYTES:,} bytes; is it the right file?")
+        return data.decode("utf-8")
+    except OSError as error:
+        raise kind(f"{path} cannot be read ({error.strerror or error}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise kind(f"{path} is no text in UTF-8; is it the right file?") from error

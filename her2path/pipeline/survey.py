@@ -1,0 +1,392 @@
+"""Stage A: look at the whole slide once, decide whether to score it, and plan its tiles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from her2path.annotations.raster import rasterise
+from her2path.annotations.read import read_annotations
+from her2path.annotations.roi import Roi, RoiKind
+from her2path.cells.measure import HALO_UM, MeasureSettings
+from her2path.cells.nuclei import typical_counterstain
+from her2path.geometry import Mpp, Region, Size
+from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
+from her2path.results.record import ControlFacts, FocusFacts, ScanFacts, StainFacts, TissueFacts
+from her2path.results.run_record import settings_hash
+from her2path.slides.info import describe_slide
+from her2path.slides.mpp import require_mpp
+from her2path.slides.opening import open_slide
+from her2path.slides.reading import read_at_mpp, read_overview
+from her2path.slides.slide import Slide
+from her2path.slides.tiling import Tile, plan_tiles
+from her2path.stain.separate import separate
+from her2path.tissue.assessment import (
+    FIELD_UM,
+    TissueAssessment,
+    assess_tissue,
+    choose_fields,
+)
+from her2path.tissue.focus import BLURRED_UM
+from her2path.tissue.mask import TissueMask
+
+__all__ = ["TOO_COARSE", "Survey", "survey_slide"]
+
+OVERVIEW_MPP = 6.0
+# Focus and kind of staining are judged where a membrane would just be seen.
+FIELD_MPP = 0.5
+# Finer pixels only sample the same optics more densely: they are averaged by two.
+FINEST_MPP = 0.14
+# At 0.7 µm/px a 1+ membrane (0.64 µm) is thinner than a pixel.
+COARSEST_MPP = 0.7
+# Nuclei are found on a grid up to 4 times coarser: with corners on multiples of 12 working px
+# that grid is the same whatever the tile, for every factor up to 4.
+ALIGNMENT_PX = 12
+# 2048 px and a halo are a frame of about 2400 px: 17 MB of RGB, ten times that while measuring.
+MAX_TILE_PX = 2048
+TOO_COARSE = "scan_too_coarse"
+EMPTY = Region(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Survey:
+    """What stage A found; everything that the later stages need beside the file.
+
+    Attributes
+    ----------
+    mpp : Mpp
+        Of level 0.
+    working_mpp : float
+        At which cells are measured.
+    tissue, excluded, control : ndarray of shape (M, N), bool
+        Tissue to score; artefacts; found control tissue that is left out.
+    mask_downsample : float
+        Level-0 px per px of these masks.
+    tiles : tuple of Tile
+        In the order of the file; none when the slide is not assessable.
+    parts_key : str
+        Hash of all that the measurement of a tile depends on.
+    """
+
+    job: SlideJob
+    mpp: Mpp
+    working_mpp: float
+    dimensions: Size
+    scan: ScanFacts
+    tissue_facts: TissueFacts
+    stain: StainFacts
+    measure: MeasureSettings
+    tissue: NDArray[np.bool_]
+    excluded: NDArray[np.bool_]
+    control: NDArray[np.bool_]
+    mask_downsample: float
+    rois: tuple[Roi, ...]
+    tiles: tuple[Tile, ...]
+    parts_key: str
+    remarks: tuple[str, ...] = field(default=())
+
+    def rois_of(self, kind: RoiKind) -> tuple[Roi, ...]:
+        """Return the outlines of one kind."""
+        return tuple(roi for roi in self.rois if roi.kind is kind)
+
+    @property
+    def tile_mm2(self) -> float:
+        """Area of all tiles in mm²."""
+        n_px = sum(tile.core.size.n_px for tile in self.tiles)
+        return n_px * self.mpp.x * self.mpp.y * 1e-6
+
+
+def survey_slide(job: SlideJob, settings: ScoreSettings) -> Survey:
+    """Open a slide, assess its tissue, and plan its tiles.
+
+    Raises
+    ------
+    SlideError
+        The file cannot be opened or read.
+    MppError
+        Its µm/px is missing or cannot be used.
+    AnnotationError
+        Its outlines cannot be used.
+    """
+    with open_slide(job.path, mpp=job.mpp) as slide:
+        mpp = require_mpp(slide)
+        rois: tuple[Roi, ...] = ()
+        if job.roi is not None:
+            rois = read_annotations(
+                job.roi, slide_dimensions=slide.dimensions, offset=job.roi_offset
+            )
+        return survey_opened(slide, mpp, rois, job, settings)
+
+
+def survey_opened(
+    slide: Slide, mpp: Mpp, rois: tuple[Roi, ...], job: SlideJob, settings: ScoreSettings
+) -> Survey:
+    whole = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
+    overview, downsample = read_overview(slide, mpp=OVERVIEW_MPP)
+    controls = [roi for roi in rois if roi.kind is RoiKind.CONTROL]
+    drawn_control = rasterise(controls, whole, downsample=downsample) if controls else None
+    field_mpp = max(FIELD_MPP, mpp.mean)
+
+    fields: list[NDArray[np.uint8]] = []
+
+    def read_fields(tissue: TissueMask) -> list[NDArray[np.uint8]]:
+        fields[:] = fields_on(slide, tissue, mpp, field_mpp)
+        return fields
+
+    def assess(stated: tuple[float, float, float] | None) -> TissueAssessment:
+        is_fine = field_mpp <= COARSEST_MPP
+        return assess_tissue(
+            overview,
+            mpp.mean * downsample,
+            read_fields=read_fields if is_fine else None,
+            field_mpp=field_mpp if is_fine else None,
+            stated_white_point=stated,
+            exclude=drawn_control,
+            exclude_controls=settings.exclude_controls,
+        )
+
+    found = assess(job.white_point)
+    white_source = str(found.white_point.source)
+    if white_source == "default" and job.calibration.white_point is not None:
+        found = assess(job.calibration.white_point)
+        white_source = "calibration"
+    mask_downsample = downsample * found.downsample
+    control = control_mask(found, settings)
+    tissue = found.tissue.mask
+    working_mpp = working_scale(mpp)
+    facts = tissue_facts(found, controls, mpp, settings)
+    if found.is_assessable and working_mpp > COARSEST_MPP:
+        facts = too_coarse(facts, mpp)
+    white, matrix = found.white_point.rgb, job.calibration.matrix
+    planes = [separate(rgb, white, matrix) for rgb in fields if facts.is_assessable]
+    counterstain = typical_counterstain(planes, mpp=field_mpp)
+    measure = MeasureSettings(white_point=white, matrix=matrix, counterstain=counterstain)
+    tiles: tuple[Tile, ...] = ()
+    if facts.is_assessable:
+        tiles = planned(slide, mpp, working_mpp, settings, rois, tissue | control, mask_downsample)
+    fingerprint = fingerprint_of_job(job, settings)
+    return Survey(
+        job=job,
+        mpp=mpp,
+        working_mpp=working_mpp,
+        dimensions=slide.dimensions,
+        scan=scan_facts(slide, working_mpp if tiles else None),
+        tissue_facts=facts,
+        stain=StainFacts(
+            white_point=measure.white_point,
+            white_point_source=white_source,
+            hematoxylin=measure.matrix.hematoxylin,
+            dab=measure.matrix.dab,
+            angle_to_reference_deg=measure.matrix.angles_to_reference_deg(),
+            counterstain_contrast_od=counterstain.contrast_od,
+            counterstain_h_od=counterstain.nucleus_h_od,
+        ),
+        measure=measure,
+        tissue=tissue,
+        excluded=found.artefacts.excluded,
+        control=control,
+        mask_downsample=mask_downsample,
+        rois=rois,
+        tiles=tiles,
+        parts_key=settings_hash([fingerprint, measure, working_mpp, tiles]),
+        remarks=remarks_of(rois),
+    )
+
+
+def working_scale(mpp: Mpp) -> float:
+    """Return the µm/px at which cells are measured: that of level 0, or 2, 4, … times coarser."""
+    working = mpp.mean
+    while working < FINEST_MPP:
+        working *= 2
+    return working
+
+
+def fields_on(
+    slide: Slide, tissue: TissueMask, mpp: Mpp, field_mpp: float
+) -> list[NDArray[np.uint8]]:
+    """Read some fields on tissue."""
+    width, height = round(FIELD_UM / mpp.x), round(FIELD_UM / mpp.y)
+    frame = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
+    corners = choose_fields(tissue)
+    regions = [Region(round(x / mpp.x), round(y / mpp.y), width, height) for x, y in corners]
+    # Beyond the slide there is only white: a field at its edge is cut.
+    cut = [region.intersection(frame) for region in regions]
+    return [read_at_mpp(slide, region, field_mpp) for region in cut if not region.is_empty]
+
+
+def planned(
+    slide: Slide,
+    mpp: Mpp,
+    working_mpp: float,
+    settings: ScoreSettings,
+    rois: tuple[Roi, ...],
+    mask: NDArray[np.bool_],
+    mask_downsample: float,
+) -> tuple[Tile, ...]:
+    """Plan the tiles that touch tissue and, where tumor is drawn, an outline of tumor or control.
+
+    Frames are grown to corners that suit every coarser grid, and cut at the edge of the slide: a
+    cell is seen alike whichever tile shows it.
+    """
+    step = working_mpp / mpp.mean
+    drawn = [roi.polygon for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]
+    has_tumor = any(roi.kind is RoiKind.TUMOR for roi in rois)
+    # Control tissue that a person has drawn was taken out of the mask, but is measured.
+    whole = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
+    controls = [roi for roi in rois if roi.kind is RoiKind.CONTROL]
+    if controls:
+        painted = rasterise(controls, whole, downsample=mask_downsample)
+        rows, cols = (min(a, b) for a, b in zip(mask.shape, painted.shape, strict=True))
+        mask = mask.copy()
+        mask[:rows, :cols] |= painted[:rows, :cols]
+    tiles = plan_tiles(
+        slide.dimensions,
+        tile_px=round(min(settings.tile_um / working_mpp, MAX_TILE_PX) * step),
+        halo_px=math.ceil(HALO_UM / min(mpp.x, mpp.y)),
+        file_tile=slide.tile_size,
+        mask=mask,
+        mask_downsample=mask_downsample,
+    )
+    if has_tumor:
+        outlines = shapely.union_all(drawn)
+        shapely.prepare(outlines)
+        tiles = tuple(tile for tile in tiles if outlines.intersects(box_of(tile.core)))
+    grid = ALIGNMENT_PX * max(1, round(step))
+    return tuple(Tile(i, t.core, aligned(t.frame, grid, whole)) for i, t in enumerate(tiles))
+
+
+def aligned(frame: Region, grid_px: int, whole: Region) -> Region:
+    """Return the frame grown to multiples of `grid_px` and cut at the edge of the slide."""
+    x, y = frame.x // grid_px * grid_px, frame.y // grid_px * grid_px
+    right, bottom = -(-frame.right // grid_px) * grid_px, -(-frame.bottom // grid_px) * grid_px
+    return Region(x, y, right - x, bottom - y).intersection(whole)
+
+
+def box_of(region: Region) -> shapely.Polygon:
+    return shapely.box(region.x, region.y, region.right, region.bottom)
+
+
+def control_mask(found: TissueAssessment, settings: ScoreSettings) -> NDArray[np.bool_]:
+    """Return where separate pieces were left out as control tissue, on the grid of the tissue."""
+    rows, cols = found.tissue.mask.shape
+    labels = [candidate.label for candidate in found.controls if settings.exclude_controls]
+    if not labels:
+        return np.zeros((rows, cols), bool)
+    pieces = np.isin(found.pieces.labels, labels).astype(np.uint8)
+    return cv2.resize(pieces, (cols, rows), interpolation=cv2.INTER_NEAREST).astype(bool)
+
+
+def tissue_facts(
+    found: TissueAssessment,
+    controls: list[Roi],
+    mpp: Mpp,
+    settings: ScoreSettings,
+) -> TissueFacts:
+    """Return the assessment as it is stored."""
+    blurs = [blur for blur in found.focus_blur_um if not math.isnan(blur)]
+    drawn = [
+        ControlFacts(
+            "drawn", roi.name, bounds_of(roi), roi.polygon.area * mpp.x * mpp.y * 1e-6, True
+        )
+        for roi in controls
+    ]
+    pieces = {piece.label: piece for piece in found.pieces.pieces}
+    separate = [
+        ControlFacts(
+            "found",
+            f"piece {candidate.label}",
+            box_of_label(found.pieces.labels == candidate.label, found.pieces.mpp / mpp.mean),
+            pieces[candidate.label].area_mm2,
+            settings.exclude_controls,
+        )
+        for candidate in found.controls
+    ]
+    return TissueFacts(
+        is_assessable=found.is_assessable,
+        reason="" if found.reason is None else found.reason.value,
+        explanation=found.explanation,
+        area_mm2=found.tissue.area_mm2,
+        tissue_frac=found.tissue.tissue_frac,
+        artefact_frac={kind.value: share for kind, share in found.artefacts.area_frac.items()},
+        staining=found.staining.kind.value,
+        staining_reason=found.staining.reason,
+        staining_numbers=found.staining.numbers,
+        focus=FocusFacts(
+            median_blur_um=float(np.median(blurs)) if blurs else None,
+            blurred_pct=100 * sum(b > BLURRED_UM for b in blurs) / len(blurs) if blurs else None,
+            n_fields=len(blurs),
+        ),
+        remarks=tuple(remark.value for remark in found.remarks),
+        controls=(*drawn, *separate),
+    )
+
+
+def too_coarse(facts: TissueFacts, mpp: Mpp) -> TissueFacts:
+    """Return the facts of a slide whose pixels are too coarse for membranes."""
+    return replace(
+        facts,
+        is_assessable=False,
+        reason=TOO_COARSE,
+        explanation=f"The scan has {mpp.mean:.2f} µm/px; membranes need {COARSEST_MPP:g} µm/px or "
+        "finer, 0 / 0+ / 1+ about 0.25. Scan it again at 40×.",
+    )
+
+
+def scan_facts(slide: Slide, working_mpp: float | None) -> ScanFacts:
+    """Return what was understood of the file."""
+    described = describe_slide(slide)
+    mpp_x, mpp_y = described["mpp"]
+    return ScanFacts(
+        backend=slide.backend,
+        vendor=slide.vendor,
+        scanner=slide.scanner,
+        width=slide.dimensions.width,
+        height=slide.dimensions.height,
+        level_count=slide.level_count,
+        mpp_x=float(mpp_x),
+        mpp_y=float(mpp_y),
+        mpp_source=slide.mpp_source,
+        objective_power=slide.objective_power,
+        compression=str(described["compression"]),
+        has_icc=bool(described["has_icc"]),
+        working_mpp=working_mpp,
+        problems=tuple(described["problems"]),
+    )
+
+
+def area_mm2(roi: Roi, mpp: Mpp) -> float:
+    """Return the area that an outline encloses."""
+    return float(roi.polygon.area) * mpp.x * mpp.y * 1e-6
+
+
+def bounds_of(roi: Roi) -> Region:
+    """Return the level-0 box round an outline."""
+    left, top, right, bottom = roi.polygon.bounds
+    x, y = math.floor(left), math.floor(top)
+    return Region(x, y, math.ceil(right) - x, math.ceil(bottom) - y)
+
+
+def box_of_label(mask: NDArray[np.bool_], downsample: float) -> Region:
+    """Return the level-0 box round the marked pixels."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return EMPTY
+    x, y = math.floor(cols[0] * downsample), math.floor(rows[0] * downsample)
+    right, bottom = math.ceil((cols[-1] + 1) * downsample), math.ceil((rows[-1] + 1) * downsample)
+    return Region(x, y, right - x, bottom - y)
+
+
+def remarks_of(rois: tuple[Roi, ...]) -> tuple[str, ...]:
+    """Say which outlines were not used."""
+    unused = sorted({roi.classification for roi in rois if roi.kind is RoiKind.OTHER})
+    if not unused:
+        return ()
+    return (
+        f"Outlines of class {', '.join(unused)} say nothing about scoring and were passed over; "
+        "classes that do are Tumor, Ignore* and Control.",
+    )
