@@ -173,15 +173,17 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
 # and 1.02 of the mean of red and blue; on gray mixtures of hematoxylin and DAB 1.16–1.22, because
 # both stains absorb green. Deviation over density was 0.10 on specks, 0.18–0.25 on glands.
 DIRT_SEED_OD = 0.06
+DIRT_SEED_FACTOR = 0.8
 DIRT_WEAK_OD = 0.03
 DIRT_EVENNESS = 0.65
 # Where tissue around is brown already, more brown looks neutral in what it adds.
 DIRT_ABSOLUTE = 0.75
 MAX_DIRT_GREEN = 1.04
-MAX_DIRT_TEXTURE = 0.15
-MIN_DIRT_UM2 = 300.0
+MAX_DIRT_TEXTURE = 0.13
+MIN_DIRT_UM2 = 600.0
 SURROUNDINGS_UM = 400.0
 DIRT_MARGIN_UM = 15.0
+DIRT_REACH_UM = 30.0
 
 
 def find_dirt(od: NDArray[np.float32], mpp: float) -> Mask:
@@ -193,11 +195,12 @@ def find_dirt(od: NDArray[np.float32], mpp: float) -> Mask:
     dark = channel_min(even)
     envelope = cv2.erode(dark, disc(7.0, mpp))
     window = SURROUNDINGS_UM / mpp
-    raised = envelope - local_median(envelope, window)
+    base = local_median(envelope, window, reach_px=window / 2)
+    raised = envelope - base
     candidates = raised > DIRT_WEAK_OD
     if not (raised[candidates] > DIRT_SEED_OD).any():
         return np.zeros(dark.shape, bool)
-    added = even[candidates] - local_median(even, window)[candidates]
+    added = even[candidates] - local_median(even, window, reach_px=window / 2)[candidates]
     low, high = added.min(axis=1), added.max(axis=1)
     neutral = (low > DIRT_EVENNESS * high) & (low > DIRT_WEAK_OD / 2)
     neutral &= added[:, 1] < MAX_DIRT_GREEN * (added[:, 0] + added[:, 2]) / 2
@@ -209,10 +212,13 @@ def find_dirt(od: NDArray[np.float32], mpp: float) -> Mask:
     is_smooth = variance < (MAX_DIRT_TEXTURE * level[:, 0]) ** 2
     # Sharp particles have hard edges, but are far darker than any mixture that looks gray.
     is_black = level.min(axis=1) > 0.4
-    seeds = neutral & (is_smooth | is_black) & (raised[candidates] > DIRT_SEED_OD)
-    dirt = parts_with(
-        scatter(neutral, candidates), scatter(seeds, candidates), MIN_DIRT_UM2 / mpp**2
-    )
+    # Dense tissue varies by more than pale tissue: the step is in proportion.
+    stands_out = raised[candidates] > np.maximum(DIRT_SEED_OD, DIRT_SEED_FACTOR * base[candidates])
+    seeds = neutral & (is_smooth | is_black) & stands_out
+    cores = scatter(seeds, candidates)
+    # In gray tissue the surroundings look like the speck: it does not spread far.
+    weak = scatter(neutral, candidates) & widened(cores, DIRT_REACH_UM, mpp)
+    dirt = parts_with(weak, cores, MIN_DIRT_UM2 / mpp**2)
     return widened(dirt, DIRT_MARGIN_UM, mpp)
 
 
@@ -355,10 +361,14 @@ def smoothed(od: NDArray[np.float32], mpp: float, sigma_um: float) -> NDArray[np
 MEDIAN_STEPS = 400.0
 
 
-def local_median(od: NDArray[np.float32], window_px: float) -> NDArray[np.float32]:
+def local_median(
+    od: NDArray[np.float32], window_px: float, *, reach_px: float = 0.0
+) -> NDArray[np.float32]:
     """Median of each channel over a wide square window, by steps of 0.0025 OD up to 0.64.
 
-    Computed on a coarser copy of 8 bits, for which the time does not grow with the window.
+    Computed on a coarser copy of 8 bits, for which the time does not grow with the window. The
+    largest median within `reach_px` is taken, so that a border is compared with the tissue behind
+    it and not with glass.
     """
     rows, cols = od.shape[:2]
     step = max(1, int(window_px // 16))
@@ -366,7 +376,11 @@ def local_median(od: NDArray[np.float32], window_px: float) -> NDArray[np.float3
     small = cv2.resize(od, size, interpolation=cv2.INTER_AREA)
     levels = np.clip(np.rint(small * MEDIAN_STEPS), 0, 255).astype(np.uint8)
     window = max(3, int(window_px / step) // 2 * 2 + 1)
-    median = cv2.medianBlur(levels, window).astype(np.float32) / np.float32(MEDIAN_STEPS)
+    levels = cv2.medianBlur(levels, window)
+    if reach_px >= step:
+        reach = 2 * int(reach_px / step) + 1
+        levels = cv2.dilate(levels, np.ones((reach, reach), np.uint8))
+    median = levels.astype(np.float32) / np.float32(MEDIAN_STEPS)
     return cv2.resize(median, (cols, rows), interpolation=cv2.INTER_LINEAR)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,6 +45,9 @@ UNREADABLE_BLUR_UM = 1.3
 MAX_EXCLUDED_FRAC = 0.5
 # Strokes of a pen are up to 1 mm wide.
 ENCLOSED_UM = 500.0
+# Strokes, folds and pieces are tens of microns wide: half the resolution finds them in a quarter of
+# the time.
+COARSE_MPP = 12.0
 FIELD_UM = 350.0
 # Half a million pixels settle the hue of a slide.
 ENOUGH_PX = 500_000
@@ -85,6 +89,7 @@ class TissueAssessment:
     artefacts : Artefacts
     staining : StainingKind
     pieces : Pieces
+        At about 12 µm/px.
     controls : tuple of ControlCandidate
     focus_blur_um : tuple of float
         Per field; nan where nothing was to be judged.
@@ -161,13 +166,14 @@ def assess_tissue(
     od = overview_od(overview.rgb, white.rgb)
     marks = reduce_mask(exclude, overview, overview_rgb.shape[:2])
     tissue, artefacts = find_clean_tissue(overview, od, marks)
-    pieces = find_pieces(tissue, od)
+    step = coarse_step(tissue.mpp)
+    pieces = find_pieces(TissueMask(shrunk(tissue.mask, step), tissue.mpp * step), shrunk(od, step))
     controls = find_control_pieces(pieces)
     remarks = []
     if controls and exclude_controls:
         # What is left out stays in `pieces`, so that it can be shown and put back.
         control = np.isin(pieces.labels, [candidate.label for candidate in controls])
-        tissue = TissueMask(tissue.mask & ~control, tissue.mpp)
+        tissue = TissueMask(tissue.mask & ~stretched(control, tissue.mask.shape), tissue.mpp)
         remarks.append(AssessmentReason.CONTROL_EXCLUDED)
     elif controls:
         remarks.append(AssessmentReason.CONTROL_SUSPECTED)
@@ -249,13 +255,17 @@ def find_clean_tissue(
 ) -> tuple[TissueMask, Artefacts]:
     """Find artefacts, and tissue without them."""
     mpp = overview.mpp
-    pen, dirt, bubble = (find(od, mpp) for find in (find_pen, find_dirt, find_bubbles))
+    step = coarse_step(mpp)
+    coarse = shrunk(od, step)
+    pen = stretched(find_pen(coarse, mpp * step), od.shape)
+    dirt, bubble = find_dirt(od, mpp), find_bubbles(od, mpp)
     blocked = pen | dirt | bubble
     if marks is not None:
         blocked |= marks
     blocked |= find_padding(overview.rgb)
     found = tissue_from_density(mean_density(od), mpp, blocked=blocked)
-    fold = find_folds(od, mpp, tissue=found.mask)
+    folded = find_folds(coarse, mpp * step, tissue=shrunk(found.mask, step))
+    fold = stretched(folded, od.shape) & found.mask
     edge = edge_band(found.mask, mpp)
     tissue = TissueMask(found.mask & ~fold, mpp)
     masks = {
@@ -272,6 +282,28 @@ def find_clean_tissue(
     return tissue, Artefacts(pen, dirt, bubble, fold, edge, shares)
 
 
+def coarse_step(mpp: float) -> int:
+    """Pixels per pixel of the coarse scale."""
+    return max(1, round(COARSE_MPP / mpp))
+
+
+def shrunk(picture: NDArray[Any], step: int) -> NDArray[Any]:
+    """Average blocks of `step` by `step` pixels; of a mask, keep blocks that are mostly set."""
+    rows, cols = picture.shape[:2]
+    size = (max(1, cols // step), max(1, rows // step))
+    if picture.dtype == bool:
+        averaged = cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return np.asarray(averaged >= 0.5)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+
+
+def stretched(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Bring a shrunk mask back to `shape`."""
+    size = (shape[1], shape[0])
+    large = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(large > 0)
+
+
 def enclosed(
     tissue: NDArray[np.bool_], blocked: NDArray[np.bool_], mpp: float
 ) -> NDArray[np.bool_]:
@@ -279,17 +311,14 @@ def enclosed(
     if not (blocked.any() and tissue.any()):
         return np.zeros(tissue.shape, bool)
     # A gap as wide as a pen stroke is closed on a coarse copy, where the disc stays small.
-    rows, cols = tissue.shape
     step = max(1, round(ENCLOSED_UM / mpp / 6))
-    size = (max(1, cols // step), max(1, rows // step))
-    coarse = cv2.resize(tissue.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+    coarse = shrunk(tissue, step)
     kernel = disc(ENCLOSED_UM, mpp * step)
     margin = kernel.shape[0]
     near = cv2.morphologyEx(np.pad(coarse.astype(np.uint8), margin), cv2.MORPH_CLOSE, kernel)[
         margin:-margin, margin:-margin
     ]
-    whole = cv2.resize(near, (cols, rows), interpolation=cv2.INTER_NEAREST).astype(bool)
-    return blocked & whole
+    return blocked & stretched(near > 0, tissue.shape)
 
 
 def judge_staining(

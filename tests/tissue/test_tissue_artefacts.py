@@ -62,7 +62,7 @@ def test_a_gray_speck_is_dirt_in_and_out_of_focus(hematoxylin, dab, sigma, peak)
     speck = peak * speck / speck.max()
     found = find_dirt(od_of(render(od + speck[..., None], WHITE, np.random.default_rng(1))), MPP)
     assert found[102, 102]
-    near = cv2.dilate((speck > 0.005).astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    near = cv2.dilate((speck > 0.005).astype(np.uint8), np.ones((19, 19), np.uint8)).astype(bool)
     assert not found[~near].any()
 
 
@@ -76,6 +76,12 @@ def test_stained_glands_in_pale_stroma_are_not_dirt(hematoxylin, dab):
         gland = disc_mask(od.shape[:2], row, col, 14) & ~disc_mask(od.shape[:2], row, col, 5)
         od[gland] += hematoxylin * HEMATOXYLIN + dab * DAB
     assert not find_dirt(od_of(render(od, WHITE, rng)), MPP).any()
+
+
+@pytest.mark.parametrize("stain", [0.1, 0.2, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_gray_mixtures_of_both_stains_are_not_dirt(stain, seed):
+    assert not find_dirt(od_of(core(stain, stain, seed=seed)[0]), MPP).any()
 
 
 def test_an_air_bubble_is_found_whole_and_a_gland_is_not():
