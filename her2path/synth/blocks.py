@@ -22,7 +22,7 @@ from her2path.synth.membranes import (
     paint_membranes,
     surplus_cells,
 )
-from her2path.synth.noise import noise_tile, stream
+from her2path.synth.noise import noise_tile, sampled, stream
 from her2path.synth.nuclei import Moments, Nuclei, epithelial_nuclei, polygon_moments
 from her2path.synth.recipe import MixEntry, SlideRecipe, mix_of
 
@@ -120,8 +120,10 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     kind = np.full(n, CellKind.TUMOR, np.uint8)
     kind[nest_kind == NestKind.BENIGN] = CellKind.BENIGN
     kind[nest_kind == NestKind.DCIS] = CellKind.IN_SITU
+    if recipe.control:
+        kind[region == len(recipe.regions)] = CellKind.CONTROL
     moments = polygon_moments(*graph.outlines())
-    nuclei = epithelial_nuclei(moments, tissue, kind, recipe.regions, region, rng)
+    nuclei = epithelial_nuclei(moments, tissue, kind, recipe.all_regions, region, rng)
     # A cell lies where its nucleus does: that is how it is counted.
     in_frame = (
         (nuclei.x >= 0)
@@ -192,11 +194,17 @@ def _stain(
     x, y = moments.x, moments.y
     rng = stream(seed, 33, *block)
     own = rng.random(n)
-    by_nest = rng.random(int(tissue.cell_nest.max(initial=0)) + 1)
-    clustering = np.array([r.clustering for r in recipe.regions])[region]
-    # Ranks follow the nest, the cell, or something between; equal shares of all values.
-    field = clustering * by_nest[tissue.cell_nest] + (1 - clustering) * own
-    field += 0.02 * own
+    by_nest = rng.standard_normal(int(tissue.cell_nest.max(initial=0)) + 1)
+    clustering = np.array([r.clustering for r in recipe.all_regions])[region]
+    # Classes follow the nest, patches of some ten cells, or the cell. Cells that are stained all
+    # round need company: next to an unstained one their common line would stain both.
+    patches = noise_tile(seed, 34, rolloff=1.5)
+    scale = 1 / (14.0 + 26.0 * clustering)
+    field = (
+        1.2 * clustering * by_nest[tissue.cell_nest]
+        + sampled(patches, x * scale, y * scale)
+        + (0.05 + 0.9 * (1 - clustering) * ~_has_complete(recipe)[region]) * (own - 0.5)
+    )
     angle = rng.uniform(0, 2 * math.pi, n)
     base_x = np.where(np.isnan(tissue.base_x), x + 50 * np.cos(angle), tissue.base_x)
     base_y = np.where(np.isnan(tissue.base_y), y + 50 * np.sin(angle), tissue.base_y)
@@ -209,20 +217,19 @@ def _stain(
     pattern = np.zeros(n, np.uint8)
     other_mix = mix_of(none=1.0)
     meant: list[NDArray[np.float64]] = [
-        np.array([entry.share for entry in r.mix]) for r in recipe.regions
+        np.array([entry.share for entry in r.mix]) for r in recipe.all_regions
     ]
-    paint = Paint(np.zeros(0, np.uint8), np.zeros(0, np.float32), np.zeros(0, np.float32))
-    surplus = np.zeros(n, np.bool_)
+    rounds: list[tuple[Paint, MembraneTruth, NDArray[np.bool_]]] = []
     for _ in range(_ROUNDS):
-        for r, entry in enumerate(recipe.regions):
-            members = np.flatnonzero((region == r) & is_invasive)
-            _mean(members, entry.mix, meant[r], field, intensity, pattern)
+        for r, entry in enumerate(recipe.all_regions):
+            members = np.flatnonzero((region == r) & (is_invasive | (kind == CellKind.CONTROL)))
+            _mean(members, counted, entry.mix, meant[r], field, intensity, pattern)
             # In-situ carcinoma is often stronger than the invasive part; normal ducts are not.
             members = np.flatnonzero((region == r) & (kind == CellKind.IN_SITU))
             strong = mix_of(moderate_complete=0.5, none=0.5)
-            _mean(members, strong, np.array([0.5, 0.5]), field, intensity, pattern)
+            _mean(members, counted, strong, np.array([0.5, 0.5]), field, intensity, pattern)
             members = np.flatnonzero((region == r) & (kind == CellKind.BENIGN))
-            _mean(members, other_mix, np.array([1.0]), field, intensity, pattern)
+            _mean(members, counted, other_mix, np.array([1.0]), field, intensity, pattern)
         od, width = _lines(intensity, z, u)
         basal = pattern == Pattern.BASOLATERAL
         reach = np.where(basal, 0.5 + 0.22 * u[1], 0.18 + 0.42 * u[1])
@@ -238,7 +245,7 @@ def _stain(
         )
         truth = derive_truth(graph, paint, pattern)
         surplus = np.zeros(n, np.bool_)
-        for r, entry in enumerate(recipe.regions):
+        for r, entry in enumerate(recipe.all_regions):
             members = counted & (region == r)
             if not members.any():
                 continue
@@ -246,31 +253,46 @@ def _stain(
             surplus |= out
             mended = meant[r] * np.clip(factor, 0.5, 2.0) ** 0.8
             meant[r] = mended / mended.sum()
-    return paint, truth, surplus
+        rounds.append((paint, truth, surplus))
+    return min(rounds, key=lambda item: int(item[2].sum()))
+
+
+def _has_complete(recipe: SlideRecipe) -> NDArray[np.bool_]:
+    """Return which regions hold both cells stained all round and unstained ones."""
+    return np.array(
+        [
+            any(e.pattern == Pattern.COMPLETE for e in r.mix)
+            and any(e.pattern == Pattern.ABSENT for e in r.mix)
+            for r in recipe.all_regions
+        ]
+    )
 
 
 def _mean(
     members: NDArray[np.intp],
+    is_counted: NDArray[np.bool_],
     mix: tuple[MixEntry, ...],
     share: NDArray[np.float64],
     field: NDArray[np.float64],
     intensity: NDArray[np.uint8],
     pattern: NDArray[np.uint8],
 ) -> None:
-    """Give the members the classes of a mix, the strongest where the field is highest."""
+    """Give the members the classes of a mix, the strongest where the field is highest.
+
+    The shares are of the counted members; the others follow the same levels of the field.
+    """
     strength = [
         (entry.pattern == Pattern.COMPLETE, int(entry.intensity), int(entry.pattern))
         for entry in mix
     ]
     order = sorted(range(len(mix)), key=lambda k: strength[k], reverse=True)
-    ranked = members[np.argsort(-field[members], kind="stable")]
-    cuts = np.rint(np.cumsum(share[order]) * len(ranked)).astype(np.int64)
-    at = 0
-    for position, k in enumerate(order):
-        chosen = ranked[at : cuts[position]]
-        intensity[chosen] = mix[k].intensity
-        pattern[chosen] = mix[k].pattern
-        at = int(cuts[position])
+    counted = members[is_counted[members]]
+    levels = np.sort(field[counted if len(counted) else members])[::-1]
+    cuts = np.rint(np.cumsum(share[order]) * len(levels)).astype(np.int64)
+    rank = np.searchsorted(-levels, -field[members], side="left")
+    position = np.minimum(np.searchsorted(cuts, rank, side="right"), len(mix) - 1)
+    intensity[members] = np.array([mix[k].intensity for k in order])[position]
+    pattern[members] = np.array([mix[k].pattern for k in order])[position]
 
 
 def _lines(
@@ -298,9 +320,9 @@ def _cytoplasm(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     n = len(nest)
     nest_tone = np.exp(rng.normal(0, 0.25, max(1, len(nests))))[nest]
-    h = 0.10 * nest_tone * np.exp(rng.normal(0, 0.18, n))
+    h = 0.062 * nest_tone * np.exp(rng.normal(0, 0.18, n))
     parts = []
     for name in ("cytoplasm_od", "granular_od"):
-        level = np.array([getattr(r, name) for r in recipe.regions])[region]
+        level = np.array([getattr(r, name) for r in recipe.all_regions])[region]
         parts.append(level * np.exp(rng.normal(0, 0.3, n)) * np.where(kind == 0, 1.0, 0.4))
     return h.astype(np.float32), parts[0].astype(np.float32), parts[1].astype(np.float32)

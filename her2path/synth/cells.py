@@ -208,9 +208,11 @@ def polygons_to_graph(
     return CellGraph(*_join(start, vertex_x, vertex_y, neighbour, warp))
 
 
-# Membranes wander by about half a micron over a cell's side.
-_BEND_UM = 0.55
-_BEND_SCALE = 0.22
+# Membranes wander by half a micron over a cell's side, and a little within a micron.
+_BEND_UM = 0.62
+_BEND_SCALE = 0.26
+_QUIVER_UM = 0.16
+_QUIVER_SCALE = 0.9
 
 
 @nb.njit(cache=True)
@@ -275,9 +277,15 @@ def _join(
                 t = i / m
                 x = vx[k] + t * (vx[k2] - vx[k])
                 y = vy[k] + t * (vy[k2] - vy[k])
-                px[first + i] = x + _BEND_UM * sample(warp, x * _BEND_SCALE, y * _BEND_SCALE)
-                py[first + i] = y + _BEND_UM * sample(
-                    warp, x * _BEND_SCALE + 211.5, y * _BEND_SCALE + 97.25
+                px[first + i] = (
+                    x
+                    + _BEND_UM * sample(warp, x * _BEND_SCALE, y * _BEND_SCALE)
+                    + _QUIVER_UM * sample(warp, x * _QUIVER_SCALE, y * _QUIVER_SCALE)
+                )
+                py[first + i] = (
+                    y
+                    + _BEND_UM * sample(warp, x * _BEND_SCALE + 211.5, y * _BEND_SCALE + 97.25)
+                    + _QUIVER_UM * sample(warp, x * _QUIVER_SCALE + 33.5, y * _QUIVER_SCALE + 301.0)
                 )
             for i in range(m):
                 length[segment_start[s] + i] = np.sqrt(

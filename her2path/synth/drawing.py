@@ -125,10 +125,11 @@ def draw_cytoplasm(
                 h[r, c] = 0.03 * wisp
                 d[r, c] = 0.004 * wisp
                 continue
-            foam = sample(fine, x / 0.8, y / 0.8)
+            foam = sample(fine, x / 0.42, y / 0.42)
             cloud = sample(fine, x / 2.6 + 50.0, y / 2.6)
-            h[r, c] = h_od[cell] * max(0.0, 1 + 0.13 * foam + 0.16 * cloud)
-            brown = dab_od[cell] * max(0.0, 1 + 0.15 * foam + 0.25 * cloud)
+            net = sample(fine, x / 0.95 + 90.0, y / 0.95 + 12.0)
+            h[r, c] = h_od[cell] * max(0.0, 1 + 0.30 * foam + 0.24 * cloud + 0.24 * net)
+            brown = dab_od[cell] * max(0.0, 1 + 0.25 * foam + 0.3 * cloud + 0.3 * net)
             if granular_od[cell] > 0:
                 grain = sample(fine, x / 0.55 + 17.0, y / 0.55 + 5.0)
                 brown += granular_od[cell] * max(0.0, grain - 0.9) * 1.2
@@ -171,7 +172,7 @@ def draw_nuclei(
         ca, sa = np.cos(angle[k]), np.sin(angle[k])
         p = phase[k]
         bend = 0.10 * np.sin(p) * b / (a * a)
-        rim_um = 0.5 + 0.25 * vesicular[k]
+        rim_um = 0.34 + 0.16 * vesicular[k]
         for r in range(r_from, r_to + 1):
             for c in range(c_from, c_to + 1):
                 if own[k] >= 0 and label[r, c] != own[k]:
@@ -186,23 +187,23 @@ def draw_nuclei(
                     continue
                 rho = np.sqrt(rho2)
                 inv = 1.0 / max(rho, 1e-3)
-                rough = 0.075 * sample(coarse, p + 1.7 * u / a * inv, 3.0 * p + 1.7 * v / b * inv)
+                rough = 0.10 * sample(coarse, p + 1.3 * u / a * inv, 3.0 * p + 1.3 * v / b * inv)
                 inside = (1 + rough - rho) * b
                 alpha = min(1.0, max(0.0, inside / 0.35 + 0.5))
                 if alpha <= 0:
                     continue
-                clump = sample(fine, u / 0.62 + p, v / 0.62 + 2.0 * p)
-                broad = sample(fine, u / 1.5 + 3.0 * p, v / 1.5 + p)
+                clump = sample(fine, u / 0.42 + p, v / 0.42 + 2.0 * p)
+                broad = sample(fine, u / 1.1 + 3.0 * p, v / 1.1 + p)
                 rim = max(0.0, 1.0 - abs(inside - 0.5 * rim_um) / rim_um)
                 pale = vesicular[k]
-                level = (1 - 0.62 * pale) * (1 + clumping[k] * (0.75 * clump + 0.6 * broad))
-                level += rim * (0.18 + 0.55 * pale)
+                level = (1 - 0.55 * pale) * (1 + clumping[k] * (1.0 * clump + 0.8 * broad))
+                level += rim * (0.30 + 0.35 * pale)
                 for q in range(nucleoli[k]):
                     nu = a * 0.42 * np.cos(p * (q + 1.3))
                     nv = b * 0.42 * np.sin(p * (q + 2.1))
-                    size = 0.75 + 0.45 * pale
+                    size = 0.5 + 0.4 * pale
                     far = ((u - nu) ** 2 + (v - nv) ** 2) / (size * size)
-                    level += 0.75 * np.exp(-far * far)
+                    level += 0.8 * np.exp(-far * far)
                 level = h_od[k] * max(0.05, level)
                 h[r, c] += alpha * (level - 0.75 * h[r, c])
                 d[r, c] *= 1 - 0.55 * alpha
@@ -217,59 +218,74 @@ def draw_lines(
     y_to: NDArray[np.float64],
     od: NDArray[np.float32],
     width_um: NDArray[np.float32],
+    intensity: NDArray[np.uint8],
+    membrane: NDArray[np.uint8],
     x0: int,
     y0: int,
     mpp: float,
     fine: NDArray[np.float32],
 ) -> None:
-    """Draw stained segments of membrane over what is there (in place).
+    """Draw stained segments of membrane over what is there, and their class (in place).
 
-    The profile across a line is a Gaussian for thin lines and flatter for thick ones. Where
-    lines meet, the darker counts. `od` and `width_um` are as seen through the reference optics.
+    Where lines meet, the darker counts. `od` and `width_um` are as seen through the reference
+    optics; `membrane` takes the class within half the width.
     """
     rows, cols = d.shape
     line = np.zeros((rows, cols), np.float32)
+    veil = np.zeros((rows, cols), np.float32)
     for k in range(x_from.size):
-        seen = max(width_um[k], 0.48)
-        drawn = np.sqrt(seen * seen - REFERENCE_PSF_UM**2)
-        drawn = max(drawn, 0.28)
-        peak = od[k] * min(2.2, seen / drawn)
+        mid_x, mid_y = 0.5 * (x_from[k] + x_to[k]), 0.5 * (y_from[k] + y_to[k])
+        # Thickness and darkness wander along a membrane.
+        thick = sample(fine, mid_x / 2.1 + 71.0, mid_y / 2.1)
+        dark = sample(fine, mid_x / 3.4, mid_y / 3.4 + 43.0)
+        seen = max(width_um[k] * (1 + 0.20 * thick), 0.50)
+        drawn = max(np.sqrt(seen * seen - REFERENCE_PSF_UM**2), 0.28)
+        strength = od[k] * max(0.45, 1 + 0.22 * dark)
+        peak = strength * min(1.9, seen / drawn)
         # The pixel's own size blurs too; it is part of what is drawn.
         sigma2 = (drawn / FWHM) ** 2 + mpp * mpp / 12.0
-        is_thick = drawn > 1.3
-        reach = 1.6 * drawn + 0.3
+        # A membrane that stands oblique in the section trails a veil to one side.
+        slope = sample(fine, mid_x / 6.5 + 19.0, mid_y / 6.5 + 83.0)
+        veil_sigma = 0.45 + 0.35 * abs(slope)
+        veil_peak = strength * min(0.30, 0.17 * abs(slope))
+        reach = 1.6 * drawn + 0.3 + (2.6 * veil_sigma if veil_peak > 0.004 else 0.0)
         lx, rx = min(x_from[k], x_to[k]) - reach, max(x_from[k], x_to[k]) + reach
         ty, by = min(y_from[k], y_to[k]) - reach, max(y_from[k], y_to[k]) + reach
         c_from, c_to = max(0, int(np.floor(lx / mpp)) - x0), min(cols - 1, int(rx / mpp) - x0 + 1)
         r_from, r_to = max(0, int(np.floor(ty / mpp)) - y0), min(rows - 1, int(by / mpp) - y0 + 1)
         ex, ey = x_to[k] - x_from[k], y_to[k] - y_from[k]
         e2 = max(ex * ex + ey * ey, 1e-9)
+        side = (0.7 if slope > 0 else -0.7) / np.sqrt(e2)
+        off_x, off_y = -ey * side, ex * side
         for r in range(r_from, r_to + 1):
             y = (y0 + r + 0.5) * mpp
             for c in range(c_from, c_to + 1):
                 x = (x0 + c + 0.5) * mpp
-                t = ((x - x_from[k]) * ex + (y - y_from[k]) * ey) / e2
-                t = min(1.0, max(0.0, t))
-                fx = x - x_from[k] - t * ex
-                fy = y - y_from[k] - t * ey
+                dx, dy = x - x_from[k], y - y_from[k]
+                t = min(1.0, max(0.0, (dx * ex + dy * ey) / e2))
+                fx, fy = dx - t * ex, dy - t * ey
                 far2 = (fx * fx + fy * fy) / sigma2
-                if far2 > 12.0:
-                    continue
-                value = peak * (
-                    np.exp(-0.5 * far2)
-                    if not is_thick
-                    else np.exp(-0.3466 * (far2 / 1.386) ** 1.5 * 2.0)
-                )
-                if value > line[r, c]:
-                    line[r, c] = value
+                if far2 < 12.0:
+                    value = peak * np.exp(-0.5 * far2)
+                    if value > line[r, c]:
+                        line[r, c] = value
+                        if far2 < 1.386:
+                            membrane[r, c] = intensity[k]
+                if veil_peak > 0.004:
+                    gx, gy = fx - off_x, fy - off_y
+                    far2 = (gx * gx + gy * gy) / (veil_sigma * veil_sigma)
+                    if far2 < 12.0:
+                        value = veil_peak * np.exp(-0.5 * far2)
+                        if value > veil[r, c]:
+                            veil[r, c] = value
     for r in range(rows):
         y = (y0 + r + 0.5) * mpp
         for c in range(cols):
-            if line[r, c] > 0:
+            if line[r, c] + veil[r, c] > 0:
                 x = (x0 + c + 0.5) * mpp
                 beads = (
                     1
-                    + 0.13 * sample(fine, x / 0.7, y / 0.7)
-                    + 0.10 * sample(fine, x / 2.4 + 31.0, y / 2.4)
+                    + 0.20 * sample(fine, x / 0.45, y / 0.45)
+                    + 0.10 * sample(fine, x / 1.3 + 31.0, y / 1.3)
                 )
-                d[r, c] += line[r, c] * max(0.35, beads)
+                d[r, c] += (line[r, c] + veil[r, c]) * max(0.35, beads)

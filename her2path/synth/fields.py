@@ -12,7 +12,7 @@ from her2path.synth.laboratory import Laboratory
 from her2path.synth.optics import compress
 from her2path.synth.recipe import RecipeError, SlideRecipe
 from her2path.synth.scene import Scene
-from her2path.synth.truth import Truth, cells_within, score_of_shares, shares_of
+from her2path.synth.truth import Truth, cells_within, score_of, shares_of, tally_of
 
 __all__ = ["Field", "draw_field"]
 
@@ -89,10 +89,11 @@ def draw_field(
     truth = Truth(
         cells=cells,
         shares=shares_of(cells),
-        score=score_of_shares(cells),
+        score=score_of(tally_of(cells)),
         tissue=maps.tissue,
         tumor=maps.tumor,
         label=lookup[maps.label],
-        artefacts=np.zeros(maps.tissue.shape, bool),
+        membrane=maps.membrane,
+        artefacts=maps.artefacts,
     )
     return Field(compress(rgb, laboratory), mpp, truth)

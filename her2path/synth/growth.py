@@ -74,7 +74,7 @@ def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epi
     outlines: list[NDArray[np.float64]] = []
     for position, nest in enumerate(nests):
         rng = stream(seed, 41, nest.region, nest.column, nest.row)
-        region = recipe.regions[nest.region]
+        region = recipe.all_regions[nest.region]
         if nest.kind in (NestKind.GLAND, NestKind.BENIGN):
             first = len(columns)
             made = _columns(nest, rng)

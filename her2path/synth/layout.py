@@ -10,7 +10,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.synth.noise import NOISE_SIZE, noise_tile, sample, stream
+from her2path.synth.noise import NOISE_SIZE, noise_tile, sample, sampled, stream
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Nest",
     "NestKind",
     "block_grid",
+    "control_disc",
     "nests_of_block",
     "region_at",
     "tissue_depth",
@@ -75,6 +76,12 @@ def block_grid(recipe: SlideRecipe) -> tuple[int, int]:
     )
 
 
+def control_disc(recipe: SlideRecipe) -> tuple[float, float, float]:
+    """Return centre and radius (µm) of the control tissue: at the right, on glass of its own."""
+    width, height = recipe.width_um, recipe.height_um
+    return 0.89 * width, 0.5 * height, min(0.085 * width, 0.4 * height)
+
+
 def tissue_depth(
     x: NDArray[np.float64], y: NDArray[np.float64], recipe: SlideRecipe, *, seed: int
 ) -> NDArray[np.float64]:
@@ -82,54 +89,58 @@ def tissue_depth(
 
     The depth is exact near straight borders and an estimate elsewhere.
     """
+    depth = _sample_depth(x, y, recipe, seed)
+    if recipe.control:
+        cx, cy, radius = control_disc(recipe)
+        depth = np.maximum(depth, radius - np.hypot(x - cx, y - cy))
+    return depth
+
+
+def _sample_depth(
+    x: NDArray[np.float64], y: NDArray[np.float64], recipe: SlideRecipe, seed: int
+) -> NDArray[np.float64]:
     shape = recipe.tissue
     if shape.kind == "fill":
         return np.full(np.shape(x), 1e6)
     if shape.kind == "none":
         return np.full(np.shape(x), -1e6)
     rng = stream(seed, 11)
-    width, height = recipe.width_um, recipe.height_um
+    width = recipe.width_um * (0.78 if recipe.control else 1.0)
+    height = recipe.height_um
     ragged = noise_tile(seed, 12, rolloff=2.0)
-    wobble = 0.35 * _sampled(ragged, x / 60.0, y / 60.0) + 0.12 * _sampled(ragged, x / 9.0, y / 9.0)
+    # Bays of some ten microns, and the frayed edge itself.
+    fray = (
+        14 * sampled(ragged, x / 28.0, y / 28.0)
+        + 5 * sampled(ragged, x / 7.0 + 90, y / 7.0)
+        + 2 * sampled(ragged, x / 2.0, y / 2.0 + 50)
+    )
     if shape.kind == "biopsy":
-        thickness = min(700.0, height / 4)
-        n = max(1, int((height - 2 * shape.margin_um) // (1.8 * thickness)))
+        thickness = min(700.0, (height - 2 * shape.margin_um) / 1.3)
+        n = max(1, int((height - 2 * shape.margin_um) // (1.5 * thickness)))
         depth = np.full(np.shape(x), -1e6)
         for k in range(n):
-            mid = height * (k + 0.5) / n + rng.normal(0, 0.05 * thickness)
-            bend = rng.uniform(-0.15, 0.15) * thickness
+            mid = height * (k + 0.5) / n
+            bend = rng.uniform(-0.12, 0.12) * thickness
             axis = mid + bend * np.sin(np.asarray(x) / width * math.pi * rng.uniform(1, 2.5))
-            half = thickness * (0.42 + 0.03 * _sampled(ragged, x / 150.0, y / 1e4 + k))
+            half = thickness * (0.44 + 0.03 * sampled(ragged, x / 90.0, np.full_like(x, 7.0 * k)))
             ends = np.minimum(x, width - x) - shape.margin_um * rng.uniform(1, 2)
             depth = np.maximum(depth, np.minimum(half - np.abs(y - axis), ends))
-        return depth + 12 * wobble
+        return depth + fray
     centre_x, centre_y = width / 2, height / 2
     half_w, half_h = width / 2 - shape.margin_um, height / 2 - shape.margin_um
+    if shape.kind == "core":
+        half_w = half_h = min(half_w, half_h)
     angle = np.arctan2((y - centre_y) / half_h, (x - centre_x) / half_w)
-    outline = np.full(np.shape(x), 0.97)
-    spread = 0.012 if shape.kind == "core" else 0.06
-    for k in range(1, 6):
-        outline -= spread * np.abs(rng.normal()) / k * (1 + np.cos(k * angle + rng.uniform(0, 7)))
-    reach = np.hypot((x - centre_x) / half_w, (y - centre_y) / half_h)
-    return (outline - reach) * min(half_w, half_h) + 10 * wobble
-
-
-def _sampled(
-    tile: NDArray[np.float32], x: NDArray[np.float64] | float, y: NDArray[np.float64] | float
-) -> NDArray[np.float64]:
-    xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
-    values = _sample_many(tile, np.ravel(xs), np.ravel(ys))
-    return values.reshape(xs.shape)
-
-
-@nb.njit(cache=True)
-def _sample_many(
-    tile: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    out = np.empty(x.size)
-    for i in range(x.size):
-        out[i] = sample(tile, x[i], y[i])
-    return out
+    outline = np.full(np.shape(x), 0.96)
+    spread = 0.006 if shape.kind == "core" else 0.035
+    for k in range(1, 7):
+        outline -= spread * rng.uniform(0.3, 1.0) * (1 + np.cos(k * angle + rng.uniform(0, 7)))
+    # A rounded rectangle fills the slide better than an ellipse.
+    power = 2.0 if shape.kind == "core" else 3.0
+    reach = (
+        np.abs((x - centre_x) / half_w) ** power + np.abs((y - centre_y) / half_h) ** power
+    ) ** (1 / power)
+    return (outline - reach) * min(half_w, half_h) + fray
 
 
 def region_at(
@@ -145,6 +156,9 @@ def region_at(
                 <= radius * recipe.width_um
             )
             region[inside] = position
+    if recipe.control:
+        cx, cy, radius = control_disc(recipe)
+        region[np.hypot(x - cx, y - cy) <= radius + 30] = len(recipe.regions)
     return region
 
 
@@ -154,7 +168,7 @@ def nests_of_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> 
     block_w, block_h = recipe.width_um / columns, recipe.height_um / rows
     nests: list[Nest] = []
     warp = noise_tile(seed, 21, rolloff=2.0)
-    for position, region in enumerate(recipe.regions):
+    for position, region in enumerate(recipe.all_regions):
         pitch = region.nest_um
         # One pitch outside the picture keeps nests that stick into it.
         x_from = -pitch if column == 0 else column * block_w
@@ -208,7 +222,7 @@ def _grow(
     seed: int,
     warp: NDArray[np.float32],
 ) -> Nest | None:
-    region = recipe.regions[position]
+    region = recipe.all_regions[position]
     rng = stream(seed, 22, position, i, j)
     if rng.random() >= region.tumor_share:
         return None
@@ -222,9 +236,8 @@ def _grow(
         limit = min(limit, rng.uniform(25, 60))
     radii = _march(seed, position, x, y, i, j, region.nest_um, gap, limit, warp)
     angles = np.arange(N_RADII) * (2 * math.pi / N_RADII)
-    for _ in range(3):
-        smooth = (np.roll(radii, 1) + 2 * radii + np.roll(radii, -1)) / 4
-        radii = np.minimum(radii, smooth)
+    smooth = (np.roll(radii, 1) + 2 * radii + np.roll(radii, -1)) / 4
+    radii = np.minimum(radii, smooth)
     steps = np.linspace(0.0, 1.0, 9)[1:]
     px = x + np.outer(steps, radii * np.cos(angles))
     py = y + np.outer(steps, radii * np.sin(angles))

@@ -350,7 +350,8 @@ def surplus_cells(
     Returns
     -------
     surplus : ndarray of shape (n,), bool
-        Cells to take out.
+        Cells to take out. Of few cells a share may be off by less than one cell; from some
+        thousand on it is met without rounding.
     factor : ndarray of shape (len(mix),), float64
         By how much each class came out short (> 1) or in excess (< 1), to mend what is meant.
     """
@@ -363,19 +364,31 @@ def surplus_cells(
     ]
     found = np.array([len(m) for m in members], dtype=np.float64)
     share = np.array([entry.share for entry in mix])
-    n_total = int(min(np.floor(found / share + 1e-9)))
-    denominator = common_denominator(mix)
-    if n_total >= denominator:
-        n_total -= n_total % denominator
-        wanted = np.rint(share * n_total).astype(np.int64)
-    else:
-        wanted = _largest_remainders(share, n_total)
-        wanted = np.minimum(wanted, found.astype(np.int64))
+    wanted = _counts(share, found, common_denominator(mix))
     for position, cells in enumerate(members):
         last_out_first = cells[np.argsort(-order[cells], kind="stable")]
         surplus[last_out_first[: wanted[position]]] = False
     factor = share / np.maximum(found / max(1.0, float(is_counted.sum())), 1e-3)
     return surplus, factor
+
+
+# Largest part of the cells given up to meet shares without any rounding.
+_ROUNDING_LOSS = 0.05
+
+
+def _counts(
+    share: NDArray[np.float64], found: NDArray[np.float64], denominator: int
+) -> NDArray[np.int64]:
+    """Return how many cells of each class to keep: the most that have the asked shares."""
+    whole = int(min(np.floor(found / share + 1e-9)))
+    whole -= whole % denominator
+    for n_total in range(int(found.sum()), whole, -1):
+        wanted = _largest_remainders(share, n_total)
+        if np.all(wanted <= found):
+            if whole >= (1 - _ROUNDING_LOSS) * n_total:
+                break
+            return wanted
+    return np.rint(share * whole).astype(np.int64)
 
 
 def _largest_remainders(share: NDArray[np.float64], n_total: int) -> NDArray[np.int64]:

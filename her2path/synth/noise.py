@@ -6,7 +6,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOISE_SIZE", "noise_tile", "sample", "stream", "uniform"]
+__all__ = ["NOISE_SIZE", "noise_tile", "sample", "sampled", "stream", "uniform"]
 
 # A power of two, so that wrapping is a bit mask; 512 samples repeat only after 512 grains.
 NOISE_SIZE = 512
@@ -76,3 +76,22 @@ def uniform(seed: int, a: int, b: int, c: int) -> float:
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
     return float(z >> np.uint64(11)) / 9007199254740992.0
+
+
+def sampled(
+    tile: NDArray[np.float32], x: NDArray[np.float64] | float, y: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
+    """Return the noise at many points, as `sample` does for one."""
+    xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    values = _sample_many(tile, np.ravel(xs), np.ravel(ys))
+    return values.reshape(xs.shape)
+
+
+@nb.njit(cache=True)
+def _sample_many(
+    tile: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = sample(tile, x[i], y[i])
+    return out

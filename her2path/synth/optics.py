@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import imagecodecs
 import numba as nb
 import numpy as np
@@ -13,7 +15,9 @@ from her2path.synth.laboratory import Laboratory
 __all__ = ["HALO_UM", "compress", "expose"]
 
 # Reach of blur and sharpening: what lies further away does not change a pixel.
-HALO_UM = 4.0
+HALO_UM = 10.0
+# Blur beyond this is of no use to anyone.
+MAX_DEFOCUS_UM = 1.5
 # Red cells and other eosin-free pink-brown matter, seen without eosin as yellow-brown.
 _RED_CELL = (0.30, 0.58, 0.76)
 
@@ -23,12 +27,12 @@ def expose(
     d: NDArray[np.float32],
     red: NDArray[np.float32],
     neutral: NDArray[np.float32],
+    blur_um: NDArray[np.float32],
     laboratory: Laboratory,
     *,
     x0: int,
     y0: int,
     mpp: float,
-    extra_blur_um: float = 0.0,
     seed: int,
 ) -> NDArray[np.uint8]:
     """Return what the scanner's camera gives for stain maps, before compression.
@@ -37,14 +41,14 @@ def expose(
     ----------
     h, d, red, neutral : ndarray of shape (M, N), float32
         OD of hematoxylin, DAB, red-cell colour and grey.
+    blur_um : ndarray of shape (M, N), float32
+        Defocus on top of the optics, standard deviation, at most `MAX_DEFOCUS_UM`.
     laboratory : Laboratory
         Stains, optics and camera.
     x0, y0 : int
         First pixel: noise and shading depend on the place on the slide.
     mpp : float
         µm/px of the maps.
-    extra_blur_um : float
-        Defocus on top of the optics, standard deviation.
     seed : int
         Seed of the noise.
 
@@ -69,9 +73,7 @@ def expose(
         vectors,
         np.float32(laboratory.dab_darkening),
     )
-    sigma = float(np.hypot(laboratory.blur_um, extra_blur_um)) / mpp
-    if sigma > 0.05:
-        light = _blur(light, _kernel(sigma, HALO_UM / mpp))
+    light = _focus(light, laboratory.blur_um, blur_um, mpp)
     white = np.asarray(laboratory.white_point, np.float32)
     counts = _count(
         light,
@@ -116,8 +118,34 @@ def _absorb(
     return out
 
 
+def _focus(
+    light: NDArray[np.float32],
+    optics_um: float,
+    blur_um: NDArray[np.float32],
+    mpp: float,
+) -> NDArray[np.float32]:
+    """Blur by the optics, and further where the picture is out of focus."""
+    sharp = _blur(light, _kernel(max(optics_um, 0.05) / mpp, HALO_UM / mpp))
+    if not blur_um.any():
+        return sharp
+    # Between a few fixed amounts of defocus the picture is mixed.
+    stops = (0.0, 0.35, 0.75, MAX_DEFOCUS_UM)
+    out = np.zeros_like(sharp)
+    for k, stop in enumerate(stops):
+        below = stops[k - 1] if k else -1.0
+        above = stops[k + 1] if k + 1 < len(stops) else 1e9
+        weight = np.clip(
+            np.minimum((blur_um - below) / (stop - below), (above - blur_um) / (above - stop)), 0, 1
+        ).astype(np.float32)
+        if weight.any():
+            sigma = math.hypot(max(optics_um, 0.05), stop)
+            part = _blur(light, _kernel(sigma / mpp, HALO_UM / mpp)) if stop else sharp
+            out += weight * part
+    return out
+
+
 def _kernel(sigma_px: float, reach_px: float) -> NDArray[np.float32]:
-    radius = max(1, min(int(np.ceil(3.2 * sigma_px)), int(reach_px / 2)))
+    radius = max(1, min(int(np.ceil(3.2 * sigma_px)), int(reach_px / 1.8)))
     at = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (at / sigma_px) ** 2)
     kernel: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)

@@ -159,8 +159,8 @@ class RegionRecipe:
     name: str = "tumor"
     mix: tuple[MixEntry, ...] = field(default_factory=lambda: mix_of(none=1.0))
     disc: tuple[float, float, float] | None = None
-    tumor_share: float = 0.8
-    nest_um: float = 150.0
+    tumor_share: float = 0.92
+    nest_um: float = 170.0
     septum_um: float = 14.0
     cell_um: float = 13.0
     gland_share: float = 0.15
@@ -220,8 +220,8 @@ class Artefacts:
     blurred_patches: int = 0
     pigment_per_mm2: float = 0.0
     debris_per_mm2: float = 0.0
+    vessels_per_mm2: float = 6.0
     edge_stain_od: float = 0.0
-    crush_share: float = 0.0
     tears: int = 0
 
     def __post_init__(self) -> None:
@@ -266,8 +266,32 @@ class SlideRecipe:
                 raise RecipeError(
                     f"{name} = {value} is outside 20–{MAX_SIDE_UM:.0f}: lengths are in µm"
                 )
+        if self.control and self.tissue.kind == "fill":
+            raise RecipeError(
+                "control tissue needs glass beside the sample: use another tissue kind"
+            )
         if not 1 <= len(self.regions) <= 50:
             raise RecipeError(f"{len(self.regions)} regions: give 1 to 50")
+
+    @property
+    def all_regions(self) -> tuple[RegionRecipe, ...]:
+        """The regions, with that of the control tissue last where there is one."""
+        return (*self.regions, _CONTROL) if self.control else self.regions
+
+
+# A cell line or tumor of known score, as it stands on many slides.
+_CONTROL = RegionRecipe(
+    name="control",
+    mix=mix_of(intense_complete=0.9, moderate_complete=0.1),
+    tumor_share=1.0,
+    nest_um=220.0,
+    gland_share=0.0,
+    cribriform_share=0.0,
+    cord_share=0.0,
+    benign_share=0.0,
+    dcis_share=0.0,
+    fat_share=0.0,
+)
 
 
 def build_value(kind: type[T], table: dict[str, Any], where: str) -> T:

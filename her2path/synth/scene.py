@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.geometry import Region
+from her2path.synth.artefacts import draw_artefacts, place_artefacts
 from her2path.synth.blocks import Block, CellKind, build_block
 from her2path.synth.drawing import (
     draw_cytoplasm,
@@ -24,41 +24,14 @@ from her2path.synth.noise import noise_tile
 from her2path.synth.nuclei import Nuclei, join_nuclei
 from her2path.synth.optics import HALO_UM, expose
 from her2path.synth.recipe import SlideRecipe
+from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import StromaCells, StromaNoise, draw_stroma, region_values, stroma_cells
 
-__all__ = ["Scene", "StainMaps"]
+__all__ = ["Scene"]
 
 # Blocks kept in memory: about 12 MB each where tumor is dense.
 _CACHED_BLOCKS = 64
 _DEPTH_STEP = 8
-
-
-@dataclass(frozen=True, slots=True)
-class StainMaps:
-    """Amounts of stain on a grid of pixels, before any optics.
-
-    Attributes
-    ----------
-    h, d, red, neutral : ndarray of shape (M, N), float32
-        OD of hematoxylin, DAB, red-cell colour and grey.
-    tissue : ndarray of shape (M, N), bool
-        Where there is tissue.
-    label : ndarray of shape (M, N), int32
-        Epithelial cell of each pixel (an index that holds within this grid), −1 stroma or
-        glass, −2 lumen.
-    tumor : ndarray of shape (M, N), bool
-        Where there are counted tumor cells.
-    membrane : ndarray of shape (M, N), uint8
-        Class of the stained membrane, 0 = none.
-    """
-
-    h: NDArray[np.float32]
-    d: NDArray[np.float32]
-    red: NDArray[np.float32]
-    neutral: NDArray[np.float32]
-    tissue: NDArray[np.bool_]
-    label: NDArray[np.int32]
-    tumor: NDArray[np.bool_]
 
 
 class Scene:
@@ -81,10 +54,11 @@ class Scene:
         self._noise = StromaNoise(
             noise_tile(seed, 61, rolloff=1.0), noise_tile(seed, 62, rolloff=0.75)
         )
+        self.artefacts = place_artefacts(recipe, seed=seed)
         self._blocks: OrderedDict[tuple[int, int], Block] = OrderedDict()
         self._stroma: OrderedDict[tuple[int, int], StromaCells] = OrderedDict()
         self._nests: OrderedDict[tuple[int, int], list[Nest]] = OrderedDict()
-        largest = max(region.nest_um for region in recipe.regions)
+        largest = max(region.nest_um for region in recipe.all_regions)
         # How far outside its block a nest's cells can reach.
         self.reach_um = 1.4 * largest + 30.0
 
@@ -163,35 +137,46 @@ class Scene:
             µm per pixel of the grid.
         """
         recipe = self.recipe
-        shape = (height, width)
-        h, d = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        red, neutral = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        tissue = np.zeros(shape, bool)
-        coarse, fine = self._noise.coarse, self._noise.fine
+        maps = StainMaps.blank(height, width)
         lx = (np.arange(x0 // _DEPTH_STEP, (x0 + width) // _DEPTH_STEP + 2)) * (_DEPTH_STEP * mpp)
         ly = (np.arange(y0 // _DEPTH_STEP, (y0 + height) // _DEPTH_STEP + 2)) * (_DEPTH_STEP * mpp)
         gx, gy = np.meshgrid(lx, ly)
         depth = tissue_depth(gx, gy, recipe, seed=self.seed).astype(np.float32)
-        label = np.full(shape, -1, np.int32)
-        if float(depth.max()) <= 0:
-            return StainMaps(h, d, red, neutral, tissue, label, tissue.copy())
+        frame = (x0 * mpp, y0 * mpp, (x0 + width) * mpp, (y0 + height) * mpp)
+        if float(depth.max()) > 0:
+            self._draw_tissue(maps, depth, region_at(gx, gy, recipe), frame, x0, y0, mpp)
+        draw_artefacts(self.artefacts, maps, depth, _DEPTH_STEP, x0, y0, mpp, self._noise)
+        return maps
+
+    def _draw_tissue(
+        self,
+        maps: StainMaps,
+        depth: NDArray[np.float32],
+        region: NDArray[np.int16],
+        frame: tuple[float, float, float, float],
+        x0: int,
+        y0: int,
+        mpp: float,
+    ) -> None:
+        recipe = self.recipe
+        h, d, label = maps.h, maps.d, maps.label
+        coarse, fine = self._noise.coarse, self._noise.fine
         draw_stroma(
             h,
             d,
-            tissue,
+            maps.tissue,
             depth,
             _DEPTH_STEP,
-            region_at(gx, gy, recipe),
+            region,
             x0,
             y0,
             mpp,
-            region_values(recipe.regions, "oedema"),
-            region_values(recipe.regions, "fat_share"),
-            region_values(recipe.regions, "stroma_haze_od"),
+            region_values(recipe.all_regions, "oedema"),
+            region_values(recipe.all_regions, "fat_share"),
+            region_values(recipe.all_regions, "stroma_haze_od"),
             coarse,
             fine,
         )
-        frame = (x0 * mpp, y0 * mpp, (x0 + width) * mpp, (y0 + height) * mpp)
         near = self.blocks_near(*frame)
         nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
         self._draw_nuclei(h, d, label, nuclei, np.full(len(nuclei), -1, np.int32), x0, y0, mpp)
@@ -226,9 +211,9 @@ class Scene:
             )
             offset += block.graph.n_cells
         for key in near:
-            self._draw_membranes(d, self.block(*key), frame, x0, y0, mpp)
-        is_tumor = np.concatenate([*tumor_cells, np.zeros(2, bool)])
-        return StainMaps(h, d, red, neutral, tissue, label, is_tumor[label])
+            self._draw_membranes(maps, self.block(*key), frame, x0, y0, mpp)
+        # Labels −1 and −2 pick the two last values.
+        maps.tumor[:] = np.concatenate([*tumor_cells, np.zeros(2, bool)])[label]
 
     def _label_cells(
         self,
@@ -290,7 +275,7 @@ class Scene:
 
     def _draw_membranes(
         self,
-        d: NDArray[np.float32],
+        maps: StainMaps,
         block: Block,
         frame: tuple[float, float, float, float],
         x0: int,
@@ -310,13 +295,15 @@ class Scene:
         )
         point, stained = point[seen], stained[seen]
         draw_lines(
-            d,
+            maps.d,
             px[point],
             py[point],
             px[point + 1],
             py[point + 1],
             block.paint.od[stained],
             block.paint.width_um[stained],
+            block.paint.intensity[stained],
+            maps.membrane,
             x0,
             y0,
             mpp,
@@ -354,16 +341,12 @@ class Scene:
             d,
             maps.red,
             maps.neutral,
+            maps.blur_um,
             laboratory,
             x0=grown.x,
             y0=grown.y,
             mpp=mpp,
             seed=self.seed,
         )
-        inner = np.s_[halo : halo + region.height, halo : halo + region.width]
-        return np.ascontiguousarray(rgb[inner]), StainMaps(
-            *(
-                getattr(maps, name)[inner]
-                for name in ("h", "d", "red", "neutral", "tissue", "label", "tumor")
-            )
-        )
+        rows, cols = slice(halo, halo + region.height), slice(halo, halo + region.width)
+        return np.ascontiguousarray(rgb[rows, cols]), maps.cut(rows, cols)

@@ -149,13 +149,15 @@ def draw_stroma(
                 d[r, c] = haze[q] * line
                 continue
             along, across, _ = fibre_frame(x, y, coarse)
-            strand = sample(fine, along / 16.0, across / 1.5)
-            fibril = sample(fine, along / 7.0 + 91.0, across / 0.55 + 33.0)
+            strand = sample(fine, along / 11.0, across / 0.8)
+            fibril = sample(fine, along / 5.0 + 91.0, across / 0.40 + 33.0)
             loose = sample(coarse, x / 45.0 + 140.0, y / 45.0)
             grain = sample(fine, x / 0.45, y / 0.45)
-            cleft = sample(fine, along / 24.0 + 200.0, across / 2.4 + 60.0)
+            cleft = sample(fine, along / 14.0 + 200.0, across / 1.7 + 60.0)
             opening = 2.1 - 2.6 * oedema[q] - 0.55 * loose
-            level = 0.072 * (1 + 0.22 * loose) + 0.022 * strand + 0.012 * fibril + 0.007 * grain
+            # Strands are crisp: the dark side of the noise counts more than the light one.
+            crisp = max(0.0, strand) ** 2
+            level = 0.030 * (1 + 0.25 * loose) + 0.012 * crisp + 0.010 * fibril + 0.011 * grain
             if cleft > opening:
                 # A cleft has a crisp border and a thin darker lip.
                 t = min(1.0, (cleft - opening) * 3.5)
@@ -202,7 +204,7 @@ def stroma_cells(
     fx, fy = scatter(_FIBROBLAST_UM)
     lx, ly = scatter(_LYMPHOCYTE_UM) if area > 0 else (np.zeros(0), np.zeros(0))
     region_l = region_at(lx, ly, recipe)
-    wanted = np.array([r.lymphocytes for r in recipe.regions])[region_l]
+    wanted = np.array([r.lymphocytes for r in recipe.all_regions])[region_l]
     crowd = _crowd(lx, ly, noise.coarse)
     keep = rng.random(len(lx)) < np.clip(wanted / 1000 * _LYMPHOCYTE_UM**2 * crowd, 0, 0.85)
     lx, ly = lx[keep], ly[keep]
@@ -211,7 +213,7 @@ def stroma_cells(
     clear = _clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0))
     clear &= tissue_depth(x, y, recipe, seed=seed) > 4
     region = region_at(x, y, recipe).astype(np.int32)
-    fat = np.array([r.fat_share for r in recipe.regions])
+    fat = np.array([r.fat_share for r in recipe.all_regions])
     clear &= ~_in_fat(x, y, fat[region], noise.coarse)
     x, y, is_round, region = x[clear], y[clear], is_round[clear], region[clear]
     n = len(x)
@@ -229,7 +231,7 @@ def stroma_cells(
         b_um=np.minimum(a, b).astype(np.float32),
         angle=np.where(is_round, rng.uniform(0, math.pi, n), direction).astype(np.float32),
         h_od=np.clip(
-            np.where(is_round, rng.normal(0.52, 0.07, n), rng.normal(0.36, 0.08, n)), 0.12, 0.9
+            np.where(is_round, rng.normal(0.33, 0.05, n), rng.normal(0.22, 0.06, n)), 0.12, 0.9
         ).astype(np.float32),
         vesicular=np.where(plump & ~is_round, 0.45, 0.05).astype(np.float32),
         clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),

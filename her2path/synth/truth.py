@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.criteria.score import Intensity, Pattern, Score
+from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.score import Extent, Intensity, Pattern, Score
 from her2path.geometry import Region
+from her2path.statistics.tally import Tally
 from her2path.synth.blocks import CellKind
 from her2path.synth.scene import Scene
 
-__all__ = ["CellTruth", "Truth", "cells_within", "score_of_shares", "shares_of"]
+__all__ = ["CellTruth", "Truth", "cells_within", "score_of", "shares_of", "tally_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,16 @@ class CellTruth:
     def __len__(self) -> int:
         return len(self.x)
 
+    def moved(self, dx: int, dy: int) -> CellTruth:
+        """Return the cells with all places moved by (dx, dy) px."""
+        return replace(
+            self,
+            x=self.x + dx,
+            y=self.y + dy,
+            outline_x=self.outline_x + np.float32(dx),
+            outline_y=self.outline_y + np.float32(dy),
+        )
+
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """Return the columns with one value per cell."""
         return {
@@ -81,11 +93,13 @@ class Truth:
         Shares of the tumor cells by words such as ``faint_incomplete`` (sum 1; empty without
         tumor cells).
     score : Score
-        What the criteria give for these shares (not assessable under 100 tumor cells... of 0).
+        What ASCO/CAP 2018 gives for the tumor cells, with 0 split into 0 and 0+.
     tissue, tumor : ndarray of shape (M, N), bool
         Masks.
     label : ndarray of shape (M, N), int32
         Row in `cells` plus 1 of the epithelial cell of each pixel, 0 = none.
+    membrane : ndarray of shape (M, N), uint8
+        Class of the stained membrane (as `Intensity`) within half its width, 0 = none.
     artefacts : ndarray of shape (M, N), bool
         Where the picture is spoilt.
     """
@@ -96,6 +110,7 @@ class Truth:
     tissue: NDArray[np.bool_]
     tumor: NDArray[np.bool_]
     label: NDArray[np.int32]
+    membrane: NDArray[np.uint8]
     artefacts: NDArray[np.bool_]
 
 
@@ -225,30 +240,19 @@ def shares_of(cells: CellTruth) -> dict[str, float]:
     return shares
 
 
-def score_of_shares(cells: CellTruth) -> Score:
-    """Return the score by ASCO/CAP 2018 with 0 split into 0 and 0+, from the cells alone.
+def tally_of(cells: CellTruth, region: int | None = None) -> Tally:
+    """Count the tumor cells, of one region of the recipe or of all."""
+    chosen = cells.is_tumor if region is None else cells.is_tumor & (cells.region == region)
+    extent = np.zeros(256, np.int64)
+    extent[Pattern.BASOLATERAL] = Extent.BASOLATERAL
+    extent[Pattern.COMPLETE] = Extent.COMPLETE
+    return Tally.of(cells.intensity[chosen], extent[cells.pattern[chosen]])
 
-    The cut is strictly more than 10 %, in whole cells, so that no rounding decides.
-    """
-    tumor = cells.is_tumor
-    n = int(tumor.sum())
-    if n == 0:
-        return Score.NOT_ASSESSABLE
-    intensity = cells.intensity[tumor]
-    complete = cells.pattern[tumor] == Pattern.COMPLETE
 
-    def over(mask: NDArray[np.bool_]) -> bool:
-        return int(mask.sum()) * 10 > n
+# The truth has no false stain: every cell that shows any counts.
+_NO_BLANK_PCT = 1e-6
 
-    intense = intensity == Intensity.INTENSE
-    if over(intense & complete):
-        return Score.THREE_PLUS
-    if (
-        over((intensity >= Intensity.WEAK) & complete)
-        or over((intensity >= Intensity.MODERATE) & ~complete)
-        or bool((intense & complete).any())
-    ):
-        return Score.TWO_PLUS
-    if over(intensity > Intensity.NONE):
-        return Score.ONE_PLUS
-    return Score.ULTRALOW if bool((intensity > 0).any()) else Score.ZERO
+
+def score_of(tally: Tally, rule_set: str = "asco-cap-2018") -> Score:
+    """Return the score that a rule set gives for known cells."""
+    return load_rule_set(rule_set).call(tally, blank_upper_pct=_NO_BLANK_PCT).score

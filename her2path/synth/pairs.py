@@ -1,0 +1,86 @@
+"""Pairs: one patient at two times, with a change that is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from her2path.criteria.score import Score
+from her2path.results.atomic import write_text
+from her2path.synth.laboratory import Laboratory
+from her2path.synth.recipe import MixEntry, SlideRecipe
+from her2path.synth.writing import WrittenSlide, write_slide
+
+__all__ = ["WrittenPair", "write_pair"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPair:
+    """Two slides of one patient, and what changed between them."""
+
+    before: WrittenSlide
+    after: WrittenSlide
+    truth_path: Path
+    truth: dict[str, Any]
+
+
+def write_pair(
+    recipe: SlideRecipe,
+    after_mix: tuple[MixEntry, ...] | None,
+    folder: str | Path,
+    *,
+    laboratories: tuple[Laboratory, Laboratory],
+    seed: int,
+    suffix: str = ".svs",
+) -> WrittenPair:
+    """Write the slides of one patient before and after.
+
+    The second slide is another piece of the same tumor: other cells, the same kind of tissue.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        The patient's tissue with the score mix before; its name is the patient's.
+    after_mix : tuple of MixEntry or None
+        Score mix after, in all regions; None = unchanged.
+    folder : str or Path
+        Where ``NAME-before``, ``NAME-after`` and ``NAME.pair.json`` go.
+    laboratories : tuple of 2 Laboratory
+        Before and after; the same one twice for a pair from one site.
+    seed : int
+        Seed of the patient.
+    suffix : str
+        ``.svs`` or ``.ome.tif``.
+    """
+    folder = Path(folder)
+    regions = recipe.regions
+    if after_mix is not None:
+        regions = tuple(replace(region, mix=after_mix) for region in regions)
+    name = recipe.name
+    before_recipe = replace(recipe, name=f"{name}-before")
+    after_recipe = replace(recipe, name=f"{name}-after", regions=regions)
+    before = write_slide(
+        before_recipe, laboratories[0], folder / f"{name}-before{suffix}", seed=2 * seed
+    )
+    after = write_slide(
+        after_recipe, laboratories[1], folder / f"{name}-after{suffix}", seed=2 * seed + 1
+    )
+    scores = [Score(side.truth["score"]) for side in (before, after)]
+    truth: dict[str, Any] = {
+        "patient_id": name,
+        "before": before.path.name,
+        "after": after.path.name,
+        "score_before": str(scores[0]),
+        "score_after": str(scores[1]),
+        "steps": scores[1].rank - scores[0].rank if min(s.rank for s in scores) >= 0 else None,
+        "is_changed": after_mix is not None,
+        "is_same_laboratory": laboratories[0] == laboratories[1],
+        "pct_stained": [side.truth["slide"].get("pct_stained") for side in (before, after)],
+        "pct_complete": [side.truth["slide"].get("pct_complete") for side in (before, after)],
+        "h_score": [side.truth["slide"].get("h_score") for side in (before, after)],
+    }
+    path = folder / f"{name}.pair.json"
+    write_text(path, json.dumps(truth, indent=1) + "\n")
+    return WrittenPair(before, after, path, truth)

@@ -1,0 +1,264 @@
+"""Write pyramids tile by tile: an SVS as Aperio's scanners make it, or an OME-TIFF."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import imagecodecs
+import numpy as np
+import simplejpeg
+import tifffile
+from numpy.typing import NDArray
+
+from her2path.geometry import Region
+from her2path.results.atomic import atomic_path
+from her2path.synth.laboratory import Laboratory
+from her2path.synth.optics import jpeg2000_level
+
+__all__ = ["PyramidWriter"]
+
+TILE_PX = 256
+# Pixels are drawn in squares of this side; four levels of a quarter each fit into it.
+SQUARE_PX = 1024
+STEP = 4
+# A level smaller than this on its shorter side is of no use.
+LEAST_LEVEL_PX = 256
+THUMBNAIL_PX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class PyramidWriter:
+    """A slide file to be written.
+
+    Attributes
+    ----------
+    width, height : int
+        Level 0, px.
+    laboratory : Laboratory
+        Gives µm/px and compression.
+    slide_id : str
+        Goes into the description.
+    """
+
+    width: int
+    height: int
+    laboratory: Laboratory
+    slide_id: str
+
+    def write(self, path: Path, draw: Callable[[Region], NDArray[np.uint8]]) -> None:
+        """Write the slide; the suffix decides: ``.svs``, or ``.ome.tif`` / ``.ome.tiff``.
+
+        Parameters
+        ----------
+        path : Path
+            File to write.
+        draw : callable
+            Gives the pixels of a region of level 0.
+        """
+        with (
+            atomic_path(path) as temporary,
+            tempfile.TemporaryDirectory(dir=path.parent, prefix=".pyramid-") as folder,
+        ):
+            lower = self._lower_levels(Path(folder))
+            if path.name.endswith((".ome.tif", ".ome.tiff")):
+                self._write_ome(temporary, draw, lower)
+            else:
+                self._write_svs(temporary, draw, lower)
+            # The maps must be closed before their folder goes.
+            for level in lower:
+                level.flush()
+
+    def _lower_levels(self, folder: Path) -> list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]]:
+        """Make the arrays of the lower levels, on disk: a large slide's do not fit in memory."""
+        levels: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]] = []
+        width, height = self.width // STEP, self.height // STEP
+        while min(width, height) >= LEAST_LEVEL_PX and len(levels) < 4:
+            file = folder / f"level{len(levels) + 1}"
+            levels.append(np.memmap(file, dtype=np.uint8, mode="w+", shape=(height, width, 3)))
+            width, height = width // STEP, height // STEP
+        return levels
+
+    def _base_tiles(
+        self,
+        draw: Callable[[Region], NDArray[np.uint8]],
+        lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]],
+    ) -> Iterator[bytes]:
+        """Draw level 0 square by square, fill the next level, yield encoded tiles row by row."""
+        for top in range(0, self.height, SQUARE_PX):
+            rows: list[list[bytes]] = [[] for _ in range(SQUARE_PX // TILE_PX)]
+            bottom = min(self.height, top + SQUARE_PX)
+            for left in range(0, self.width, SQUARE_PX):
+                right = min(self.width, left + SQUARE_PX)
+                rgb = draw(Region(left, top, right - left, bottom - top))
+                if lower:
+                    _shrink_into(lower[0], rgb, left // STEP, top // STEP)
+                for k, row in enumerate(rows):
+                    if top + k * TILE_PX < bottom:
+                        band = rgb[k * TILE_PX : (k + 1) * TILE_PX]
+                        row.extend(self._encoded(band))
+            for row in rows:
+                yield from row
+
+    def _encoded(self, band: NDArray[np.uint8]) -> Iterator[bytes]:
+        for left in range(0, band.shape[1], TILE_PX):
+            yield self._encode(band[:, left : left + TILE_PX])
+
+    def _encode(self, rgb: NDArray[np.uint8]) -> bytes:
+        short_r, short_c = TILE_PX - rgb.shape[0], TILE_PX - rgb.shape[1]
+        if short_r or short_c:
+            rgb = np.pad(rgb, ((0, short_r), (0, short_c), (0, 0)), mode="edge")
+        rgb = np.ascontiguousarray(rgb)
+        if self.laboratory.compression == "jpeg2000":
+            return bytes(
+                imagecodecs.jpeg2k_encode(
+                    rgb,
+                    level=jpeg2000_level(self.laboratory.quality),
+                    codecformat="J2K",
+                    mct=False,
+                )
+            )
+        quality = self.laboratory.quality if self.laboratory.compression == "jpeg" else 100
+        return bytes(
+            simplejpeg.encode_jpeg(rgb, quality=quality, colorspace="RGB", colorsubsampling="422")
+        )
+
+    def _level_tiles(self, level: NDArray[np.uint8]) -> Iterator[bytes]:
+        for top in range(0, level.shape[0], TILE_PX):
+            yield from self._encoded(np.asarray(level[top : top + TILE_PX]))
+
+    def _tiff_options(self) -> dict[str, object]:
+        um = self.laboratory.mpp
+        common: dict[str, object] = {
+            "dtype": np.uint8,
+            "tile": (TILE_PX, TILE_PX),
+            "resolution": (1e4 / um, 1e4 / um),
+            "resolutionunit": "CENTIMETER",
+            "software": False,
+            "metadata": None,
+        }
+        if self.laboratory.compression == "jpeg2000":
+            return {**common, "compression": "APERIO_JP2000_RGB", "photometric": "RGB"}
+        return {
+            **common,
+            "compression": "JPEG",
+            "photometric": "YCBCR",
+            "subsampling": (2, 1),
+        }
+
+    def _write_svs(
+        self,
+        path: Path,
+        draw: Callable[[Region], NDArray[np.uint8]],
+        lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]],
+    ) -> None:
+        options = self._tiff_options()
+        big = self.width * self.height > 2_000_000_000
+        with tifffile.TiffWriter(path, bigtiff=big) as tiff:
+            tiff.write(
+                self._base_tiles(draw, lower),
+                shape=(self.height, self.width, 3),
+                description=self._aperio(self.width, self.height),
+                subfiletype=0,
+                **options,
+            )
+            self._fill(lower)
+            smallest = lower[-1] if lower else None
+            if smallest is not None:
+                tiff.write(
+                    _thumbnail(np.asarray(smallest)),
+                    photometric="RGB",
+                    compression="JPEG",
+                    compressionargs={"level": 85},
+                    rowsperstrip=16,
+                    description=self._aperio(self.width, self.height),
+                    software=False,
+                    metadata=None,
+                    subfiletype=0,
+                )
+            for level in lower:
+                tiff.write(
+                    self._level_tiles(level),
+                    shape=level.shape,
+                    description=self._aperio(level.shape[1], level.shape[0]),
+                    subfiletype=0,
+                    **options,
+                )
+
+    def _write_ome(
+        self,
+        path: Path,
+        draw: Callable[[Region], NDArray[np.uint8]],
+        lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]],
+    ) -> None:
+        options = {**self._tiff_options(), "metadata": None}
+        um = self.laboratory.mpp
+        big = self.width * self.height > 2_000_000_000
+        xml = _OME.format(id=self.slide_id, width=self.width, height=self.height, mpp=um)
+        with tifffile.TiffWriter(path, bigtiff=big) as tiff:
+            tiff.write(
+                self._base_tiles(draw, lower),
+                shape=(self.height, self.width, 3),
+                subifds=len(lower),
+                description=xml.encode("utf-8"),
+                **options,
+            )
+            self._fill(lower)
+            for level in lower:
+                tiff.write(self._level_tiles(level), shape=level.shape, subfiletype=1, **options)
+
+    def _fill(self, lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]]) -> None:
+        """Make each level but the first from the one above it."""
+        for above, level in itertools.pairwise(lower):
+            for top in range(0, level.shape[0], SQUARE_PX):
+                band = above[top * STEP : (top + SQUARE_PX) * STEP]
+                _shrink_into(level, np.asarray(band), 0, top)
+
+    def _aperio(self, width: int, height: int) -> str:
+        mpp = self.laboratory.mpp
+        power = 40 if mpp < 0.375 else 20
+        return (
+            "Aperio Image Library v12.0.15\r\n"
+            f"{self.width}x{self.height} [0,0 {width}x{height}] ({TILE_PX}x{TILE_PX}) "
+            f"JPEG/RGB Q={self.laboratory.quality}"
+            f"|AppMag = {power}|MPP = {mpp:.4f}|Filename = {self.slide_id}|Title = synthetic"
+        )
+
+
+_OME = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xsi:schemaLocation="http://www.openmicroscopy.org/Schemas/OME/2016-06 '
+    'http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">'
+    '<Image ID="Image:0" Name="{id}"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" '
+    'SizeX="{width}" SizeY="{height}" SizeC="3" SizeZ="1" SizeT="1" Interleaved="true" '
+    'PhysicalSizeX="{mpp}" PhysicalSizeXUnit="µm" PhysicalSizeY="{mpp}" PhysicalSizeYUnit="µm">'
+    '<Channel ID="Channel:0:0" SamplesPerPixel="3"/><TiffData IFD="0" PlaneCount="1"/>'
+    "</Pixels></Image></OME>"
+)
+
+
+def _shrink_into(level: NDArray[np.uint8], rgb: NDArray[np.uint8], left: int, top: int) -> None:
+    """Write a quarter-size copy of a piece into a level; what is left over is dropped."""
+    height = min(rgb.shape[0] // STEP, level.shape[0] - top)
+    width = min(rgb.shape[1] // STEP, level.shape[1] - left)
+    if height <= 0 or width <= 0:
+        return
+    whole = np.ascontiguousarray(rgb[: height * STEP, : width * STEP])
+    level[top : top + height, left : left + width] = cv2.resize(
+        whole, (width, height), interpolation=cv2.INTER_AREA
+    )
+
+
+def _thumbnail(level: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = min(1.0, THUMBNAIL_PX / max(level.shape[:2]))
+    size = (max(1, round(level.shape[1] * scale)), max(1, round(level.shape[0] * scale)))
+    shrunk: NDArray[np.uint8] = cv2.resize(
+        np.ascontiguousarray(level), size, interpolation=cv2.INTER_AREA
+    )
+    return shrunk

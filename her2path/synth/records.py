@@ -1,0 +1,162 @@
+"""Truth beside a slide: one JSON for the slide and its regions, one row per cell."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from her2path.criteria.rule_set import load_rule_set, rule_set_names
+from her2path.criteria.score import Intensity, Pattern
+from her2path.geometry import Region
+from her2path.results.atomic import atomic_path, write_text
+from her2path.statistics.tally import Tally
+from her2path.synth.blocks import CellKind
+from her2path.synth.laboratory import Laboratory
+from her2path.synth.scene import Scene
+from her2path.synth.truth import CellTruth, cells_within, score_of, tally_of
+
+__all__ = ["cells_by_block", "describe", "tally_slide", "write_cells", "write_truth"]
+
+_COLUMNS = (
+    "x",
+    "y",
+    "kind",
+    "is_tumor",
+    "region",
+    "intensity",
+    "pattern",
+    "completeness",
+    "membrane_od",
+    "membrane_width_um",
+    "nucleus_area_um2",
+    "outline",
+)
+
+
+def cells_by_block(scene: Scene, laboratory: Laboratory) -> Iterator[CellTruth]:
+    """Yield the cells of a slide block by block; places are level-0 px of the slide."""
+    mpp = laboratory.mpp
+    width, height = round(scene.recipe.width_um / mpp), round(scene.recipe.height_um / mpp)
+    xs = np.rint(np.linspace(0, width, scene.columns + 1)).astype(int)
+    ys = np.rint(np.linspace(0, height, scene.rows + 1)).astype(int)
+    for row in range(scene.rows):
+        for column in range(scene.columns):
+            part = Region(
+                int(xs[column]),
+                int(ys[row]),
+                int(xs[column + 1] - xs[column]),
+                int(ys[row + 1] - ys[row]),
+            )
+            yield cells_within(scene, part, mpp)[0].moved(part.x, part.y)
+
+
+def tally_slide(scene: Scene, laboratory: Laboratory) -> list[Tally]:
+    """Return the tumor cells of each region of the recipe."""
+    tallies = [Tally.zero() for _ in scene.recipe.regions]
+    for cells in cells_by_block(scene, laboratory):
+        tallies = [t + tally_of(cells, region) for region, t in enumerate(tallies)]
+    return tallies
+
+
+def describe(tally: Tally) -> dict[str, Any]:
+    """Return counts, shares and the score by every rule set that needs shares only."""
+    shares = tally.shares()
+    known: dict[str, Any] = {"n_tumor_cells": tally.n_cells, "counts": tally.array.tolist()}
+    if tally.n_cells:
+        known["shares_pct"] = {
+            intensity.label: round(100 * float(row.sum()) / tally.n_cells, 6)
+            for intensity, row in zip(Intensity, tally.array, strict=True)
+        }
+        known["pct_stained"] = round(shares.pct_stained, 6)
+        known["pct_complete"] = round(shares.pct_complete, 6)
+        known["h_score"] = round(shares.h_score, 6)
+    known["scores"] = {
+        name: str(score_of(tally, name))
+        for name in rule_set_names()
+        if not load_rule_set(name).needs_clusters
+    }
+    return known
+
+
+def write_truth(
+    scene: Scene, laboratory: Laboratory, path: Path, *, files: dict[str, str]
+) -> dict[str, Any]:
+    """Write the truth of a slide as JSON and return it.
+
+    Parameters
+    ----------
+    scene, laboratory :
+        What was drawn.
+    path : Path
+        The JSON file.
+    files : dict
+        Names of the files that belong to the slide, by what they hold.
+    """
+    tallies = tally_slide(scene, laboratory)
+    total = sum(tallies, start=Tally.zero())
+    recipe = scene.recipe
+    truth: dict[str, Any] = {
+        "slide_id": recipe.name,
+        "seed": scene.seed,
+        "mpp": laboratory.mpp,
+        "width_px": round(recipe.width_um / laboratory.mpp),
+        "height_px": round(recipe.height_um / laboratory.mpp),
+        "score": str(score_of(total)),
+        "slide": describe(total),
+        "regions": [
+            {"name": entry.name, "disc": entry.disc, **describe(tally)}
+            for entry, tally in zip(recipe.regions, tallies, strict=True)
+        ],
+        "files": files,
+        "laboratory": asdict(laboratory),
+        "recipe": asdict(recipe),
+    }
+    write_text(path, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
+    return truth
+
+
+def write_cells(scene: Scene, laboratory: Laboratory, path: Path) -> int:
+    """Write all cells of a slide as gzipped CSV, block by block, and return how many.
+
+    Places are level-0 px; an outline is a list ``dx dy;dx dy;…`` of offsets from the nucleus in
+    px, empty for cells of the stroma.
+    """
+    n = 0
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as raw,
+        # No name and no time in the header: the same slide gives the same bytes.
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="ascii", newline="") as text,
+    ):
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for cells in cells_by_block(scene, laboratory):
+            _write_rows(text, cells)
+            n += len(cells)
+    return n
+
+
+def _write_rows(text: TextIO, cells: CellTruth) -> None:
+    kinds = [kind.name.lower() for kind in CellKind]
+    for i in range(len(cells)):
+        first, last = cells.outline_start[i], cells.outline_start[i + 1]
+        dx = np.rint((cells.outline_x[first:last] - cells.x[i]) * 10) / 10
+        dy = np.rint((cells.outline_y[first:last] - cells.y[i]) * 10) / 10
+        # Every third point is a bend of a few microns: enough to draw the outline again.
+        outline = ";".join(f"{a:g} {b:g}" for a, b in zip(dx[::3], dy[::3], strict=True))
+        text.write(
+            f"{cells.x[i]:.2f},{cells.y[i]:.2f},{kinds[cells.kind[i]]},"
+            f"{str(bool(cells.is_tumor[i])).lower()},{cells.region[i]},"
+            f"{Intensity(int(cells.intensity[i])).label},{Pattern(int(cells.pattern[i])).label},"
+            f"{cells.completeness[i]:.3f},{cells.membrane_od[i]:.3f},"
+            f"{cells.membrane_width_um[i]:.2f},{cells.nucleus_area_um2[i]:.1f},{outline}\n"
+        )

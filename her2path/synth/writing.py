@@ -1,0 +1,158 @@
+"""Write synthetic slides to disk: pixels, cells, masks and truth."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.geometry import Region
+from her2path.results.atomic import write_bytes
+from her2path.synth.laboratory import Laboratory, load_laboratory
+from her2path.synth.pyramids import PyramidWriter
+from her2path.synth.recipe import RecipeError, SlideRecipe, recipe_from_toml
+from her2path.synth.records import write_cells, write_truth
+from her2path.synth.scene import Scene
+
+__all__ = ["WrittenSlide", "draw_slides", "sha256_of", "write_slide"]
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".svs", ".ome.tif", ".ome.tiff")
+# One pixel of the masks per 16 of the slide: 4 µm, finer than anything they are used for.
+MASK_STEP = 16
+# What the three colours of the mask picture hold (255 = yes).
+MASK_CHANNELS = ("tissue", "tumor", "artefacts")
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSlide:
+    """A slide on disk: its files and its truth (as in the JSON)."""
+
+    path: Path
+    truth_path: Path
+    cells_path: Path
+    masks_path: Path
+    truth: dict[str, Any]
+
+
+def write_slide(
+    recipe: SlideRecipe, laboratory: Laboratory, path: str | Path, *, seed: int
+) -> WrittenSlide:
+    """Draw a slide tile by tile and write it with its truth beside it.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        What is drawn.
+    laboratory : Laboratory
+        Stains, scanner, compression and µm/px.
+    path : str or Path
+        Slide to write: ``.svs`` (opened as Aperio) or ``.ome.tif``. Beside it are written
+        ``NAME.truth.json``, ``NAME.cells.csv.gz`` and ``NAME.masks.png``.
+    seed : int
+        The same seed gives the same bytes.
+
+    Returns
+    -------
+    WrittenSlide
+
+    Raises
+    ------
+    RecipeError
+        When the suffix is none of those.
+    """
+    path = Path(path)
+    suffix = next((s for s in SUFFIXES if path.name.endswith(s)), None)
+    if suffix is None:
+        raise RecipeError(f"{path.name}: the name of a slide must end in one of {SUFFIXES}")
+    stem = path.name.removesuffix(suffix)
+    beside = {
+        "truth": path.with_name(f"{stem}.truth.json"),
+        "cells": path.with_name(f"{stem}.cells.csv.gz"),
+        "masks": path.with_name(f"{stem}.masks.png"),
+    }
+    scene = Scene(recipe, seed=seed)
+    width = round(recipe.width_um / laboratory.mpp)
+    height = round(recipe.height_um / laboratory.mpp)
+    masks = np.zeros((-(-height // MASK_STEP), -(-width // MASK_STEP), 3), np.uint8)
+
+    def draw(region: Region) -> NDArray[np.uint8]:
+        rgb, maps = scene.render_with_maps(region, laboratory)
+        top, left = region.y // MASK_STEP, region.x // MASK_STEP
+        for channel, name in enumerate(MASK_CHANNELS):
+            small = _shrunk(getattr(maps, name))
+            masks[top : top + small.shape[0], left : left + small.shape[1], channel] = small
+        if region.x + region.width >= width:
+            logger.info("%s: %d of %d rows drawn", path.name, region.bottom, height)
+        return rgb
+
+    PyramidWriter(width, height, laboratory, stem).write(path, draw)
+    write_bytes(beside["masks"], bytes(imagecodecs.png_encode(masks, level=9)))
+    write_cells(scene, laboratory, beside["cells"])
+    files = {"slide": path.name, **{k: p.name for k, p in beside.items() if k != "truth"}}
+    truth = write_truth(scene, laboratory, beside["truth"], files=files)
+    return WrittenSlide(path, beside["truth"], beside["cells"], beside["masks"], truth)
+
+
+def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    rows, cols = -(-mask.shape[0] // MASK_STEP), -(-mask.shape[1] // MASK_STEP)
+    padded = np.zeros((rows * MASK_STEP, cols * MASK_STEP), np.uint8)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    share = cv2.resize(padded * 255, (cols, rows), interpolation=cv2.INTER_AREA)
+    return (np.asarray(share) >= 128).astype(np.uint8) * np.uint8(255)
+
+
+def draw_slides(
+    recipe_path: str | Path,
+    folder: str | Path,
+    *,
+    laboratory: str = "reference",
+    seeds: Iterable[int] = (1,),
+    suffix: str = ".svs",
+) -> list[WrittenSlide]:
+    """Write one slide per seed from a recipe file.
+
+    Parameters
+    ----------
+    recipe_path : str or Path
+        TOML recipe, at most 1 MB.
+    folder : str or Path
+        Where the slides go; made when missing.
+    laboratory : str
+        Name of a laboratory that comes with the package.
+    seeds : iterable of int
+        One slide each, named ``NAME-SEED``.
+    suffix : str
+        ``.svs`` or ``.ome.tif``.
+    """
+    recipe_path, folder = Path(recipe_path), Path(folder)
+    try:
+        if recipe_path.stat().st_size > 1_000_000:
+            raise RecipeError(f"{recipe_path} is larger than 1 MB: that is no recipe")
+        recipe = recipe_from_toml(recipe_path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {recipe_path} cannot be read: {error}") from error
+    if not recipe.name or Path(recipe.name).name != recipe.name or recipe.name.startswith("."):
+        raise RecipeError(f"name = {recipe.name!r}: give a plain name, it names the files")
+    lab = load_laboratory(laboratory)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for seed in seeds:
+        named = replace(recipe, name=f"{recipe.name}-{seed}")
+        written.append(write_slide(named, lab, folder / f"{named.name}{suffix}", seed=seed))
+    return written
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
