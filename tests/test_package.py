@@ -100,6 +100,12 @@ def test_the_intended_use_is_stated(name: str) -> None:
     assert "For research use only. Not for use in diagnostic procedures." in text
 
 
+def test_the_readme_lists_the_criteria_that_ship() -> None:
+    shipped = {path.stem for path in (ROOT / "her2path" / "criteria" / "rules").glob("*.toml")}
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Criteria")[1]
+    assert set(re.findall(r"`([a-z-]+[0-9a-z-]*)`", section.split("##")[0])) == shipped
+
+
 def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "scripts/run.py", *arguments],
