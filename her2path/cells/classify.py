@@ -17,8 +17,8 @@ __all__ = ["CellClasses", "classify_cells"]
 # Hysteresis: a sector half as clear as asked counts when it continues a clear one. Lines fade where
 # three cells meet and where they run askew through the section.
 CONTINUED_SHARE = 0.5
-# A line that ends still lends its neighbor sector a little contrast (the segment reaches 1 µm beyond
-# it): a sector must also reach this share of the clearest sectors of its own cell.
+# A line that ends still lends its neighbor sector a little contrast (the segment reaches 1 µm
+# beyond it): a sector must also reach this share of the clearest sectors of its own cell.
 OWN_SHARE = 0.25
 # A single sector (1.4 µm) without line between two stained ones is a junction, not a gap.
 MAX_FILLED_GAP = 1
@@ -26,7 +26,7 @@ MAX_FILLED_GAP = 1
 MIN_RUN = 3
 # Below this ratio of line contrast to cytoplasm the brown is diffuse (about 0.3), not membranous
 # (1 to 2); measured on real cores.
-DIFFUSE_RATIO = 0.5
+DIFFUSE_RATIO = np.float32(0.55)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 
@@ -70,7 +70,7 @@ class CellClasses:
 def stained_runs(
     contrast: NDArray[np.float32],
     measurable: NDArray[np.bool_],
-    threshold: float,
+    thresholds: NDArray[np.float32],
     min_arc_frac: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
     """Mark the stained sectors of each cell; see `classify_cells`."""
@@ -82,6 +82,7 @@ def stained_runs(
     for i in range(n):
         n_measurable = 0
         start = -1
+        threshold = thresholds[i]
         clearest = np.sort(contrast[i])[k - k // 8]
         strong = max(threshold, OWN_SHARE * clearest)
         least = max(CONTINUED_SHARE * threshold, OWN_SHARE * clearest)
@@ -158,8 +159,10 @@ def classify_cells(
     threshold = (
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
+    # Uneven brown cytoplasm makes lines of its own, in proportion to how brown it is.
+    thresholds = np.maximum(np.float32(threshold), DIFFUSE_RATIO * cells.cytoplasm_od)
     stained, completeness, longest = stained_runs(
-        cells.line_contrast_od, cells.is_measurable, threshold, calibration.min_arc_frac
+        cells.line_contrast_od, cells.is_measurable, thresholds, calibration.min_arc_frac
     )
     is_stained = completeness > 0
     membrane_od = median_where(cells.line_od, stained)

@@ -27,6 +27,9 @@ HALF_LENGTH_UM = 1.0
 # Distances of the flanks: for a line of 0.6 µm seen through an optic of 0.3 µm, of 1–1.5 µm, and
 # for thick 3+ lines, whose flanks must clear up to 4 µm.
 FLANKS_UM = (0.8, 1.3, 2.4)
+# Only dark lines are that thick: with the widest flank a line counts by what it exceeds this OD,
+# else the strip of cytoplasm between two nuclei would be a line.
+THICK_LINE_OD = 0.3
 # Blur before the filter: half an optical resolution length; takes pixel noise and JPEG grain.
 SMOOTHING_UM = 0.22
 # Sums of nine steps and their differences stay inside int16 within these bounds (−0.5 to 3.0 OD).
@@ -84,6 +87,7 @@ def add_direction(
     flanks: NDArray[np.int64],
     pad: int,
     index: np.uint8,
+    thick: np.int16,
     sums_dab: NDArray[np.int16],
     sums_guarded: NDArray[np.int16],
     best: NDArray[np.int16],
@@ -106,6 +110,7 @@ def add_direction(
             for i in range(width):
                 sum_g[i] += tap_g[i]
     width -= 2 * pad
+    n_flanks = flanks.shape[0]
     for row in range(2 * pad, n_rows - 2 * pad):
         here = slice(2 * pad, 2 * pad + width)
         line_d, line_g = sums_dab[row, here], sums_guarded[row, here]
@@ -120,22 +125,22 @@ def add_direction(
                 in_d = np.int16(line_d[i] - max(d_ahead[i], d_behind[i]))
                 in_g = np.int16(line_g[i] - max(g_ahead[i], g_behind[i]))
                 contrast = min(in_d, in_g)
+                if f == n_flanks - 1:
+                    contrast = min(contrast, np.int16(line_d[i] - thick))
                 is_better = contrast > out[i]
                 out[i] = contrast if is_better else out[i]
                 chosen[i] = index if is_better else chosen[i]
 
 
-def line_map(
-    hematoxylin: NDArray[np.int16], dab: NDArray[np.int16], *, guard: float, mpp: float
-) -> LineMap:
+def line_map(dab: NDArray[np.int16], guarded: NDArray[np.int16], *, mpp: float) -> LineMap:
     """Find thin brown lines.
 
     Parameters
     ----------
-    hematoxylin, dab : ndarray of shape (M, N), int16
-        Stain planes in steps of 1/1024 OD.
-    guard : float
-        Factor k of the guard; must exceed the gray ratio of the stain vectors.
+    dab : ndarray of shape (M, N), int16
+        DAB in steps of 1/1024 OD.
+    guarded : ndarray of shape (M, N), int16
+        DAB − k·hematoxylin, k above the gray ratio of the stain vectors (`StainMatrix.guard`).
     mpp : float
         µm/px.
 
@@ -144,21 +149,29 @@ def line_map(
     LineMap
     """
     half_taps = max(1, min(MAX_HALF_TAPS, round(HALF_LENGTH_UM / mpp)))
+    n_taps = 2 * half_taps + 1
     sigma = SMOOTHING_UM / mpp
-    smooth_d = cv2.GaussianBlur(dab, (0, 0), sigma)
-    smooth_h = cv2.GaussianBlur(hematoxylin, (0, 0), sigma)
-    guarded = cv2.addWeighted(smooth_d, 1.0, smooth_h, -guard, 0.0)
-    np.clip(smooth_d, LOWEST_STEP, HIGHEST_STEP, out=smooth_d)
-    np.clip(guarded, LOWEST_STEP, HIGHEST_STEP, out=guarded)
+    smooth_d = np.clip(cv2.GaussianBlur(dab, (0, 0), sigma), LOWEST_STEP, HIGHEST_STEP)
+    smooth_g = np.clip(cv2.GaussianBlur(guarded, (0, 0), sigma), LOWEST_STEP, HIGHEST_STEP)
     best = np.zeros(dab.shape, np.int16)
     direction = np.zeros(dab.shape, np.uint8)
     sums_d, sums_g = np.zeros_like(best), np.zeros_like(best)
     flanks = [flank_offsets(i, mpp) for i in range(N_DIRECTIONS)]
     pad = max(half_taps, max(int(np.abs(f).max()) for f in flanks))
+    thick = np.int16(THICK_LINE_OD * STEPS_PER_OD * n_taps)
     for i in range(N_DIRECTIONS):
-        offsets = taps(i, half_taps)
-        index = np.uint8(i)
+        offsets, index = taps(i, half_taps), np.uint8(i)
         add_direction(
-            smooth_d, guarded, offsets, flanks[i], pad, index, sums_d, sums_g, best, direction
+            smooth_d,
+            smooth_g,
+            offsets,
+            flanks[i],
+            pad,
+            index,
+            thick,
+            sums_d,
+            sums_g,
+            best,
+            direction,
         )
-    return LineMap(best, direction, smooth_d, STEPS_PER_OD * (2.0 * half_taps + 1.0))
+    return LineMap(best, direction, smooth_d, float(STEPS_PER_OD * n_taps))

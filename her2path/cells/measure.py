@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from her2path.cells.line_contrast import N_DIRECTIONS, line_map
-from her2path.cells.nuclei import blue_plane, find_nuclei
-from her2path.cells.polar import (
-    RADIAL_STEP_UM,
-    REACH_UM,
-    membrane_contours,
-    nucleus_contours,
-    sampled,
-)
+from her2path.cells.line_contrast import N_DIRECTIONS, SMOOTHING_UM, line_map
+from her2path.cells.nuclei import Counterstain
+from her2path.cells.nucleus_tracing import fill_nuclei, nearest, trace_nuclei
+from her2path.cells.polar import RADIAL_STEP_UM, REACH_UM, membrane_contours, sampled
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.stain.matrix import StainMatrix
 from her2path.stain.od import WhitePoint
@@ -29,15 +23,6 @@ __all__ = ["HALO_UM", "MeasureSettings", "measure_cells", "measure_planes"]
 # A cell depends on its neighbors' centers up to twice its own reach, and each center on its
 # surroundings within the widest blob filter.
 HALO_UM = 2 * REACH_UM + 12.0
-N_NEIGHBORS = 12
-SPACING_NEIGHBORS = 5
-# Neighbors further away than this are not neighbors: keeps the answer within the halo.
-MAX_SPACING_UM = 2 * REACH_UM
-# Nuclei outside this range are debris or clumps (lymphocytes 20 µm², giant tumor nuclei 220 µm²).
-NUCLEUS_AREA_UM2 = (9.0, 250.0)
-# A nucleus is bluer inside than outside nearly all round: the edge at its worst quarter of rays
-# must reach this share of the contrast asked of the whole.
-RIM_PERCENTILE, MIN_RIM_SHARE = 25, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +34,13 @@ class MeasureSettings:
     white_point : tuple of 3 float
         Intensity of empty glass, 100–255.
     matrix : StainMatrix
-    min_nucleus_od : float
-        Least contrast of a nucleus; follows the counterstain of the slide.
+    counterstain : Counterstain
+        What nuclei of the slide look like; see `typical_counterstain`.
     """
 
     white_point: WhitePoint
     matrix: StainMatrix
-    min_nucleus_od: float = 0.02
+    counterstain: Counterstain = field(default_factory=Counterstain)
 
 
 def measure_cells(
@@ -89,24 +74,22 @@ def measure_planes(
     """Find and measure all cells of a separated picture; see `measure_cells`."""
     if not 0.05 <= mpp <= 0.7:
         raise ValueError(f"cells are measured at 0.05–0.7 µm/px, got {mpp}")
-    seeds = find_nuclei(hematoxylin, dab, mpp=mpp, min_response_od=settings.min_nucleus_od)
-    lines = line_map(hematoxylin, dab, guard=settings.matrix.guard, mpp=mpp)
-    blue = cv2.GaussianBlur(blue_plane(hematoxylin, dab), (0, 0), 0.4 / mpp)
-    neighbors, _ = nearest(seeds.x, seeds.y, mpp)
-    contours, edges = nucleus_contours(blue, seeds.x, seeds.y, neighbors, seeds.sigma_um, mpp)
-    x, y, area, elongation = contour_shape(seeds.x, seeds.y, contours, mpp)
-    keep = (area >= NUCLEUS_AREA_UM2[0]) & (area <= NUCLEUS_AREA_UM2[1])
-    rim = np.percentile(edges, RIM_PERCENTILE, axis=1) / STEPS_PER_OD if len(edges) else np.empty(0)
-    keep &= rim >= MIN_RIM_SHARE * settings.min_nucleus_od
-    keep &= ~is_double(seeds.x, seeds.y, seeds.response_od, contours, neighbors, mpp)
-    seed_x, seed_y, contours = seeds.x[keep], seeds.y[keep], contours[keep]
-    neighbors, spacing = nearest(seed_x, seed_y, mpp)
+    nuclei = trace_nuclei(hematoxylin, dab, settings.counterstain, mpp=mpp)
+    x, y, contours = nuclei.x, nuclei.y, nuclei.contours
+    neighbors, spacing = nearest(x, y, mpp)
+    smooth_dab = cv2.GaussianBlur(dab, (0, 0), SMOOTHING_UM / mpp)
+    guarded = cv2.addWeighted(dab, 1.0, hematoxylin, -settings.matrix.guard, 0.0)
+    lines = line_map(
+        fill_nuclei(dab, x, y, contours, mpp),
+        fill_nuclei(guarded, x, y, contours, mpp),
+        mpp=mpp,
+    )
     outline, contrast, line_dab, width = membrane_contours(
         lines.contrast,
         lines.direction,
-        lines.dab,
-        seed_x,
-        seed_y,
+        smooth_dab,
+        x,
+        y,
         neighbors,
         contours,
         spacing,
@@ -114,13 +97,13 @@ def measure_planes(
         lines.steps_per_od,
         N_DIRECTIONS,
     )
-    nucleus = nucleus_ods(hematoxylin, dab, seed_x, seed_y, contours, mpp)
-    cytoplasm = cytoplasm_ods(hematoxylin, dab, seed_x, seed_y, contours, outline, mpp)
+    nucleus = nucleus_ods(hematoxylin, dab, x, y, contours, mpp)
+    cytoplasm = cytoplasm_ods(hematoxylin, dab, x, y, contours, outline, mpp)
     return CellMeasurements(
-        x=x[keep],
-        y=y[keep],
-        nucleus_area_um2=area[keep],
-        nucleus_elongation=elongation[keep],
+        x=x,
+        y=y,
+        nucleus_area_um2=nuclei.area_um2,
+        nucleus_elongation=nuclei.elongation,
         nucleus_h_od=nucleus[:, 0],
         nucleus_dab_od=nucleus[:, 1],
         nucleus_texture_od=nucleus[:, 2],
@@ -128,81 +111,12 @@ def measure_planes(
         cytoplasm_h_od=cytoplasm[:, 0],
         spacing_um=spacing,
         membrane_width_um=line_width(width, contrast),
-        is_hidden=seeds.is_hidden[keep],
+        is_hidden=nuclei.is_hidden,
         outline_um=outline,
         line_contrast_od=contrast / np.float32(lines.steps_per_od),
         line_od=line_dab / np.float32(STEPS_PER_OD),
-        is_measurable=sectors_in_picture(seed_x, seed_y, outline, hematoxylin.shape, mpp),
+        is_measurable=sectors_in_picture(x, y, outline, hematoxylin.shape, mpp),
     )
-
-
-def nearest(
-    x: NDArray[np.float64], y: NDArray[np.float64], mpp: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the nearest centers (index n where there is none) and the mean spacing in µm."""
-    n = len(x)
-    if n == 0:
-        return np.empty((0, N_NEIGHBORS), np.int64), np.empty(0, np.float32)
-    points = np.stack([x, y], 1)
-    distance, index = cKDTree(points).query(
-        points, k=N_NEIGHBORS + 1, distance_upper_bound=MAX_SPACING_UM / mpp
-    )
-    near = np.minimum(distance[:, 1 : SPACING_NEIGHBORS + 1] * mpp, MAX_SPACING_UM)
-    return index[:, 1:].astype(np.int64), near.mean(axis=1).astype(np.float32)
-
-
-def contour_shape(
-    x: NDArray[np.float64], y: NDArray[np.float64], contours: NDArray[np.float32], mpp: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Centroid (px), area (µm²) and elongation of star-shaped contours about (x, y)."""
-    angle = 2 * np.pi * np.arange(N_SECTORS) / N_SECTORS
-    px, py = contours * np.cos(angle), contours * np.sin(angle)
-    qx, qy = np.roll(px, -1, 1), np.roll(py, -1, 1)
-    cross = px * qy - qx * py
-    area = np.maximum(cross.sum(1) / 2, 1e-3)
-    cx = ((px + qx) * cross).sum(1) / (6 * area)
-    cy = ((py + qy) * cross).sum(1) / (6 * area)
-    # Second moments of the rim: enough to tell a spindle from a disc.
-    dx, dy = px - cx[:, None], py - cy[:, None]
-    xx, yy, xy = (dx * dx).mean(1), (dy * dy).mean(1), (dx * dy).mean(1)
-    root = np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    mean = (xx + yy) / 2
-    elongation = np.sqrt((mean + root) / np.maximum(mean - root, 1e-6))
-    return (
-        x + cx / mpp,
-        y + cy / mpp,
-        area.astype(np.float32),
-        np.minimum(elongation, 20.0).astype(np.float32),
-    )
-
-
-@numba.njit(nogil=True, cache=True)
-def is_double(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    response: NDArray[np.float32],
-    contours: NDArray[np.float32],
-    neighbors: NDArray[np.int64],
-    mpp: float,
-) -> NDArray[np.bool_]:
-    """Tell which seeds lie inside the nucleus of a stronger seed (vesicular nuclei seed twice)."""
-    n = x.shape[0]
-    doubles = np.zeros(n, np.bool_)
-    for i in range(n):
-        for j in neighbors[i]:
-            if j >= n:
-                continue
-            is_stronger = response[j] > response[i] or (
-                response[j] == response[i] and (y[j], x[j]) < (y[i], x[i])
-            )
-            if not is_stronger:
-                continue
-            dx, dy = (x[i] - x[j]) * mpp, (y[i] - y[j]) * mpp
-            sector = int(np.rint(np.arctan2(dy, dx) * N_SECTORS / (2 * np.pi))) % N_SECTORS
-            if np.hypot(dx, dy) < 0.9 * contours[j, sector]:
-                doubles[i] = True
-                break
-    return doubles
 
 
 @numba.njit(nogil=True, cache=True)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.cells.polar import sampled
+from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
-__all__ = ["NucleusSeeds", "blue_plane", "find_nuclei"]
+__all__ = [
+    "Counterstain",
+    "NucleusSeeds",
+    "blue_plane",
+    "find_nuclei",
+    "is_double",
+    "typical_counterstain",
+]
 
 # DAB that is dark in red leaks into hematoxylin; this share of DAB is taken off again, so that a
 # black-brown membrane does not look like a nucleus.
@@ -26,9 +37,52 @@ RESPONSE_GAIN = 2.2
 # A hollow in brown counts a little less than blue: lumens and vacuoles are hollows as well, so
 # some hematoxylin is asked for.
 HOLLOW_GAIN = 0.8
-HOLLOW_MIN_H_OD = 0.03
-# Two centers closer than this are one nucleus (the smallest lymphocytes touch at 5 µm).
-MIN_DISTANCE_UM = 2.2
+# Two centers closer than this are one nucleus (the smallest lymphocytes lie 5 µm apart).
+MIN_DISTANCE_UM = 3.0
+# Nuclei are found on a picture of at most this µm/px, finer ones averaged.
+WORKING_MPP = 0.55
+# The pale middle of a vesicular nucleus is at most this wide.
+VESICLE_UM = 10.0
+# A nucleus has at least these shares of the typical contrast and the typical hematoxylin: pale
+# vesicular nuclei have a third of it, stroma and mucin less.
+MIN_CONTRAST_SHARE = 0.2
+MIN_H_SHARE = 0.3
+CONTRAST_RANGE_OD = (0.014, 0.06)
+# Peaks below this are noise on any scanner; used only to find out what is typical.
+FAINTEST_PEAK_OD = 0.012
+MIN_TYPICAL_NUCLEI = 20
+BROWN_OD = 0.3
+# Two seeds are one nucleus when the blue between them stays above this share of its height over
+# the surroundings.
+SADDLE_SHARE = 0.7
+MAX_DOUBLE_UM = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counterstain:
+    """What nuclei of a slide look like.
+
+    Attributes
+    ----------
+    contrast_od : float
+        Typical contrast of a nucleus against its surroundings.
+    nucleus_h_od : float
+        Typical hematoxylin OD in a nucleus.
+    """
+
+    contrast_od: float = 0.08
+    nucleus_h_od: float = 0.2
+
+    @property
+    def min_contrast_od(self) -> float:
+        """Least contrast of a nucleus."""
+        low, high = CONTRAST_RANGE_OD
+        return min(max(MIN_CONTRAST_SHARE * self.contrast_od, low), high)
+
+    @property
+    def min_h_od(self) -> float:
+        """Least hematoxylin OD in a nucleus."""
+        return MIN_H_SHARE * self.nucleus_h_od
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +99,65 @@ class NucleusSeeds:
         return len(self.x)
 
 
-def blue_plane(hematoxylin: NDArray[np.int16], dab: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Hematoxylin less the share of DAB that leaks into it, in steps of 1/1024 OD."""
-    blue: NDArray[np.int16] = cv2.addWeighted(hematoxylin, 1.0, dab, -DAB_SHARE, 0.0)
-    return blue
+def blue_plane(
+    hematoxylin: NDArray[np.int16], dab: NDArray[np.int16], *, mpp: float
+) -> NDArray[np.int16]:
+    """Hematoxylin less the share of DAB that leaks into it, with vesicular nuclei filled.
+
+    Returns
+    -------
+    ndarray of shape (M, N), int16
+        In steps of 1/1024 OD, as fine as the picture, as sharp as about 0.5 µm.
+    """
+    factor = working_factor(mpp)
+    coarse = fill_vesicles(
+        shrink(hematoxylin, factor) - np.float32(DAB_SHARE) * shrink(dab, factor), mpp * factor
+    )
+    fine = cv2.resize(coarse, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    rows, cols = hematoxylin.shape
+    missing = (rows - fine.shape[0], cols - fine.shape[1])
+    padded = np.pad(fine, ((0, missing[0]), (0, missing[1])), mode="edge")
+    return np.rint(padded).astype(np.int16)
+
+
+def working_factor(mpp: float) -> int:
+    """Nuclei are found at about 0.5 µm/px: how many px of the picture make one."""
+    return max(1, int(WORKING_MPP / mpp))
+
+
+def fill_vesicles(blue: NDArray[np.float32], mpp: float) -> NDArray[np.float32]:
+    """Raise pale spots that darker blue surrounds on all sides to the level of what surrounds them.
+
+    Vesicular nuclei are a dark rim round a pale middle. Closing along a line fills whatever has
+    something darker on both ends within its length; the minimum over the directions fills only
+    what is enclosed in all of them.
+    """
+    smooth = cv2.GaussianBlur(blue, (0, 0), 0.5 / mpp)
+    length = int(VESICLE_UM / mpp) | 1
+    enclosed: NDArray[np.float32] | None = None
+    for kernel in line_kernels(length):
+        closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel)
+        enclosed = closed if enclosed is None else np.minimum(enclosed, closed)
+    assert enclosed is not None
+    filled: NDArray[np.float32] = blue + np.maximum(enclosed - smooth, 0.0)
+    return filled
+
+
+def line_kernels(length: int) -> list[NDArray[np.uint8]]:
+    """Structuring elements of four lines of `length` px, 45° apart."""
+    kernels = []
+    middle = length // 2
+    diagonal = int(middle / np.sqrt(2))
+    for rows, cols in (
+        (np.zeros(length, int), np.arange(length) - middle),
+        (np.arange(length) - middle, np.zeros(length, int)),
+        (np.arange(-diagonal, diagonal + 1), np.arange(-diagonal, diagonal + 1)),
+        (np.arange(-diagonal, diagonal + 1), -np.arange(-diagonal, diagonal + 1)),
+    ):
+        kernel = np.zeros((length, length), np.uint8)
+        kernel[middle + rows, middle + cols] = 1
+        kernels.append(kernel)
+    return kernels
 
 
 def blob_response(plane: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
@@ -59,12 +168,49 @@ def blob_response(plane: NDArray[np.float32], sigma_px: float) -> NDArray[np.flo
     return response
 
 
+def typical_counterstain(
+    planes: Sequence[tuple[NDArray[np.int16], NDArray[np.int16]]], *, mpp: float
+) -> Counterstain:
+    """Find out from some fields what the nuclei of a slide look like.
+
+    Parameters
+    ----------
+    planes : sequence of (hematoxylin, dab), each ndarray of shape (M, N), int16
+        Stain planes of fields on tissue.
+    mpp : float
+        µm/px of the fields, at most 0.7.
+
+    Returns
+    -------
+    Counterstain
+        Medians over the clearer nuclei; the defaults where there are none.
+    """
+    contrast, h_od = [], []
+    any_nucleus = Counterstain(contrast_od=FAINTEST_PEAK_OD, nucleus_h_od=0.0)
+    for hematoxylin, dab in planes:
+        # Blobs of hematoxylin alone, off the brown: hollows in a 3+ membrane have the contrast of
+        # the membrane, and black-brown leaks into hematoxylin.
+        blue = np.where(dab < BROWN_OD * STEPS_PER_OD, hematoxylin, 0).astype(np.int16)
+        seeds = find_nuclei(blue, np.zeros_like(dab), mpp=mpp, counterstain=any_nucleus)
+        smooth = cv2.GaussianBlur(hematoxylin, (0, 0), 1.0 / mpp)
+        rows, cols = np.rint(seeds.y).astype(int), np.rint(seeds.x).astype(int)
+        rows, cols = rows.clip(0, smooth.shape[0] - 1), cols.clip(0, smooth.shape[1] - 1)
+        contrast.append(seeds.response_od)
+        h_od.append(smooth[rows, cols] / STEPS_PER_OD)
+    all_contrast = np.concatenate(contrast) if contrast else np.empty(0)
+    if len(all_contrast) < MIN_TYPICAL_NUCLEI:
+        return Counterstain()
+    typical = float(np.percentile(all_contrast, 80))
+    is_clear = all_contrast >= 0.6 * typical
+    return Counterstain(typical, float(np.median(np.concatenate(h_od)[is_clear])))
+
+
 def find_nuclei(
     hematoxylin: NDArray[np.int16],
     dab: NDArray[np.int16],
     *,
     mpp: float,
-    min_response_od: float,
+    counterstain: Counterstain,
 ) -> NucleusSeeds:
     """Find the centers of nuclei.
 
@@ -74,27 +220,26 @@ def find_nuclei(
         Stain planes in steps of 1/1024 OD.
     mpp : float
         µm/px.
-    min_response_od : float
-        Least contrast of a nucleus against its surroundings.
+    counterstain : Counterstain
+        What nuclei of this slide look like.
 
     Returns
     -------
     NucleusSeeds
-        A center is the highest response within 2.2 µm, so it depends on its surroundings alone.
+        A center is the highest response within 3 µm, so it depends on its surroundings alone.
     """
-    factor = 2 if mpp <= 0.35 else 1
-    coarse = [shrink(plane, factor) / np.float32(STEPS_PER_OD) for plane in (hematoxylin, dab)]
-    h_od, d_od = coarse
+    factor = working_factor(mpp)
+    h_od = shrink(hematoxylin, factor) / np.float32(STEPS_PER_OD)
+    d_od = shrink(dab, factor) / np.float32(STEPS_PER_OD)
     coarse_mpp = mpp * factor
-    blue = h_od - np.float32(DAB_SHARE) * d_od
+    blue = fill_vesicles(h_od - np.float32(DAB_SHARE) * d_od, coarse_mpp)
     best = np.full(blue.shape, -1.0, np.float32)
     is_hollow = np.zeros(blue.shape, bool)
     sigma = np.zeros(blue.shape, np.float32)
-    has_blue = cv2.GaussianBlur(h_od, (0, 0), 1.0 / coarse_mpp) > HOLLOW_MIN_H_OD
+    has_blue = cv2.GaussianBlur(h_od, (0, 0), 1.0 / coarse_mpp) >= counterstain.min_h_od
     for sigma_um, gain in zip(BLOB_SIGMAS_UM, SCALE_GAIN, strict=True):
         response = blob_response(blue, sigma_um / coarse_mpp)
         hollow = blob_response(d_od, sigma_um / coarse_mpp) * np.float32(-HOLLOW_GAIN)
-        hollow[~has_blue] = -1.0
         wins = hollow > response
         scaled = np.maximum(response, hollow) * np.float32(gain)
         is_better = scaled > best
@@ -103,7 +248,7 @@ def find_nuclei(
         np.maximum(best, scaled, out=best)
     radius = max(1, round(MIN_DISTANCE_UM / coarse_mpp))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    is_center = (best >= cv2.dilate(best, disc)) & (best >= min_response_od)
+    is_center = (best >= cv2.dilate(best, disc)) & (best >= counterstain.min_contrast_od) & has_blue
     rows, cols = np.nonzero(is_center)
     offset = (factor - 1) / 2
     return NucleusSeeds(
@@ -121,3 +266,49 @@ def shrink(plane: NDArray[np.int16], factor: int) -> NDArray[np.float32]:
     cut = plane[: size[1] * factor, : size[0] * factor].astype(np.float32)
     small: NDArray[np.float32] = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
     return small
+
+
+@numba.njit(nogil=True, cache=True)
+def is_double(
+    blue: NDArray[np.int16],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    response: NDArray[np.float32],
+    contours: NDArray[np.float32],
+    neighbors: NDArray[np.int64],
+    mpp: float,
+    steps_per_od: float,
+) -> NDArray[np.bool_]:
+    """Tell which seeds belong to the nucleus of a stronger seed (vesicular nuclei seed twice).
+
+    A seed is a double when it lies inside the contour of a stronger one, or when the blue on the
+    way to it never falls to SADDLE_SHARE of the weaker one's height over its surroundings.
+    """
+    n = x.shape[0]
+    doubles = np.zeros(n, np.bool_)
+    for i in range(n):
+        for j in neighbors[i]:
+            if j >= n:
+                continue
+            is_stronger = response[j] > response[i] or (
+                response[j] == response[i] and (y[j], x[j]) < (y[i], x[i])
+            )
+            dx, dy = x[i] - x[j], y[i] - y[j]
+            distance = np.hypot(dx, dy) * mpp
+            if not is_stronger or distance > MAX_DOUBLE_UM:
+                continue
+            sector = int(np.rint(np.arctan2(dy, dx) * N_SECTORS / (2 * np.pi))) % N_SECTORS
+            if distance < 0.9 * contours[j, sector]:
+                doubles[i] = True
+                break
+            n_steps = max(int(distance / 0.25), 2)
+            lowest = 1e9
+            for s in range(n_steps + 1):
+                t = s / n_steps
+                lowest = min(lowest, sampled(blue, x[j] + t * dx, y[j] + t * dy))
+            own = sampled(blue, x[i], y[i])
+            height = response[i] * steps_per_od
+            if lowest > own - (1.0 - SADDLE_SHARE) * height:
+                doubles[i] = True
+                break
+    return doubles

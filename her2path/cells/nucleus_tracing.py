@@ -1,0 +1,199 @@
+"""Nuclei as closed contours: from seeds to one contour per nucleus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from her2path.cells.nuclei import Counterstain, blue_plane, find_nuclei, is_double
+from her2path.cells.polar import REACH_UM, nucleus_contours, sampled
+from her2path.cells.table import N_SECTORS
+from her2path.stain.separate import STEPS_PER_OD
+
+__all__ = ["Nuclei", "contour_shape", "fill_nuclei", "nearest", "trace_nuclei"]
+
+N_NEIGHBORS = 12
+SPACING_NEIGHBORS = 5
+# Neighbors further away than this are not neighbors: keeps the answer within the halo.
+MAX_SPACING_UM = 2 * REACH_UM
+# Nuclei outside this range are debris or clumps (lymphocytes 20 µm², giant tumor nuclei 220 µm²).
+NUCLEUS_AREA_UM2 = (9.0, 250.0)
+# Where the cytoplasm of a cell is looked for, and the most brown that it can have.
+FILL_REACH_UM = 1.5
+FILL_MAX_OD = 0.25
+# A nucleus is bluer inside than outside nearly all round: the edge at its worst quarter of rays
+# must reach this share of the contrast asked of the whole.
+RIM_PERCENTILE, MIN_RIM_SHARE = 25, 0.3
+# The first contour finds the middle of a nucleus that was seeded at its rim, the second is final.
+N_TRACINGS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Nuclei:
+    """Traced nuclei.
+
+    Attributes
+    ----------
+    x, y : ndarray of shape (n,), float64
+        Center from which the rays of the contour leave, px.
+    contours : ndarray of shape (n, N_SECTORS), float32
+        Radius in µm.
+    area_um2, elongation : ndarray of shape (n,), float32
+    is_hidden : ndarray of shape (n,), bool
+        Found as a hollow in brown.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    contours: NDArray[np.float32]
+    area_um2: NDArray[np.float32]
+    elongation: NDArray[np.float32]
+    is_hidden: NDArray[np.bool_]
+
+
+def trace_nuclei(
+    hematoxylin: NDArray[np.int16],
+    dab: NDArray[np.int16],
+    counterstain: Counterstain,
+    *,
+    mpp: float,
+) -> Nuclei:
+    """Find nuclei and trace their contours.
+
+    Parameters
+    ----------
+    hematoxylin, dab : ndarray of shape (M, N), int16
+        Stain planes in steps of 1/1024 OD.
+    counterstain : Counterstain
+        What nuclei of the slide look like.
+    mpp : float
+        µm/px.
+
+    Returns
+    -------
+    Nuclei
+        Without debris, without what has no edge all round, each nucleus once.
+    """
+    seeds = find_nuclei(hematoxylin, dab, mpp=mpp, counterstain=counterstain)
+    blue = blue_plane(hematoxylin, dab, mpp=mpp)
+    sharp = cv2.GaussianBlur(blue, (0, 0), 0.4 / mpp)
+    x, y = seeds.x, seeds.y
+    for _ in range(N_TRACINGS - 1):
+        neighbors, _ = nearest(x, y, mpp)
+        contours, _ = nucleus_contours(sharp, x, y, neighbors, seeds.sigma_um, mpp)
+        x, y, _, _ = contour_shape(x, y, contours, mpp)
+    neighbors, _ = nearest(x, y, mpp)
+    contours, edges = nucleus_contours(sharp, x, y, neighbors, seeds.sigma_um, mpp)
+    _, _, area, elongation = contour_shape(x, y, contours, mpp)
+    keep = (area >= NUCLEUS_AREA_UM2[0]) & (area <= NUCLEUS_AREA_UM2[1])
+    if len(x):
+        rim = np.percentile(edges, RIM_PERCENTILE, axis=1) / STEPS_PER_OD
+        keep &= rim >= MIN_RIM_SHARE * counterstain.min_contrast_od
+    keep &= ~is_double(
+        cv2.GaussianBlur(blue, (0, 0), 0.9 / mpp),
+        x,
+        y,
+        seeds.response_od,
+        contours,
+        neighbors,
+        mpp,
+        float(STEPS_PER_OD),
+    )
+    return Nuclei(
+        x[keep], y[keep], contours[keep], area[keep], elongation[keep], seeds.is_hidden[keep]
+    )
+
+
+def nearest(
+    x: NDArray[np.float64], y: NDArray[np.float64], mpp: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the nearest centers (index n where there is none) and the mean spacing in µm."""
+    n = len(x)
+    if n == 0:
+        return np.empty((0, N_NEIGHBORS), np.int64), np.empty(0, np.float32)
+    points = np.stack([x, y], 1)
+    distance, index = cKDTree(points).query(
+        points, k=N_NEIGHBORS + 1, distance_upper_bound=MAX_SPACING_UM / mpp
+    )
+    near = np.minimum(distance[:, 1 : SPACING_NEIGHBORS + 1] * mpp, MAX_SPACING_UM)
+    return index[:, 1:].astype(np.int64), near.mean(axis=1).astype(np.float32)
+
+
+def contour_shape(
+    x: NDArray[np.float64], y: NDArray[np.float64], contours: NDArray[np.float32], mpp: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
+    """Centroid (px), area (µm²) and elongation of star-shaped contours about (x, y)."""
+    angle = 2 * np.pi * np.arange(N_SECTORS) / N_SECTORS
+    px, py = contours * np.cos(angle), contours * np.sin(angle)
+    qx, qy = np.roll(px, -1, 1), np.roll(py, -1, 1)
+    cross = px * qy - qx * py
+    area = np.maximum(cross.sum(1) / 2, 1e-3)
+    cx = ((px + qx) * cross).sum(1) / (6 * area)
+    cy = ((py + qy) * cross).sum(1) / (6 * area)
+    # Second moments of the rim: enough to tell a spindle from a disc.
+    dx, dy = px - cx[:, None], py - cy[:, None]
+    xx, yy, xy = (dx * dx).mean(1), (dy * dy).mean(1), (dx * dy).mean(1)
+    root = np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
+    mean = (xx + yy) / 2
+    elongation = np.sqrt((mean + root) / np.maximum(mean - root, 1e-6))
+    return (
+        x + cx / mpp,
+        y + cy / mpp,
+        area.astype(np.float32),
+        np.minimum(elongation, 20.0).astype(np.float32),
+    )
+
+
+def fill_nuclei(
+    plane: NDArray[np.int16],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    contours: NDArray[np.float32],
+    mpp: float,
+) -> NDArray[np.int16]:
+    """Return the plane with each nucleus painted like its own cytoplasm.
+
+    A nucleus is a hole in the brown of its cell; without this the strip of brown cytoplasm between
+    two nuclei would stand out like a line. Cytoplasm is the lower quartile over the rays of the
+    palest place within FILL_REACH_UM of the nucleus, and never more than FILL_MAX_OD, so that a
+    membrane that hugs the nucleus is not taken for it.
+    """
+    filled = plane.copy()
+    angle = 2 * np.pi * np.arange(N_SECTORS) / N_SECTORS
+    rings = np.stack(
+        [
+            sample_rays(plane, x, y, contours + np.float32(away), mpp)
+            for away in np.arange(0.5, FILL_REACH_UM + 0.01, 0.5)
+        ]
+    )
+    level = np.percentile(rings.min(axis=0), 25, axis=1) if len(x) else np.empty(0)
+    level = np.minimum(level, FILL_MAX_OD * STEPS_PER_OD)
+    px = x[:, None] + contours * np.cos(angle) / mpp
+    py = y[:, None] + contours * np.sin(angle) / mpp
+    polygons = np.rint(np.stack([px, py], axis=2)).astype(np.int32)
+    for polygon, value in zip(polygons, level.tolist(), strict=True):
+        cv2.fillPoly(filled, [polygon], round(value))
+    return filled
+
+
+@numba.njit(nogil=True, cache=True)
+def sample_rays(
+    plane: NDArray[np.int16],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    radius_um: NDArray[np.float32],
+    mpp: float,
+) -> NDArray[np.float32]:
+    """Values of a plane at a radius on each ray, shape (n, N_SECTORS)."""
+    out = np.empty(radius_um.shape, np.float32)
+    for i in range(x.shape[0]):
+        for k in range(N_SECTORS):
+            angle = 2.0 * np.pi * k / N_SECTORS
+            radius = radius_um[i, k] / mpp
+            out[i, k] = sampled(plane, x[i] + radius * np.cos(angle), y[i] + radius * np.sin(angle))
+    return out
