@@ -281,7 +281,7 @@ def draw_lines(
     for r in range(rows):
         y = (y0 + r + 0.5) * mpp
         for c in range(cols):
-            if line[r, c] + veil[r, c] > 0:
+            if line[r, c] + veil[r, c] > 0.003:
                 x = (x0 + c + 0.5) * mpp
                 beads = (
                     1

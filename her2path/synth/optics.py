@@ -240,21 +240,21 @@ def _develop(
 ) -> NDArray[np.uint8]:
     _, rows, cols = counts.shape
     out = np.empty((rows, cols, 3), np.uint8)
-    value = np.empty(3, np.float32)
+    zero, half, top = np.float32(0), np.float32(0.5), np.float32(255)
+    third = np.float32(1 / 3)
+    is_linear = gamma == np.float32(1)
     for r in range(rows):
         for c in range(cols):
-            mean = np.float32(0)
-            for q in range(3):
-                v = max(counts[q, r, c], np.float32(0))
-                if gamma != np.float32(1):
-                    v = v**gamma
-                value[q] = v * white[q]
-                mean += value[q] / np.float32(3)
-            for q in range(3):
-                v = mean + saturation * (value[q] - mean)
-                out[r, c, q] = np.uint8(
-                    min(np.float32(255), max(np.float32(0), v + np.float32(0.5)))
-                )
+            v0 = max(counts[0, r, c], zero)
+            v1 = max(counts[1, r, c], zero)
+            v2 = max(counts[2, r, c], zero)
+            if not is_linear:
+                v0, v1, v2 = v0**gamma, v1**gamma, v2**gamma
+            v0, v1, v2 = v0 * white[0], v1 * white[1], v2 * white[2]
+            mean = (v0 + v1 + v2) * third
+            out[r, c, 0] = np.uint8(min(top, max(zero, mean + saturation * (v0 - mean) + half)))
+            out[r, c, 1] = np.uint8(min(top, max(zero, mean + saturation * (v1 - mean) + half)))
+            out[r, c, 2] = np.uint8(min(top, max(zero, mean + saturation * (v2 - mean) + half)))
     return out
 
 

@@ -161,10 +161,17 @@ class Scene:
         recipe = self.recipe
         h, d, label = maps.h, maps.d, maps.label
         coarse, fine = self._noise.coarse, self._noise.fine
+        near = self.blocks_near(*frame)
+        offset = 0
+        for key in near:
+            block = self.block(*key)
+            self._label_cells(label, block, offset, x0, y0, mpp)
+            offset += block.graph.n_cells
         draw_stroma(
             h,
             d,
             maps.tissue,
+            label,
             depth,
             _DEPTH_STEP,
             region,
@@ -177,18 +184,14 @@ class Scene:
             coarse,
             fine,
         )
-        near = self.blocks_near(*frame)
         nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
         self._draw_nuclei(h, d, label, nuclei, np.full(len(nuclei), -1, np.int32), x0, y0, mpp)
         tumor_cells: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
         cytoplasm: list[tuple[NDArray[np.float32], ...]] = []
-        offset = 0
         for key in near:
             block = self.block(*key)
-            self._label_cells(label, block, offset, x0, y0, mpp)
             tumor_cells.append(block.kind == CellKind.TUMOR)
             cytoplasm.append((block.cytoplasm_h_od, block.cytoplasm_dab_od, block.granular_od))
-            offset += block.graph.n_cells
         per_cell = [
             np.concatenate([part[k] for part in cytoplasm] or [np.zeros(0, np.float32)])
             for k in range(3)

@@ -39,19 +39,31 @@ class StromaCells:
     nuclei: Nuclei
 
 
+# Collagen runs in two directions, chosen by place, bends over some ten microns and is crimped.
+_THETA = (0.4, 1.75)
+_CHOICE = 0.25
+_BEND_UM = 34.0
+_CRIMP_UM = 1.1
+
+
 @nb.njit(cache=True)
-def fibre_frame(x: float, y: float, coarse: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Return (along, across, direction) of the collagen at a point, in µm and radians."""
-    choice = sample(coarse, x / 130.0 + 50.0, y / 130.0 + 9.0)
-    theta = 0.4 if choice < 0.25 else 1.75
-    c, s = np.cos(theta), np.sin(theta)
-    bend = 34.0 * sample(coarse, x / 85.0, y / 85.0)
-    along = x * c + y * s
-    crimp = 1.1 * np.sin(along / 3.6 + 5.0 * sample(coarse, x / 60.0 + 20.0, y / 60.0))
-    across = -x * s + y * c + bend + crimp
+def _flow(x: float, y: float, coarse: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return choice of direction, bend (µm) and phase of the crimp at a point."""
+    return (
+        sample(coarse, x / 130.0 + 50.0, y / 130.0 + 9.0),
+        _BEND_UM * sample(coarse, x / 85.0, y / 85.0),
+        5.0 * sample(coarse, x / 60.0 + 20.0, y / 60.0),
+    )
+
+
+@nb.njit(cache=True)
+def _direction(x: float, y: float, coarse: NDArray[np.float32]) -> float:
+    """Return the direction of the collagen at a point, radians clockwise from +x."""
+    choice, bend, _ = _flow(x, y, coarse)
+    theta = _THETA[0] if choice < _CHOICE else _THETA[1]
     # Slope of the bend, by a step of 4 µm along the fibre.
-    ahead = 34.0 * sample(coarse, (x + 4.0 * c) / 85.0, (y + 4.0 * s) / 85.0)
-    return along, across, theta - np.arctan2(ahead - bend, 4.0)
+    ahead = _flow(x + 4.0 * np.cos(theta), y + 4.0 * np.sin(theta), coarse)[1]
+    return theta - np.arctan2(ahead - bend, 4.0)
 
 
 @nb.njit(cache=True)
@@ -93,6 +105,7 @@ def draw_stroma(
     h: NDArray[np.float32],
     d: NDArray[np.float32],
     tissue: NDArray[np.bool_],
+    label: NDArray[np.int32],
     depth: NDArray[np.float32],
     depth_step: int,
     region: NDArray[np.int16],
@@ -113,6 +126,8 @@ def draw_stroma(
         Hematoxylin and DAB OD.
     tissue : ndarray of shape (M, N), bool
         Set where there is tissue.
+    label : ndarray of shape (M, N), int32
+        Nothing is drawn but where it is −1: the rest is epithelium.
     depth, region : ndarray
         Depth in the tissue (µm) and region on a lattice of `depth_step` pixels.
     x0, y0, mpp :
@@ -123,47 +138,81 @@ def draw_stroma(
         Noise.
     """
     rows, cols = h.shape
+    lattice = _lattice(depth, region, depth_step, x0, y0, mpp, fat, coarse)
+    f = np.empty(6)
+    c0, s0 = np.cos(_THETA[0]), np.sin(_THETA[0])
+    c1, s1 = np.cos(_THETA[1]), np.sin(_THETA[1])
     for r in range(rows):
         y = (y0 + r + 0.5) * mpp
         # The lattice is anchored to the slide, not to the picture.
         lr = (y0 + r) // depth_step - y0 // depth_step
         tr = ((y0 + r) % depth_step) / depth_step
         for c in range(cols):
-            x = (x0 + c + 0.5) * mpp
             lc = (x0 + c) // depth_step - x0 // depth_step
             tc = ((x0 + c) % depth_step) / depth_step
-            deep = (1 - tr) * ((1 - tc) * depth[lr, lc] + tc * depth[lr, lc + 1]) + tr * (
-                (1 - tc) * depth[lr + 1, lc] + tc * depth[lr + 1, lc + 1]
-            )
-            if deep <= 0:
+            for q in range(6):
+                upper = lattice[lr, lc, q] + tc * (lattice[lr, lc + 1, q] - lattice[lr, lc, q])
+                lower = lattice[lr + 1, lc, q] + tc * (
+                    lattice[lr + 1, lc + 1, q] - lattice[lr + 1, lc, q]
+                )
+                f[q] = upper + tr * (lower - upper)
+            if f[0] <= 0:
                 continue
             tissue[r, c] = True
+            if label[r, c] != -1:
+                continue
+            x = (x0 + c + 0.5) * mpp
             q = region[lr, lc]
-            edge = min(1.0, deep / 1.5)
-            f = fat_at(x, y, fat[q], coarse)
-            if f > 0:
+            edge = min(1.0, f[0] / 1.5)
+            if f[1] > 0:
                 wall = _adipocyte(x, y, coarse)
-                w = 0.9 + 0.3 * sample(fine, x / 3.0, y / 3.0)
+                w = 0.9 + 0.3 * sample(fine, x * 0.33, y * 0.33)
                 line = max(0.0, 1.0 - abs(wall) / max(0.3, w))
                 h[r, c] = 0.10 * line * edge
                 d[r, c] = haze[q] * line
                 continue
-            along, across, _ = fibre_frame(x, y, coarse)
-            strand = sample(fine, along / 11.0, across / 0.8)
-            fibril = sample(fine, along / 5.0 + 91.0, across / 0.40 + 33.0)
-            loose = sample(coarse, x / 45.0 + 140.0, y / 45.0)
-            grain = sample(fine, x / 0.45, y / 0.45)
-            cleft = sample(fine, along / 14.0 + 200.0, across / 1.7 + 60.0)
+            cs, sn = (c0, s0) if f[2] < _CHOICE else (c1, s1)
+            along = x * cs + y * sn
+            across = -x * sn + y * cs + f[3] + _CRIMP_UM * np.sin(along * 0.28 + f[4])
+            loose = f[5]
+            strand = sample(fine, along * 0.09, across * 1.25)
+            fibril = sample(fine, along * 0.2 + 91.0, across * 2.5 + 33.0)
+            grain = sample(fine, x * 2.2, y * 2.2)
+            cleft = sample(fine, along * 0.07 + 200.0, across * 0.6 + 60.0)
             opening = 2.1 - 2.6 * oedema[q] - 0.55 * loose
             # Strands are crisp: the dark side of the noise counts more than the light one.
             crisp = max(0.0, strand) ** 2
             level = 0.030 * (1 + 0.25 * loose) + 0.012 * crisp + 0.010 * fibril + 0.011 * grain
             if cleft > opening:
-                # A cleft has a crisp border and a thin darker lip.
-                t = min(1.0, (cleft - opening) * 3.5)
-                level *= 1 - 0.93 * t
+                # A cleft has a crisp border.
+                level *= 1 - 0.93 * min(1.0, (cleft - opening) * 3.5)
             h[r, c] = max(0.0, level) * edge
             d[r, c] = haze[q] * max(0.0, 0.7 + 0.3 * strand + 0.4 * loose) * edge
+
+
+@nb.njit(cache=True)
+def _lattice(
+    depth: NDArray[np.float32],
+    region: NDArray[np.int16],
+    step: int,
+    x0: int,
+    y0: int,
+    mpp: float,
+    fat: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return what changes slowly (depth, fat, choice, bend, crimp phase, looseness)."""
+    rows, cols = depth.shape
+    out = np.empty((rows, cols, 6), np.float32)
+    for r in range(rows):
+        y = (y0 // step + r) * step * mpp
+        for c in range(cols):
+            x = (x0 // step + c) * step * mpp
+            out[r, c, 0] = depth[r, c]
+            out[r, c, 1] = fat_at(x, y, fat[region[r, c]], coarse)
+            out[r, c, 2], out[r, c, 3], out[r, c, 4] = _flow(x, y, coarse)
+            out[r, c, 5] = sample(coarse, x / 45.0 + 140.0, y / 45.0)
+    return out
 
 
 def stroma_cells(
@@ -261,7 +310,7 @@ def _directions(
 ) -> NDArray[np.float64]:
     out = np.empty(x.size)
     for i in range(x.size):
-        out[i] = fibre_frame(x[i], y[i], coarse)[2]
+        out[i] = _direction(x[i], y[i], coarse)
     return out
 
 
