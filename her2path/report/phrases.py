@@ -1,0 +1,123 @@
+"""Words for codes: what each flag, exclusion, remark and measure is called in a report."""
+
+from __future__ import annotations
+
+from her2path.criteria.criterion import Criterion
+from her2path.criteria.score import Extent, Intensity, IshResult
+from her2path.flags.evidence import ReviewFlag
+from her2path.report.interest import FieldKind
+from her2path.results.columns import Exclusion
+
+__all__ = [
+    "EXCLUSION_WORDS",
+    "FIELD_TITLES",
+    "FLAG_TITLES",
+    "ISH_WORDS",
+    "MEASURE_WORDS",
+    "code_words",
+    "share_words",
+]
+
+FLAG_TITLES: dict[ReviewFlag, str] = {
+    ReviewFlag.NOT_ASSESSABLE: "Not assessable",
+    ReviewFlag.FEW_CELLS: "Few tumour cells",
+    ReviewFlag.INTERVAL_CROSSES_CUT: "Interval includes the cut",
+    ReviewFlag.SENSITIVE_TO_THRESHOLDS: "Not stable under small shifts",
+    ReviewFlag.DOUBLE_READ: "Two readers needed",
+    ReviewFlag.REGIONS_DIFFER: "Regions differ",
+    ReviewFlag.CLUSTER_3PLUS: "Distinct 3+ cluster",
+    ReviewFlag.UNUSUAL_PATTERN: "Unusual pattern",
+    ReviewFlag.DECIDED_BY_MATRIX: "Not covered by the guideline's wording",
+    ReviewFlag.CYTOPLASMIC_STAINING: "Cytoplasmic staining",
+    ReviewFlag.READERS_DISAGREE: "Rules and network disagree",
+    ReviewFlag.TUMOR_UNCERTAIN: "Tumour cells uncertain",
+    ReviewFlag.HIDDEN_NUCLEI: "Nuclei hidden under brown",
+    ReviewFlag.CONTROL_OUT_OF_RANGE: "Control out of range",
+    ReviewFlag.NO_CONTROL: "No control measured",
+    ReviewFlag.NOT_CALIBRATED: "Intensity not calibrated",
+    ReviewFlag.CALIBRATION_MATTERS: "Calibration could change the score",
+    ReviewFlag.STAIN_VECTORS: "Unusual stain colours",
+    ReviewFlag.PALE_COUNTERSTAIN: "Pale counterstain",
+    ReviewFlag.COARSE_SCAN: "Scan too coarse",
+    ReviewFlag.OUT_OF_FOCUS: "Out of focus",
+    ReviewFlag.ARTEFACTS: "Artefacts",
+    ReviewFlag.MASK_AREA: "Unlikely tissue area",
+    ReviewFlag.MPP_BY_HAND: "Pixel size given by hand",
+    ReviewFlag.ANISOTROPIC_PIXELS: "Pixels not square",
+    ReviewFlag.ISH_DISCORDANT: "ISH and score disagree",
+}
+
+EXCLUSION_WORDS: dict[Exclusion, str] = {
+    Exclusion.NOT_TUMOR: "Not invasive tumour (stroma, inflammation and others)",
+    Exclusion.OUTSIDE_ROI: "Outside the regions drawn by a person",
+    Exclusion.IGNORED_ROI: "In a region marked to be ignored",
+    Exclusion.CONTROL: "In control tissue",
+    Exclusion.ARTEFACT: "On an artefact (pen, fold, dirt, bubble, edge)",
+    Exclusion.NOT_MEASURABLE: "Membrane not measurable",
+}
+
+ISH_WORDS: dict[IshResult, str] = {
+    IshResult.AMPLIFIED: "amplified",
+    IshResult.NOT_AMPLIFIED: "not amplified",
+    IshResult.GROUP_1: "dual probe, group 1",
+    IshResult.GROUP_2: "dual probe, group 2",
+    IshResult.GROUP_3: "dual probe, group 3",
+    IshResult.GROUP_4: "dual probe, group 4",
+    IshResult.GROUP_5: "dual probe, group 5",
+}
+
+MEASURE_WORDS: dict[str, str] = {
+    "membrane_od": "Membrane, stained cells",
+    "membrane_contrast_od": "Line contrast, stained cells",
+    "membrane_width_um": "Line width, stained cells",
+    "cytoplasm_od": "Cytoplasm, tumour cells",
+}
+
+FIELD_TITLES: dict[FieldKind, tuple[str, str]] = {
+    FieldKind.DECIDING: (
+        "Deciding cells",
+        "Many of the cells whose share decides the score; thick outlines and a dot mark them.",
+    ),
+    FieldKind.DOUBTFUL: (
+        "Doubtful cells",
+        "Many of the cells close to a cut-off that bears on the score; thick outlines and a dot "
+        "mark them. Look here first when you doubt the score.",
+    ),
+    FieldKind.TYPICAL: (
+        "Typical cells",
+        "Many cells near the middle of the most frequent class.",
+    ),
+}
+
+# Abbreviations keep their capitals when a code becomes words.
+ABBREVIATIONS = {
+    "her2": "HER2",
+    "ihc": "IHC",
+    "dab": "DAB",
+    "od": "OD",
+    "roi": "ROI",
+    "ish": "ISH",
+    "tiff": "TIFF",
+    "jpeg": "JPEG",
+}
+
+
+def code_words(code: str) -> str:
+    """Turn a code of the results into words: 'not_her2_ihc' is 'not HER2 IHC'."""
+    return " ".join(ABBREVIATIONS.get(part, part) for part in code.split("_"))
+
+
+def share_words(criterion: Criterion) -> str:
+    """Say which cells a row of the criteria counts: 'moderate or stronger, complete staining'."""
+    words = criterion.intensity.label
+    if criterion.intensity is Intensity.FAINT:
+        words = "any"
+    elif criterion.intensity is not Intensity.INTENSE:
+        words += " or stronger"
+    if criterion.cluster_cells is not None:
+        return f"Largest cluster with {words} staining"
+    if criterion.extent is Extent.COMPLETE:
+        words += ", complete"
+    elif criterion.extent is Extent.BASOLATERAL:
+        words += ", basolateral or complete"
+    return f"Tumour cells with {words} staining"

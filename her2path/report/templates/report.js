@@ -1,0 +1,30 @@
+"use strict";
+(() => {
+  document.documentElement.classList.add("scripted");
+  const toggle = (node) => node.classList.toggle("no-outlines");
+  for (const button of document.querySelectorAll("button.outlines-switch")) {
+    button.addEventListener("click", () => toggle(button.closest(".gallery")));
+  }
+  for (const figure of document.querySelectorAll(".outlined")) {
+    figure.addEventListener("click", () => toggle(figure));
+  }
+  for (const button of document.querySelectorAll("th button")) {
+    button.addEventListener("click", () => {
+      const head = button.closest("th");
+      const body = head.closest("table").tBodies[0];
+      const column = head.cellIndex;
+      const falls = head.getAttribute("aria-sort") === "ascending";
+      for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", falls ? "descending" : "ascending");
+      const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+      const compare = (a, b) => {
+        const x = key(a), y = key(b);
+        const isNumber = x !== "" && y !== "" && !isNaN(x) && !isNaN(y);
+        return isNumber ? x - y : x.localeCompare(y, undefined, { numeric: true });
+      };
+      const rows = [...body.rows].sort(compare);
+      if (falls) rows.reverse();
+      body.append(...rows);
+    });
+  }
+})();

@@ -1,0 +1,283 @@
+"""What a template shows of one slide: the record, and what is worked out from it for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from her2path.criteria.rule_set import Deciding
+from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
+from her2path.errors import ResultsError
+from her2path.report.charts import Segment, deciding_axis, probability_bars, stacked_bar
+from her2path.report.fields import FIELDS_FOLDER, FieldPicture, Gallery, read_gallery
+from her2path.report.interest import FieldKind
+from her2path.report.overlay import overlay
+from her2path.report.phrases import FIELD_TITLES, share_words
+from her2path.report.pictures import as_data_uri, bar_length_um, small_jpeg
+from her2path.report.wording import counted, length
+from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
+from her2path.results.folder import SlideFolder
+from her2path.results.record import RegionKind, RegionRecord, SlideRecord
+from her2path.statistics.intervals import Interval
+
+__all__ = ["ClassRow", "DecidingView", "FieldGroup", "FieldView", "SlideView", "view_slide"]
+
+# As wide as half a page at 300 dots per inch.
+MAX_PICTURE_PX = 1100
+# Two pages of regions; the rest is in the table of regions.
+MAX_REGIONS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class of staining: counts by extent, share and interval in percent."""
+
+    intensity: Intensity
+    by_extent: tuple[int, ...]
+    share: float
+    interval: Interval | None
+
+    @property
+    def n_cells(self) -> int:
+        """Tumor cells of the class."""
+        return sum(self.by_extent)
+
+
+@dataclass(frozen=True, slots=True)
+class DecidingView:
+    """A number that lies between two scores, with its drawing."""
+
+    role: str
+    deciding: Deciding
+    words: str
+    interval: Interval | None
+    is_nearer: bool
+    chart: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """A field with its picture, its outlines and its scale bar (px of the picture)."""
+
+    shown: FieldPicture
+    key: str
+    picture: str
+    outlines: Markup
+    bar_px: float
+    bar_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldGroup:
+    """The fields of one kind, with what they show."""
+
+    kind: FieldKind
+    title: str
+    words: str
+    n_wanted: int
+    fields: tuple[FieldView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideView:
+    """One slide, ready for its template.
+
+    Attributes
+    ----------
+    key : str
+        Unique in the page; starts every identifier of the slide.
+    record : SlideRecord
+    overview, map : str or None
+        Pictures as data, the plain slide and the drawn one; None where there is none.
+    classes : tuple of ClassRow
+        From none to intense.
+    deciding : tuple of DecidingView
+        What holds the score up, and what holds it down.
+    shares_chart, probabilities_chart : Markup or None
+        None when no cell was counted.
+    groups : tuple of FieldGroup
+        Fields by kind.
+    regions : tuple of RegionRecord
+        The regions shown; those drawn by a person first, then the highest scores.
+    region_counts : tuple of (Score, int)
+        How many regions of the grid and drawn ones have each score.
+    picture_problem : str
+        Why pictures are missing, if they are.
+    """
+
+    key: str
+    record: SlideRecord
+    overview: str | None
+    map: str | None
+    classes: tuple[ClassRow, ...]
+    deciding: tuple[DecidingView, ...]
+    shares_chart: Markup | None
+    probabilities_chart: Markup | None
+    groups: tuple[FieldGroup, ...]
+    regions: tuple[RegionRecord, ...]
+    region_counts: tuple[tuple[Score, int], ...]
+    picture_problem: str = ""
+
+    @property
+    def n_regions(self) -> int:
+        """All regions of the slide, shown or not."""
+        return len(self.record.regions)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is a score to explain."""
+        return self.record.score is not Score.NOT_ASSESSABLE
+
+
+def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideView:
+    """Gather what the report of a slide shows; damaged pictures are left out and named."""
+    problem = ""
+    overview = drawn = None
+    groups: tuple[FieldGroup, ...] = ()
+    try:
+        gallery = read_gallery(folder.path)
+        drawn = picture_data(folder.overview_png)
+        if gallery is None:
+            problem = "No pictures were taken of this slide."
+        else:
+            overview = picture_data(folder.path / FIELDS_FOLDER / gallery.overview_file)
+            groups = field_groups(gallery, folder, key)
+    except ResultsError as error:
+        problem = str(error)
+    is_counted = record.reading.n_tumor_cells > 0
+    return SlideView(
+        key=key,
+        record=record,
+        overview=overview,
+        map=drawn,
+        classes=class_rows(record),
+        deciding=deciding_views(record, key),
+        shares_chart=shares_chart(record, key) if is_counted else None,
+        probabilities_chart=probabilities_chart(record, key) if is_counted else None,
+        groups=groups,
+        regions=shown_regions(record.regions),
+        region_counts=region_counts(record.regions),
+        picture_problem=problem,
+    )
+
+
+def picture_data(path: Path) -> str | None:
+    jpeg = small_jpeg(path, longest_px=MAX_PICTURE_PX)
+    return None if jpeg is None else as_data_uri(jpeg)
+
+
+def class_rows(record: SlideRecord) -> tuple[ClassRow, ...]:
+    reading = record.reading
+    return tuple(
+        ClassRow(
+            level,
+            tuple(reading.tally.counts[level][extent] for extent in Extent),
+            reading.shares.get(f"pct_{level.label}", 0.0),
+            reading.intervals.get(f"pct_{level.label}"),
+        )
+        for level in Intensity
+    )
+
+
+def shares_chart(record: SlideRecord, key: str) -> Markup:
+    segments = [
+        Segment(row.intensity.label, row.share, INTENSITY_COLORS[row.intensity])
+        for row in class_rows(record)
+    ]
+    return stacked_bar(segments, key=f"{key}-shares", title="Tumour cells by membrane staining")
+
+
+def probabilities_chart(record: SlideRecord, key: str) -> Markup:
+    segments = [
+        Segment(score.value, 100 * record.reading.probabilities.get(score, 0), SCORE_COLORS[score])
+        for score in EXPRESSION_SCORES
+    ]
+    return probability_bars(segments, key=f"{key}-probability", title="Probability of each score")
+
+
+def deciding_views(record: SlideRecord, key: str) -> tuple[DecidingView, ...]:
+    call = record.call
+    if call is None:
+        return ()
+    views = []
+    for role, deciding in (("lower", call.deciding_lower), ("upper", call.deciding_upper)):
+        if deciding is None:
+            continue
+        beyond = deciding.criterion.score
+        found = record.reading.intervals.get(deciding.measure) if deciding.unit == "%" else None
+        words = share_words(deciding.criterion)
+        views.append(
+            DecidingView(
+                role,
+                deciding,
+                words,
+                found,
+                deciding == call.deciding,
+                deciding_axis(
+                    deciding.value,
+                    deciding.cut,
+                    comparison=deciding.comparison,
+                    unit=deciding.unit,
+                    ends=(found.lower, found.upper) if found else None,
+                    beyond=Segment(beyond.value, 0.0, SCORE_COLORS[beyond]),
+                    key=f"{key}-{role}",
+                    title=words,
+                ),
+            )
+        )
+    return tuple(views)
+
+
+def field_groups(gallery: Gallery, folder: SlideFolder, key: str) -> tuple[FieldGroup, ...]:
+    groups = []
+    for kind in FieldKind:
+        views = [
+            view
+            for shown in gallery.fields
+            if shown.kind is kind and (view := view_field(shown, folder, key)) is not None
+        ]
+        title, words = FIELD_TITLES[kind]
+        if kind is FieldKind.TYPICAL:
+            title = f"{title}: {gallery.typical.label}"
+        if views or kind in gallery.wanted:
+            n_wanted = gallery.wanted.get(kind, 0)
+            groups.append(FieldGroup(kind, title, words, n_wanted, tuple(views)))
+    return tuple(groups)
+
+
+def view_field(shown: FieldPicture, folder: SlideFolder, key: str) -> FieldView | None:
+    picture = picture_data(folder.path / FIELDS_FOLDER / shown.file)
+    if picture is None:
+        return None
+    bar_um = bar_length_um(shown.width * shown.mpp)
+    return FieldView(
+        shown=shown,
+        key=f"{key}-f{shown.number}",
+        picture=picture,
+        outlines=overlay(shown),
+        bar_px=bar_um / shown.mpp,
+        bar_label=length(bar_um),
+    )
+
+
+def shown_regions(regions: Sequence[RegionRecord]) -> tuple[RegionRecord, ...]:
+    order = {RegionKind.ROI: 0, RegionKind.CONTROL: 1, RegionKind.GRID: 2}
+    ranked = sorted(
+        regions, key=lambda r: (order[r.kind], -r.score.rank, -r.reading.n_tumor_cells, r.region_id)
+    )
+    return tuple(ranked[:MAX_REGIONS])
+
+
+def region_counts(regions: Sequence[RegionRecord]) -> tuple[tuple[Score, int], ...]:
+    scored = [region.score for region in regions if region.kind is not RegionKind.CONTROL]
+    return tuple((score, scored.count(score)) for score in Score if score in scored)
+
+
+def doubt_words(shown: FieldPicture) -> str:
+    """Say how many cells of a field are near which cut-off; empty when none is."""
+    return ", ".join(
+        f"{counted(n, 'cell')} {doubt.value}" for doubt, n in shown.doubts.items() if n
+    )

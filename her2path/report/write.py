@@ -1,0 +1,282 @@
+"""Write the report of a run: one offline page, or a list and a page per slide when many."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Score
+from her2path.errors import ResultsError
+from her2path.report.charts import hex_of, text_on
+from her2path.report.fields import FIELDS_FOLDER
+from her2path.report.phrases import (
+    EXCLUSION_WORDS,
+    FLAG_TITLES,
+    ISH_WORDS,
+    MEASURE_WORDS,
+    code_words,
+)
+from her2path.report.pictures import as_data_uri, small_jpeg
+from her2path.report.view import doubt_words, view_slide
+from her2path.report.wording import (
+    DASH,
+    SCORE_WORDS,
+    STATUS_WORDS,
+    count,
+    counted,
+    decimal,
+    interval,
+    od,
+    percent,
+    quantity,
+    sentence,
+    spoken_list,
+)
+from her2path.results.atomic import write_text
+from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
+from her2path.results.columns import SlideState
+from her2path.results.folder import ResultsFolder, SlideFolder
+from her2path.results.record import RESEARCH_USE, SlideRecord
+from her2path.results.run_record import software_version
+
+__all__ = ["write_report"]
+
+log = logging.getLogger(__name__)
+
+# One page opens at once up to here; beyond, browsers and mail begin to struggle.
+MAX_SLIDES_IN_PAGE = 25
+MAX_BYTES_IN_PAGE = 48 * 2**20
+# A list of so many slides still opens at once with a small picture of each (4 kB).
+MAX_THUMBNAILS = 1000
+THUMBNAIL_PX = 168
+SLIDE_REPORT = "report.html"
+# A table of a hundred thousand slides.
+MAX_CSV_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A slide without a result, and why."""
+
+    slide_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """One slide of the list."""
+
+    record: SlideRecord
+    link: str
+    reasons: tuple[str, ...]
+    thumbnail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The first page."""
+
+    rows: tuple[SummaryRow, ...]
+    failures: tuple[Failure, ...]
+    has_thumbnails: bool
+    note: str = ""
+
+    @property
+    def n_slides(self) -> int:
+        """Slides of the run, failed ones too."""
+        return len(self.rows) + len(self.failures)
+
+    @property
+    def n_scored(self) -> int:
+        """Slides with a result."""
+        return len(self.rows)
+
+    @property
+    def n_review(self) -> int:
+        """Slides that ask for a second read."""
+        return sum(row.record.review for row in self.rows)
+
+    @property
+    def by_score(self) -> tuple[tuple[Score, int], ...]:
+        """Number of slides of each score that occurs."""
+        scores = [row.record.score for row in self.rows]
+        return tuple((score, scores.count(score)) for score in Score if score in scores)
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Rule sets in use, with their editions."""
+        return tuple(dict.fromkeys(f"{r.record.rule_set} ({r.record.edition})" for r in self.rows))
+
+
+def write_report(results: ResultsFolder, records: Sequence[SlideRecord]) -> Path:
+    """Write report.html for the slides of a run.
+
+    Up to 25 slides whose pictures take less than 48 MiB are in that one file, with all pictures
+    inside. Larger runs get SLIDE_ID/report.html for each slide, and report.html lists them. Failed
+    slides are taken from slides.csv, so write that first.
+
+    Parameters
+    ----------
+    results : ResultsFolder
+        Where the pictures are and the report goes.
+    records : sequence of SlideRecord
+        In the order of the report.
+
+    Returns
+    -------
+    Path
+        The report to open.
+
+    Raises
+    ------
+    ResultsError
+        If a page cannot be written.
+    """
+    failures = tuple(read_failures(results.slides_csv))
+    folders = [results.slide(record.slide_id) for record in records]
+    is_one_page = (
+        len(records) <= MAX_SLIDES_IN_PAGE
+        and sum(picture_bytes(folder) for folder in folders) <= MAX_BYTES_IN_PAGE
+    )
+    templates = environment()
+    page = templates.get_template("page.html")
+    has_thumbnails = not is_one_page and len(records) <= MAX_THUMBNAILS
+    rows = []
+    for number, (record, folder) in enumerate(zip(records, folders, strict=True), start=1):
+        link = f"#slide-{number}" if is_one_page else f"{quote(folder.path.name)}/{SLIDE_REPORT}"
+        small = thumbnail(folder) if has_thumbnails else None
+        rows.append(SummaryRow(record, link, flag_titles(record, "review"), small))
+        if not is_one_page:
+            view = view_slide(record, folder, key="slide-1")
+            text = page.render(
+                views=[view], back_link=f"../{results.report_html.name}", title=record.slide_id
+            )
+            write_text(folder.path / SLIDE_REPORT, text)
+    summary = Summary(
+        rows=tuple(rows),
+        failures=failures,
+        has_thumbnails=has_thumbnails,
+        note="" if is_one_page else "Each slide has a report of its own: follow its name.",
+    )
+    views = [
+        view_slide(record, folder, key=f"slide-{number}")
+        for number, (record, folder) in enumerate(
+            zip(records, folders, strict=True) if is_one_page else (), start=1
+        )
+    ]
+    # The list of a single slide would only repeat it.
+    is_list_needed = summary.n_slides != 1 or not views
+    text = page.render(
+        summary=summary if is_list_needed else None, views=views, title="her2path report"
+    )
+    write_text(results.report_html, text)
+    log.info("report of %d slides in %s", summary.n_slides, results.report_html)
+    return results.report_html
+
+
+def read_failures(slides_csv: Path) -> Iterator[Failure]:
+    """Yield the failed slides of slides.csv; none where there is no table yet."""
+    if not slides_csv.exists():
+        return
+    if slides_csv.stat().st_size > MAX_CSV_BYTES:
+        raise ResultsError(f"{slides_csv} is larger than {MAX_CSV_BYTES:,} bytes; write it again")
+    with slides_csv.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row.get("state") == SlideState.FAILED:
+                yield Failure(row.get("slide_id") or "", row.get("error") or "")
+
+
+def picture_bytes(folder: SlideFolder) -> int:
+    """Return about how many bytes the pictures of a slide add to a page."""
+    files = [folder.overview_png, *(folder.path / FIELDS_FOLDER).glob("*.jpg")]
+    # Base64 makes four bytes of three.
+    return sum(file.stat().st_size for file in files if file.is_file()) * 4 // 3
+
+
+def thumbnail(folder: SlideFolder) -> str | None:
+    try:
+        jpeg = small_jpeg(folder.overview_png, longest_px=THUMBNAIL_PX)
+    except ResultsError as error:
+        log.warning("no small picture: %s", error)
+        return None
+    return None if jpeg is None else as_data_uri(jpeg)
+
+
+def flag_titles(record: SlideRecord, severity: str) -> tuple[str, ...]:
+    """Return what the flags of a severity are called, each once."""
+    return tuple(dict.fromkeys(FLAG_TITLES[f.flag] for f in record.flags if f.severity == severity))
+
+
+def environment() -> jinja2.Environment:
+    """Return the templates, with what they call; text of a slide is always escaped."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("her2path.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = color_rules() + source_of(templates, "report.css")
+    script = source_of(templates, "report.js")
+    templates.filters["sentence"] = sentence
+    templates.globals.update(
+        DASH=DASH,
+        EXCLUSION_WORDS=EXCLUSION_WORDS,
+        EXPRESSION_SCORES=EXPRESSION_SCORES,
+        FLAG_TITLES=FLAG_TITLES,
+        INTENSITIES=tuple(Intensity),
+        ISH_WORDS=ISH_WORDS,
+        MEASURE_WORDS=MEASURE_WORDS,
+        RESEARCH_USE=RESEARCH_USE,
+        SCORE_WORDS=SCORE_WORDS,
+        STATUS_WORDS=STATUS_WORDS,
+        back_link="",
+        code_words=code_words,
+        count=count,
+        counted=counted,
+        decimal=decimal,
+        doubt_words=doubt_words,
+        flags_of=flag_titles,
+        interval=interval,
+        od=od,
+        percent=percent,
+        quantity=quantity,
+        script=Markup(script),
+        script_hash=csp_hash(script),
+        software_version=software_version(),
+        spoken_list=spoken_list,
+        style=Markup(style),
+        style_hash=csp_hash(style),
+        summary=None,
+    )
+    return templates
+
+
+def source_of(templates: jinja2.Environment, name: str) -> str:
+    if templates.loader is None:
+        raise ResultsError(f"the template {name} is missing; install her2path again")
+    return templates.loader.get_source(templates, name)[0]
+
+
+def csp_hash(text: str) -> str:
+    """Return the hash by which a browser knows the one style or script that it may use."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def color_rules() -> str:
+    """Return style rules that give each score and class its color."""
+    named = [(f"s-{score.name.lower()}", color) for score, color in SCORE_COLORS.items()]
+    named += [(f"i-{level.label}", color) for level, color in INTENSITY_COLORS.items()]
+    return "".join(
+        f".{name} {{ background: {hex_of(color)}; color: {text_on(color)}; }}\n"
+        for name, color in named
+    )
