@@ -51,6 +51,7 @@ class Exclusion(StrEnum):
     IGNORED_ROI = "ignored_roi"
     CONTROL = "control"
     ARTEFACT = "artefact"
+    NOT_TISSUE = "not_tissue"
     NOT_MEASURABLE = "not_measurable"
 
 

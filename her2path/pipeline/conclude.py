@@ -1,0 +1,290 @@
+"""Stage C: from the cells of a slide to its record: selection, classes, score, flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.cells.classify import CellClasses, classify_cells
+from her2path.cells.table import CellMeasurements
+from her2path.cells.tumor import tumor_probability
+from her2path.criteria.clusters import Clusters
+from her2path.criteria.ish import status
+from her2path.criteria.rule_set import RuleSet
+from her2path.criteria.score import Score, Status
+from her2path.flags.checks import needs_review
+from her2path.pipeline.blank import Reference
+from her2path.pipeline.reasons import flags_of_reading, flags_of_refusal
+from her2path.pipeline.regions import read_regions_of
+from her2path.pipeline.scoring import (
+    CountedCells,
+    clusters_of,
+    empty_reading,
+    read_counted,
+    score_of,
+)
+from her2path.pipeline.selection import Selection, select_cells
+from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.stability import try_shifts
+from her2path.pipeline.survey import Survey
+from her2path.results.columns import Exclusion
+from her2path.results.record import (
+    BlankFacts,
+    CellSelection,
+    Heterogeneity,
+    RegionKind,
+    RegionRecord,
+    SlideRecord,
+    Stability,
+)
+from her2path.results.run_record import settings_hash, software_version
+from her2path.statistics.heterogeneity import (
+    LEAST_REGION_CELLS,
+    RegionSpread,
+    find_3plus_cluster,
+)
+
+__all__ = ["Conclusion", "conclude_cells", "conclude_without_cells"]
+
+# How tumor cells are told from others; a network would be another method.
+METHOD = "measurements"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conclusion:
+    """The record of a slide, and the cells that it rests on (none when not assessable)."""
+
+    record: SlideRecord
+    cells: CellMeasurements | None = None
+    classes: CellClasses | None = None
+    selection: Selection | None = None
+
+
+def conclude_without_cells(
+    survey: Survey, settings: ScoreSettings, *, timings: Mapping[str, float]
+) -> Conclusion:
+    """Conclude on a slide that is not worth scoring."""
+    flags = flags_of_refusal(survey)
+    record = unscored(survey, settings, timings)
+    return Conclusion(replace(record, flags=flags, review=needs_review(flags)))
+
+
+def unscored(survey: Survey, settings: ScoreSettings, timings: Mapping[str, float]) -> SlideRecord:
+    """Return the record of a slide before any cell is counted: provenance, and no score."""
+    job = survey.job
+    return SlideRecord(
+        slide_id=job.slide_id,
+        path=str(job.path),
+        software_version=software_version(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings_hash=settings_hash([settings, job]),
+        scan=survey.scan,
+        tissue=survey.tissue_facts,
+        stain=survey.stain,
+        calibration=job.calibration,
+        rule_set=job.rule_set.name,
+        edition=job.rule_set.edition,
+        organ=job.rule_set.organ,
+        score=Score.NOT_ASSESSABLE,
+        status=Status.NOT_ASSESSABLE,
+        status_comment=survey.tissue_facts.explanation,
+        call=None,
+        ish=job.ish,
+        blank=BlankFacts(
+            source="calibration",
+            min_line_contrast_od=job.calibration.min_line_contrast_od,
+            n_reference=0,
+            stained_pct=None,
+            upper_pct=job.calibration.blank_upper_pct,
+        ),
+        selection=CellSelection(
+            method=METHOD,
+            cut=settings.tumor_cut,
+            cut_in_roi=settings.tumor_cut_in_roi,
+            n_cells=0,
+            excluded=dict.fromkeys(Exclusion, 0),
+            uncertain_margin=settings.uncertain_margin,
+        ),
+        reading=empty_reading(),
+        stability=Stability((), 0.0),
+        heterogeneity=Heterogeneity(),
+        flags=(),
+        review=True,
+        regions=(),
+        timings=dict(timings),
+        remarks=survey.remarks,
+        specimen=job.specimen,
+        patient_id=job.patient_id,
+        extras=job.extras,
+        model=settings.model,
+    )
+
+
+def conclude_cells(
+    survey: Survey,
+    cells: CellMeasurements,
+    settings: ScoreSettings,
+    *,
+    timings: Mapping[str, float],
+) -> Conclusion:
+    """Conclude on the cells of a slide.
+
+    Parameters
+    ----------
+    survey : Survey
+    cells : CellMeasurements
+        All of them in reading order, x and y in level-0 px.
+    settings : ScoreSettings
+    timings : mapping of str to float
+        Seconds of the stages so far.
+    """
+    job = survey.job
+    rule_set, calibration = job.rule_set, job.calibration
+    place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
+    probability = tumor_probability(cells, x_um=place_um[0], y_um=place_um[1])
+    selection = select_cells(cells, probability, survey, settings)
+    reference = Reference(cells.select(selection.is_reference), calibration.min_line_contrast_od)
+    blank = reference.facts(calibration)
+    classes = classify_cells(cells, calibration, min_line_contrast_od=blank.min_line_contrast_od)
+    everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)
+    counted = everything.select(selection.is_counted)
+    clusters = clusters_of(counted, rule_set)
+    call = rule_set.call(counted.tally, blank_upper_pct=blank.upper_pct, clusters=clusters)
+    reading = read_counted(
+        counted,
+        rule_set,
+        blank_upper_pct=blank.upper_pct,
+        rng=np.random.default_rng([settings.seed, 0]),
+        n_resamples=settings.n_resamples,
+        clusters=clusters,
+    )
+    regions = read_regions_of(
+        everything,
+        (cells.x, cells.y),
+        selection,
+        survey,
+        blank_upper_pct=blank.upper_pct,
+        rule_set=rule_set,
+        settings=settings,
+    )
+    stability = try_shifts(
+        cells,
+        selection,
+        place_um,
+        reference=reference,
+        calibration=calibration,
+        rule_set=rule_set,
+        settings=settings,
+    )
+    heterogeneity = heterogeneity_of(counted, regions, rule_set, blank.upper_pct, clusters)
+    facts = selection_facts(cells, classes, selection, everything, survey, settings, blank)
+    answer = status(call.score, job.ish, organ=rule_set.organ)
+    stain = replace(survey.stain, nuclear_hematoxylin_od=counterstain_of(cells, selection))
+    flags = flags_of_reading(
+        survey,
+        call=call,
+        counted=counted,
+        clusters=clusters,
+        facts=facts,
+        blank=blank,
+        stability=stability,
+        heterogeneity=heterogeneity,
+        stain=stain,
+        answer=answer,
+    )
+    record = replace(
+        unscored(survey, settings, timings),
+        stain=stain,
+        score=call.score,
+        status=answer.status,
+        status_comment=answer.comment,
+        call=call,
+        blank=blank,
+        selection=facts,
+        reading=reading,
+        stability=stability,
+        heterogeneity=heterogeneity,
+        flags=flags,
+        review=needs_review(flags),
+        regions=regions,
+    )
+    return Conclusion(record, cells, classes, selection)
+
+
+def counterstain_of(cells: CellMeasurements, selection: Selection) -> float | None:
+    """Return the median hematoxylin OD of nuclei that are seen by their blue."""
+    seen = cells.nucleus_h_od[selection.is_in_place & ~cells.is_hidden]
+    return float(np.median(seen)) if seen.size else None
+
+
+def heterogeneity_of(
+    counted: CountedCells,
+    regions: tuple[RegionRecord, ...],
+    rule_set: RuleSet,
+    blank_upper_pct: float,
+    clusters: Clusters | None,
+) -> Heterogeneity:
+    """Compare the squares of the grid, and look for an island of 3+."""
+    scores = {
+        region.region_id: region.score
+        for region in regions
+        if region.kind is RegionKind.GRID and region.reading.n_tumor_cells >= LEAST_REGION_CELLS
+    }
+    ranked = sorted(scores.values(), key=lambda score: score.rank) or [Score.NOT_ASSESSABLE]
+    spread = RegionSpread(ranked[0], ranked[-1], len(scores), scores)
+    if rule_set.needs_clusters:
+        # Rules of clusters find the strongest island by themselves.
+        return Heterogeneity(spread, None, clusters)
+    cluster = find_3plus_cluster(
+        counted.x_um,
+        counted.y_um,
+        intensity=counted.intensity,
+        extent=counted.extent,
+        rule_set=rule_set,
+        blank_upper_pct=blank_upper_pct,
+    )
+    return Heterogeneity(spread, cluster, None)
+
+
+def selection_facts(
+    cells: CellMeasurements,
+    classes: CellClasses,
+    selection: Selection,
+    everything: CountedCells,
+    survey: Survey,
+    settings: ScoreSettings,
+    blank: BlankFacts,
+) -> CellSelection:
+    """Return what became of the cells, and what hangs on those that may or may not be tumor."""
+    margin = settings.uncertain_margin
+    surely, possibly = selection.counted_at(margin), selection.counted_at(-margin)
+
+    def score(chosen: NDArray[np.bool_]) -> Score:
+        return score_of(
+            everything.select(chosen), survey.job.rule_set, blank_upper_pct=blank.upper_pct
+        )[0]
+
+    n_possible, n_counted = int(possibly.sum()), int(selection.is_counted.sum())
+    is_counted = selection.is_counted
+    return CellSelection(
+        method=METHOD,
+        cut=settings.tumor_cut,
+        cut_in_roi=settings.tumor_cut_in_roi,
+        n_cells=len(cells),
+        excluded=selection.counts(),
+        uncertain_margin=margin,
+        uncertain_pct=100 * int((possibly & ~surely).sum()) / n_possible if n_possible else None,
+        score_without_uncertain=score(surely) if n_possible else None,
+        score_with_uncertain=score(possibly) if n_possible else None,
+        cytoplasmic_pct=share_pct(classes.is_diffuse, is_counted) if n_counted else None,
+        hidden_nuclei_pct=share_pct(cells.is_hidden, is_counted) if n_counted else None,
+    )
+
+
+def share_pct(mask: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    """Return the percent of `among` that are marked."""
+    return 100 * float(np.count_nonzero(mask & among)) / float(np.count_nonzero(among))

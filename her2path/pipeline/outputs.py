@@ -1,0 +1,284 @@
+"""Write what was concluded on a slide into its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import cv2
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import Polygon
+
+from her2path.annotations.roi import RoiKind
+from her2path.cells.classify import CellClasses
+from her2path.cells.table import N_SECTORS, CellMeasurements
+from her2path.criteria.ish import status
+from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Pattern, Score
+from her2path.pipeline.conclude import Conclusion
+from her2path.pipeline.regions import Grid
+from her2path.pipeline.selection import Selection
+from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.survey import Survey, box_of
+from her2path.results.cells import write_cells
+from her2path.results.folder import SlideFolder
+from her2path.results.geojson import (
+    Feature,
+    OutlineKind,
+    cell_feature,
+    outline_feature,
+    outline_polygon,
+    region_feature,
+    write_geojson,
+)
+from her2path.results.record import RegionKind, RegionRecord, SlideRecord, write_record
+from her2path.results.tables import write_regions
+
+__all__ = ["row_of", "write_conclusion"]
+
+INTENSITIES = np.array([level.label for level in Intensity])
+PATTERNS = np.array([pattern.label for pattern in Pattern])
+# More chosen cells than a person looks at only stall the viewer.
+MAX_CHOSEN = 20_000
+
+
+def write_conclusion(
+    folder: SlideFolder, survey: Survey, conclusion: Conclusion, settings: ScoreSettings
+) -> None:
+    """Write tables, outlines and, last, slide.json; each file whole or not at all.
+
+    Raises
+    ------
+    ResultsError
+        If a file cannot be written.
+    """
+    record = conclusion.record
+    write_regions(
+        folder.regions_parquet,
+        [region_row(region, record) for region in record.regions],
+        slide_id=record.slide_id,
+        mpp=survey.mpp,
+        software_version=record.software_version,
+    )
+    cells, classes, selection = conclusion.cells, conclusion.classes, conclusion.selection
+    if cells is None or classes is None or selection is None:
+        cells, classes, selection = no_cells()
+    columns = cell_columns(cells, classes, selection, survey, settings)
+    write_cells(
+        folder.cells_parquet,
+        columns,
+        slide_id=record.slide_id,
+        mpp=survey.mpp,
+        software_version=record.software_version,
+    )
+    write_geojson(folder.regions_geojson, outlines_of(record, survey), slide_id=record.slide_id)
+    if settings.cells_geojson != "none":
+        chosen = chosen_cells(classes, selection, settings)
+        write_geojson(
+            folder.cells_geojson,
+            cell_outlines(chosen, cells, classes, survey),
+            slide_id=record.slide_id,
+        )
+    write_record(folder.slide_json, record)
+
+
+def no_cells() -> tuple[CellMeasurements, CellClasses, Selection]:
+    """Return the columns of a slide on which no cell was measured."""
+    scalar, flag = np.zeros(0, np.float32), np.zeros(0, np.bool_)
+    sectors = np.zeros((0, N_SECTORS), np.float32)
+    place, code = np.zeros(0, np.float64), np.zeros(0, np.int8)
+    cells = CellMeasurements(
+        x=place,
+        y=place,
+        nucleus_area_um2=scalar,
+        nucleus_elongation=scalar,
+        nucleus_h_od=scalar,
+        nucleus_dab_od=scalar,
+        nucleus_texture_od=scalar,
+        cytoplasm_od=scalar,
+        cytoplasm_h_od=scalar,
+        spacing_um=scalar,
+        membrane_width_um=scalar,
+        is_hidden=flag,
+        outline_um=sectors,
+        line_contrast_od=sectors,
+        line_od=sectors,
+        is_measurable=sectors.astype(np.bool_),
+    )
+    bits = np.zeros(0, np.uint32)
+    classes = CellClasses(scalar, scalar, scalar, scalar, code, code, flag, bits)
+    return cells, classes, Selection(code, scalar, scalar)
+
+
+def cell_columns(
+    cells: CellMeasurements,
+    classes: CellClasses,
+    selection: Selection,
+    survey: Survey,
+    settings: ScoreSettings,
+) -> dict[str, NDArray[np.generic]]:
+    """Return the columns of cells.parquet."""
+    grid = Grid.of(survey.dimensions, survey.mpp, side_um=settings.region_um)
+    is_stained = classes.intensity > Intensity.NONE
+    unmeasured = np.float32(np.nan)
+    return {
+        "x": cells.x,
+        "y": cells.y,
+        "region_id": grid.names(cells.x, cells.y),
+        "is_tumor": selection.is_counted,
+        "tumor_probability": selection.probability,
+        "excluded": selection.words(),
+        "intensity": INTENSITIES[classes.intensity],
+        "completeness": classes.completeness,
+        "longest_arc_frac": classes.longest_arc_frac,
+        "pattern": PATTERNS[classes.pattern],
+        "membrane_od": np.where(is_stained, classes.membrane_od, unmeasured),
+        "membrane_contrast_od": np.where(is_stained, classes.membrane_contrast_od, unmeasured),
+        "membrane_width_um": np.where(is_stained, cells.membrane_width_um, unmeasured),
+        "cytoplasm_od": cells.cytoplasm_od,
+        "nucleus_area_um2": cells.nucleus_area_um2,
+        "nucleus_elongation": cells.nucleus_elongation,
+        "nucleus_h_od": cells.nucleus_h_od,
+        "nucleus_dab_od": cells.nucleus_dab_od,
+        "spacing_um": cells.spacing_um,
+        "is_nucleus_hidden": cells.is_hidden,
+        "outline_um": cells.outline_um,
+        "stained_sectors": classes.stained_sectors,
+    }
+
+
+def row_of(record: SlideRecord) -> dict[str, object]:
+    """Return the row of slides.csv of a slide that was scored."""
+    return {
+        "slide_id": record.slide_id,
+        "path": record.path,
+        "state": "done",
+        "score": record.score,
+        "status": record.status,
+        "n_tumor_cells": record.reading.n_tumor_cells,
+        **record.reading.shares,
+        **probabilities_of(record.reading.probabilities),
+        "review": record.review,
+        "review_reasons": list(record.review_reasons),
+        "mpp": (record.scan.mpp_x * record.scan.mpp_y) ** 0.5,
+        "seconds": record.seconds,
+        "error": "",
+        "rule_set": record.rule_set,
+        "edition": record.edition,
+        "calibration": record.calibration.name,
+        "patient_id": record.patient_id,
+        **record.extras,
+    }
+
+
+def probabilities_of(probabilities: Mapping[Score, float]) -> dict[str, float]:
+    """Return the probability of each score under its column."""
+    words = ("0", "0plus", "1plus", "2plus", "3plus")
+    pairs = zip(words, EXPRESSION_SCORES, strict=True)
+    return {f"p_{word}": probabilities[score] for word, score in pairs}
+
+
+def region_row(region: RegionRecord, record: SlideRecord) -> dict[str, object]:
+    """Return the row of regions.parquet of one region."""
+    box = region.box
+    return {
+        "region_id": region.region_id,
+        "name": region.name,
+        "kind": region.kind,
+        "x": float(box.x),
+        "y": float(box.y),
+        "width": float(box.width),
+        "height": float(box.height),
+        "area_mm2": region.area_mm2,
+        "n_cells": region.n_cells,
+        "score": region.score,
+        "status": status(region.score, record.ish, organ=record.organ).status,
+        "n_tumor_cells": region.reading.n_tumor_cells,
+        **region.reading.shares,
+        **probabilities_of(region.reading.probabilities),
+    }
+
+
+def outlines_of(record: SlideRecord, survey: Survey) -> Iterator[Feature]:
+    """Yield regions, tissue, control tissue and ignored outlines."""
+    for index, part in enumerate(polygons_of(survey.tissue, survey.mask_downsample)):
+        yield outline_feature(f"tissue {index + 1}", part, kind=OutlineKind.TISSUE)
+    for index, part in enumerate(polygons_of(survey.control, survey.mask_downsample)):
+        yield outline_feature(f"control {index + 1}", part, kind=OutlineKind.CONTROL)
+    for index, part in enumerate(polygons_of(survey.excluded, survey.mask_downsample)):
+        yield outline_feature(f"artefact {index + 1}", part, kind=OutlineKind.IGNORED)
+    for roi in survey.rois_of(RoiKind.IGNORE):
+        yield outline_feature(roi.roi_id, roi.polygon, kind=OutlineKind.IGNORED)
+    drawn = {roi.roi_id: roi.polygon for roi in survey.rois}
+    for region in record.regions:
+        if region.kind is RegionKind.CONTROL and region.region_id not in drawn:
+            continue
+        yield region_feature(
+            region.region_id,
+            drawn[region.region_id] if region.kind is not RegionKind.GRID else box_of(region.box),
+            score=region.score,
+            name=region.name or region.region_id,
+            measurements={
+                "HER2: tumor cells": float(region.reading.n_tumor_cells),
+                **{f"HER2: {name}": value for name, value in region.reading.shares.items()},
+            },
+        )
+
+
+def polygons_of(mask: NDArray[np.bool_], downsample: float) -> list[Polygon]:
+    """Return the outlines of a mask in level-0 px, with their holes."""
+    # Drawn twice as fine, so that the outline runs between pixels and not through their centres.
+    rows, cols = mask.shape
+    fine = cv2.resize(
+        np.ascontiguousarray(mask, np.uint8), (2 * cols, 2 * rows), interpolation=cv2.INTER_NEAREST
+    )
+    rings, tree = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    found: dict[int, tuple[NDArray[np.float64], list[NDArray[np.float64]]]] = {}
+    for index, ring in enumerate(rings):
+        if len(ring) < 3:
+            continue
+        points = (ring[:, 0, :] + 0.5) * (downsample / 2)
+        parent = int(tree[0][index][3])
+        if parent < 0:
+            found.setdefault(index, (points, []))
+        elif parent in found:
+            found[parent][1].append(points)
+    polygons = [Polygon(shell, holes) for shell, holes in found.values()]
+    whole = [part if part.is_valid else shapely.make_valid(part) for part in polygons]
+    return [
+        piece
+        for part in whole
+        for piece in shapely.get_parts(part)
+        if isinstance(piece, Polygon) and piece.area > 0
+    ]
+
+
+def chosen_cells(
+    classes: CellClasses, selection: Selection, settings: ScoreSettings
+) -> NDArray[np.intp]:
+    """Return the cells to write: all, or stained tumor cells and those that may be tumor."""
+    if settings.cells_geojson == "all":
+        return np.arange(len(classes))
+    margin = settings.uncertain_margin
+    is_doubtful = selection.counted_at(-margin) & ~selection.counted_at(margin)
+    is_stained = selection.is_counted & (classes.intensity > Intensity.NONE)
+    chosen = np.flatnonzero(is_stained | is_doubtful)
+    return chosen[:: max(1, -(-len(chosen) // MAX_CHOSEN))]
+
+
+def cell_outlines(
+    chosen: NDArray[np.intp], cells: CellMeasurements, classes: CellClasses, survey: Survey
+) -> Iterator[Feature]:
+    """Yield the outlines of cells with what was measured on them."""
+    for index in chosen.tolist():
+        x, y = float(cells.x[index]), float(cells.y[index])
+        yield cell_feature(
+            f"{index}",
+            outline_polygon(x, y, cells.outline_um[index], mpp=survey.mpp),
+            intensity=Intensity(int(classes.intensity[index])),
+            measurements={
+                "HER2: membrane completeness": float(classes.completeness[index]),
+                "Membrane: DAB OD": float(classes.membrane_od[index]),
+                "Cytoplasm: DAB OD": float(cells.cytoplasm_od[index]),
+            },
+        )

@@ -1,0 +1,109 @@
+"""Gather what flags look at, and raise them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from her2path.criteria.clusters import Clusters
+from her2path.criteria.ish import StatusCall
+from her2path.criteria.rule_set import Call
+from her2path.criteria.score import Score
+from her2path.flags.checks import raise_flags
+from her2path.flags.evidence import Flag, FlagEvidence, ReviewFlag
+from her2path.pipeline.scoring import CountedCells, borders_of
+from her2path.pipeline.survey import Survey
+from her2path.results.record import (
+    BlankFacts,
+    CellSelection,
+    Heterogeneity,
+    Stability,
+    StainFacts,
+)
+from her2path.statistics.tally import Tally
+from her2path.tissue.artefacts import ArtefactKind
+
+__all__ = ["flags_of_reading", "flags_of_refusal"]
+
+# A field that was cut out of a slide is tissue from edge to edge; a whole section is 50 mm² and
+# more of glass.
+LEAST_SCAN_MM2 = 25.0
+
+
+def flags_of_refusal(survey: Survey) -> tuple[Flag, ...]:
+    """Return the flags of a slide that is not assessable: why, and what else was seen."""
+    call = survey.job.rule_set.call(
+        Tally.zero(), blank_upper_pct=1.0, clusters=Clusters(0, 0, 0, 0)
+    )
+    raised = raise_flags(seen_on_scan(survey, call))
+    return tuple(
+        replace(flag, sentence=survey.tissue_facts.explanation)
+        if flag.flag is ReviewFlag.NOT_ASSESSABLE
+        else flag
+        for flag in raised
+        if flag.flag is not ReviewFlag.FEW_CELLS
+    )
+
+
+def flags_of_reading(
+    survey: Survey,
+    *,
+    call: Call,
+    counted: CountedCells,
+    clusters: Clusters | None,
+    facts: CellSelection,
+    blank: BlankFacts,
+    stability: Stability,
+    heterogeneity: Heterogeneity,
+    stain: StainFacts,
+    answer: StatusCall,
+) -> tuple[Flag, ...]:
+    """Return the flags of a slide whose cells were read."""
+    job = survey.job
+    tally = counted.tally
+
+    def if_shifted(steps: int) -> Score:
+        shifted = tally.shifted(steps)
+        return job.rule_set.call(shifted, blank_upper_pct=blank.upper_pct, clusters=clusters).score
+
+    return raise_flags(
+        replace(
+            seen_on_scan(survey, call),
+            n_tumor_cells=tally.n_cells,
+            borders=borders_of(call, counted.block_tallies()),
+            changed_trials_pct=stability.changed_pct,
+            regions=heterogeneity.regions,
+            cluster=heterogeneity.cluster,
+            cytoplasmic_pct=facts.cytoplasmic_pct,
+            uncertain_tumor_pct=facts.uncertain_pct,
+            score_without_uncertain=facts.score_without_uncertain,
+            score_with_uncertain=facts.score_with_uncertain,
+            hidden_nuclei_pct=facts.hidden_nuclei_pct,
+            has_control=bool(survey.tissue_facts.controls or job.calibration.made_from),
+            is_calibrated=job.calibration.is_site_specific,
+            score_if_weaker=if_shifted(-1),
+            score_if_stronger=if_shifted(1),
+            nuclear_hematoxylin_od=stain.nuclear_hematoxylin_od,
+            ish_comment=answer.comment if answer.needs_review and job.ish is not None else "",
+        )
+    )
+
+
+def seen_on_scan(survey: Survey, call: Call) -> FlagEvidence:
+    """Return what is known of scan, tissue and stain before any cell is counted."""
+    tissue, scan = survey.tissue_facts, survey.scan
+    n_mm2 = scan.width * scan.mpp_x * scan.height * scan.mpp_y * 1e-6
+    lost = [
+        share for kind, share in tissue.artefact_frac.items() if kind != ArtefactKind.EDGE.value
+    ]
+    return FlagEvidence(
+        call=call,
+        n_tumor_cells=0,
+        stain_angle_deg=max(survey.stain.angle_to_reference_deg),
+        mpp=survey.mpp.mean,
+        anisotropy=max(scan.mpp_x, scan.mpp_y) / min(scan.mpp_x, scan.mpp_y),
+        is_mpp_by_hand=scan.mpp_source == "given",
+        out_of_focus_pct=tissue.focus.blurred_pct,
+        artefact_pct=min(100 * sum(lost), 100.0),
+        tissue_mm2=tissue.area_mm2,
+        tissue_pct=100 * tissue.tissue_frac if n_mm2 >= LEAST_SCAN_MM2 else None,
+    )

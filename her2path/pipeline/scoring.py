@@ -1,0 +1,209 @@
+"""From classes of cells to readings: tallies of blocks, shares, intervals, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.cells.classify import CellClasses
+from her2path.cells.table import CellMeasurements
+from her2path.criteria.clusters import Clusters, largest_clusters
+from her2path.criteria.rule_set import Call, Deciding, RuleSet
+from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Pattern, Score
+from her2path.flags.evidence import Border
+from her2path.results.record import Estimate, Reading
+from her2path.statistics.means import mean_of_blocks
+from her2path.statistics.resampling import score_probabilities, share_at_least, share_intervals
+from her2path.statistics.tally import Tally
+
+__all__ = [
+    "CountedCells",
+    "borders_of",
+    "clusters_of",
+    "empty_reading",
+    "extent_of",
+    "read_counted",
+    "score_of",
+]
+
+EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int8)
+SHAPE = (len(Intensity), len(Extent))
+# Centers of neighboring carcinoma cells lie 10–20 µm apart: cells of one cluster touch.
+CLUSTER_REACH_UM = 20.0
+LINE, WIDTH = "OD", "µm"
+
+
+def extent_of(pattern: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the `Extent` that the criteria count each `Pattern` as."""
+    return EXTENTS[pattern]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountedCells:
+    """What is summed over the tumor cells counted; all of shape (n,).
+
+    Attributes
+    ----------
+    x_um, y_um : ndarray, float64
+        Nucleus centres from the slide's corner.
+    block : ndarray, int64
+        Block of tissue that holds each cell; any numbers.
+    intensity, extent : ndarray, int8
+        Values of `Intensity` and `Extent`.
+    membrane_od, membrane_contrast_od, membrane_width_um, cytoplasm_od : ndarray, float32
+    """
+
+    x_um: NDArray[np.float64]
+    y_um: NDArray[np.float64]
+    block: NDArray[np.int64]
+    intensity: NDArray[np.int8]
+    extent: NDArray[np.int8]
+    membrane_od: NDArray[np.float32]
+    membrane_contrast_od: NDArray[np.float32]
+    membrane_width_um: NDArray[np.float32]
+    cytoplasm_od: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.intensity)
+
+    @classmethod
+    def of(
+        cls,
+        cells: CellMeasurements,
+        classes: CellClasses,
+        place_um: tuple[NDArray[np.float64], NDArray[np.float64]],
+        *,
+        block_um: float,
+    ) -> CountedCells:
+        """Gather what is counted of measured and classified cells."""
+        x_um, y_um = place_um
+        column, row = (np.floor(v / block_um).astype(np.int64) for v in (x_um, y_um))
+        return cls(
+            x_um=x_um,
+            y_um=y_um,
+            # A slide is at most 2³¹ µm wide.
+            block=(row << 32) + column,
+            intensity=classes.intensity,
+            extent=extent_of(classes.pattern),
+            membrane_od=classes.membrane_od,
+            membrane_contrast_od=classes.membrane_contrast_od,
+            membrane_width_um=cells.membrane_width_um,
+            cytoplasm_od=cells.cytoplasm_od,
+        )
+
+    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> CountedCells:
+        """Return the rows that `index` picks."""
+        return CountedCells(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    @property
+    def tally(self) -> Tally:
+        """Cells by intensity and extent."""
+        return Tally.of(self.intensity, self.extent)
+
+    def block_tallies(self) -> NDArray[np.int64]:
+        """Return the tally of each block that holds a cell, shape (n_blocks, 5, 3)."""
+        _, index = np.unique(self.block, return_inverse=True)
+        n_blocks = int(index.max()) + 1 if index.size else 0
+        extent = np.where(self.intensity == Intensity.NONE, 0, self.extent).astype(np.int64)
+        flat = (index * SHAPE[0] + self.intensity) * SHAPE[1] + extent
+        counts = np.bincount(flat, minlength=n_blocks * SHAPE[0] * SHAPE[1])
+        return counts.reshape(n_blocks, *SHAPE)
+
+
+def clusters_of(counted: CountedCells, rule_set: RuleSet) -> Clusters | None:
+    """Return the largest clusters where the rules look at them."""
+    if not rule_set.needs_clusters:
+        return None
+    return largest_clusters(
+        counted.x_um,
+        counted.y_um,
+        intensity=counted.intensity,
+        extent=counted.extent,
+        reach_um=CLUSTER_REACH_UM,
+    )
+
+
+def read_counted(
+    counted: CountedCells,
+    rule_set: RuleSet,
+    *,
+    blank_upper_pct: float,
+    rng: np.random.Generator,
+    n_resamples: int,
+    clusters: Clusters | None = None,
+) -> Reading:
+    """Sum, then divide: shares, their intervals, and how probable each score is."""
+    blocks = counted.block_tallies()
+    tally = counted.tally
+    return Reading(
+        tally=tally,
+        shares=tally.shares().columns(),
+        intervals=share_intervals(blocks),
+        probabilities=score_probabilities(
+            rule_set,
+            blocks,
+            blank_upper_pct=blank_upper_pct,
+            rng=rng,
+            n_resamples=n_resamples,
+            clusters=clusters,
+        ),
+        n_blocks=len(blocks),
+        measures=measures_of(counted),
+    )
+
+
+def measures_of(counted: CountedCells) -> Mapping[str, Estimate]:
+    """Return means over stained cells, and of the cytoplasm over all."""
+    _, block = np.unique(counted.block, return_inverse=True)
+    is_stained = counted.intensity > Intensity.NONE
+    everywhere = np.ones_like(is_stained)
+    sources = (
+        ("membrane_od", counted.membrane_od, is_stained, LINE),
+        ("membrane_contrast_od", counted.membrane_contrast_od, is_stained, LINE),
+        ("membrane_width_um", counted.membrane_width_um, is_stained, WIDTH),
+        ("cytoplasm_od", counted.cytoplasm_od, everywhere, LINE),
+    )
+    found = {}
+    for name, values, chosen, unit in sources:
+        used = chosen & np.isfinite(values)
+        estimate = mean_of_blocks(values[used], block[used])
+        if estimate is not None:
+            found[name] = Estimate(estimate[0], estimate[1], int(used.sum()), unit)
+    return found
+
+
+def empty_reading() -> Reading:
+    """Return the reading of no cell."""
+    return Reading(
+        tally=Tally.zero(),
+        shares=Tally.zero().shares().columns(),
+        intervals={},
+        probabilities=dict.fromkeys(EXPRESSION_SCORES, 0.0),
+        n_blocks=0,
+    )
+
+
+def borders_of(call: Call, block_tallies: NDArray[np.int64]) -> tuple[Border, ...]:
+    """Return the shares that hold a call between its neighbors, with their intervals."""
+
+    def border(deciding: Deciding) -> Border:
+        row = deciding.criterion
+        share = share_at_least(block_tallies, row.intensity, row.extent)
+        return Border(deciding, share.interval().scaled(100))
+
+    near = (call.deciding_lower, call.deciding_upper)
+    return tuple(border(d) for d in near if d is not None and d.unit == "%")
+
+
+def score_of(
+    counted: CountedCells, rule_set: RuleSet, *, blank_upper_pct: float
+) -> tuple[Score, Tally]:
+    """Score some cells, with nothing around it."""
+    tally = counted.tally
+    call = rule_set.call(
+        tally, blank_upper_pct=blank_upper_pct, clusters=clusters_of(counted, rule_set)
+    )
+    return call.score, tally

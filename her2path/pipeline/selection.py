@@ -1,0 +1,122 @@
+"""Which cells count: tissue, outlines, control tissue, and the probability of tumor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.annotations.raster import contains
+from her2path.annotations.roi import RoiKind
+from her2path.cells.table import CellMeasurements
+from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.survey import Survey
+from her2path.results.columns import Exclusion
+
+__all__ = ["Selection", "select_cells"]
+
+REASONS = tuple(Exclusion)
+CODE = {reason: np.int8(code) for code, reason in enumerate(REASONS)}
+# With less than half of its outline in view a cell's pattern is a guess.
+MIN_MEASURABLE_FRAC = 0.5
+# Cells that are surely no tumor: stroma and lymphocytes show what looks stained without HER2.
+MAX_REFERENCE_PROBABILITY = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """What became of n cells.
+
+    Attributes
+    ----------
+    reason : ndarray of shape (n,), int8
+        Position in `Exclusion`; 0 for counted cells.
+    probability : ndarray of shape (n,), float32
+        Of an invasive tumor cell.
+    cut : ndarray of shape (n,), float32
+        From which probability the cell counts.
+    """
+
+    reason: NDArray[np.int8]
+    probability: NDArray[np.float32]
+    cut: NDArray[np.float32]
+
+    @property
+    def is_counted(self) -> NDArray[np.bool_]:
+        """Cells that count as invasive tumor."""
+        return self.reason == CODE[Exclusion.COUNTED]
+
+    @property
+    def is_in_place(self) -> NDArray[np.bool_]:
+        """Cells that would count if they were tumor."""
+        return self.is_counted | (self.reason == CODE[Exclusion.NOT_TUMOR])
+
+    @property
+    def is_control(self) -> NDArray[np.bool_]:
+        """Cells of control tissue."""
+        return self.reason == CODE[Exclusion.CONTROL]
+
+    @property
+    def is_reference(self) -> NDArray[np.bool_]:
+        """Cells of the sample that are surely no tumor, inside or outside an outline."""
+        is_sample = self.is_in_place | (self.reason == CODE[Exclusion.OUTSIDE_ROI])
+        return is_sample & (self.probability < MAX_REFERENCE_PROBABILITY)
+
+    def counted_at(self, shift: float) -> NDArray[np.bool_]:
+        """Return which cells count when the cut is shifted by so much."""
+        return self.is_in_place & (self.probability >= self.cut + np.float32(shift))
+
+    def counts(self) -> dict[Exclusion, int]:
+        """Count the cells by what became of them."""
+        n = np.bincount(self.reason, minlength=len(REASONS))
+        return {reason: int(n[code]) for code, reason in enumerate(REASONS)}
+
+    def words(self) -> NDArray[np.str_]:
+        """Return what became of each cell, as the table spells it."""
+        return np.array([reason.value for reason in REASONS])[self.reason]
+
+
+def select_cells(
+    cells: CellMeasurements,
+    probability: NDArray[np.float32],
+    survey: Survey,
+    settings: ScoreSettings,
+) -> Selection:
+    """Decide for each cell whether it counts, and if not why.
+
+    A person's outline outranks what the program sees: control, then ignored, then outside an
+    outline of tumor. Inside an outline of tumor the tissue mask is not asked, artefacts are.
+
+    Parameters
+    ----------
+    cells : CellMeasurements of n cells
+        x and y in level-0 px.
+    probability : ndarray of shape (n,), float32
+    survey : Survey
+    settings : ScoreSettings
+    """
+    x, y = cells.x, cells.y
+    tumor_rois = survey.rois_of(RoiKind.TUMOR)
+    is_drawn = contains(tumor_rois, x, y) if tumor_rois else np.zeros(len(cells), np.bool_)
+    cut = np.where(is_drawn, settings.tumor_cut_in_roi, settings.tumor_cut).astype(np.float32)
+
+    def look_up(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        rows = np.minimum((y / survey.mask_downsample).astype(np.int64), mask.shape[0] - 1)
+        cols = np.minimum((x / survey.mask_downsample).astype(np.int64), mask.shape[1] - 1)
+        return mask[rows, cols]
+
+    is_control = contains(survey.rois_of(RoiKind.CONTROL), x, y) | look_up(survey.control)
+    # The first that holds is the reason.
+    why = {
+        Exclusion.CONTROL: is_control,
+        Exclusion.IGNORED_ROI: contains(survey.rois_of(RoiKind.IGNORE), x, y),
+        Exclusion.OUTSIDE_ROI: ~is_drawn if tumor_rois else np.zeros(len(cells), np.bool_),
+        Exclusion.ARTEFACT: look_up(survey.excluded),
+        Exclusion.NOT_TISSUE: ~(look_up(survey.tissue) | is_drawn),
+        Exclusion.NOT_MEASURABLE: cells.is_measurable.mean(axis=1) < MIN_MEASURABLE_FRAC,
+        Exclusion.NOT_TUMOR: probability < cut,
+    }
+    codes = [CODE[reason] for reason in why]
+    reason = np.select(list(why.values()), codes, CODE[Exclusion.COUNTED]).astype(np.int8)
+    return Selection(reason, probability, cut)

@@ -1,0 +1,111 @@
+"""The three stages of a slide as tasks that a worker process can run by themselves.
+
+What goes in and comes out can be sent between processes; what is large lies on the disk.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from her2path.pipeline.conclude import Conclusion, conclude_cells, conclude_without_cells
+from her2path.pipeline.outputs import write_conclusion
+from her2path.pipeline.parts import TileTask, has_part, measure_tiles, plan_parts, read_parts
+from her2path.pipeline.settings import ScoreSettings, SlideJob
+from her2path.pipeline.survey import Survey, survey_slide
+from her2path.results.folder import SlideFolder
+from her2path.results.record import SlideRecord, write_record
+
+__all__ = ["AfterSlide", "Measured", "Surveyed", "conclude", "measure", "survey"]
+
+PARTS = ".parts"
+
+AfterSlide = Callable[[SlideFolder, SlideRecord], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surveyed:
+    """Stage A is done: what was found, the tasks of stage B, and those done by an earlier run."""
+
+    survey: Survey
+    tasks: tuple[TileTask, ...]
+    is_done: tuple[bool, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A task of stage B is done."""
+
+    n_cells: int
+    seconds: float
+
+
+def survey(job: SlideJob, settings: ScoreSettings, folder: SlideFolder) -> Surveyed:
+    """Run stage A; parts of an earlier run that still hold are kept, others deleted."""
+    begun = time.perf_counter()
+    folder.create()
+    found = survey_slide(job, settings)
+    parts = SlideFolder(folder.path / PARTS).create().path
+    tasks = plan_parts(found, parts)
+    is_done = tuple(has_part(task) for task in tasks)
+    wanted = {task.part for task, done in zip(tasks, is_done, strict=True) if done}
+    for path in parts.iterdir():
+        if path not in wanted:
+            path.unlink()
+    return Surveyed(found, tasks, is_done, time.perf_counter() - begun)
+
+
+def measure(task: TileTask) -> Measured:
+    """Run one task of stage B."""
+    begun = time.perf_counter()
+    n_cells = measure_tiles(task)
+    return Measured(n_cells, time.perf_counter() - begun)
+
+
+def conclude(
+    surveyed: Surveyed,
+    settings: ScoreSettings,
+    folder: SlideFolder,
+    *,
+    measure_s: float,
+    after_slide: AfterSlide | None,
+) -> SlideRecord:
+    """Run stage C: score, write, draw; the parts go when everything else is there.
+
+    Parameters
+    ----------
+    measure_s : float
+        Seconds that the tasks of stage B took together.
+    after_slide : callable, optional
+        What a floor above wants done with each slide, such as drawing its pictures.
+    """
+    begun = time.perf_counter()
+    timings = {"survey": surveyed.seconds, "measure": measure_s}
+    conclusion = concluded(surveyed, settings, timings)
+    write_conclusion(folder, surveyed.survey, conclusion, settings)
+    record = conclusion.record
+    written = time.perf_counter()
+    timings["conclude"] = written - begun
+    if after_slide is not None:
+        after_slide(folder, record)
+        timings["illustrate"] = time.perf_counter() - written
+    record = replace(record, timings=timings)
+    write_record(folder.slide_json, record)
+    shutil.rmtree(folder.path / PARTS)
+    return record
+
+
+def concluded(surveyed: Surveyed, settings: ScoreSettings, timings: dict[str, float]) -> Conclusion:
+    if not surveyed.tasks:
+        return conclude_without_cells(surveyed.survey, settings, timings=timings)
+    cells = read_parts([task.part for task in surveyed.tasks])
+    return conclude_cells(surveyed.survey, cells, settings, timings=timings)
+
+
+def remove_parts(folder: Path) -> None:
+    """Delete what a run that is given up has measured."""
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
