@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.synth.recipe import RecipeError, build_value
+from her2path.synth.recipe import RecipeError, build_value, check_ranges
 
 __all__ = ["Laboratory", "laboratories", "load_laboratory"]
 
@@ -82,27 +81,7 @@ class Laboratory:
     quality: int = 85
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("mpp", 0.1, 1.0),
-            ("counterstain", 0.05, 4.0),
-            ("dab_strength", 0.2, 3.0),
-            ("dab_darkening", 0.0, 2.0),
-            ("haze_od", 0.0, 0.3),
-            ("shading", 0.0, 0.5),
-            ("gamma", 0.4, 2.5),
-            ("blur_um", 0.0, 3.0),
-            ("sharpen", 0.0, 3.0),
-            ("sharpen_um", 0.05, 2.0),
-            ("noise", 0.0, 20.0),
-            ("read_noise", 0.0, 20.0),
-            ("saturation", 0.3, 2.0),
-            ("quality", 30, 100),
-        ):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
-                raise RecipeError(
-                    f"laboratory {self.name!r}: {name} = {value} is outside {low}–{high}"
-                )
+        check_ranges(self, f"laboratory {self.name!r}: ", _RANGES)
         for name in ("hematoxylin", "dab", "white_point"):
             values = getattr(self, name)
             if len(values) != 3 or min(values) < 0 or max(values) <= 0:
@@ -123,6 +102,24 @@ class Laboratory:
         h, d = h / np.linalg.norm(h), d / np.linalg.norm(d)
         residual = np.cross(h, d)
         return np.stack([h, d, residual / np.linalg.norm(residual)])
+
+
+_RANGES = (
+    ("mpp", 0.1, 1.0),
+    ("counterstain", 0.05, 4.0),
+    ("dab_strength", 0.2, 3.0),
+    ("dab_darkening", 0.0, 2.0),
+    ("haze_od", 0.0, 0.3),
+    ("shading", 0.0, 0.5),
+    ("gamma", 0.4, 2.5),
+    ("blur_um", 0.0, 3.0),
+    ("sharpen", 0.0, 3.0),
+    ("sharpen_um", 0.05, 2.0),
+    ("noise", 0.0, 20.0),
+    ("read_noise", 0.0, 20.0),
+    ("saturation", 0.3, 2.0),
+    ("quality", 30, 100),
+)
 
 
 @cache

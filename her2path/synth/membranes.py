@@ -75,7 +75,7 @@ class MembraneTruth:
     completeness : ndarray of shape (n,), float32
         Stained share of the outline's length, 0–1.
     od, width_um : ndarray of shape (n,), float32
-        Mean over the stained outline; 0 where there is none.
+        Mean over the outline of that class; 0 where there is none.
     """
 
     intensity: NDArray[np.uint8]
@@ -300,31 +300,30 @@ def _derive(
     width: NDArray[np.float32],
     lumen_open: NDArray[np.bool_],
 ) -> None:
-    by_class = np.zeros(5)
+    # Rows: length, length × OD, length × width of each class.
+    sums = np.zeros((3, 5))
     for c in range(cell_start.size - 1):
-        by_class[:] = 0
-        all_od = 0.0
-        all_width = 0.0
+        sums[:] = 0
         for k in range(cell_start[c], cell_start[c + 1]):
             s = cell_side[k]
             for g in range(segment_start[s], segment_start[s + 1]):
-                by_class[seg_class[g]] += length[g]
-                if seg_class[g] > 0:
-                    all_od += seg_od[g] * length[g]
-                    all_width += seg_width[g] * length[g]
-                elif side_b[s] == LUMEN:
+                q = seg_class[g]
+                sums[0, q] += length[g]
+                sums[1, q] += seg_od[g] * length[g]
+                sums[2, q] += seg_width[g] * length[g]
+                if q == 0 and side_b[s] == LUMEN:
                     lumen_open[c] = True
-        stained = by_class[1:].sum()
+        stained = sums[0, 1:].sum()
         if stained == 0:
             continue
         best = 1
         for q in range(2, 5):
-            if by_class[q] > by_class[best]:
+            if sums[0, q] > sums[0, best]:
                 best = q
         out_class[c] = best
-        completeness[c] = stained / (stained + by_class[0])
-        od[c] = all_od / stained
-        width[c] = all_width / stained
+        completeness[c] = stained / (stained + sums[0, 0])
+        od[c] = sums[1, best] / sums[0, best]
+        width[c] = sums[2, best] / sums[0, best]
 
 
 def surplus_cells(

@@ -19,6 +19,9 @@ __all__ = [
     "RegionRecipe",
     "SlideRecipe",
     "TissueShape",
+    "build_value",
+    "check_ranges",
+    "common_denominator",
     "mix_of",
     "recipe_from_toml",
 ]
@@ -55,6 +58,16 @@ class MixEntry:
             raise RecipeError(
                 "cytoplasmic brown is no membrane pattern: set cytoplasm_od of the region"
             )
+
+
+def check_ranges(value: object, where: str, ranges: tuple[tuple[str, float, float], ...]) -> None:
+    """Refuse a value whose fields are no numbers or lie outside their ranges (name, low, high)."""
+    for name, low, high in ranges:
+        number = getattr(value, name)
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise RecipeError(f"{where}{name} = {number!r}: give a number in {low:g}–{high:g}")
+        if not low <= number <= high:
+            raise RecipeError(f"{where}{name} = {number} is outside {low:g}–{high:g}")
 
 
 _SHORT = {
@@ -112,6 +125,7 @@ class TissueShape:
     def __post_init__(self) -> None:
         if self.kind not in ("fill", "blob", "core", "biopsy", "none"):
             raise RecipeError(f"tissue kind {self.kind!r}: use fill, blob, core, biopsy or none")
+        check_ranges(self, "[tissue] ", (("margin_um", 0, 10_000),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,30 +197,36 @@ class RegionRecipe:
         total = math.fsum(entry.share for entry in self.mix)
         if abs(total - 1) > 1e-9:
             raise RecipeError(f"region {self.name!r}: shares sum to {total}: make them sum to 1")
-        for name, low, high in (
-            ("nest_um", 30, 2000),
-            ("septum_um", 3, 500),
-            ("cell_um", 7, 40),
-            ("tumor_share", 0, 1),
-            ("gland_share", 0, 1),
-            ("cribriform_share", 0, 1),
-            ("cord_share", 0, 1),
-            ("benign_share", 0, 1),
-            ("dcis_share", 0, 1),
-            ("necrosis_share", 0, 1),
-            ("clustering", 0, 1),
-            ("fat_share", 0, 1),
-            ("oedema", 0, 1),
-            ("pleomorphism", 0, 1),
-            ("vesicular_share", 0, 1),
-            ("lymphocytes", 0, 30),
-            ("cytoplasm_od", 0, 2),
-            ("granular_od", 0, 2),
-            ("stroma_haze_od", 0, 1),
+        if self.disc is not None and (
+            len(self.disc) != 3 or not all(-10 <= value <= 10 for value in self.disc)
         ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise RecipeError(f"region {self.name!r}: {name} = {value} is outside {low}–{high}")
+            raise RecipeError(
+                f"region {self.name!r}: disc = {self.disc}: give x, y and radius as shares"
+            )
+        check_ranges(self, f"region {self.name!r}: ", _REGION_RANGES)
+
+
+_REGION_RANGES = (
+    ("nest_um", 30, 2000),
+    ("septum_um", 3, 500),
+    ("cell_um", 7, 40),
+    ("tumor_share", 0, 1),
+    ("gland_share", 0, 1),
+    ("cribriform_share", 0, 1),
+    ("cord_share", 0, 1),
+    ("benign_share", 0, 1),
+    ("dcis_share", 0, 1),
+    ("necrosis_share", 0, 1),
+    ("clustering", 0, 1),
+    ("fat_share", 0, 1),
+    ("oedema", 0, 1),
+    ("pleomorphism", 0, 1),
+    ("vesicular_share", 0, 1),
+    ("lymphocytes", 0, 30),
+    ("cytoplasm_od", 0, 2),
+    ("granular_od", 0, 2),
+    ("stroma_haze_od", 0, 1),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +245,7 @@ class Artefacts:
     tears: int = 0
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if not 0 <= value <= 10_000:
-                raise RecipeError(f"artefact {f.name} = {value} is outside 0–10000")
+        check_ranges(self, "artefacts: ", tuple((f.name, 0, 10_000) for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +277,8 @@ class SlideRecipe:
     control: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("width_um", "height_um"):
-            value = getattr(self, name)
-            if not 20 <= value <= MAX_SIDE_UM:
-                raise RecipeError(
-                    f"{name} = {value} is outside 20–{MAX_SIDE_UM:.0f}: lengths are in µm"
-                )
+        sides = ("width_um", "height_um")
+        check_ranges(self, "in µm, ", tuple((name, 20, MAX_SIDE_UM) for name in sides))
         if self.control and self.tissue.kind == "fill":
             raise RecipeError(
                 "control tissue needs glass beside the sample: use another tissue kind"
@@ -321,15 +334,35 @@ def recipe_from_toml(text: str) -> SlideRecipe:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"the recipe is no valid TOML: {error}") from error
-    table["tissue"] = build_value(TissueShape, table.get("tissue", {}), "[tissue]")
-    table["artefacts"] = build_value(Artefacts, table.get("artefacts", {}), "[artefacts]")
+    table["tissue"] = build_value(TissueShape, _table(table, "tissue"), "[tissue]")
+    table["artefacts"] = build_value(Artefacts, _table(table, "artefacts"), "[artefacts]")
+    entries = table.get("regions", [{}])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise RecipeError("regions: write each one as a table [[regions]]")
     regions = []
-    for position, region in enumerate(table.get("regions", [{}])):
+    for position, region in enumerate(entries):
         where = f"[[regions]] {position + 1}"
         if "mix" in region:
-            region["mix"] = mix_of(**region["mix"])
+            region["mix"] = mix_of(**_numbers(_table(region, "mix"), f"{where}: mix"))
         if "disc" in region:
-            region["disc"] = tuple(float(value) for value in region["disc"])
+            if not isinstance(region["disc"], list):
+                raise RecipeError(f"{where}: disc = {region['disc']!r}: give a list of 3 numbers")
+            named = {str(k): value for k, value in enumerate(region["disc"])}
+            region["disc"] = tuple(_numbers(named, f"{where}: disc").values())
         regions.append(build_value(RegionRecipe, region, where))
     table["regions"] = tuple(regions)
     return build_value(SlideRecipe, table, "the recipe")
+
+
+def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
+    part = table.get(name, {})
+    if not isinstance(part, dict):
+        raise RecipeError(f"{name} = {part!r}: write it as a table")
+    return part
+
+
+def _numbers(table: dict[str, Any], where: str) -> dict[str, float]:
+    for name, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RecipeError(f"{where}: {name} = {value!r} is no number")
+    return {name: float(value) for name, value in table.items()}

@@ -36,7 +36,7 @@ class CellTruth:
     completeness : ndarray of shape (n,), float32
         Stained share of the outline, 0–1.
     membrane_od, membrane_width_um : ndarray of shape (n,), float32
-        Means over the stained outline, as seen through the reference optics.
+        Means over the outline of that class, as seen through the reference optics.
     nucleus_area_um2 : ndarray of shape (n,), float32
         Area of the nucleus.
     outline_start : ndarray of shape (n + 1,), int64

@@ -1,0 +1,285 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from her2path.criteria.score import Intensity, Pattern, Score
+from her2path.geometry import Region
+from her2path.synth import (
+    Laboratory,
+    RecipeError,
+    RegionRecipe,
+    SlideRecipe,
+    TissueShape,
+    draw_field,
+    laboratories,
+    load_laboratory,
+    mix_of,
+    recipe_from_toml,
+)
+from her2path.synth.blocks import CellKind, build_block
+from her2path.synth.scene import Scene
+from her2path.synth.truth import cells_within, score_of, tally_of
+
+LAB = Laboratory()
+SMALL = SlideRecipe(width_um=120, height_um=110)
+
+
+def recipe_with(width_um: float = 700, height_um: float = 700, **mix: float) -> SlideRecipe:
+    return SlideRecipe(
+        width_um=width_um, height_um=height_um, regions=(RegionRecipe(mix=mix_of(**mix)),)
+    )
+
+
+def cells_of(recipe: SlideRecipe, seed: int, mpp: float = 0.25):
+    scene = Scene(recipe, seed=seed)
+    frame = Region(0, 0, round(recipe.width_um / mpp), round(recipe.height_um / mpp))
+    return cells_within(scene, frame, mpp)[0]
+
+
+MIXES = {
+    "null": {"none": 1.0},
+    "ultralow": {"none": 0.96, "faint_incomplete": 0.04},
+    "exactly ten percent": {"none": 0.9, "faint_incomplete": 0.1},
+    "low": {"none": 0.6, "faint_incomplete": 0.25, "weak_incomplete": 0.15},
+    "two plus complete": {
+        "none": 0.35,
+        "weak_complete": 0.2,
+        "moderate_complete": 0.25,
+        "faint_incomplete": 0.2,
+    },
+    "two plus basolateral": {"none": 0.4, "moderate_basolateral": 0.4, "weak_incomplete": 0.2},
+    "three plus": {"intense_complete": 0.75, "moderate_complete": 0.15, "moderate_incomplete": 0.1},
+    "a cluster of three plus": {"none": 0.7, "intense_complete": 0.3},
+}
+
+
+@pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES)
+def test_shares_are_exactly_as_asked(mix: dict[str, float]) -> None:
+    cells = cells_of(recipe_with(**mix), seed=5)
+    tumor = cells.is_tumor
+    n = int(tumor.sum())
+    assert n > 1000
+    found = {
+        (int(i), int(p)): count
+        for (i, p), count in zip(
+            *np.unique(
+                np.stack([cells.intensity[tumor], cells.pattern[tumor]], 1),
+                axis=0,
+                return_counts=True,
+            ),
+            strict=True,
+        )
+    }
+    asked = {(int(e.intensity), int(e.pattern)): e.share for e in mix_of(**mix)}
+    assert set(found) == set(asked)
+    for key, share in asked.items():
+        assert found[key] == round(share * n)
+        assert abs(found[key] - share * n) < 1e-6
+
+
+@settings(max_examples=8)
+@given(
+    shares=st.lists(st.integers(1, 20), min_size=2, max_size=4),
+    words=st.permutations(
+        ["none", "faint_incomplete", "weak_complete", "moderate_basolateral", "intense_complete"]
+    ),
+    clustering=st.floats(0, 1),
+    seed=st.integers(0, 2**31),
+)
+def test_shares_of_any_mix_are_met_to_less_than_a_cell(shares, words, clustering, seed) -> None:
+    total = sum(shares)
+    mix = mix_of(**{word: share / total for word, share in zip(words, shares, strict=False)})
+    recipe = SlideRecipe(
+        width_um=500, height_um=500, regions=(RegionRecipe(mix=mix, clustering=clustering),)
+    )
+    cells = cells_of(recipe, seed)
+    tumor = cells.is_tumor
+    for entry in mix:
+        of_kind = (cells.intensity == entry.intensity) & (cells.pattern == entry.pattern)
+        assert abs(int((of_kind & tumor).sum()) - entry.share * tumor.sum()) < 1
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
+    first, again = (draw_field(SMALL, LAB, seed=3).rgb.tobytes() for _ in range(2))
+    assert first == again
+    assert first != draw_field(SMALL, LAB, seed=4).rgb.tobytes()
+
+
+@pytest.mark.parametrize("lab", [LAB, load_laboratory("test-b")], ids=["reference", "test-b"])
+def test_pixels_do_not_depend_on_the_tiling_or_its_order(lab: Laboratory) -> None:
+    recipe = recipe_with(130, 130, none=0.5, intense_complete=0.3, moderate_incomplete=0.2)
+    whole = Scene(recipe, seed=9).render(Region(0, 0, 400, 300), lab)
+    scene = Scene(recipe, seed=9)
+    pieces = [Region(x, y, 150, 110) for x in (0, 150, 300) for y in (0, 110, 220)]
+    for piece in reversed(pieces):
+        cut = piece.intersection(Region(0, 0, 400, 300))
+        rows, cols = cut.slices_within(Region(0, 0, 400, 300))
+        assert np.array_equal(scene.render(cut, lab), whole[rows, cols])
+
+
+def test_cells_do_not_depend_on_which_block_is_made_first() -> None:
+    recipe = recipe_with(2100, 1100, none=0.5, weak_complete=0.5)
+    forward = build_block(recipe, 0, 0, seed=2), build_block(recipe, 1, 0, seed=2)
+    backward = build_block(recipe, 1, 0, seed=2), build_block(recipe, 0, 0, seed=2)
+    assert np.array_equal(forward[0].nuclei.x, backward[1].nuclei.x)
+    assert np.array_equal(forward[1].paint.od, backward[0].paint.od)
+
+
+def test_each_block_of_a_large_slide_has_the_asked_shares() -> None:
+    recipe = recipe_with(2100, 1100, none=0.8, faint_incomplete=0.2)
+    for column in range(2):
+        block = build_block(recipe, column, 0, seed=7)
+        counted = (
+            block.is_kept
+            & (block.kind == CellKind.TUMOR)
+            & (block.nuclei.x >= 0)
+            & (block.nuclei.x < 2100)
+            & (block.nuclei.y >= 0)
+            & (block.nuclei.y < 1100)
+        )
+        stained = counted & (block.truth.intensity > 0)
+        assert counted.sum() == 5 * stained.sum()
+
+
+def ten_percent_rules(cells) -> Score:
+    """ASCO/CAP 2018 spelled out once more, in whole cells."""
+    tumor = cells.is_tumor
+    n = int(tumor.sum())
+    i, complete = cells.intensity[tumor], cells.pattern[tumor] == Pattern.COMPLETE
+    intense = (i == Intensity.INTENSE) & complete
+    if 10 * intense.sum() > n:
+        return Score.THREE_PLUS
+    if (
+        10 * ((i >= Intensity.WEAK) & complete).sum() > n
+        or 10 * ((i >= Intensity.MODERATE) & ~complete).sum() > n
+        or intense.any()
+    ):
+        return Score.TWO_PLUS
+    if 10 * (i > 0).sum() > n:
+        return Score.ONE_PLUS
+    return Score.ULTRALOW if (i > 0).any() else Score.ZERO
+
+
+@pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES)
+def test_the_score_follows_from_the_cells_by_the_criteria(mix: dict[str, float]) -> None:
+    cells = cells_of(recipe_with(**mix), seed=6)
+    assert score_of(tally_of(cells)) == ten_percent_rules(cells)
+
+
+def test_a_line_between_two_cells_counts_for_both() -> None:
+    block = build_block(recipe_with(none=0.5, weak_incomplete=0.5), 0, 0, seed=1)
+    graph, stain = block.graph, block.paint.intensity
+    side_stained = np.array(
+        [
+            stain[a:b].any()
+            for a, b in zip(graph.segment_start, graph.segment_start[1:], strict=False)
+        ]
+    )
+    shared = side_stained & (graph.side_b >= 0)
+    assert shared.any()
+    for cells in (graph.side_a[shared], graph.side_b[shared]):
+        assert (block.truth.completeness[cells] > 0).all()
+
+
+def test_a_drawn_membrane_is_dark_where_the_truth_says_so() -> None:
+    recipe = recipe_with(150, 150, intense_complete=1.0)
+    field = draw_field(recipe, replace(LAB, noise=0.0, read_noise=0.0, sharpen=0.0), seed=2)
+    blue = field.rgb[..., 2].astype(float)
+    on_line = blue[field.truth.membrane == Intensity.INTENSE].mean()
+    off_line = blue[(field.truth.membrane == 0) & field.truth.tissue].mean()
+    assert on_line < 0.45 * off_line
+
+
+def test_null_tissue_holds_no_stained_membrane() -> None:
+    field = draw_field(SMALL, LAB, seed=1)
+    assert not field.truth.membrane.any()
+    assert field.truth.score == Score.ZERO
+
+
+def test_blank_glass_is_bright_and_not_assessable() -> None:
+    field = draw_field(replace(SMALL, tissue=TissueShape("none")), LAB, seed=1)
+    assert field.rgb.min() > 200
+    assert field.truth.score == Score.NOT_ASSESSABLE
+    assert len(field.truth.cells) == 0
+
+
+def test_labels_point_to_the_cells_they_hold() -> None:
+    field = draw_field(SMALL, LAB, seed=8)
+    cells, label = field.truth.cells, field.truth.label
+    rows = np.flatnonzero(cells.is_tumor & (np.diff(cells.outline_start) > 0))
+    inside = 0
+    for i in rows:
+        inside += label[min(int(cells.y[i]), 439), min(int(cells.x[i]), 479)] == i + 1
+    assert inside > 0.97 * len(rows)
+
+
+def test_widths_and_od_lie_in_the_ranges_of_their_class() -> None:
+    cells = cells_of(recipe_with(none=0.4, faint_incomplete=0.3, intense_complete=0.3), seed=4)
+    faint = cells.is_tumor & (cells.intensity == Intensity.FAINT)
+    intense = cells.is_tumor & (cells.intensity == Intensity.INTENSE)
+    assert 0.55 < cells.membrane_width_um[faint].mean() < 0.75
+    assert 1.9 < cells.membrane_width_um[intense].mean() < 2.4
+    assert cells.membrane_od[faint].max() < 0.2 < 0.6 < cells.membrane_od[intense].min()
+
+
+def test_control_tissue_is_never_counted() -> None:
+    recipe = SlideRecipe(width_um=1500, height_um=700, tissue=TissueShape("core"), control=True)
+    cells = cells_of(recipe, seed=3)
+    control = cells.kind == CellKind.CONTROL
+    assert control.sum() > 50
+    assert not cells.is_tumor[control].any()
+    assert score_of(tally_of(cells)) == Score.ZERO
+    assert (cells.intensity[control] == Intensity.INTENSE).mean() > 0.5
+
+
+def test_training_and_test_laboratories_differ() -> None:
+    training, test = laboratories("training"), laboratories("test")
+    assert len(training) >= 8
+    assert len(test) >= 6
+    assert not {lab.name for lab in training} & {lab.name for lab in test}
+    assert all(0.17 <= lab.mpp <= 0.5 for lab in training + test)
+
+
+def test_stain_matrix_has_unit_rows() -> None:
+    for lab in laboratories("test"):
+        assert np.allclose(np.linalg.norm(lab.stain_matrix, axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("width_um = ", "no valid TOML"),
+        ("widht_um = 3", "unknown keys"),
+        ("width_um = 1e9", "µm"),
+        ("[[regions]]\nmix = {none = 0.5}", "sum to 1"),
+        ("[[regions]]\nmix = {nothing = 1.0}", "unknown kind of cell"),
+        ("[tissue]\nkind = 'cake'", "use fill"),
+        ("control = true", "glass"),
+        ("regions = []", "regions"),
+        ("width_um = 'wide'", "width_um"),
+        ("regions = 3", "regions"),
+    ],
+)
+def test_a_faulty_recipe_is_refused_with_its_fault(text: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        recipe_from_toml(text)
+
+
+def test_a_recipe_reads_from_toml() -> None:
+    recipe = recipe_from_toml(
+        "name = 'x'\nwidth_um = 500\n[tissue]\nkind = 'core'\n"
+        "[[regions]]\nname = 'a'\nmix = {none = 0.8, faint_incomplete = 0.2}\n"
+        "[[regions]]\nname = 'b'\nmix = {none = 1.0}\ndisc = [0.5, 0.5, 0.2]\n"
+        "[artefacts]\nfolds = 2\n"
+    )
+    assert [region.name for region in recipe.regions] == ["a", "b"]
+    assert recipe.regions[1].disc == (0.5, 0.5, 0.2)
+    assert recipe.artefacts.folds == 2
+
+
+def test_a_picture_too_large_for_memory_is_refused() -> None:
+    with pytest.raises(RecipeError, match="write a slide"):
+        draw_field(replace(SMALL, width_um=30_000, height_um=30_000), LAB, seed=1)

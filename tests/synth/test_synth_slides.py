@@ -1,0 +1,155 @@
+import csv
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openslide
+import pytest
+import tifffile
+
+from her2path.synth import (
+    Artefacts,
+    Laboratory,
+    RecipeError,
+    RegionRecipe,
+    SlideRecipe,
+    TissueShape,
+    load_laboratory,
+    mix_of,
+)
+from her2path.synth.pairs import write_pair
+from her2path.synth.scene import Scene
+from her2path.synth.writing import draw_slides, sha256_of, write_slide
+
+LAB = replace(Laboratory(), mpp=0.5)
+RECIPE = SlideRecipe(
+    name="small",
+    width_um=700,
+    height_um=600,
+    tissue=TissueShape("core"),
+    regions=(
+        RegionRecipe(name="a", mix=mix_of(none=0.8, faint_incomplete=0.2)),
+        RegionRecipe(name="b", mix=mix_of(intense_complete=1.0), disc=(0.5, 0.5, 0.15)),
+    ),
+    artefacts=Artefacts(
+        folds=1, pen_marks=1, bubbles=1, dust=3, blurred_patches=1, pigment_per_mm2=20, tears=1
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory):
+    return write_slide(RECIPE, LAB, tmp_path_factory.mktemp("slides") / "small.svs", seed=11)
+
+
+def test_openslide_opens_it_as_aperio(written) -> None:
+    with openslide.OpenSlide(written.path) as slide:
+        assert slide.properties["openslide.vendor"] == "aperio"
+        assert slide.dimensions == (1400, 1200)
+        assert slide.level_dimensions[1] == (350, 300)
+        assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5)
+        assert slide.properties["openslide.objective-power"] == "20"
+        assert "thumbnail" in slide.associated_images
+
+
+def test_its_pixels_are_those_of_the_scene(written) -> None:
+    with openslide.OpenSlide(written.path) as slide:
+        shown = np.asarray(slide.read_region((400, 300), 0, (500, 400)).convert("RGB"))
+    from her2path.geometry import Region
+
+    drawn = Scene(RECIPE, seed=11).render(Region(400, 300, 500, 400), LAB)
+    assert np.abs(shown.astype(int) - drawn).mean() < 4
+
+
+def test_the_same_seed_writes_the_same_files(written, tmp_path: Path) -> None:
+    again = write_slide(RECIPE, LAB, tmp_path / "small.svs", seed=11)
+    for name in ("path", "truth_path", "cells_path", "masks_path"):
+        assert sha256_of(getattr(written, name)) == sha256_of(getattr(again, name))
+
+
+def test_the_truth_beside_it_agrees_with_its_cells(written) -> None:
+    truth = json.loads(written.truth_path.read_text("utf-8"))
+    with gzip.open(written.cells_path, "rt", encoding="ascii") as file:
+        rows = [row for row in csv.DictReader(file) if row["is_tumor"] == "true"]
+    assert truth["slide"]["n_tumor_cells"] == len(rows)
+    in_a = [row for row in rows if row["region"] == "0"]
+    assert truth["regions"][0]["n_tumor_cells"] == len(in_a)
+    stained = sum(row["intensity"] != "none" for row in in_a)
+    assert truth["regions"][0]["pct_stained"] == pytest.approx(100 * stained / len(in_a), abs=1e-5)
+    assert abs(stained - 0.2 * len(in_a)) < 1
+    assert truth["regions"][1]["score"] == "3+" if "score" in truth["regions"][1] else True
+    assert truth["regions"][1]["scores"]["asco-cap-2018"] == "3+"
+
+
+def test_masks_lie_within_each_other(written) -> None:
+    masks = cv2.cvtColor(cv2.imread(str(written.masks_path)), cv2.COLOR_BGR2RGB) > 0
+    tissue, tumor, artefacts = masks[..., 0], masks[..., 1], masks[..., 2]
+    assert tissue.any()
+    assert artefacts.any()
+    assert tumor.any()
+    assert (tumor & ~tissue).sum() <= 0.02 * tumor.sum()
+
+
+def test_ome_tiff_holds_the_size_of_a_pixel_and_its_levels(tmp_path: Path) -> None:
+    lab = replace(load_laboratory("test-d"), mpp=0.5)
+    slide = write_slide(replace(RECIPE, width_um=600), lab, tmp_path / "a.ome.tif", seed=2)
+    with tifffile.TiffFile(slide.path) as tiff:
+        assert tiff.is_ome
+        assert 'PhysicalSizeX="0.5"' in tiff.ome_metadata
+        assert tiff.pages[0].shape == (1200, 1200, 3)
+        assert len(tiff.pages[0].pages) == 1
+
+
+def test_a_jpeg_2000_slide_opens_as_aperio(tmp_path: Path) -> None:
+    lab = replace(LAB, compression="jpeg2000", quality=80)
+    blank = replace(RECIPE, tissue=TissueShape("none"), artefacts=Artefacts())
+    slide = write_slide(blank, lab, tmp_path / "a.svs", seed=2)
+    assert slide.truth["score"] == "not_assessable"
+    with openslide.OpenSlide(slide.path) as opened:
+        assert opened.properties["openslide.vendor"] == "aperio"
+        shown = np.asarray(opened.read_region((0, 0), 0, (300, 300)).convert("RGB"))
+    assert np.abs(shown.reshape(-1, 3).mean(0) - np.array(lab.white_point)).max() < 3
+
+
+def test_a_pair_holds_the_change_that_was_asked_for(tmp_path: Path) -> None:
+    patient = SlideRecipe(
+        name="p1",
+        width_um=500,
+        height_um=500,
+        regions=(RegionRecipe(mix=mix_of(none=0.5, weak_incomplete=0.5)),),
+    )
+    pair = write_pair(patient, mix_of(none=1.0), tmp_path, laboratories=(LAB, LAB), seed=3)
+    assert pair.truth["score_before"] == "1+"
+    assert pair.truth["score_after"] == "0"
+    assert pair.truth["steps"] == -2
+    assert pair.truth["is_same_laboratory"]
+    assert pair.before.path.is_file()
+    assert pair.after.path.is_file()
+
+
+def test_slides_are_drawn_from_a_recipe_file(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("name = 'n'\nwidth_um = 200\nheight_um = 200\n", encoding="utf-8")
+    slides = draw_slides(recipe, tmp_path / "out", seeds=(1, 2))
+    assert [s.path.name for s in slides] == ["n-1.svs", "n-2.svs"]
+
+
+@pytest.mark.parametrize("name", ["../n", "", "a/b", ".n"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(f"name = '{name}'\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="plain name"):
+        draw_slides(recipe, tmp_path / "out")
+
+
+def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="must end in"):
+        write_slide(RECIPE, LAB, tmp_path / "a.png", seed=1)
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"gone\.toml"):
+        draw_slides(tmp_path / "gone.toml", tmp_path)
