@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -13,10 +13,10 @@ from shapely import Polygon
 from her2path.annotations.roi import RoiKind
 from her2path.cells.classify import CellClasses
 from her2path.cells.table import N_SECTORS, CellMeasurements
-from her2path.criteria.ish import status
-from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Pattern, Score
+from her2path.criteria.score import Intensity, Pattern
 from her2path.pipeline.conclude import Conclusion
 from her2path.pipeline.regions import Grid
+from her2path.pipeline.rows import region_row
 from her2path.pipeline.selection import Selection
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import Survey, box_of
@@ -31,10 +31,10 @@ from her2path.results.geojson import (
     region_feature,
     write_geojson,
 )
-from her2path.results.record import RegionKind, RegionRecord, SlideRecord, write_record
+from her2path.results.record import RegionKind, SlideRecord, write_record
 from her2path.results.tables import write_regions
 
-__all__ = ["row_of", "write_conclusion"]
+__all__ = ["write_conclusion"]
 
 INTENSITIES = np.array([level.label for level in Intensity])
 PATTERNS = np.array([pattern.label for pattern in Pattern])
@@ -144,58 +144,6 @@ def cell_columns(
         "is_nucleus_hidden": cells.is_hidden,
         "outline_um": cells.outline_um,
         "stained_sectors": classes.stained_sectors,
-    }
-
-
-def row_of(record: SlideRecord) -> dict[str, object]:
-    """Return the row of slides.csv of a slide that was scored."""
-    return {
-        "slide_id": record.slide_id,
-        "path": record.path,
-        "state": "done",
-        "score": record.score,
-        "status": record.status,
-        "n_tumor_cells": record.reading.n_tumor_cells,
-        **record.reading.shares,
-        **probabilities_of(record.reading.probabilities),
-        "review": record.review,
-        "review_reasons": list(record.review_reasons),
-        "mpp": (record.scan.mpp_x * record.scan.mpp_y) ** 0.5,
-        "seconds": record.seconds,
-        "error": "",
-        "rule_set": record.rule_set,
-        "edition": record.edition,
-        "calibration": record.calibration.name,
-        "patient_id": record.patient_id,
-        **record.extras,
-    }
-
-
-def probabilities_of(probabilities: Mapping[Score, float]) -> dict[str, float]:
-    """Return the probability of each score under its column."""
-    words = ("0", "0plus", "1plus", "2plus", "3plus")
-    pairs = zip(words, EXPRESSION_SCORES, strict=True)
-    return {f"p_{word}": probabilities[score] for word, score in pairs}
-
-
-def region_row(region: RegionRecord, record: SlideRecord) -> dict[str, object]:
-    """Return the row of regions.parquet of one region."""
-    box = region.box
-    return {
-        "region_id": region.region_id,
-        "name": region.name,
-        "kind": region.kind,
-        "x": float(box.x),
-        "y": float(box.y),
-        "width": float(box.width),
-        "height": float(box.height),
-        "area_mm2": region.area_mm2,
-        "n_cells": region.n_cells,
-        "score": region.score,
-        "status": status(region.score, record.ish, organ=record.organ).status,
-        "n_tumor_cells": region.reading.n_tumor_cells,
-        **region.reading.shares,
-        **probabilities_of(region.reading.probabilities),
     }
 
 

@@ -40,7 +40,8 @@ def flags_of_refusal(survey: Survey) -> tuple[Flag, ...]:
         if flag.flag is ReviewFlag.NOT_ASSESSABLE
         else flag
         for flag in raised
-        if flag.flag is not ReviewFlag.FEW_CELLS
+        # They would say the same once more.
+        if flag.flag not in (ReviewFlag.FEW_CELLS, ReviewFlag.MASK_AREA)
     )
 
 

@@ -19,7 +19,7 @@ from her2path.pipeline.survey import Survey, survey_slide
 from her2path.results.folder import SlideFolder
 from her2path.results.record import SlideRecord, write_record
 
-__all__ = ["AfterSlide", "Measured", "Surveyed", "conclude", "measure", "survey"]
+__all__ = ["AfterSlide", "Measured", "Surveyed", "conclude", "measure", "remove_parts", "survey"]
 
 PARTS = ".parts"
 
@@ -70,7 +70,6 @@ def conclude(
     surveyed: Surveyed,
     settings: ScoreSettings,
     folder: SlideFolder,
-    *,
     measure_s: float,
     after_slide: AfterSlide | None,
 ) -> SlideRecord:

@@ -1,0 +1,389 @@
+"""Many slides: stages as tasks, few slides in flight, and a journal that survives a kill."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from her2path.errors import Her2pathError, ResultsError
+from her2path.pipeline.executors import BrokenProcessPool, Executor, executor_for
+from her2path.pipeline.parts import TileTask
+from her2path.pipeline.progress import (
+    BatchBegan,
+    Event,
+    Listener,
+    SlideDone,
+    SlideFailed,
+    SlideStarted,
+    SlideSurveyed,
+    TilesMeasured,
+    WorkerDied,
+)
+from her2path.pipeline.rows import row_of, row_of_entry
+from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
+from her2path.pipeline.stages import (
+    AfterSlide,
+    Measured,
+    Surveyed,
+    conclude,
+    measure,
+    remove_parts,
+    survey,
+)
+from her2path.results.folder import ResultsFolder
+from her2path.results.journal import Fingerprint, Journal, JournalState
+from her2path.results.record import SlideRecord
+from her2path.results.run_record import (
+    InputFile,
+    RunRecord,
+    describe_input,
+    settings_hash,
+)
+from her2path.results.tables import write_slides
+
+__all__ = ["BatchResult", "run_batch"]
+
+logger = logging.getLogger(__name__)
+
+# Tasks that wait in the pool beside those that run: no worker waits for the planner.
+SPARE_TASKS = 2
+# slides.csv is written as slides finish, but no more often than anybody looks.
+WRITE_EVERY_S = 2.0
+# A slide whose worker died once may have been the victim of another: it is tried alone, once.
+MAX_DEATHS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """How a batch ended."""
+
+    n_slides: int
+    n_done: int
+    failed: Mapping[str, str]
+    seconds: float
+
+
+@dataclass(eq=False)
+class Flight:
+    """One slide in flight: where it stands and what it waits for."""
+
+    job: SlideJob
+    surveyed: Surveyed | None = None
+    todo: deque[TileTask] = field(default_factory=deque)
+    n_running: int = 0
+    is_concluding: bool = False
+    measure_s: float = 0.0
+    deaths: int = 0
+    begun: float = field(default_factory=time.perf_counter)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether stage B is over."""
+        return self.surveyed is not None and not self.todo and self.n_running == 0
+
+
+def run_batch(
+    jobs: Sequence[SlideJob],
+    settings: ScoreSettings,
+    out: ResultsFolder,
+    *,
+    n_workers: int = 1,
+    resume: bool = False,
+    after_slide: AfterSlide | None = None,
+    listener: Listener | None = None,
+) -> BatchResult:
+    """Score slides into a results folder.
+
+    Results are the same for any number of workers. A slide that fails is named and does not stop
+    the others; an interrupt leaves a journal to go on from.
+
+    Parameters
+    ----------
+    jobs : sequence of SlideJob
+        Each with an id of its own.
+    settings : ScoreSettings
+    out : ResultsFolder
+    n_workers : int
+        Processes; 1 works in this one.
+    resume : bool
+        Go on with what the folder holds.
+    after_slide : callable, optional
+        Called in the worker with the slide's folder and record; must be a function of a module.
+    listener : callable, optional
+        Called in this process with each `Event`.
+
+    Raises
+    ------
+    ResultsError
+        If the folder cannot be used, or the run in it was made with other settings.
+    """
+    if n_workers < 1:
+        raise ValueError(f"n_workers must be at least 1, got {n_workers}")
+    begun = time.perf_counter()
+    out.create()
+    hashed = settings_hash(settings)
+    known, lost = look_at(jobs, settings)
+    run = RunRecord.begin(settings, [description for _, description in known.values()])
+    with Journal(out.journal, settings_hash=hashed, resume=resume) as journal:
+        planned = [
+            (job.slide_id, job.path, known[job.slide_id][0])
+            for job in jobs
+            if job.slide_id in known
+        ]
+        planned += [
+            (job.slide_id, job.path, Fingerprint(0, 0, hashed))
+            for job in jobs
+            if job.slide_id in lost
+        ]
+        todo = set(journal.plan(planned))
+        run.write(out.run_json)
+        batch = Batch(
+            jobs=[job for job in jobs if job.slide_id in todo],
+            settings=settings,
+            out=out,
+            journal=journal,
+            after_slide=after_slide,
+            listener=listener,
+            order={job.slide_id: job for job in jobs},
+            is_resumed=resume,
+        )
+        batch.tell(BatchBegan(len(jobs), len(jobs) - len(todo), n_workers))
+        for slide_id, error in lost.items():
+            journal.start(slide_id)
+            batch.fail(slide_id, error, seconds=0.0)
+        batch.waiting = deque(job for job in batch.waiting if job.slide_id not in lost)
+        executor = executor_for(n_workers)
+        try:
+            batch.run(executor)
+        finally:
+            executor.close()
+            batch.write_table()
+        run.ended().write(out.run_json)
+        entries = [entry for entry in journal.entries() if entry.slide_id in batch.order]
+    failed = {e.slide_id: e.error or "" for e in entries if e.state is JournalState.FAILED}
+    n_done = sum(e.state is JournalState.DONE for e in entries)
+    return BatchResult(len(jobs), n_done, failed, time.perf_counter() - begun)
+
+
+def look_at(
+    jobs: Sequence[SlideJob], settings: ScoreSettings
+) -> tuple[dict[str, tuple[Fingerprint, InputFile]], dict[str, str]]:
+    """Return fingerprint and description of each slide, and the error of those without."""
+    known, lost = {}, {}
+    for job in jobs:
+        try:
+            known[job.slide_id] = fingerprint_of_job(job, settings), describe_input(job.path)
+        except ResultsError as error:
+            lost[job.slide_id] = str(error)
+    return known, lost
+
+
+class Batch:
+    """The state of a running batch; everything happens in the process that plans."""
+
+    def __init__(
+        self,
+        *,
+        jobs: Sequence[SlideJob],
+        settings: ScoreSettings,
+        out: ResultsFolder,
+        journal: Journal,
+        after_slide: AfterSlide | None,
+        listener: Listener | None,
+        order: Mapping[str, SlideJob],
+        is_resumed: bool,
+    ) -> None:
+        self.settings = settings
+        self.out = out
+        self.journal = journal
+        self.after_slide = after_slide
+        self.listener = listener
+        self.order = order
+        self.is_resumed = is_resumed
+        self.waiting = deque(jobs)
+        # In the order in which slides were begun: the oldest is finished first.
+        self.flying: list[Flight] = []
+        self.alone: deque[Flight] = deque()
+        self.futures: dict[Future[Any], tuple[Flight, TileTask | None]] = {}
+        self.written = 0.0
+
+    def tell(self, event: Event) -> None:
+        """Tell the listener, if there is one."""
+        if self.listener is not None:
+            self.listener(event)
+
+    def run(self, executor: Executor) -> None:
+        """Go on until every slide is done or failed."""
+        while True:
+            while len(self.futures) < executor.n_workers + SPARE_TASKS and self.submit_next(
+                executor
+            ):
+                pass
+            if not self.futures:
+                return
+            finished, _ = wait(self.futures, return_when=FIRST_COMPLETED)
+            dead: list[Flight] = []
+            for future in finished:
+                flight, task = self.futures.pop(future)
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    dead.append(flight)
+                elif flight not in self.flying:
+                    # It failed in another of its tasks meanwhile.
+                    continue
+                elif error is not None:
+                    self.fail_flight(flight, words_of(error), error)
+                else:
+                    self.take(flight, task, future.result())
+            if dead:
+                self.recover(executor, dead)
+
+    def submit_next(self, executor: Executor) -> bool:
+        """Submit the next task, oldest slide first; False when there is none to submit."""
+        if self.alone and not self.flying:
+            self.flying.append(self.alone.popleft())
+        for flight in self.flying:
+            if self.submit_for(executor, flight):
+                return True
+        # One slide more than workers: a worker never waits for the last tile of another's.
+        is_room = len(self.flying) <= executor.n_workers
+        is_alone = any(flight.deaths for flight in self.flying)
+        if not self.waiting or not is_room or self.alone or is_alone:
+            return False
+        job = self.waiting.popleft()
+        flight = Flight(job)
+        if not self.is_resumed:
+            remove_parts(self.out.slide(job.slide_id).path)
+        self.flying.append(flight)
+        self.journal.start(job.slide_id)
+        self.tell(SlideStarted(job.slide_id))
+        return self.submit_for(executor, flight)
+
+    def submit_for(self, executor: Executor, flight: Flight) -> bool:
+        """Submit the next task of one slide, if it does not wait for others."""
+        folder = self.out.slide(flight.job.slide_id)
+        task: TileTask | None = None
+        if flight.surveyed is None:
+            if flight.n_running:
+                return False
+            future = executor.submit(survey, flight.job, self.settings, folder)
+        elif flight.todo:
+            task = flight.todo.popleft()
+            future = executor.submit(measure, task)
+        elif flight.is_measured and not flight.is_concluding:
+            flight.is_concluding = True
+            future = executor.submit(
+                conclude,
+                flight.surveyed,
+                self.settings,
+                folder,
+                flight.measure_s,
+                self.after_slide,
+            )
+        else:
+            return False
+        flight.n_running += 1
+        self.futures[future] = flight, task
+        return True
+
+    def take(self, flight: Flight, task: TileTask | None, result: object) -> None:
+        """Take the result of a task."""
+        slide_id = flight.job.slide_id
+        flight.n_running -= 1
+        if isinstance(result, Surveyed):
+            flight.surveyed = result
+            pairs = list(zip(result.tasks, result.is_done, strict=True))
+            flight.todo = deque(task for task, is_done in pairs if not is_done)
+            n_known = sum(len(task.tiles) for task, is_done in pairs if is_done)
+            n_tiles = len(result.survey.tiles)
+            self.tell(SlideSurveyed(slide_id, n_tiles, n_known, result.survey.tile_mm2))
+        elif isinstance(result, Measured) and task is not None:
+            flight.measure_s += result.seconds
+            self.tell(TilesMeasured(slide_id, len(task.tiles), task.mm2, result.n_cells))
+        elif isinstance(result, SlideRecord):
+            self.finish(flight, result)
+
+    def finish(self, flight: Flight, record: SlideRecord) -> None:
+        """Note that a slide is done; from here on it is skipped by --resume."""
+        self.flying.remove(flight)
+        self.journal.finish(record.slide_id, row_of(record), seconds=record.seconds)
+        self.write_table(at_most_every_s=WRITE_EVERY_S)
+        self.tell(
+            SlideDone(
+                record.slide_id,
+                record.score,
+                record.status,
+                record.reading.n_tumor_cells,
+                record.review_reasons,
+                record.seconds,
+                record.tissue.explanation,
+            )
+        )
+
+    def fail_flight(self, flight: Flight, words: str, error: BaseException | None = None) -> None:
+        """Give up a slide."""
+        self.flying.remove(flight)
+        slide_id = flight.job.slide_id
+        logger.debug("%s failed", slide_id, exc_info=error)
+        remove_parts(self.out.slide(slide_id).path)
+        self.fail(slide_id, words, seconds=time.perf_counter() - flight.begun)
+
+    def fail(self, slide_id: str, error: str, *, seconds: float) -> None:
+        """Note that a slide failed, and why."""
+        self.journal.fail(slide_id, error, seconds=seconds)
+        self.write_table(at_most_every_s=WRITE_EVERY_S)
+        self.tell(SlideFailed(slide_id, error))
+
+    def recover(self, executor: Executor, dead: list[Flight]) -> None:
+        """Start new workers after one died, and try the slides that were in flight alone.
+
+        Any of them may be the one that ends its worker, for want of memory as a rule.
+        """
+        dead.extend(flight for flight, _ in self.futures.values())
+        self.futures.clear()
+        executor.replace()
+        suspects = [flight for flight in self.flying if flight in dead]
+        for flight in suspects:
+            flight.deaths += 1
+            if flight.deaths >= MAX_DEATHS:
+                self.fail_flight(
+                    flight,
+                    "a worker process died twice on this slide, most likely for want of memory; "
+                    "try it with fewer --workers or on a larger machine",
+                )
+            else:
+                self.flying.remove(flight)
+                self.alone.append(flight)
+                # A new survey finds the parts that are there.
+                flight.surveyed, flight.n_running, flight.is_concluding = None, 0, False
+        self.alone.extend(self.flying)
+        self.flying.clear()
+        self.tell(WorkerDied(tuple(flight.job.slide_id for flight in suspects)))
+
+    def write_table(self, *, at_most_every_s: float = 0.0) -> None:
+        """Write slides.csv with all slides that are done or failed."""
+        now = time.perf_counter()
+        if now - self.written < at_most_every_s:
+            return
+        self.written = now
+        entries = {entry.slide_id: entry for entry in self.journal.entries()}
+        rows = [
+            row_of_entry(entries[slide_id], job)
+            for slide_id, job in self.order.items()
+            if entries[slide_id].state in (JournalState.DONE, JournalState.FAILED)
+        ]
+        write_slides(self.out.slides_csv, rows)
+
+
+def words_of(error: BaseException) -> str:
+    """Return an error as one line that a person can act on."""
+    if isinstance(error, MemoryError):
+        return "memory ran out; try fewer --workers or a larger machine"
+    if isinstance(error, Her2pathError):
+        return " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; please report it"

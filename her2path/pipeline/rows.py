@@ -1,0 +1,86 @@
+"""Rows of slides.csv and regions.parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from her2path.criteria.ish import status
+from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.pipeline.settings import SlideJob
+from her2path.results.columns import SlideState
+from her2path.results.journal import JournalEntry
+from her2path.results.record import RegionRecord, SlideRecord
+
+__all__ = ["region_row", "row_of", "row_of_entry"]
+
+
+def row_of(record: SlideRecord) -> dict[str, object]:
+    """Return the row of slides.csv of a slide that was scored."""
+    return {
+        "slide_id": record.slide_id,
+        "path": record.path,
+        "state": SlideState.DONE,
+        "score": record.score,
+        "status": record.status,
+        "n_tumor_cells": record.reading.n_tumor_cells,
+        **record.reading.shares,
+        **probabilities_of(record.reading.probabilities),
+        "review": record.review,
+        "review_reasons": list(record.review_reasons),
+        "mpp": (record.scan.mpp_x * record.scan.mpp_y) ** 0.5,
+        "seconds": record.seconds,
+        "error": "",
+        "rule_set": record.rule_set,
+        "edition": record.edition,
+        "calibration": record.calibration.name,
+        "patient_id": record.patient_id,
+        **record.extras,
+    }
+
+
+def row_of_entry(entry: JournalEntry, job: SlideJob) -> dict[str, object]:
+    """Return the row of slides.csv of a slide that is done or failed."""
+    if entry.row is not None:
+        return dict(entry.row)
+    return {
+        "slide_id": entry.slide_id,
+        "path": entry.path,
+        "state": SlideState.FAILED,
+        "review": True,
+        "review_reasons": [SlideState.FAILED],
+        "seconds": entry.seconds,
+        "error": entry.error or "",
+        "rule_set": job.rule_set.name,
+        "edition": job.rule_set.edition,
+        "calibration": job.calibration.name,
+        "patient_id": job.patient_id,
+        **job.extras,
+    }
+
+
+def region_row(region: RegionRecord, record: SlideRecord) -> dict[str, object]:
+    """Return the row of regions.parquet of one region."""
+    box = region.box
+    return {
+        "region_id": region.region_id,
+        "name": region.name,
+        "kind": region.kind,
+        "x": float(box.x),
+        "y": float(box.y),
+        "width": float(box.width),
+        "height": float(box.height),
+        "area_mm2": region.area_mm2,
+        "n_cells": region.n_cells,
+        "score": region.score,
+        "status": status(region.score, record.ish, organ=record.organ).status,
+        "n_tumor_cells": region.reading.n_tumor_cells,
+        **region.reading.shares,
+        **probabilities_of(region.reading.probabilities),
+    }
+
+
+def probabilities_of(probabilities: Mapping[Score, float]) -> dict[str, float]:
+    """Return the probability of each score under its column."""
+    words = ("0", "0plus", "1plus", "2plus", "3plus")
+    pairs = zip(words, EXPRESSION_SCORES, strict=True)
+    return {f"p_{word}": probabilities[score] for word, score in pairs}
