@@ -293,9 +293,20 @@ def measure_command(
             "≥ 0.15",
         ),
     ]
+    lines += [
+        Line(f"of that, {stage}, workers added up", spent / area, "s/mm²")
+        for stage, spent in stage_seconds(out).items()
+    ]
     if (peak := peak_memory_gib()) is not None:
         lines.append(Line("peak memory of its largest process", peak, "GiB", bar="≤ 2"))
     return lines
+
+
+def stage_seconds(out: Path) -> dict[str, float]:
+    """Return the seconds of each stage as the results tell them."""
+    (record,) = out.glob("*/slide.json")
+    timings = json.loads(record.read_text(encoding="utf-8"))["timings"]
+    return {str(stage): float(spent) for stage, spent in timings.items()}
 
 
 def peak_memory_gib() -> float | None:
