@@ -95,18 +95,18 @@ def stacked_bar(segments: Sequence[Segment], *, key: str, title: str) -> Markup:
 
 def probability_bars(segments: Sequence[Segment], *, key: str, title: str) -> Markup:
     """Draw one bar per score; values are percent."""
-    row, left, right = 24, 44, 68
-    width, height = 330, row * len(segments) + 2
+    row, left, right = 19, 30, 52
+    width, height = 280, row * len(segments) + 2
     room = width - left - right
     parts = []
     for index, segment in enumerate(segments):
-        y = index * row + 3
-        parts.append(text(left - 8, y + 14, segment.name, anchor="end", style="strong"))
+        y = index * row + 2
+        parts.append(text(left - 8, y + 13, segment.name, anchor="end", style="strong"))
         parts.append(box(left, y, room, row - 6, "#eef1f4"))
         if segment.value > 0:
             bar = max(room * segment.value / 100, 1.0)
             parts.append(box(left, y, bar, row - 6, hex_of(segment.color), f' stroke="{QUIET}"'))
-        parts.append(text(width - 2, y + 14, percent(segment.value), anchor="end"))
+        parts.append(text(width - 2, y + 13, percent(segment.value), anchor="end"))
     words = ", ".join(f"{segment.name}: {percent(segment.value)}" for segment in segments)
     return framed("".join(parts), key=key, size=(width, height), title=title, words=words)
 
@@ -155,7 +155,7 @@ def deciding_axis(
     key, title : str
         Unique name in the page; what is shown.
     """
-    width, height, left, right, base = 720, 92, 14, 34, 62
+    width, height, left, right, base = 280, 88, 8, 26, 60
     largest = max(value, cut, ends[1] if ends else 0.0)
     limit = axis_limit(largest, highest=100.0 if unit == "%" else math.inf)
     room = width - left - right
@@ -175,7 +175,7 @@ def deciding_axis(
         tick += step
     parts.append(text(width - 2, base + 20, unit, anchor="end", style="quiet"))
     parts.append(line(at(cut), 14, at(cut), base + 5, INK, 2))
-    is_right = at(cut) > 0.6 * width
+    is_right = at(cut) > 0.55 * width
     parts.append(
         text(
             at(cut) + (-6 if is_right else 6),

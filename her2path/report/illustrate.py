@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 # 40×, and a field that a microscope of this power would show in its middle.
 FIELD_MPP = 0.25
-FIELD_UM = (160.0, 120.0)
+FIELD_UM = (160.0, 112.0)
 # Half a page each for what decides and for what is in doubt.
 N_FIELDS: Mapping[FieldKind, int] = {
     FieldKind.DECIDING: 3,

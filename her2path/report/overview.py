@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from her2path.criteria.score import Score
 from her2path.report.pictures import bar_length_um
-from her2path.report.wording import length
+from her2path.report.wording import FIXED_SPACE, length
 from her2path.results.colors import OUTLINE_COLORS, SCORE_COLORS, Rgb
 
 __all__ = ["MapRegion", "MapShapes", "NumberedBox", "draw_map", "draw_scale_bar"]
@@ -139,8 +139,8 @@ def number_box(picture: Image.Image, numbered: NumberedBox) -> None:
     grow_x, grow_y = max(0.0, 10 - width) / 2, max(0.0, 8 - height) / 2
     frame = (x - grow_x, y - grow_y, x + width + grow_x, y + height + grow_y)
     draw.rectangle((frame[0] - 1, frame[1] - 1, frame[2] + 1, frame[3] + 1), outline="white")
-    draw.rectangle(frame, outline="black")
-    font = ImageFont.load_default(max(11.0, picture.width / 75))
+    draw.rectangle(frame, outline="black", width=2)
+    font = ImageFont.load_default(max(11.0, picture.width / 42))
     label = str(numbered.number)
     box = draw.textbbox((0, 0), label, font=font)
     wide, high = box[2] - box[0] + 6, box[3] - box[1] + 6
@@ -155,12 +155,13 @@ def draw_scale_bar(picture: Image.Image, *, mpp: float) -> None:
     bar_um = bar_length_um(picture.width * mpp)
     bar = bar_um / mpp
     draw = ImageDraw.Draw(picture)
-    size = max(12.0, picture.width / 60)
+    size = max(12.0, picture.width / 36)
     font = ImageFont.load_default(size)
-    label = length(bar_um)
+    # The font has no fixed space.
+    label = length(bar_um).replace(FIXED_SPACE, " ")
     box = draw.textbbox((0, 0), label, font=font)
     left, bottom = 10.0, picture.height - 10.0
-    wide, high = max(bar, box[2] - box[0]) + 16, box[3] - box[1] + 22
+    wide, high = max(bar, box[2] - box[0]) + 16, box[3] - box[1] + 24
     draw.rectangle((left - 4, bottom - high, left + wide, bottom + 4), fill="white")
-    draw.rectangle((left + 4, bottom - 7, left + 4 + bar, bottom - 3), fill="black")
+    draw.rectangle((left + 4, bottom - 8, left + 4 + bar, bottom - 3), fill="black")
     draw.text((left + 4 - box[0], bottom - high + 4 - box[1]), label, fill="black", font=font)

@@ -94,6 +94,7 @@ ABBREVIATIONS = {
     "her2": "HER2",
     "ihc": "IHC",
     "dab": "DAB",
+    "he": "H&E",
     "od": "OD",
     "roi": "ROI",
     "ish": "ISH",

@@ -13,6 +13,7 @@ from her2path.criteria.score import Score, Status
 
 __all__ = [
     "DASH",
+    "FIXED_SPACE",
     "SCORE_WORDS",
     "STATUS_WORDS",
     "count",
@@ -48,7 +49,7 @@ STATUS_WORDS: dict[Status, str] = {
     Status.LOW: "HER2-low",
     Status.EQUIVOCAL: "HER2 equivocal",
     Status.POSITIVE: "HER2 positive",
-    Status.NOT_ASSESSABLE: "HER2 status not assessable",
+    Status.NOT_ASSESSABLE: "Status not assessable",
 }
 
 
@@ -114,7 +115,8 @@ def quantity(value: float | None, unit: str) -> str:
         case "µm":
             return micron(value)
         case _:
-            return DASH if is_missing(value) else f"{count(value)}{FIXED_SPACE}{unit}".rstrip()
+            one = unit.removesuffix("s") if value == 1 else unit
+            return DASH if is_missing(value) else f"{count(value)}{FIXED_SPACE}{one}".rstrip()
 
 
 def length(micrometre: float) -> str:
