@@ -1,0 +1,210 @@
+"""From what a person names (files, folders, patterns, a manifest) to slides to score."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from her2path.cells.calibration import Calibration
+from her2path.criteria.rule_set import RuleSet
+from her2path.criteria.score import IshResult, Specimen
+from her2path.errors import AnnotationError, ManifestError, SlideError, list_faults
+from her2path.geometry import Location
+from her2path.pipeline.settings import SlideJob
+from her2path.results.folder import JOURNAL, name_slides
+from her2path.slides.dicom_series import series_of
+from her2path.stain.od import WhitePoint
+
+__all__ = ["JobDefaults", "check_manifest_alone", "find_slides", "jobs_of_paths"]
+
+logger = logging.getLogger(__name__)
+
+# Formats that hold a µm/px, or say that they should; VSI is refused by name, not passed over.
+SLIDE_SUFFIXES = frozenset(
+    {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"}
+    | {".dcm", ".vsi", ".qptiff", ".btf", ".zvi", ".czi"}
+)
+# Plain pictures have none, so that a folder's thumbnails are not taken for slides.
+FIELD_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+# Hamamatsu's VMS keeps its pixels in JPEG files beside the index.
+INDEXED_BY = (".vms", ".vmu")
+OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations")
+MAX_SLIDES = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDefaults:
+    """What holds for every slide unless a manifest says otherwise for one.
+
+    `roi` is a file of outlines for a single slide, or a folder with one file per slide.
+    """
+
+    rule_set: RuleSet
+    calibration: Calibration
+    mpp: float | None = None
+    roi: Path | None = None
+    roi_offset: Location = field(default=Location(0, 0))
+    white_point: WhitePoint | None = None
+    ish: IshResult | None = None
+    specimen: Specimen | None = None
+
+
+def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...]:
+    """Return the slides that files, folders and patterns name, in order, each once.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Folders are searched with all below them; folders of results are passed over.
+    with_fields : bool
+        Whether plain PNG and JPEG pictures in folders are slides: only when µm/px is given.
+
+    Raises
+    ------
+    SlideError
+        If a source names nothing.
+    """
+    found: dict[Path, None] = {}
+    faults = []
+    for source in sources:
+        paths = tuple(expanded(source, with_fields=with_fields))
+        if not paths:
+            faults.append(f"{source}: {why_nothing(source, with_fields=with_fields)}")
+        for path in paths:
+            found[Path(os.path.abspath(path))] = None
+    if faults:
+        raise SlideError(list_faults("nothing to score", faults))
+    if len(found) > MAX_SLIDES:
+        raise SlideError(f"{len(found):,} slides are more than {MAX_SLIDES:,}; score them in parts")
+    return tuple(found)
+
+
+def expanded(source: str, *, with_fields: bool) -> Iterator[Path]:
+    path = Path(source)
+    if path.is_dir():
+        yield from slides_below(path, with_fields=with_fields)
+    elif path.exists() or not glob.has_magic(source):
+        # A missing file fails by itself, and the others are scored.
+        yield path
+    else:
+        for match in sorted(glob.glob(source, recursive=True)):
+            if Path(match).is_dir():
+                yield from slides_below(Path(match), with_fields=with_fields)
+            else:
+                yield Path(match)
+
+
+def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
+    """Yield the slides of a folder and all below it, sorted by name."""
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        if JOURNAL in files:
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        has_index = any(name.lower().endswith(INDEXED_BY) for name in files)
+        series: set[str] = set()
+        for name in sorted(files):
+            suffix = Path(name).suffix.lower()
+            is_field = suffix in FIELD_SUFFIXES and with_fields and not has_index
+            if name.startswith(".") or not (suffix in SLIDE_SUFFIXES or is_field):
+                continue
+            if suffix == ".dcm":
+                # The levels of a DICOM slide are files of one series.
+                uid = series_of(here / name)
+                if uid in series:
+                    continue
+                series.add(uid or name)
+            yield here / name
+
+
+def why_nothing(source: str, *, with_fields: bool) -> str:
+    path = Path(source)
+    if not path.is_dir():
+        return "no file has such a name; check the pattern"
+    if not with_fields and any(p.suffix.lower() in FIELD_SUFFIXES for p in path.iterdir()):
+        return "only plain pictures, which do not hold their µm/px; add --mpp to score them"
+    return "no slide in this folder; known suffixes are " + ", ".join(sorted(SLIDE_SUFFIXES))
+
+
+def jobs_of_paths(paths: Sequence[Path], defaults: JobDefaults) -> tuple[SlideJob, ...]:
+    """Return a job for each slide, all alike but for their outlines.
+
+    Raises
+    ------
+    ResultsError
+        If a slide is listed twice.
+    AnnotationError
+        If one file of outlines is given for several slides, or a slide has none in the folder.
+    """
+    rois = outlines_for(paths, defaults.roi)
+    return tuple(
+        SlideJob(
+            slide_id=slide_id,
+            path=path,
+            rule_set=defaults.rule_set,
+            calibration=defaults.calibration,
+            mpp=defaults.mpp,
+            roi=roi,
+            roi_offset=defaults.roi_offset,
+            white_point=defaults.white_point,
+            ish=defaults.ish,
+            specimen=defaults.specimen,
+        )
+        for slide_id, path, roi in zip(name_slides(paths), paths, rois, strict=True)
+    )
+
+
+def outlines_for(paths: Sequence[Path], roi: Path | None) -> tuple[Path | None, ...]:
+    """Return the file of outlines of each slide."""
+    if roi is None:
+        return (None,) * len(paths)
+    if not roi.is_dir():
+        if len(paths) > 1:
+            raise AnnotationError(
+                f"{roi} holds the outlines of one slide, but {len(paths)} are to be scored; give a "
+                "folder with one file per slide, or a manifest with a column roi"
+            )
+        if not roi.is_file():
+            raise AnnotationError(f"{roi} does not exist; check --roi")
+        return (Path(os.path.abspath(roi)),)
+    found: list[Path | None] = []
+    faults = []
+    for path in paths:
+        match = next(
+            (
+                file
+                for stem in (path.name, path.stem)
+                for suffix in OUTLINE_SUFFIXES
+                if (file := roi / f"{stem}{suffix}").is_file()
+            ),
+            None,
+        )
+        if match is None:
+            faults.append(f"{path.name}: no {path.stem}.geojson or .xml in {roi}")
+        found.append(match and Path(os.path.abspath(match)))
+    if faults:
+        raise AnnotationError(list_faults("slides without outlines", faults))
+    return tuple(found)
+
+
+def check_manifest_alone(sources: Sequence[str]) -> Path | None:
+    """Return the manifest when the sources are one, None when they name slides.
+
+    Raises
+    ------
+    ManifestError
+        If a manifest is named beside slides.
+    """
+    manifests = [source for source in sources if source.lower().endswith(".csv")]
+    if not manifests:
+        return None
+    if len(sources) > 1:
+        raise ManifestError(
+            f"{manifests[0]} is a manifest and is scored alone; add the other slides as rows to it"
+        )
+    return Path(manifests[0])
