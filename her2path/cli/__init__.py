@@ -1,0 +1,1 @@
+"""The command line: `her2path score`, `info`, `criteria`, `report`, `doctor`."""

@@ -1,0 +1,65 @@
+"""What commands share: where they write, and how they end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.text import Text
+
+from her2path.errors import Her2pathError
+
+__all__ = ["ERRORS", "OUTPUT", "fail", "readable_errors", "set_up_logging", "use_one_thread"]
+
+# Results that were asked for go to standard output, all else to standard error.
+OUTPUT = Console(highlight=False, soft_wrap=True)
+ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+
+WRONG_USE = 2
+# What a shell expects of a program that was interrupted.
+INTERRUPTED = 130
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def fail(message: str, *, status: int = WRONG_USE) -> typer.Exit:
+    """Say what is wrong and return the exception that ends the program."""
+    ERRORS.print(Text("her2path: ", style="bold red"), Text(message), sep="", end="\n")
+    return typer.Exit(status)
+
+
+@contextmanager
+def readable_errors(*, debug: bool) -> Iterator[None]:
+    """Turn errors that her2path raises on purpose into one message, a traceback with `debug`."""
+    try:
+        yield
+    except Her2pathError as error:
+        if debug:
+            ERRORS.print_exception()
+        raise fail(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise fail("interrupted; --resume goes on from here", status=INTERRUPTED) from error
+
+
+def set_up_logging(*, debug: bool) -> None:
+    """Show warnings, and with `debug` everything, on standard error."""
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=ERRORS, show_time=False, show_path=debug)],
+    )
+    if debug:
+        logging.getLogger("her2path").setLevel(logging.DEBUG)
+
+
+def use_one_thread() -> None:
+    """Keep libraries to one thread each; must come before they are imported.
+
+    Processes share the work. What a user has set stays.
+    """
+    for variable in THREADS:
+        os.environ.setdefault(variable, "1")

@@ -1,0 +1,192 @@
+"""Show a running batch on standard error: a live line at a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.text import Text
+
+from her2path.pipeline.progress import (
+    BatchBegan,
+    Event,
+    SlideDone,
+    SlideFailed,
+    SlideStarted,
+    SlideSurveyed,
+    TilesMeasured,
+    WorkerDied,
+)
+
+__all__ = ["Display", "duration_words"]
+
+# In a log file one line a minute tells that a large slide goes on.
+PLAIN_EVERY_S = 60.0
+SCORE_WIDTH = 4
+
+
+def duration_words(seconds: float) -> str:
+    """Say how long something takes.
+
+    >>> duration_words(200)
+    '3 min 20 s'
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Estimate:
+    """How much is done, how fast it goes, and how long the rest may take."""
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+        self.n_slides = 0
+        self.n_ended = 0
+        self.mm2_done = 0.0
+        self.mm2_by_slide: dict[str, float] = {}
+        self.left_by_slide: dict[str, float] = {}
+        self.is_measuring_since: float | None = None
+
+    def take(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case BatchBegan():
+                self.n_slides, self.n_ended = event.n_slides, event.n_done
+            case SlideSurveyed():
+                share = (event.n_tiles - event.n_known) / max(event.n_tiles, 1)
+                self.mm2_by_slide[event.slide_id] = event.mm2
+                self.left_by_slide[event.slide_id] = event.mm2 * share
+                if self.is_measuring_since is None:
+                    self.is_measuring_since = time.perf_counter()
+            case TilesMeasured():
+                self.mm2_done += event.mm2
+                self.left_by_slide[event.slide_id] -= event.mm2
+            case SlideDone() | SlideFailed():
+                self.n_ended += 1
+                self.left_by_slide.pop(event.slide_id, None)
+
+    @property
+    def mm2_per_s(self) -> float:
+        """Speed since the first tile was planned; 0 before."""
+        if self.is_measuring_since is None:
+            return 0.0
+        return self.mm2_done / max(time.perf_counter() - self.is_measuring_since, 0.1)
+
+    @property
+    def mm2_left(self) -> float:
+        """Area left in slides that were looked at, and as much as these have in the others."""
+        n_unseen = self.n_slides - self.n_ended - len(self.left_by_slide)
+        typical = sum(self.mm2_by_slide.values()) / max(len(self.mm2_by_slide), 1)
+        return sum(self.left_by_slide.values()) + max(n_unseen, 0) * typical
+
+    @property
+    def fraction(self) -> float:
+        """Share of the work that is done, 0–1."""
+        total = self.mm2_done + self.mm2_left
+        return self.mm2_done / total if total > 0 else 0.0
+
+    def words(self) -> str:
+        """Say where the batch stands."""
+        text = f"slide {min(self.n_ended + 1, self.n_slides)} of {self.n_slides}"
+        if self.mm2_per_s > 0:
+            left = duration_words(self.mm2_left / self.mm2_per_s)
+            text += f" · {self.mm2_per_s:.2f} mm²/s · about {left} left"
+        return text
+
+
+class Display:
+    """A listener that shows events; use it in a `with` block.
+
+    Parameters
+    ----------
+    console : Console
+        Standard error.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.estimate = Estimate()
+        self.progress: Progress | None = None
+        self.task = TaskID(0)
+        self.spoken = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.progress = Progress(
+                SpinnerColumn(),
+                BarColumn(bar_width=30),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.description}"),
+                console=self.console,
+                transient=True,
+            )
+            self.progress.start()
+            self.task = self.progress.add_task("looking at slides", total=1.0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        self.estimate.take(event)
+        line = self.line_of(event)
+        if line is not None:
+            self.console.print(line)
+            self.spoken = time.perf_counter()
+        if self.progress is not None:
+            self.progress.update(
+                self.task,
+                completed=self.estimate.fraction,
+                description=self.estimate.words(),
+            )
+        elif time.perf_counter() - self.spoken > PLAIN_EVERY_S:
+            self.console.print(self.estimate.words())
+            self.spoken = time.perf_counter()
+
+    def line_of(self, event: Event) -> Text | None:
+        """Return the line that stays on the screen, None for events that only move the bar."""
+        match event:
+            case BatchBegan(n_done=n) if n:
+                return Text(f"{n} of {event.n_slides} slides are done already.")
+            case SlideDone():
+                return done_line(event)
+            case SlideFailed():
+                return Text.assemble(
+                    (" fail  ", "bold red"), f"{event.slide_id}  ", (event.error, "red")
+                )
+            case WorkerDied():
+                names = ", ".join(event.slide_ids)
+                return Text(f"A worker process died; trying again one by one: {names}")
+            case SlideStarted() if self.progress is None:
+                return Text(f"       {event.slide_id} …")
+        return None
+
+
+def done_line(event: SlideDone) -> Text:
+    """Return score, name and what to look at of a slide that is done."""
+    if event.explanation:
+        words = (" n/a ", "bold yellow")
+        rest = event.explanation
+    else:
+        words = (f" {event.score.value:^{SCORE_WIDTH}}", "bold green")
+        rest = f"{event.status.value}, {event.n_tumor_cells:,} tumor cells"
+    text = Text.assemble(words, "  ", event.slide_id, "  ", (rest, "default"))
+    if event.review_reasons and not event.explanation:
+        reasons = ", ".join(reason.replace("_", " ") for reason in event.review_reasons)
+        text.append(f"  review: {reasons}", style="yellow")
+    text.append(f"  ({duration_words(event.seconds)})", style="dim")
+    return text

@@ -1,0 +1,278 @@
+"""The commands and their options; what they do is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from her2path.cli.console import (
+    OUTPUT,
+    fail,
+    readable_errors,
+    set_up_logging,
+    use_one_thread,
+)
+from her2path.criteria.score import IshResult, Specimen
+
+__all__ = ["app", "main"]
+
+RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
+
+app = typer.Typer(
+    name="her2path",
+    help="Score HER2 immunohistochemistry slides: 0, 0+, 1+, 2+, 3+.\n\n"
+    f"[bold]{RESEARCH_USE}[/bold]\n\n"
+    "Start with: her2path score SLIDE --out RESULTS",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+criteria_app = typer.Typer(
+    help="The written criteria that slides are scored by.", no_args_is_help=True
+)
+app.add_typer(criteria_app, name="criteria")
+
+
+class Device(StrEnum):
+    """Where a network would run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class CellsChoice(StrEnum):
+    """Which cells are written for QuPath."""
+
+    NONE = "none"
+    CHOSEN = "chosen"
+    ALL = "all"
+
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+
+
+def version_shown(is_wanted: bool) -> None:
+    """Print the version and end."""
+    if is_wanted:
+        from her2path.results.run_record import software_version
+
+        OUTPUT.print(f"her2path {software_version()} · {RESEARCH_USE}")
+        raise typer.Exit
+
+
+@app.callback()
+def her2path(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=version_shown, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take options that stand before the command."""
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "her2path score slide.svs --out results\n\n"
+    "her2path score field.png --mpp 0.25 --out results\n\n"
+    "her2path score slides/ --out results --workers 8 --resume\n\n"
+    "her2path score manifest.csv --out results\n\n"
+    "her2path score slide.svs --roi tumor.geojson --criteria gastric --specimen biopsy "
+    "--out results\n\n"
+    "Exit status: 0 all scored (not assessable is a score) · 1 some slides failed · 2 wrong use"
+)
+def score(
+    slides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SLIDE...",
+            help="Slides, plain PNG/JPEG/TIFF fields (with --mpp), folders, patterns in quotes, "
+            "or one manifest CSV.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with one row per slide: path, and any of slide_id, mpp, roi, criteria, ish, "
+            "specimen, calibration, white_point, patient_id. Other columns are kept."
+        ),
+    ] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(
+            help="Outlines: QuPath GeoJSON, Aperio or ASAP XML. Classes Tumor, Ignore*, Control. "
+            "For several slides a folder with one file per slide."
+        ),
+    ] = None,
+    roi_offset: Annotated[
+        str,
+        typer.Option(
+            metavar="X,Y",
+            help="Added to outlines, level-0 px: for viewers that crop the slide to its bounds.",
+        ),
+    ] = "0,0",
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
+    ] = None,
+    criteria: Annotated[
+        str,
+        typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file."),
+    ] = "asco-cap-2018",
+    specimen: Annotated[
+        Specimen | None, typer.Option(help="Decides which gastric criteria apply.")
+    ] = None,
+    ish: Annotated[
+        IshResult | None, typer.Option(help="In-situ hybridisation, where it is known.")
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Cut-offs of your site; without, a generic one that says so."),
+    ] = None,
+    white_point: Annotated[
+        str,
+        typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view."),
+    ] = "",
+    exclude_controls: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-controls", help="Leave out separate pieces that look like control tissue."
+        ),
+    ] = False,
+    region_um: Annotated[
+        float, typer.Option(min=100, max=10_000, help="Side of the grid's squares, µm.")
+    ] = 500.0,
+    cells_geojson: Annotated[
+        CellsChoice,
+        typer.Option(help="Write cell outlines for QuPath: none, chosen (stained, doubtful), all."),
+    ] = CellsChoice.NONE,
+    model: Annotated[str, typer.Option(help="Network to read beside the rules, or none.")] = "none",
+    device: Annotated[Device, typer.Option(help="Where a network would run.")] = Device.AUTO,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
+    ] = 0,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in --out; tries failed slides again."),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score slides and write a report that a pathologist can check."""
+    use_one_thread()
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug):
+        from her2path.cli.score import ScoreOptions
+        from her2path.cli.score import score as score_slides
+
+        status = score_slides(
+            ScoreOptions(
+                sources=tuple(slides or ()),
+                out=out,
+                manifest=manifest,
+                roi=roi,
+                roi_offset=roi_offset,
+                mpp=mpp,
+                criteria=criteria,
+                specimen=specimen,
+                ish=ish,
+                calibration=calibration,
+                white_point=white_point,
+                exclude_controls=exclude_controls,
+                region_um=region_um,
+                cells_geojson=cells_geojson.value,
+                model=model,
+                device=device.value,
+                workers=workers,
+                resume=resume,
+                seed=seed,
+                quiet=quiet,
+                as_json=as_json,
+            )
+        )
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example: her2path info slide.svs --json")
+def info(
+    slide: Annotated[Path, typer.Argument(help="A slide or a plain field.", show_default=False)],
+    *,
+    mpp: Annotated[float | None, typer.Option(help="µm per pixel, as for score.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what was understood of a slide, and the problems to expect."""
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug):
+        from her2path.cli.info import show_info
+
+        show_info(slide, mpp=mpp, as_json=as_json)
+
+
+@app.command()
+def doctor(*, as_json: Json = False, debug: Debug = False) -> None:
+    """Check this installation: versions, readers of slides, processors, disk."""
+    use_one_thread()
+    set_up_logging(debug=debug)
+    from her2path.cli.doctor import examine
+
+    raise typer.Exit(0 if examine(as_json=as_json) else 1)
+
+
+@app.command(epilog="Example: her2path report results")
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that score has written.")],
+    *,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Draw the pictures again from the slides.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write the report of a finished run again."""
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug):
+        from her2path.cli.report import rebuild_report
+
+        OUTPUT.print(f"{rebuild_report(folder, with_pictures=pictures)}", markup=False)
+
+
+@criteria_app.command("list")
+def list_criteria(*, as_json: Json = False) -> None:
+    """List the criteria that come with her2path."""
+    from her2path.cli.criteria import show_list
+
+    show_list(as_json=as_json)
+
+
+@criteria_app.command("show", epilog="Example: her2path criteria show asco-cap-2018")
+def show_criteria(
+    name: Annotated[str, typer.Argument(help="A name from the list, or a TOML file.")],
+    *,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show every row of one set of criteria, highest score first."""
+    with readable_errors(debug=debug):
+        from her2path.cli.criteria import show_rule_set
+
+        show_rule_set(name, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        raise fail("the output was closed before it ended", status=1) from None

@@ -1,0 +1,193 @@
+"""`her2path score`: what the command does once its options are read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from her2path.cli.console import ERRORS, OUTPUT, fail
+from her2path.cli.display import Display, duration_words
+from her2path.criteria.score import IshResult, Specimen
+from her2path.geometry import Location
+from her2path.pipeline.batch import BatchResult, run_batch
+from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
+from her2path.pipeline.settings import (
+    ScoreSettings,
+    SlideJob,
+    find_calibration,
+    find_rule_set,
+)
+from her2path.pipeline.sources import (
+    JobDefaults,
+    check_manifest_alone,
+    find_slides,
+    jobs_of_paths,
+)
+from her2path.report import illustrate_slide, write_report
+from her2path.results.folder import ResultsFolder
+from her2path.results.record import RESEARCH_USE, SlideRecord, read_record
+from her2path.slides.mpp import as_mpp
+
+__all__ = ["ScoreOptions", "score"]
+
+SOME_FAILED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOptions:
+    """The command line as read, before any of it is checked."""
+
+    sources: Sequence[str]
+    out: Path
+    criteria: str
+    manifest: Path | None
+    roi: Path | None
+    roi_offset: str
+    mpp: float | None
+    calibration: Path | None
+    white_point: str
+    ish: IshResult | None
+    specimen: Specimen | None
+    model: str
+    device: str
+    workers: int
+    resume: bool
+    exclude_controls: bool
+    region_um: float
+    seed: int
+    cells_geojson: str
+    quiet: bool
+    as_json: bool
+
+
+def score(options: ScoreOptions) -> int:
+    """Score the slides and return the exit status."""
+    settings = settings_of(options)
+    jobs = jobs_of(options)
+    out = ResultsFolder(Path(os.path.abspath(options.out)))
+    # A worker that has no slide and no tile left to work on costs memory and time to start.
+    n_workers = options.workers or default_workers()
+    display = nullcontext() if options.quiet or options.as_json else Display(ERRORS)
+    with display as listener:
+        result = run_batch(
+            jobs,
+            settings,
+            out,
+            n_workers=n_workers,
+            resume=options.resume,
+            after_slide=illustrate_slide,
+            listener=listener,
+        )
+    records = [
+        read_record(out.slide(job.slide_id).slide_json)
+        for job in jobs
+        if job.slide_id not in result.failed
+    ]
+    write_report(out, records)
+    if options.as_json:
+        OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False), markup=False)
+    elif not options.quiet:
+        say_end(out, result)
+    return SOME_FAILED if result.failed else 0
+
+
+def settings_of(options: ScoreOptions) -> ScoreSettings:
+    """Return the settings of the run, or end it when they cannot be meant."""
+    if options.model != "none":
+        raise fail(
+            f"--model {options.model}: no network ships with this version, only the rule reader; "
+            "leave --model out or give none"
+        )
+    if options.device == "cuda" and not options.quiet:
+        ERRORS.print("--device cuda: the rule reader runs on the CPU; nothing here uses the GPU.")
+    return ScoreSettings(
+        exclude_controls=options.exclude_controls,
+        region_um=options.region_um,
+        seed=options.seed,
+        cells_geojson=options.cells_geojson,
+    )
+
+
+def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
+    """Return the slides to score."""
+    defaults = JobDefaults(
+        rule_set=find_rule_set(options.criteria, specimen=options.specimen),
+        calibration=find_calibration(options.calibration),
+        mpp=None if options.mpp is None else as_mpp(options.mpp).mean,
+        roi=options.roi,
+        roi_offset=offset_of(options.roi_offset),
+        white_point=parse_white_point(options.white_point) if options.white_point else None,
+        ish=options.ish,
+        specimen=options.specimen,
+    )
+    manifest = options.manifest or check_manifest_alone(options.sources)
+    if manifest is not None:
+        if options.manifest is not None and options.sources:
+            raise fail("--manifest and SLIDE together; put all slides into the manifest")
+        return jobs_of_manifest(manifest, defaults)
+    if not options.sources:
+        raise fail("name at least one SLIDE, a folder, or a --manifest")
+    paths = find_slides(options.sources, with_fields=options.mpp is not None)
+    return jobs_of_paths(paths, defaults)
+
+
+def offset_of(text: str) -> Location:
+    """Read "X,Y"."""
+    try:
+        x, y = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise fail(
+            f"--roi-offset {text!r}: give two whole numbers of px, for example 0,0"
+        ) from error
+    return Location(x, y)
+
+
+def default_workers() -> int:
+    """Return one worker per processor that this process may use, at most 8."""
+    try:
+        n = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        n = os.cpu_count() or 1
+    return max(1, min(n, 8))
+
+
+def summary_of(
+    out: ResultsFolder, records: Sequence[SlideRecord], result: BatchResult
+) -> dict[str, object]:
+    """Return what `--json` prints."""
+    return {
+        "out": str(out.path),
+        "report": str(out.report_html),
+        "n_slides": result.n_slides,
+        "n_done": result.n_done,
+        "seconds": round(result.seconds, 3),
+        "slides": [
+            {
+                "slide_id": record.slide_id,
+                "path": record.path,
+                "score": record.score.value,
+                "status": record.status.value,
+                "n_tumor_cells": record.reading.n_tumor_cells,
+                "review": record.review,
+                "review_reasons": list(record.review_reasons),
+            }
+            for record in records
+        ],
+        "failed": [{"slide_id": name, "error": error} for name, error in result.failed.items()],
+        "research_use": RESEARCH_USE,
+    }
+
+
+def say_end(out: ResultsFolder, result: BatchResult) -> None:
+    """Say how the run ended and where the report is."""
+    n_failed = len(result.failed)
+    ending = f"{result.n_done} of {result.n_slides} slides scored"
+    if n_failed:
+        ending += f", {n_failed} failed (slides.csv says why; --resume tries them again)"
+    ERRORS.print(f"{ending} in {duration_words(result.seconds)}.")
+    ERRORS.print(f"Report: {out.report_html}", style="bold")
+    ERRORS.print(RESEARCH_USE, style="dim")
