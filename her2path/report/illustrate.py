@@ -20,7 +20,7 @@ from her2path.report.fields import (
     write_gallery,
 )
 from her2path.report.interest import INTEREST_COLUMNS, FieldKind, Interest, find_interest
-from her2path.report.overview import NumberedBox, draw_map
+from her2path.report.overview import NumberedBox, draw_map, with_scale_bar
 from her2path.report.pictures import as_jpeg, as_png
 from her2path.report.shapes import map_shapes
 from her2path.report.windows import choose_windows
@@ -83,7 +83,8 @@ def illustrate_slide(folder: SlideFolder, record: SlideRecord) -> None:
         whole = slide.dimensions
         finest = max(whole.width, whole.height) * at_zero.mean / OVERVIEW_PX
         rgb, downsample = read_overview(slide, mpp=finest)
-        write_bytes(fields_folder / OVERVIEW_FILE, as_jpeg(rgb))
+        plain = with_scale_bar(rgb, mpp=at_zero.mean * downsample)
+        write_bytes(fields_folder / OVERVIEW_FILE, as_jpeg(plain))
         gallery = take_fields(slide, folder, record, at_zero)
     drawn = draw_map(
         rgb,

@@ -15,7 +15,7 @@ from her2path.report.pictures import bar_length_um
 from her2path.report.wording import FIXED_SPACE, length
 from her2path.results.colors import OUTLINE_COLORS, SCORE_COLORS, Rgb
 
-__all__ = ["MapRegion", "MapShapes", "NumberedBox", "draw_map", "draw_scale_bar"]
+__all__ = ["MapRegion", "MapShapes", "NumberedBox", "draw_map", "with_scale_bar"]
 
 Polygon = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -150,8 +150,14 @@ def number_box(picture: Image.Image, numbered: NumberedBox) -> None:
     draw.text((left + 3 - box[0], top + 3 - box[1]), label, fill="white", font=font)
 
 
+def with_scale_bar(rgb: NDArray[np.uint8], *, mpp: float) -> NDArray[np.uint8]:
+    """Return a copy of a picture of shape (M, N, 3), uint8, with a scale bar at the lower left."""
+    picture = Image.fromarray(rgb)
+    draw_scale_bar(picture, mpp=mpp)
+    return np.asarray(picture)
+
+
 def draw_scale_bar(picture: Image.Image, *, mpp: float) -> None:
-    """Draw a scale bar on white at the lower left, in place."""
     bar_um = bar_length_um(picture.width * mpp)
     bar = bar_um / mpp
     draw = ImageDraw.Draw(picture)

@@ -53,6 +53,7 @@ EXCLUSION_WORDS: dict[Exclusion, str] = {
     Exclusion.IGNORED_ROI: "In a region marked to be ignored",
     Exclusion.CONTROL: "In control tissue",
     Exclusion.ARTEFACT: "On an artefact (pen, fold, dirt, bubble, edge)",
+    Exclusion.NOT_TISSUE: "Outside the tissue found",
     Exclusion.NOT_MEASURABLE: "Membrane not measurable",
 }
 
