@@ -320,7 +320,7 @@ def _cytoplasm(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     n = len(nest)
     nest_tone = np.exp(rng.normal(0, 0.25, max(1, len(nests))))[nest]
-    h = 0.062 * nest_tone * np.exp(rng.normal(0, 0.18, n))
+    h = 0.080 * nest_tone * np.exp(rng.normal(0, 0.18, n))
     parts = []
     for name in ("cytoplasm_od", "granular_od"):
         level = np.array([getattr(r, name) for r in recipe.all_regions])[region]

@@ -128,8 +128,8 @@ def draw_cytoplasm(
             foam = sample(fine, x / 0.42, y / 0.42)
             cloud = sample(fine, x / 2.6 + 50.0, y / 2.6)
             net = sample(fine, x / 0.95 + 90.0, y / 0.95 + 12.0)
-            h[r, c] = h_od[cell] * max(0.0, 1 + 0.30 * foam + 0.24 * cloud + 0.24 * net)
-            brown = dab_od[cell] * max(0.0, 1 + 0.25 * foam + 0.3 * cloud + 0.3 * net)
+            h[r, c] = h_od[cell] * max(0.0, 1 + 0.42 * foam + 0.26 * cloud + 0.30 * net)
+            brown = dab_od[cell] * max(0.0, 1 + 0.35 * foam + 0.4 * cloud + 0.4 * net)
             if granular_od[cell] > 0:
                 grain = sample(fine, x / 0.55 + 17.0, y / 0.55 + 5.0)
                 brown += granular_od[cell] * max(0.0, grain - 0.9) * 1.2

@@ -195,8 +195,8 @@ def _columns(
     if float(nest.radii.min()) < 14:
         return None
     benign = nest.kind == NestKind.BENIGN
-    height = min(rng.uniform(11, 16) if benign else rng.uniform(19, 36), 0.78 * mean_radius)
-    width = rng.uniform(6.5, 8.5) if benign else rng.uniform(5.2, 7.8)
+    height = min(rng.uniform(11, 16) if benign else rng.uniform(22, 42), 0.86 * mean_radius)
+    width = rng.uniform(6.5, 8.5) if benign else rng.uniform(4.8, 7.4)
     # The base is the widest place; a cell is as wide as asked half way up.
     n = max(7, round(2 * math.pi * (mean_radius - 0.4 * height) / width))
     step = np.exp(rng.normal(0, 0.16, n))
@@ -207,7 +207,7 @@ def _columns(
         + 0.10 * np.cos(2 * angle + rng.uniform(0, 6))
         + 0.06 * np.cos(3 * angle + rng.uniform(0, 6))
     )
-    inner = np.maximum(outer - height * wave, 0.14 * outer)
+    inner = np.maximum(outer - height * wave, 0.08 * outer)
     lean = rng.normal(0, 0.18, n) * (2 * math.pi / n)
     base = np.column_stack([nest.x + outer * np.cos(angle), nest.y + outer * np.sin(angle)])
     top_angle = angle + lean

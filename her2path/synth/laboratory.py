@@ -62,7 +62,7 @@ class Laboratory:
 
     name: str = "reference"
     mpp: float = 0.25
-    hematoxylin: tuple[float, float, float] = (0.68, 0.62, 0.39)
+    hematoxylin: tuple[float, float, float] = (0.68, 0.64, 0.36)
     dab: tuple[float, float, float] = (0.27, 0.53, 0.80)
     counterstain: float = 1.0
     dab_strength: float = 1.0
@@ -72,8 +72,8 @@ class Laboratory:
     shading: float = 0.01
     gamma: float = 1.0
     blur_um: float = 0.22
-    sharpen: float = 0.9
-    sharpen_um: float = 0.33
+    sharpen: float = 1.4
+    sharpen_um: float = 0.30
     noise: float = 1.6
     read_noise: float = 0.6
     saturation: float = 1.0

@@ -10,7 +10,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.synth.noise import NOISE_SIZE, noise_tile, sample, sampled, stream
+from her2path.synth.noise import noise_tile, sample, sampled, stream
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
 
 __all__ = [
@@ -231,7 +231,7 @@ def _grow(
     limit = region.nest_um * rng.uniform(0.75, 1.3)
     if kind == NestKind.GLAND:
         # Larger glands than this have no place for their cells but the lumen.
-        limit = min(limit, rng.uniform(38, 85))
+        limit = min(limit, rng.uniform(30, 66))
     if kind == NestKind.CORD:
         limit = min(limit, rng.uniform(25, 60))
     radii = _march(seed, position, x, y, i, j, region.nest_um, gap, limit, warp)
@@ -245,7 +245,8 @@ def _grow(
         region_at(px, py, recipe) == position
     )
     reach = np.cumprod(inside, axis=0).sum(axis=0) / len(steps)
-    radii = radii * reach
+    # Cells bulge a little over the border of their nest: keep clear of what cuts it.
+    radii = np.where(reach < 1, np.maximum(radii * reach - 4.0, 0.0), radii)
     if radii.mean() < 1.2 * region.cell_um:
         return None
     return Nest(x, y, radii, kind, position, i, j)
@@ -280,18 +281,16 @@ def _march(
     warp: NDArray[np.float32],
 ) -> NDArray[np.float64]:
     """Walk outwards until another seed is about as near: a warped Voronoi cell less the septum."""
+    amplitude = 0.13 * pitch
+    scale = 1 / (0.12 * pitch)
     seeds = np.empty((49, 2))
     for a in range(7):
         for b in range(7):
             p, q = _lattice_point(seed, region, i + a - 3, j + b - 3, pitch)
-            seeds[a * 7 + b, 0] = p
-            seeds[a * 7 + b, 1] = q
+            # Seeds are warped like the points: so the domains of two nests never overlap.
+            seeds[a * 7 + b, 0] = p + amplitude * sample(warp, p * scale, q * scale)
+            seeds[a * 7 + b, 1] = q + amplitude * sample(warp, p * scale + 101.5, q * scale + 37.25)
     radii = np.empty(N_RADII)
-    amplitude = 0.13 * pitch
-    scale = NOISE_SIZE / (NOISE_SIZE * 0.12 * pitch)
-    # The seed must see itself where it stands: shift the warp so that it is zero there.
-    u0 = sample(warp, x * scale, y * scale)
-    v0 = sample(warp, x * scale + 101.5, y * scale + 37.25)
     for k in range(N_RADII):
         angle = 2 * np.pi * k / N_RADII
         dx = np.cos(angle)
@@ -300,11 +299,9 @@ def _march(
         while r < limit:
             px = x + r * dx
             py = y + r * dy
-            wx = px + amplitude * (sample(warp, px * scale, py * scale) - u0) * min(1.0, r / 20)
-            wy = py + amplitude * (sample(warp, px * scale + 101.5, py * scale + 37.25) - v0) * min(
-                1.0, r / 20
-            )
-            own = np.sqrt((wx - x) ** 2 + (wy - y) ** 2)
+            wx = px + amplitude * sample(warp, px * scale, py * scale)
+            wy = py + amplitude * sample(warp, px * scale + 101.5, py * scale + 37.25)
+            own = np.sqrt((wx - seeds[24, 0]) ** 2 + (wy - seeds[24, 1]) ** 2)
             free = 1e9
             for s in range(49):
                 if s == 24:

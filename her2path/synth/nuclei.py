@@ -159,7 +159,7 @@ def epithelial_nuclei(
     spread = np.array([r.pleomorphism for r in regions])[region] * np.where(kind == 2, 0.3, 1.0)
     vesicular_share = np.array([r.vesicular_share for r in regions])[region]
     column = tissue.is_column
-    fill = np.clip(0.46 * np.exp(rng.normal(0, 0.5, n) * spread), 0.20, 0.80)
+    fill = np.clip(0.45 * np.exp(rng.normal(0, 0.55, n) * spread), 0.18, 0.82)
     size = np.sqrt(fill)
     aspect = np.exp(rng.normal(0, 0.12, n))
     a = moments.long_um * size * aspect
@@ -178,13 +178,13 @@ def epithelial_nuclei(
     )
     to_base = np.nan_to_num(to_base)
     room = np.maximum(moments.long_um - long_um, 0.0)
-    shift = np.where(column, to_base * room * np.clip(rng.normal(0.35, 0.35, n), -0.5, 0.9), 0.0)
+    shift = np.where(column, to_base * room * np.clip(rng.normal(0.25, 0.45, n), -0.7, 0.95), 0.0)
     loose = 0.22 * (1 - size) * moments.short_um
     x = moments.x + ux * shift + np.where(column, 0.0, rng.normal(0, 1, n) * loose)
     y = moments.y + uy * shift + np.where(column, 0.0, rng.normal(0, 1, n) * loose)
     is_vesicular = rng.random(n) < vesicular_share
     vesicular = np.where(is_vesicular, rng.uniform(0.45, 0.95, n), rng.uniform(0.0, 0.35, n))
-    h_od = np.clip(rng.normal(0.20, 0.045, n), 0.09, 0.5) * np.where(is_vesicular, 0.8, 1.0)
+    h_od = np.clip(rng.normal(0.165, 0.035, n), 0.08, 0.45) * np.where(is_vesicular, 0.8, 1.0)
     return Nuclei(
         x=x,
         y=y,
@@ -193,7 +193,7 @@ def epithelial_nuclei(
         angle=angle.astype(np.float32),
         h_od=h_od.astype(np.float32),
         vesicular=vesicular.astype(np.float32),
-        clumping=rng.uniform(0.16, 0.38, n).astype(np.float32),
+        clumping=rng.uniform(0.22, 0.46, n).astype(np.float32),
         nucleoli=rng.choice(3, n, p=[0.45, 0.4, 0.15]).astype(np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
     )

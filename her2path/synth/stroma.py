@@ -18,7 +18,7 @@ __all__ = ["StromaCells", "StromaNoise", "draw_stroma", "fat_at", "stroma_cells"
 
 # Adipocytes are 50–100 µm wide.
 _FAT_UM = 62.0
-_FIBROBLAST_UM = 19.0
+_FIBROBLAST_UM = 22.0
 _LYMPHOCYTE_UM = 8.0
 
 
@@ -43,7 +43,7 @@ class StromaCells:
 _THETA = (0.4, 1.75)
 _CHOICE = 0.25
 _BEND_UM = 34.0
-_CRIMP_UM = 1.1
+_CRIMP_UM = 0.5
 
 
 @nb.njit(cache=True)
@@ -175,18 +175,24 @@ def draw_stroma(
             along = x * cs + y * sn
             across = -x * sn + y * cs + f[3] + _CRIMP_UM * np.sin(along * 0.28 + f[4])
             loose = f[5]
-            strand = sample(fine, along * 0.09, across * 1.25)
-            fibril = sample(fine, along * 0.2 + 91.0, across * 2.5 + 33.0)
+            strand = sample(fine, along * 0.08, across * 0.9)
+            fibril = sample(fine, along * 0.16 + 91.0, across * 1.25 + 33.0)
             grain = sample(fine, x * 2.2, y * 2.2)
             cleft = sample(fine, along * 0.07 + 200.0, across * 0.6 + 60.0)
             opening = 2.1 - 2.6 * oedema[q] - 0.55 * loose
-            # Strands are crisp: the dark side of the noise counts more than the light one.
-            crisp = max(0.0, strand) ** 2
-            level = 0.030 * (1 + 0.25 * loose) + 0.012 * crisp + 0.010 * fibril + 0.011 * grain
+            # Fibres are the lines where noise stretched along them changes its sign: thin, long,
+            # wavy and crisp.
+            fibre = max(0.0, 1.0 - 2.6 * abs(strand)) * max(0.0, 0.8 + 0.7 * fibril)
+            thin = max(0.0, 1.0 - 2.2 * abs(fibril))
+            level = 0.024 * (1 + 0.35 * loose) + 0.055 * fibre + 0.022 * thin + 0.017 * grain
+            # Refractile spots: brighter than glass when sharp.
+            speck = sample(fine, x * 1.1 + 60.0, y * 1.1 + 7.0)
+            if speck > 1.0:
+                level -= 0.035 * (speck - 1.0)
             if cleft > opening:
                 # A cleft has a crisp border.
                 level *= 1 - 0.93 * min(1.0, (cleft - opening) * 3.5)
-            h[r, c] = max(0.0, level) * edge
+            h[r, c] = max(-0.01, level) * edge
             d[r, c] = haze[q] * max(0.0, 0.7 + 0.3 * strand + 0.4 * loose) * edge
 
 
@@ -266,7 +272,7 @@ def stroma_cells(
     clear &= ~_in_fat(x, y, fat[region], noise.coarse)
     x, y, is_round, region = x[clear], y[clear], is_round[clear], region[clear]
     n = len(x)
-    direction = _directions(x, y, noise.coarse) + rng.normal(0, 0.15, n)
+    direction = _directions(x, y, noise.coarse) + rng.normal(0, 0.3, n)
     is_plasma = is_round & (rng.random(n) < 0.22)
     u = rng.random(n)
     plump = u < 0.3
@@ -280,7 +286,7 @@ def stroma_cells(
         b_um=np.minimum(a, b).astype(np.float32),
         angle=np.where(is_round, rng.uniform(0, math.pi, n), direction).astype(np.float32),
         h_od=np.clip(
-            np.where(is_round, rng.normal(0.33, 0.05, n), rng.normal(0.22, 0.06, n)), 0.12, 0.9
+            np.where(is_round, rng.normal(0.28, 0.05, n), rng.normal(0.17, 0.05, n)), 0.12, 0.9
         ).astype(np.float32),
         vesicular=np.where(plump & ~is_round, 0.45, 0.05).astype(np.float32),
         clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),
@@ -291,7 +297,7 @@ def stroma_cells(
 
 
 def _near(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    return np.exp(rng.normal(0, 0.16, n))
+    return np.exp(rng.normal(0, 0.28, n))
 
 
 @nb.njit(cache=True)

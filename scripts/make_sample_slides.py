@@ -1,0 +1,248 @@
+"""Make the sample slides again, bit for bit: ``python scripts/make_sample_slides.py``.
+
+The bytes depend on the versions of the libraries in constraints.txt; with others the pictures
+look the same and the hashes differ. ``--check`` compares what is there with the manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from her2path.synth import (
+    Artefacts,
+    Laboratory,
+    RegionRecipe,
+    SlideRecipe,
+    TissueShape,
+    load_laboratory,
+    mix_of,
+)
+from her2path.synth.pairs import write_pair
+from her2path.synth.writing import WrittenSlide, sha256_of, write_slide
+
+FOLDER = Path(__file__).resolve().parents[1] / "sample_slides"
+COLUMNS = (
+    "slide_id",
+    "path",
+    "expected_score",
+    "mpp",
+    "n_tumor_cells",
+    "pct_stained",
+    "pct_complete",
+    "h_score",
+    "what",
+    "pair_id",
+    "truth",
+    "cells",
+    "masks",
+    "sha256",
+)
+# 0.25 µm/px as on the scanners; strong compression keeps each file at 2–3 MB.
+SITE = replace(Laboratory(), name="sample", quality=62, noise=1.0, read_noise=0.4)
+OTHER_SITE = replace(load_laboratory("training-b"), mpp=0.25, compression="jpeg", quality=62)
+
+NULL = mix_of(none=1.0)
+LOW = mix_of(none=0.62, faint_incomplete=0.26, weak_incomplete=0.12)
+INTENSE = mix_of(intense_complete=0.76, moderate_complete=0.12, moderate_incomplete=0.12)
+
+
+def slide(name: str, *regions: RegionRecipe, **more: object) -> SlideRecipe:
+    """Return a small resection of about 2 mm²."""
+    return SlideRecipe(
+        name=name,
+        width_um=1550.0,
+        height_um=1150.0,
+        tissue=TissueShape("blob", 70.0),
+        regions=regions,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+SLIDES: tuple[tuple[str, int, SlideRecipe], ...] = (
+    ("no stained membrane", 101, slide("s0_null", RegionRecipe(mix=NULL))),
+    (
+        "faint, incomplete membranes in 4 %",
+        102,
+        slide("s0plus_ultralow", RegionRecipe(mix=mix_of(none=0.96, faint_incomplete=0.04))),
+    ),
+    ("faint to weak, incomplete membranes in 38 %", 103, slide("s1plus", RegionRecipe(mix=LOW))),
+    (
+        "weak to moderate, complete membranes in 45 %",
+        104,
+        slide(
+            "s2plus_complete",
+            RegionRecipe(
+                mix=mix_of(
+                    none=0.2,
+                    faint_incomplete=0.2,
+                    weak_incomplete=0.15,
+                    weak_complete=0.15,
+                    moderate_complete=0.3,
+                ),
+                cytoplasm_od=0.03,
+            ),
+        ),
+    ),
+    (
+        "moderate, basolateral membranes in glands",
+        105,
+        slide(
+            "s2plus_basolateral",
+            RegionRecipe(
+                mix=mix_of(none=0.25, weak_incomplete=0.25, moderate_basolateral=0.5),
+                gland_share=0.85,
+                nest_um=130.0,
+                cord_share=0.0,
+            ),
+        ),
+    ),
+    (
+        "intense, complete membranes in 76 %",
+        106,
+        slide(
+            "s3plus",
+            RegionRecipe(mix=INTENSE, nest_um=230.0, gland_share=0.05, cytoplasm_od=0.06),
+        ),
+    ),
+    (
+        "1+ with a distinct cluster of intense cells in less than 10 %",
+        107,
+        slide(
+            "heterogeneous",
+            RegionRecipe(name="low", mix=LOW),
+            RegionRecipe(name="cluster", mix=INTENSE, disc=(0.66, 0.46, 0.075), nest_um=130.0),
+        ),
+    ),
+    (
+        "1+ under folds, pen, bubbles, dust, defocus, pigment and stained edges",
+        108,
+        slide(
+            "artefacts",
+            RegionRecipe(mix=LOW, granular_od=0.05, stroma_haze_od=0.02),
+            artefacts=Artefacts(
+                folds=2,
+                pen_marks=1,
+                bubbles=1,
+                dust=8,
+                blurred_patches=2,
+                pigment_per_mm2=60,
+                debris_per_mm2=40,
+                edge_stain_od=0.12,
+                tears=2,
+            ),
+        ),
+    ),
+    (
+        "ultralow beside a control tissue of 3+",
+        109,
+        slide(
+            "control",
+            RegionRecipe(mix=mix_of(none=0.94, faint_incomplete=0.06)),
+            control=True,
+        ),
+    ),
+    (
+        "glass without tissue",
+        110,
+        replace(
+            slide("blank", RegionRecipe(), artefacts=Artefacts(dust=4)),
+            tissue=TissueShape("none"),
+            width_um=900.0,
+            height_um=700.0,
+        ),
+    ),
+)
+
+
+def row_of(written: WrittenSlide, what: str, pair_id: str = "") -> dict[str, object]:
+    """Return the manifest's row of a slide."""
+    truth = written.truth
+    known = truth["slide"]
+    return {
+        "slide_id": truth["slide_id"],
+        "path": written.path.name,
+        "expected_score": truth["score"],
+        "mpp": truth["mpp"],
+        "n_tumor_cells": known["n_tumor_cells"],
+        "pct_stained": known.get("pct_stained", ""),
+        "pct_complete": known.get("pct_complete", ""),
+        "h_score": known.get("h_score", ""),
+        "what": what,
+        "pair_id": pair_id,
+        "truth": written.truth_path.name,
+        "cells": written.cells_path.name,
+        "masks": written.masks_path.name,
+        "sha256": sha256_of(written.path),
+    }
+
+
+def make(folder: Path) -> list[dict[str, object]]:
+    """Write all slides and the manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for what, seed, recipe in SLIDES:
+        written = write_slide(recipe, SITE, folder / f"{recipe.name}.svs", seed=seed)
+        rows.append(row_of(written, what))
+        print(f"{recipe.name}: {rows[-1]['expected_score']}")
+    patient = SlideRecipe(
+        name="patient",
+        width_um=2000.0,
+        height_um=800.0,
+        tissue=TissueShape("biopsy", 60.0),
+        regions=(
+            RegionRecipe(
+                mix=mix_of(
+                    none=0.15, weak_incomplete=0.35, weak_complete=0.2, moderate_complete=0.3
+                )
+            ),
+        ),
+    )
+    pair = write_pair(
+        patient,
+        mix_of(none=0.97, faint_incomplete=0.03),
+        folder,
+        laboratories=(SITE, OTHER_SITE),
+        seed=60,
+    )
+    rows.append(row_of(pair.before, "before treatment", "patient"))
+    rows.append(row_of(pair.after, "after treatment, other laboratory", "patient"))
+    print(f"patient: {pair.truth['score_before']} to {pair.truth['score_after']}")
+    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+def check(folder: Path) -> int:
+    """Compare the slides with the manifest; return how many differ."""
+    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    wrong = [
+        row["path"]
+        for row in rows
+        if not (folder / row["path"]).is_file() or sha256_of(folder / row["path"]) != row["sha256"]
+    ]
+    for path in wrong:
+        print(f"{path}: missing or not the slide of the manifest", file=sys.stderr)
+    return len(wrong)
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder (sample_slides/)")
+    parser.add_argument("--check", action="store_true", help="only compare with the manifest")
+    arguments = parser.parse_args()
+    if arguments.check:
+        return 1 if check(arguments.out) else 0
+    make(arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
