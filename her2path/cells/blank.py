@@ -56,7 +56,11 @@ class Blank:
 
 
 def measure_blank(
-    cells: CellMeasurements, is_reference: NDArray[np.bool_], calibration: Calibration
+    cells: CellMeasurements,
+    is_reference: NDArray[np.bool_],
+    calibration: Calibration,
+    *,
+    min_line_contrast_od: float | None = None,
 ) -> Blank:
     """Measure the blank on cells that carry no HER2.
 
@@ -67,6 +71,9 @@ def measure_blank(
         Cells that are surely not tumor.
     calibration : Calibration
         Its limits are the least.
+    min_line_contrast_od : float, optional
+        Take this limit as it is, for stability trials: only the share that looks stained is
+        measured.
 
     Returns
     -------
@@ -76,15 +83,19 @@ def measure_blank(
     reference = cells.select(use)
     least = calibration.min_line_contrast_od
     if len(reference) < MIN_REFERENCE_CELLS:
-        return Blank(least, 0, 0.0, calibration.blank_upper_pct, is_raised=False)
-    # The clearest eighth of a cell's outline: where a false arc would begin.
-    clear = np.sort(reference.line_contrast_od, axis=1)[:, -4]
-    low, middle, high = np.percentile(clear, [25, 50, 75])
-    limit = middle + N_DEVIATIONS * (high - low) / 1.349
-    contrast = float(np.clip(limit, least, MAX_RAISE * least))
+        return Blank(
+            min_line_contrast_od or least, 0, 0.0, calibration.blank_upper_pct, is_raised=False
+        )
+    contrast = min_line_contrast_od
+    if contrast is None:
+        # The clearest eighth of a cell's outline: where a false arc would begin.
+        clear = np.sort(reference.line_contrast_od, axis=1)[:, -4]
+        low, middle, high = np.percentile(clear, [25, 50, 75])
+        limit = middle + N_DEVIATIONS * (high - low) / 1.349
+        contrast = float(np.clip(limit, least, MAX_RAISE * least))
     classes = classify_cells(reference, calibration, min_line_contrast_od=contrast)
     n_stained = int((classes.intensity > Intensity.NONE).sum())
-    upper = 100 * wilson(n_stained, len(reference)).high
+    upper = 100 * wilson(n_stained, len(reference)).upper
     ceiling = MAX_RAISE * calibration.blank_upper_pct
     upper_pct = float(np.clip(upper, calibration.blank_upper_pct, ceiling))
     return Blank(

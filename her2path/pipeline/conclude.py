@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.cells.blank import measure_blank
+from her2path.cells.calibration import Calibration
 from her2path.cells.classify import CellClasses, classify_cells
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
@@ -17,10 +19,10 @@ from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import Score, Status
 from her2path.flags.checks import needs_review
-from her2path.pipeline.blank import Reference
 from her2path.pipeline.reasons import flags_of_reading, flags_of_refusal
 from her2path.pipeline.regions import read_regions_of
 from her2path.pipeline.scoring import (
+    LEAST_UPPER_PCT,
     CountedCells,
     clusters_of,
     empty_reading,
@@ -147,8 +149,7 @@ def conclude_cells(
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
     probability = tumor_probability(cells, x_um=place_um[0], y_um=place_um[1])
     selection = select_cells(cells, probability, survey, settings)
-    reference = Reference(cells.select(selection.is_reference), calibration.min_line_contrast_od)
-    blank = reference.facts(calibration)
+    blank = blank_facts(cells, selection, calibration)
     classes = classify_cells(cells, calibration, min_line_contrast_od=blank.min_line_contrast_od)
     everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)
     counted = everything.select(selection.is_counted)
@@ -175,7 +176,7 @@ def conclude_cells(
         cells,
         selection,
         place_um,
-        reference=reference,
+        min_line_contrast_od=blank.min_line_contrast_od,
         calibration=calibration,
         rule_set=rule_set,
         settings=settings,
@@ -213,6 +214,20 @@ def conclude_cells(
         regions=regions,
     )
     return Conclusion(record, cells, classes, selection)
+
+
+def blank_facts(
+    cells: CellMeasurements, selection: Selection, calibration: Calibration
+) -> BlankFacts:
+    """Measure what looks stained on cells of the slide that are surely no tumor."""
+    blank = measure_blank(cells, selection.is_reference, calibration)
+    return BlankFacts(
+        source="slide" if blank.is_raised else "calibration",
+        min_line_contrast_od=blank.min_line_contrast_od,
+        n_reference=blank.n_reference,
+        stained_pct=blank.reference_stained_pct if blank.n_reference else None,
+        upper_pct=max(blank.upper_pct, LEAST_UPPER_PCT),
+    )
 
 
 def counterstain_of(cells: CellMeasurements, selection: Selection) -> float | None:

@@ -20,6 +20,7 @@ from her2path.statistics.resampling import score_probabilities, share_at_least, 
 from her2path.statistics.tally import Tally
 
 __all__ = [
+    "LEAST_UPPER_PCT",
     "CountedCells",
     "borders_of",
     "clusters_of",
@@ -33,6 +34,8 @@ EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int8)
 SHAPE = (len(Intensity), len(Extent))
 # Centers of neighboring carcinoma cells lie 10–20 µm apart: cells of one cluster touch.
 CLUSTER_REACH_UM = 20.0
+# The rules ask for a bound of the blank above zero: no finite number of cells shows that it is 0.
+LEAST_UPPER_PCT = 0.01
 LINE, WIDTH = "OD", "µm"
 
 

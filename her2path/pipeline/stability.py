@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.cells.blank import measure_blank
 from her2path.cells.calibration import Calibration
 from her2path.cells.classify import classify_cells
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.rule_set import RuleSet
-from her2path.pipeline.blank import Reference
-from her2path.pipeline.scoring import CountedCells, score_of
+from her2path.pipeline.scoring import LEAST_UPPER_PCT, CountedCells, score_of
 from her2path.pipeline.selection import Selection
 from her2path.pipeline.settings import ScoreSettings
 from her2path.results.record import Stability, Trial
@@ -78,7 +78,7 @@ def try_shifts(
     selection: Selection,
     place_um: tuple[NDArray[np.float64], NDArray[np.float64]],
     *,
-    reference: Reference,
+    min_line_contrast_od: float,
     calibration: Calibration,
     rule_set: RuleSet,
     settings: ScoreSettings,
@@ -89,8 +89,8 @@ def try_shifts(
     ----------
     cells, selection, place_um
         All cells of the slide, what became of them, and where they lie in µm.
-    reference : Reference
-        The limit in use, and the cells that say what looks stained at a shifted one.
+    min_line_contrast_od : float
+        The limit in use; what looks stained at a shifted one is measured again.
     """
     widest = min(TUMOR_STEPS)
     candidates = np.flatnonzero(selection.counted_at(widest))
@@ -98,17 +98,22 @@ def try_shifts(
     if not rule_set.needs_clusters:
         candidates = candidates[:: max(1, round(len(candidates) / ENOUGH_CELLS))]
     some = cells.select(candidates)
+    reference = cells.select(selection.is_reference)
+    is_reference = np.ones(len(reference), np.bool_)
     places = (place_um[0][candidates], place_um[1][candidates])
 
     def trial(shift: Shift) -> Trial:
-        limit = reference.min_line_contrast_od * shift.line_factor
+        limit = min_line_contrast_od * shift.line_factor
         classes = classify_cells(some, shift.calibration, min_line_contrast_od=limit)
         counted = CountedCells.of(some, classes, places, block_um=settings.block_um)
         is_counted = selection.counted_at(shift.tumor_step)[candidates]
+        blank = measure_blank(
+            reference, is_reference, shift.calibration, min_line_contrast_od=limit
+        )
         score, tally = score_of(
             counted.select(is_counted),
             rule_set,
-            blank_upper_pct=reference.upper_pct(shift.calibration, limit),
+            blank_upper_pct=max(blank.upper_pct, LEAST_UPPER_PCT),
         )
         shares = tally.shares()
         return Trial(shift.name, shift.words, score, shares.pct_stained, shares.pct_complete)
