@@ -232,8 +232,6 @@ def setup(arguments: list[str]) -> int:
 def demo(arguments: list[str]) -> int:
     """Score the sample slides and say where the report is."""
     prepare()
-    if (DEMO_RESULTS / "run.json").is_file():
-        shutil.rmtree(DEMO_RESULTS)
     begun = time.monotonic()
     status = call(venv_tool("her2path"), "score", DEMO_SLIDES, "--out", DEMO_RESULTS, *arguments)
     report = DEMO_RESULTS / "report.html"
