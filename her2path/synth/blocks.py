@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -16,6 +16,7 @@ from her2path.synth.layout import Nest, NestKind, block_grid, nests_of_block
 from her2path.synth.membranes import (
     LINE_OD,
     LINE_WIDTH_UM,
+    UNDECIDED,
     MembraneTruth,
     Paint,
     derive_truth,
@@ -133,6 +134,13 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     )
     paint, truth, surplus = _stain(
         graph, recipe, tissue, kind, region, moments, in_frame, seed, (column, row)
+    )
+    # Between incomplete and complete lie only cells that are not counted, or taken out.
+    truth = replace(
+        truth,
+        pattern=np.where(truth.pattern == UNDECIDED, Pattern.INCOMPLETE, truth.pattern).astype(
+            np.uint8
+        ),
     )
     cytoplasm_h, cytoplasm_dab, granular = _cytoplasm(recipe, nests, nest, region, kind, rng)
     return Block(

@@ -23,6 +23,7 @@ __all__ = [
     "COMPLETE_FROM",
     "LINE_OD",
     "LINE_WIDTH_UM",
+    "UNDECIDED",
     "MembraneTruth",
     "Paint",
     "derive_truth",
@@ -51,6 +52,7 @@ COMPLETE_FROM = 0.92
 # Incomplete cells keep clear of it, and of a trace that nobody would see.
 _INCOMPLETE_TO = 0.80
 _INCOMPLETE_FROM = 0.10
+UNDECIDED = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class MembraneTruth:
     intensity : ndarray of shape (n,), uint8
         Class that covers most of the stained outline.
     pattern : ndarray of shape (n,), uint8
-        Pattern, or 255 where the outline lies between incomplete and complete.
+        Pattern, or UNDECIDED where the outline lies between incomplete and complete.
     completeness : ndarray of shape (n,), float32
         Stained share of the outline's length, 0–1.
     od, width_um : ndarray of shape (n,), float32
@@ -273,7 +275,7 @@ def derive_truth(graph: CellGraph, paint: Paint, meant_pattern: NDArray[np.uint8
         width,
         lumen_open,
     )
-    pattern = np.full(n, 255, np.uint8)
+    pattern = np.full(n, UNDECIDED, np.uint8)
     arc = (completeness >= _INCOMPLETE_FROM) & (completeness <= _INCOMPLETE_TO)
     pattern[completeness == 0] = Pattern.ABSENT
     pattern[arc] = Pattern.INCOMPLETE

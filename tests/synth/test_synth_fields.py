@@ -283,3 +283,17 @@ def test_a_recipe_reads_from_toml() -> None:
 def test_a_picture_too_large_for_memory_is_refused() -> None:
     with pytest.raises(RecipeError, match="write a slide"):
         draw_field(replace(SMALL, width_um=30_000, height_um=30_000), LAB, seed=1)
+
+
+def test_every_cell_of_every_kind_has_a_known_pattern() -> None:
+    region = RegionRecipe(dcis_share=0.5, benign_share=0.2, nest_um=120.0)
+    cells = cells_of(SlideRecipe(width_um=600, height_um=600, regions=(region,)), seed=2)
+    assert {CellKind.TUMOR, CellKind.IN_SITU, CellKind.BENIGN, CellKind.STROMA} <= set(cells.kind)
+    assert set(cells.pattern) <= {int(pattern) for pattern in Pattern}
+    assert (cells.completeness[cells.intensity == 0] == 0).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**62])
+def test_a_seed_out_of_range_is_refused(seed: int) -> None:
+    with pytest.raises(ValueError, match="seed"):
+        Scene(SMALL, seed=seed)

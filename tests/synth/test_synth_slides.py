@@ -10,6 +10,7 @@ import openslide
 import pytest
 import tifffile
 
+from her2path.geometry import Region
 from her2path.synth import (
     Artefacts,
     Laboratory,
@@ -27,12 +28,12 @@ from her2path.synth.writing import draw_slides, sha256_of, write_slide
 LAB = replace(Laboratory(), mpp=0.5)
 RECIPE = SlideRecipe(
     name="small",
-    width_um=700,
-    height_um=600,
+    width_um=520,
+    height_um=520,
     tissue=TissueShape("core"),
     regions=(
         RegionRecipe(name="a", mix=mix_of(none=0.8, faint_incomplete=0.2)),
-        RegionRecipe(name="b", mix=mix_of(intense_complete=1.0), disc=(0.5, 0.5, 0.15)),
+        RegionRecipe(name="b", mix=mix_of(intense_complete=1.0), disc=(0.5, 0.5, 0.2)),
     ),
     artefacts=Artefacts(
         folds=1, pen_marks=1, bubbles=1, dust=3, blurred_patches=1, pigment_per_mm2=20, tears=1
@@ -48,8 +49,8 @@ def written(tmp_path_factory: pytest.TempPathFactory):
 def test_openslide_opens_it_as_aperio(written) -> None:
     with openslide.OpenSlide(written.path) as slide:
         assert slide.properties["openslide.vendor"] == "aperio"
-        assert slide.dimensions == (1400, 1200)
-        assert slide.level_dimensions[1] == (350, 300)
+        assert slide.dimensions == (1040, 1040)
+        assert slide.level_dimensions[1] == (260, 260)
         assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5)
         assert slide.properties["openslide.objective-power"] == "20"
         assert "thumbnail" in slide.associated_images
@@ -58,8 +59,6 @@ def test_openslide_opens_it_as_aperio(written) -> None:
 def test_its_pixels_are_those_of_the_scene(written) -> None:
     with openslide.OpenSlide(written.path) as slide:
         shown = np.asarray(slide.read_region((400, 300), 0, (500, 400)).convert("RGB"))
-    from her2path.geometry import Region
-
     drawn = Scene(RECIPE, seed=11).render(Region(400, 300, 500, 400), LAB)
     assert np.abs(shown.astype(int) - drawn).mean() < 4
 
@@ -80,7 +79,6 @@ def test_the_truth_beside_it_agrees_with_its_cells(written) -> None:
     stained = sum(row["intensity"] != "none" for row in in_a)
     assert truth["regions"][0]["pct_stained"] == pytest.approx(100 * stained / len(in_a), abs=1e-5)
     assert abs(stained - 0.2 * len(in_a)) < 1
-    assert truth["regions"][1]["score"] == "3+" if "score" in truth["regions"][1] else True
     assert truth["regions"][1]["scores"]["asco-cap-2018"] == "3+"
 
 
@@ -93,16 +91,18 @@ def test_masks_lie_within_each_other(written) -> None:
     assert (tumor & ~tissue).sum() <= 0.02 * tumor.sum()
 
 
+@pytest.mark.slow
 def test_ome_tiff_holds_the_size_of_a_pixel_and_its_levels(tmp_path: Path) -> None:
     lab = replace(load_laboratory("test-d"), mpp=0.5)
-    slide = write_slide(replace(RECIPE, width_um=600), lab, tmp_path / "a.ome.tif", seed=2)
+    slide = write_slide(RECIPE, lab, tmp_path / "a.ome.tif", seed=2)
     with tifffile.TiffFile(slide.path) as tiff:
         assert tiff.is_ome
         assert 'PhysicalSizeX="0.5"' in tiff.ome_metadata
-        assert tiff.pages[0].shape == (1200, 1200, 3)
+        assert tiff.pages[0].shape == (1040, 1040, 3)
         assert len(tiff.pages[0].pages) == 1
 
 
+@pytest.mark.slow
 def test_a_jpeg_2000_slide_opens_as_aperio(tmp_path: Path) -> None:
     lab = replace(LAB, compression="jpeg2000", quality=80)
     blank = replace(RECIPE, tissue=TissueShape("none"), artefacts=Artefacts())
