@@ -1,0 +1,261 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from her2path.errors import ResultsError
+from her2path.pipeline.batch import run_batch
+from her2path.pipeline.progress import SlideDone, SlideFailed, SlideSurveyed, TilesMeasured
+from her2path.pipeline.settings import ScoreSettings
+from her2path.results.cells import read_cells
+from her2path.results.folder import ResultsFolder, SlideFolder
+from her2path.results.journal import Journal
+from her2path.results.record import SlideRecord, read_record
+from her2path.results.run_record import settings_hash
+
+
+def rows_of(out: ResultsFolder) -> dict[str, dict[str, str]]:
+    with out.slides_csv.open(encoding="utf-8", newline="") as file:
+        return {row["slide_id"]: row for row in csv.DictReader(file)}
+
+
+def die_once(folder: SlideFolder, record: SlideRecord) -> None:
+    """Kill this worker, but only the first time."""
+    mark = folder.path.parent.parent / "died"
+    if record.slide_id == "core" and not mark.exists():
+        mark.touch()
+        os._exit(1)
+
+
+def die_always(folder: SlideFolder, record: SlideRecord) -> None:  # noqa: ARG001
+    if record.slide_id == "core":
+        os._exit(1)
+
+
+def leave_a_note(folder: SlideFolder, record: SlideRecord) -> None:
+    (folder.path / "note.txt").write_text(record.score.value, encoding="utf-8")
+
+
+def test_one_bad_slide_never_stops_the_rest(
+    drawn, glass, damaged, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    jobs = [job_on(damaged), job_on(tmp_path / "gone.png"), job_on(glass), job_on(drawn)]
+    result = run_batch(jobs, settings, out)
+    assert (result.n_slides, result.n_done, set(result.failed)) == (4, 2, {"damaged", "gone"})
+    rows = rows_of(out)
+    assert list(rows) == ["damaged", "gone", "glass", "core"]
+    assert rows["damaged"]["state"] == "failed"
+    assert "no reader understands it" in rows["damaged"]["error"]
+    assert "does not exist" in rows["gone"]["error"] or "No such file" in rows["gone"]["error"]
+    assert rows["glass"]["score"] == rows["glass"]["status"] == "not_assessable"
+    assert rows["glass"]["n_tumor_cells"] == "0"
+    shares = [float(rows["core"][f"pct_{w}"]) for w in ("none", "faint", "weak", "moderate")]
+    assert sum(shares) + float(rows["core"]["pct_intense"]) == pytest.approx(100)
+
+
+def test_a_slide_leaves_all_files_of_the_contract_and_no_others(
+    drawn, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path)
+    run_batch([job_on(drawn)], settings, out, after_slide=leave_a_note)
+    names = {path.name for path in (tmp_path / "core").iterdir()}
+    wanted = {"slide.json", "regions.parquet", "cells.parquet", "regions.geojson", "note.txt"}
+    assert names == wanted
+    assert {"slides.csv", "run.json"} <= {path.name for path in tmp_path.iterdir()}
+    record = read_record(out.slide("core").slide_json)
+    cells = read_cells(out.slide("core").cells_parquet)
+    assert len(cells) == record.selection.n_cells
+    assert cells["is_tumor"].sum() == record.reading.n_tumor_cells > 0
+    assert set(record.timings) == {"survey", "measure", "conclude", "illustrate"}
+
+
+@pytest.mark.slow
+def test_two_workers_give_what_one_gives(
+    drawn, glass, damaged, job_on, settings, result_of, tmp_path: Path
+):
+    jobs = [job_on(drawn), job_on(damaged), job_on(glass), job_on(drawn, slide_id="again")]
+    outs = [ResultsFolder(tmp_path / name) for name in ("one", "two")]
+    for n_workers, out in enumerate(outs, start=1):
+        run_batch(jobs, settings, out, n_workers=n_workers)
+    for slide_id in ("core", "glass", "again"):
+        one, two = (out.slide(slide_id) for out in outs)
+        assert result_of(one.path) == result_of(two.path)
+        for name in ("cells.parquet", "regions.parquet", "regions.geojson"):
+            assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
+    assert set(rows_of(outs[0])) == set(rows_of(outs[1]))
+
+
+def test_resume_does_only_what_is_left(drawn, glass, job_on, settings, tmp_path: Path):
+    out = ResultsFolder(tmp_path)
+    run_batch([job_on(glass)], settings, out)
+    stamp = out.slide("glass").slide_json.stat().st_mtime_ns
+    events = []
+    result = run_batch(
+        [job_on(glass), job_on(drawn)], settings, out, resume=True, listener=events.append
+    )
+    assert result.n_done == 2
+    assert out.slide("glass").slide_json.stat().st_mtime_ns == stamp
+    assert [e.slide_id for e in events if isinstance(e, SlideDone)] == ["core"]
+    assert list(rows_of(out)) == ["glass", "core"]
+
+
+def test_resume_tries_failed_slides_again(glass, job_on, settings, tmp_path: Path):
+    out = ResultsFolder(tmp_path / "out")
+    path = tmp_path / "late.png"
+    path.write_bytes(b"no picture yet")
+    assert run_batch([job_on(path)], settings, out).failed
+    path.write_bytes(glass.read_bytes())
+    assert not run_batch([job_on(path)], settings, out, resume=True).failed
+
+
+def test_resume_with_other_settings_is_refused(glass, job_on, settings, tmp_path: Path):
+    run_batch([job_on(glass)], settings, ResultsFolder(tmp_path))
+    with pytest.raises(ResultsError, match="other settings"):
+        run_batch([job_on(glass)], ScoreSettings(seed=9), ResultsFolder(tmp_path), resume=True)
+
+
+def test_another_calibration_for_a_slide_scores_it_again(glass, job_on, settings, tmp_path: Path):
+    out = ResultsFolder(tmp_path)
+    job = job_on(glass)
+    run_batch([job], settings, out)
+    shifted = job.calibration.model_copy(update={"complete_frac": 0.7})
+    events = []
+    run_batch(
+        [job_on(glass, calibration=shifted)],
+        settings,
+        out,
+        resume=True,
+        listener=events.append,
+    )
+    assert any(isinstance(event, SlideDone) for event in events)
+
+
+def test_parts_of_a_run_that_stopped_are_not_measured_again(
+    drawn, job_on, result_of, tmp_path: Path
+):
+    whole = ResultsFolder(tmp_path / "whole")
+    small_tiles = ScoreSettings(n_resamples=100, tile_um=160.0)
+    run_batch([job_on(drawn)], small_tiles, whole)
+
+    class Stopped(Exception):
+        pass
+
+    def stop_after_two(event: object) -> None:
+        seen.append(event)
+        if sum(isinstance(e, TilesMeasured) for e in seen) == 2:
+            raise Stopped
+
+    seen: list[object] = []
+    out = ResultsFolder(tmp_path / "out")
+    with pytest.raises(Stopped):
+        run_batch([job_on(drawn)], small_tiles, out, listener=stop_after_two)
+    events: list[object] = []
+    run_batch([job_on(drawn)], small_tiles, out, resume=True, listener=events.append)
+    (surveyed,) = (e for e in events if isinstance(e, SlideSurveyed))
+    assert surveyed.n_known >= 2
+    assert result_of(out.slide("core").path) == result_of(whole.slide("core").path)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_once_costs_nothing(drawn, glass, job_on, settings, tmp_path: Path):
+    out = ResultsFolder(tmp_path / "out")
+    result = run_batch(
+        [job_on(drawn), job_on(glass)], settings, out, n_workers=2, after_slide=die_once
+    )
+    assert (result.n_done, result.failed) == (2, {})
+    assert not (out.slide("core").path / ".parts").exists()
+
+
+@pytest.mark.slow
+def test_a_slide_that_kills_its_worker_fails_by_itself(
+    drawn, glass, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    events: list[object] = []
+    result = run_batch(
+        [job_on(drawn), job_on(glass)],
+        settings,
+        out,
+        n_workers=2,
+        after_slide=die_always,
+        listener=events.append,
+    )
+    assert set(result.failed) == {"core"}
+    assert "worker process died" in result.failed["core"]
+    assert result.n_done == 1
+    assert [e.slide_id for e in events if isinstance(e, SlideFailed)] == ["core"]
+
+
+def test_an_error_without_a_remedy_asks_to_be_reported(glass, job_on, settings, tmp_path: Path):
+    def fall_over(folder: SlideFolder, record: SlideRecord) -> None:  # noqa: ARG001
+        raise KeyError("lost")
+
+    result = run_batch([job_on(glass)], settings, ResultsFolder(tmp_path), after_slide=fall_over)
+    assert result.failed["glass"].startswith("unexpected KeyError")
+
+
+def test_an_interrupt_leaves_a_journal_to_go_on_from(
+    drawn, glass, job_on, settings, tmp_path: Path
+):
+    def interrupt(event: object) -> None:
+        if isinstance(event, SlideDone):
+            raise KeyboardInterrupt
+
+    out = ResultsFolder(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch([job_on(glass), job_on(drawn)], settings, out, listener=interrupt)
+    assert list(rows_of(out)) == ["glass"]
+    result = run_batch([job_on(glass), job_on(drawn)], settings, out, resume=True)
+    assert result.n_done == 2
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from her2path.pipeline.batch import run_batch
+from her2path.pipeline.settings import ScoreSettings, SlideJob, find_calibration, find_rule_set
+from her2path.results.folder import ResultsFolder
+
+if __name__ == "__main__":
+    rules, calibration = find_rule_set("asco-cap-2018"), find_calibration(None)
+    jobs = [
+        SlideJob(slide_id=f"s{k}", path=Path(sys.argv[1]), rule_set=rules, calibration=calibration,
+                 mpp=0.25)
+        for k in range(3)
+    ]
+    settings = ScoreSettings(n_resamples=100, tile_um=160.0)
+    run_batch(jobs, settings, ResultsFolder(Path(sys.argv[2])), n_workers=2, resume=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal that only POSIX has")
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
+    drawn, job_on, result_of, tmp_path: Path
+):
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    out = ResultsFolder(tmp_path / "out")
+    command = [sys.executable, str(script), str(drawn), str(out.path)]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not list(out.path.glob("*/.parts/*.npz")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    # Workers end by themselves when their parent is gone: nobody holds the journal.
+    subprocess.run(command, check=True, timeout=240)
+    settings = ScoreSettings(n_resamples=100, tile_um=160.0)
+    whole = ResultsFolder(tmp_path / "whole")
+    run_batch([job_on(drawn, slide_id="s0")], settings, whole)
+    wanted = result_of(whole.slide("s0").path)
+    for slide_id in ("s0", "s1", "s2"):
+        assert result_of(out.slide(slide_id).path) == wanted | {"slide_id": slide_id}
+        assert not (out.slide(slide_id).path / ".parts").exists()
+    with Journal(out.journal, settings_hash=settings_hash(settings), resume=True) as journal:
+        assert {entry.state for entry in journal.entries()} == {"done"}
