@@ -18,6 +18,8 @@ QUIET = "#5b6573"
 LINE = "#c4cbd4"
 # Narrower than this a number does not fit into its part of the bar; the table beside it has it.
 LEAST_LABEL_PCT = 5.0
+# Of bold text of the size of a chart, px, on the wide side.
+LETTER_WIDTH = 8.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +176,11 @@ def deciding_axis(
         parts.append(text(at(tick), base + 20, f"{tick:g}", anchor="middle", style="quiet"))
         tick += step
     parts.append(text(width - 2, base + 20, unit, anchor="end", style="quiet"))
-    parts.append(line(at(cut), 14, at(cut), base + 5, INK, 2))
-    is_right = at(cut) > 0.55 * width
-    parts.append(
-        text(
-            at(cut) + (-6 if is_right else 6),
-            12,
-            f"{beyond.name} when {comparison} {quantity(cut, unit)}",
-            anchor="end" if is_right else "start",
-            style="strong",
-        )
-    )
+    parts.append(line(at(cut), 16, at(cut), base + 5, INK, 2))
+    label = f"{beyond.name} when {comparison} {quantity(cut, unit)}"
+    room_needed = LETTER_WIDTH * len(label)
+    start = min(at(cut) + 6, width - room_needed)
+    parts.append(text(start, 12, label, style="strong"))
     if ends:
         low, high = at(ends[0]), at(ends[1])
         parts += [line(low, 43, high, 43, INK, 2), line(low, 37, low, 49, INK, 2)]

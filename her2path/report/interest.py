@@ -34,6 +34,8 @@ Mask = NDArray[np.bool_]
 OD_FACTOR = 1.10
 BLANK_FACTOR = 1.33
 ARC_MARGIN = 0.05
+# Of an unstained cell that may or may not be tumor, beside a stained one.
+UNSTAINED_WEIGHT = 0.25
 
 INTEREST_COLUMNS = (
     "x",
@@ -152,8 +154,10 @@ def find_interest(
         is_deciding = (intensity >= row.intensity) & (extents(cells["pattern"]) >= row.extent)
         deciding[is_counted & is_deciding] = 1.0
     doubtful = np.zeros(len(intensity))
-    for is_near in doubts.values():
-        doubtful += is_near
+    for doubt, is_near in doubts.items():
+        # Whether a cell is tumor matters most where it is stained.
+        is_quiet = (doubt is Doubt.TUMOR) & (intensity == Intensity.NONE)
+        doubtful += np.where(is_quiet, UNSTAINED_WEIGHT, 1.0) * is_near
     frequent = np.bincount(intensity[is_counted], minlength=len(Intensity))
     typical = Intensity(int(frequent.argmax()))
     return Interest(

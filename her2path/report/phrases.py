@@ -77,16 +77,16 @@ MEASURE_WORDS: dict[str, str] = {
 FIELD_TITLES: dict[FieldKind, tuple[str, str]] = {
     FieldKind.DECIDING: (
         "Deciding cells",
-        "Many of the cells whose share decides the score; thick outlines and a dot mark them.",
+        "thick outlines and a dot mark them.",
     ),
     FieldKind.DOUBTFUL: (
         "Doubtful cells",
-        "Many of the cells close to a cut-off that bears on the score; thick outlines and a dot "
-        "mark them. Look here first when you doubt the score.",
+        "Close to a cut-off that bears on the score; thick outlines and a dot mark them. Look here "
+        "first when you doubt the score.",
     ),
     FieldKind.TYPICAL: (
         "Typical cells",
-        "Many cells near the middle of the most frequent class.",
+        "Near the middle of the most frequent class.",
     ),
 }
 

@@ -13,7 +13,7 @@ from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
 from her2path.errors import ResultsError
 from her2path.report.charts import Segment, deciding_axis, probability_bars, stacked_bar
 from her2path.report.fields import FIELDS_FOLDER, FieldPicture, Gallery, read_gallery
-from her2path.report.interest import FieldKind
+from her2path.report.interest import FieldKind, deciding_criterion
 from her2path.report.overlay import overlay
 from her2path.report.phrases import FIELD_TITLES, share_words
 from her2path.report.pictures import as_data_uri, bar_length_um, small_jpeg
@@ -144,7 +144,7 @@ def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideVi
             problem = "No pictures were taken of this slide."
         else:
             overview = picture_data(folder.path / FIELDS_FOLDER / gallery.overview_file)
-            groups = field_groups(gallery, folder, key)
+            groups = field_groups(gallery, folder, record, key)
     except ResultsError as error:
         problem = str(error)
     is_counted = record.reading.n_tumor_cells > 0
@@ -231,7 +231,9 @@ def deciding_views(record: SlideRecord, key: str) -> tuple[DecidingView, ...]:
     return tuple(views)
 
 
-def field_groups(gallery: Gallery, folder: SlideFolder, key: str) -> tuple[FieldGroup, ...]:
+def field_groups(
+    gallery: Gallery, folder: SlideFolder, record: SlideRecord, key: str
+) -> tuple[FieldGroup, ...]:
     groups = []
     for kind in FieldKind:
         views = [
@@ -242,6 +244,9 @@ def field_groups(gallery: Gallery, folder: SlideFolder, key: str) -> tuple[Field
         title, words = FIELD_TITLES[kind]
         if kind is FieldKind.TYPICAL:
             title = f"{title}: {gallery.typical.label}"
+        row = deciding_criterion(record.call) if record.call else None
+        if kind is FieldKind.DECIDING and row is not None:
+            words = f"{share_words(row)}, which decide on {row.score.value}; {words}"
         if views or kind in gallery.wanted:
             n_wanted = gallery.wanted.get(kind, 0)
             groups.append(FieldGroup(kind, title, words, n_wanted, tuple(views)))

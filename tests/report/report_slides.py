@@ -59,9 +59,11 @@ class MadeSlide:
 
 
 def drawn_slide(path: Path) -> None:
+    # Blocks of 8 px: structure to draw on that is quick to encode.
     rng = np.random.default_rng(5)
     rgb = np.full((HEIGHT, WIDTH, 3), 240, np.uint8)
-    rgb[100:1100, 100:1500] = rng.integers(150, 220, (1000, 1400, 3))
+    blocks = rng.integers(150, 220, (125, 175, 3), dtype=np.uint8)
+    rgb[100:1100, 100:1500] = blocks.repeat(8, axis=0).repeat(8, axis=1)
     Image.fromarray(rgb).save(path)
 
 

@@ -1,0 +1,340 @@
+"""The report is one file that needs nothing else, says every number, and trusts no text."""
+
+import base64
+import hashlib
+import html
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from report_slides import make_slide, refused
+
+from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Pattern, Score
+from her2path.flags.evidence import Flag, ReviewFlag
+from her2path.report import illustrate_slide, write, write_report
+from her2path.report.fields import FIELDS_FOLDER
+from her2path.report.phrases import FLAG_TITLES
+from her2path.report.wording import DASH, count, decimal, interval, percent, quantity
+from her2path.results.folder import ResultsFolder
+from her2path.results.record import RESEARCH_USE
+from her2path.results.tables import write_slides
+from her2path.statistics.tally import Tally
+
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text that is shown."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags = []
+        self.words = []
+        self.hidden = 0
+        self.feed(source)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.hidden += tag in ("script", "style")
+
+    def handle_endtag(self, tag):
+        self.hidden -= tag in ("script", "style")
+
+    def handle_data(self, data):
+        if not self.hidden:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def spaced(words):
+    """Return words with plain spaces, as `Page.text` has them."""
+    return " ".join(words.split())
+
+
+def report_of(made, *records):
+    path = write_report(made.results, records or [made.record])
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def illustrated(tmp_path_factory):
+    made = make_slide(tmp_path_factory.mktemp("run"))
+    illustrate_slide(made.folder, made.record)
+    return made
+
+
+@pytest.fixture
+def shown(illustrated, tmp_path):
+    """The made-up slide with its pictures, in a folder of its own."""
+    shutil.copytree(illustrated.results.path, tmp_path / "copy")
+    return replace(illustrated, results=ResultsFolder(tmp_path / "copy"))
+
+
+def test_nothing_is_loaded_from_elsewhere(shown):
+    source = report_of(shown)
+    # The one address is the name of the SVG language, which nobody fetches.
+    without_names = source.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?:|url\(|@import", without_names.split("<body>")[1])
+    for tag, attributes in Page(source).tags:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            link = attributes.get(name, "#")
+            assert link.startswith(("data:image/jpeg;base64,", "#")), (tag, link[:60])
+
+
+def test_the_policy_lets_only_the_own_style_and_script_run(shown):
+    source = report_of(shown)
+    policy = next(m["content"] for m in Page(source).named("meta") if "http-equiv" in m)
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        inside = re.findall(f"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+        assert len(inside) == 1
+        digest = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert not any("style" in attributes for _, attributes in Page(source).tags)
+    assert not any(name.startswith("on") for _, tag in Page(source).tags for name in tag)
+
+
+def test_text_from_a_slide_is_never_markup(shown):
+    record = shown.record
+    hostile = replace(
+        record,
+        path=HOSTILE,
+        status_comment=HOSTILE,
+        patient_id=HOSTILE,
+        remarks=(HOSTILE,),
+        extras={HOSTILE: HOSTILE},
+        scan=replace(record.scan, scanner=HOSTILE, vendor=HOSTILE, problems=(HOSTILE,)),
+        flags=(Flag(ReviewFlag.NO_CONTROL, 0, 1, HOSTILE, HOSTILE),),
+        regions=tuple(replace(region, name=HOSTILE) for region in record.regions),
+        tissue=replace(record.tissue, staining_reason=HOSTILE, remarks=(HOSTILE,)),
+    )
+    source = report_of(shown, hostile)
+    page = Page(source)
+    assert len(page.named("script")) == 1
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert html.escape(HOSTILE, quote=False).replace('"', "&#34;") in source
+
+
+def test_a_hostile_name_and_error_of_a_failed_slide_are_text(made):
+    row = {"slide_id": "<b>bad</b>", "path": "x", "state": "failed", "error": HOSTILE}
+    write_slides(made.results.slides_csv, [row])
+    page = Page(report_of(made))
+    assert not page.named("b")
+    assert "<b>bad</b>" in page.text
+    assert HOSTILE in page.text
+
+
+def test_every_number_of_the_record_is_there(shown):
+    record = shown.record
+    text = Page(report_of(shown)).text
+    reading = record.reading
+    expected = [
+        count(reading.n_tumor_cells),
+        count(reading.n_blocks),
+        *(percent(value) for name, value in reading.shares.items() if name.startswith("pct")),
+        *(interval(found.lower, found.upper) for found in reading.intervals.values()),
+        decimal(reading.shares["h_score"], 1),
+        *(percent(100 * reading.probabilities[score]) for score in EXPRESSION_SCORES),
+        *(count(n) for row in reading.tally.counts for n in row),
+        *(quantity(flag.number, flag.unit) for flag in record.flags),
+        *(quantity(flag.cut, flag.unit) for flag in record.flags),
+        *(flag.sentence for flag in record.flags),
+        *(FLAG_TITLES[flag.flag] for flag in record.flags),
+        *(percent(trial.pct_stained) for trial in record.stability.trials),
+        *(percent(trial.pct_complete) for trial in record.stability.trials),
+        percent(record.stability.changed_pct),
+        *(region.name or region.region_id for region in record.regions),
+        *(quantity(region.area_mm2, "mm²") for region in record.regions),
+        count(record.heterogeneity.cluster.n_cells),
+        percent(record.heterogeneity.cluster.local_pct),
+        percent(record.heterogeneity.cluster.share_of_tumor_pct),
+        percent(record.selection.uncertain_pct),
+        percent(record.selection.cytoplasmic_pct),
+        percent(record.selection.hidden_nuclei_pct),
+        *(count(n) for n in record.selection.excluded.values()),
+        decimal(reading.measures["membrane_od"].value),
+        quantity(record.tissue.area_mm2, "mm²"),
+        percent(100 * record.tissue.tissue_frac),
+        *(percent(100 * share) for share in record.tissue.artefact_frac.values()),
+        decimal(record.tissue.focus.median_blur_um),
+        *(quantity(control.area_mm2, "mm²") for control in record.tissue.controls),
+        *(decimal(value, 1) for value in record.stain.white_point),
+        *(decimal(value, 3) for value in (*record.stain.hematoxylin, *record.stain.dab)),
+        *(decimal(value, 1) for value in record.stain.angle_to_reference_deg),
+        decimal(record.blank.min_line_contrast_od, 3),
+        percent(record.blank.upper_pct),
+        percent(record.blank.stained_pct),
+        count(record.blank.n_reference),
+        decimal(record.scan.mpp_x, 4),
+        count(record.scan.width),
+        record.scan.scanner,
+        record.calibration.name,
+        record.calibration.source,
+        record.software_version,
+        record.rule_set,
+        record.edition,
+        record.settings_hash[:16],
+        record.patient_id,
+        record.path,
+        record.remarks[0],
+        "group 4",
+        *(record.extras.values()),
+    ]
+    for near in (record.call.deciding_lower, record.call.deciding_upper):
+        if near is not None:
+            expected += [quantity(near.value, near.unit), quantity(near.cut, near.unit)]
+    missing = [words for words in expected if spaced(words) not in text]
+    assert missing == []
+
+
+def test_percent_in_tables_have_one_decimal(shown):
+    cells = re.findall(r'<td class="number"[^>]*>([^<]*)%</td>', report_of(shown))
+    assert len(cells) > 15
+    assert all(re.fullmatch(r"\d+\.\d", cell.strip()) for cell in cells)
+
+
+def test_research_use_is_on_every_sheet_and_on_paper(shown):
+    source = report_of(shown, shown.record, replace(shown.record, patient_id="P-18"))
+    n_sheets = len([a for a in Page(source).named("section") if "sheet" in a["class"]])
+    assert n_sheets == 3
+    assert Page(source).text.count(RESEARCH_USE) == n_sheets
+    assert RESEARCH_USE in source.split("@page")[1].split("}")[0]
+
+
+def test_outlines_and_plain_pictures_use_one_copy_of_the_data(shown):
+    source = report_of(shown)
+    pictures = [a["href"] for a in Page(source).named("image")]
+    n_fields = len(list((shown.folder.path / FIELDS_FOLDER).glob("0*.jpg")))
+    assert len(pictures) == len(set(pictures)) == n_fields
+    uses = [a["href"] for a in Page(source).named("use")]
+    assert len(uses) == 2 * n_fields
+    ids = [a["id"] for _, a in Page(source).tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {use[1:] for use in uses} <= set(ids)
+
+
+def test_charts_and_pictures_have_words(shown):
+    page = Page(report_of(shown))
+    assert all(a.get("alt") for a in page.named("img"))
+    for a in page.named("svg"):
+        assert a.get("aria-hidden") or a.get("aria-label") or a.get("aria-labelledby")
+
+
+def test_the_same_records_give_the_same_bytes(shown):
+    assert report_of(shown) == report_of(shown)
+
+
+def test_a_one_slide_report_has_no_list_and_is_small(shown):
+    source = report_of(shown)
+    assert not Page(source).named("h1")
+    assert len(source) < 4_000_000
+
+
+def test_a_refused_slide_says_why_and_shows_what_was_seen(made):
+    made.folder.cells_parquet.unlink()
+    record = refused(made.record)
+    illustrate_slide(made.folder, record)
+    page = Page(report_of(made, record))
+    assert "No tissue was found: the slide or core is empty." in page.text
+    assert "Not assessable" in page.text
+    assert [a["alt"] for a in page.named("img")] == ["Overview of slide slide A as scanned"]
+    assert "What decides" not in page.text
+    assert "confirm the score “not assessable”" in page.text
+
+
+def test_a_slide_without_tumor_cells_says_so(shown):
+    rules = load_rule_set("asco-cap-2018")
+    zero = Tally.zero()
+    record = replace(
+        refused(shown.record),
+        call=rules.call(zero, blank_upper_pct=1.0),
+        status_comment="",
+        tissue=shown.record.tissue,
+    )
+    assert "No tumour cell was counted." in Page(report_of(shown, record)).text
+
+
+@pytest.mark.parametrize("score", [Score.ZERO, Score.THREE_PLUS])
+def test_a_score_at_either_end_has_one_deciding_number(shown, score):
+    rules = load_rule_set("asco-cap-2018")
+    level = Intensity.NONE if score is Score.ZERO else Intensity.INTENSE
+    kind = Pattern.ABSENT if score is Score.ZERO else Pattern.COMPLETE
+    tally = Tally.of([level] * 300, [kind.extent] * 300)
+    call = rules.call(tally, blank_upper_pct=1.0)
+    assert call.score is score
+    page = Page(report_of(shown, replace(shown.record, call=call, score=score)))
+    assert page.text.count("; cut for ") == 1
+
+
+def test_a_slide_without_flags_or_review_says_so(shown):
+    page = Page(report_of(shown, replace(shown.record, flags=(), review=False)))
+    assert "No reason for a second read was found." in page.text
+    assert "None raised." in page.text
+
+
+def test_missing_and_damaged_pictures_are_named_and_the_numbers_stay(made):
+    assert "No pictures were taken" in Page(report_of(made)).text
+    illustrate_slide(made.folder, made.record)
+    made.folder.overview_png.write_bytes(b"no picture")
+    text = Page(report_of(made)).text
+    assert "is no picture" in text
+    assert spaced(percent(made.record.reading.shares["pct_stained"])) in text
+
+
+def test_the_list_counts_scores_reviews_and_failures(shown):
+    refusal = replace(refused(shown.record), slide_id="slide A")
+    rows = [
+        {"slide_id": "a", "path": "a", "state": "done"},
+        {"slide_id": "broken", "path": "b", "state": "failed", "error": "the file is truncated"},
+    ]
+    write_slides(shown.results.slides_csv, rows)
+    calm = replace(shown.record, review=False)
+    page = Page(report_of(shown, shown.record, calm, refusal))
+    assert "HER2 immunohistochemistry: 4 slides" in page.text
+    assert "Second read needed 2 of 3" in page.text
+    assert "Failed 1" in page.text
+    assert "the file is truncated" in page.text
+    assert {a["href"] for a in page.named("a")} == {"#slide-1", "#slide-2", "#slide-3"}
+
+
+def test_a_run_with_only_failures_still_has_a_report(made):
+    row = {"slide_id": "broken", "path": "b", "state": "failed", "error": "truncated"}
+    write_slides(made.results.slides_csv, [row])
+    page = Page(write_report(made.results, []).read_text(encoding="utf-8"))
+    assert "HER2 immunohistochemistry: 1 slide" in page.text
+    assert "truncated" in page.text
+
+
+def test_many_slides_get_a_page_each_behind_a_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "MAX_SLIDES_IN_PAGE", 1)
+    made = [make_slide(tmp_path, name) for name in ("slide A", "ß & <i>".replace("<i>", "i"))]
+    for one in made:
+        illustrate_slide(one.folder, one.record)
+    source = report_of(made[0], *(one.record for one in made))
+    page = Page(source)
+    links = [a["href"] for a in page.named("a")]
+    assert links == ["slide%20A/report.html", "%C3%9F%20%26%20i/report.html"]
+    assert len(page.named("img")) == 2
+    assert len(source) < 100_000
+    for one in made:
+        own = Page((one.folder.path / "report.html").read_text(encoding="utf-8"))
+        assert own.named("a")[0]["href"] == "../report.html"
+        assert len(own.named("image")) == 8
+
+
+def test_unknown_numbers_are_dashes(shown):
+    record = shown.record
+    reading = replace(record.reading, intervals={})
+    text = Page(report_of(shown, replace(record, reading=reading))).text
+    assert "(no interval)" in text
+    assert DASH in text
