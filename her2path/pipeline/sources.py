@@ -76,6 +76,8 @@ def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...
             faults.append(f"{source}: {why_nothing(source, with_fields=with_fields)}")
         for path in paths:
             found[Path(os.path.abspath(path))] = None
+    if found and not faults and not any(path.exists() for path in found):
+        faults = [f"{path} does not exist; check the path" for path in found]
     if faults:
         raise SlideError(list_faults("nothing to score", faults))
     if len(found) > MAX_SLIDES:

@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import pytest
+
+from her2path.criteria.score import IshResult, Specimen
+from her2path.errors import ManifestError, StainError
+from her2path.geometry import Location
+from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
+from her2path.pipeline.settings import find_calibration, find_rule_set
+from her2path.pipeline.sources import JobDefaults
+
+
+@pytest.fixture
+def defaults() -> JobDefaults:
+    return JobDefaults(
+        rule_set=find_rule_set("asco-cap-2018"), calibration=find_calibration(None), mpp=0.5
+    )
+
+
+def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "slides.csv"
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+def test_a_row_overrides_the_command_line_and_an_empty_cell_does_not(
+    tmp_path: Path, defaults: JobDefaults
+):
+    (tmp_path / "tumor.geojson").write_text("{}", encoding="utf-8")
+    path = write(
+        tmp_path,
+        "slide_id,path,mpp,roi,roi_x,criteria,specimen,ish,white_point,patient_id\n"
+        "A1,a.svs,0.25,tumor.geojson,12,gastric,biopsy,Amplified,240 241 242,P7\n"
+        ",sub/b.svs,,,,,,,,\n",
+    )
+    first, second = jobs_of_manifest(path, defaults)
+    assert (first.slide_id, first.path) == ("A1", tmp_path / "a.svs")
+    assert (first.mpp, first.roi, first.roi_offset) == (
+        0.25,
+        tmp_path / "tumor.geojson",
+        Location(12, 0),
+    )
+    assert first.rule_set.name == "gastric-biopsy"
+    assert (first.specimen, first.ish) == (Specimen.BIOPSY, IshResult.AMPLIFIED)
+    assert (first.white_point, first.patient_id) == ((240.0, 241.0, 242.0), "P7")
+    assert (second.slide_id, second.path) == ("b", tmp_path / "sub" / "b.svs")
+    assert (second.mpp, second.roi, second.rule_set.name) == (0.5, None, "asco-cap-2018")
+
+
+def test_unknown_columns_are_kept_and_never_hide_a_result(tmp_path: Path, defaults: JobDefaults):
+    path = write(tmp_path, "path,block,score\na.svs,A3,2+\n")
+    (job,) = jobs_of_manifest(path, defaults)
+    assert job.extras == {"block": "A3", "manifest_score": "2+"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_spreadsheets_write_is_read(
+    tmp_path: Path, defaults: JobDefaults, encoding: str, delimiter: str
+):
+    text = "path,mpp\nä.svs,0.25\n".replace(",", delimiter)
+    if delimiter != ",":
+        text = text.replace("0.25", "0,25")
+    (job,) = jobs_of_manifest(write(tmp_path, text, encoding), defaults)
+    assert (job.path.name, job.mpp) == ("ä.svs", 0.25)
+
+
+def test_all_faults_are_listed_with_their_lines(tmp_path: Path, defaults: JobDefaults):
+    path = write(
+        tmp_path,
+        "path,mpp,ish,criteria,roi,white_point\n"
+        ",0.25,,,,\n"
+        "a.svs,25,maybe,no-such,gone.geojson,1 2\n"
+        "\n"
+        "b.svs,x,,gastric,,\n",
+    )
+    with pytest.raises(ManifestError) as caught:
+        jobs_of_manifest(path, defaults)
+    text = str(caught.value)
+    for part in (
+        "8 faults",
+        "line 2, path",
+        "line 3, mpp",
+        "line 3, ish: 'maybe' is none of amplified",
+        "line 3, criteria",
+        "line 3, roi",
+        "line 3, white_point",
+        "line 5, mpp",
+        "line 5, criteria: the gastric criteria depend on the specimen",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("slide,mpp\na,1\n", "no column path"),
+        ("path,path\na,b\n", "columns twice: path"),
+        ("path\n", "has no row"),
+        ("", "no column path"),
+        ("path,mpp\na.svs,0.2,5\n", "3 values for 2 columns"),
+        ("slide_id,path\nx,a.svs\nX,b.svs\n", "stands 2 times"),
+        ("slide_id,path\n../x,a.svs\n", "cannot name a folder"),
+        ("slide_id,path\nslides.csv,a.svs\n", "cannot name a folder"),
+        ("path\na.svs\na.svs\n", "more than once"),
+    ],
+)
+def test_a_manifest_that_cannot_be_meant_says_why(
+    tmp_path: Path, defaults: JobDefaults, text: str, wrong: str
+):
+    with pytest.raises(ManifestError, match=wrong):
+        jobs_of_manifest(write(tmp_path, text), defaults)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path, defaults: JobDefaults):
+    path = tmp_path / "m.csv"
+    path.write_bytes(b"path\n\xe4.svs\n")
+    with pytest.raises(ManifestError, match="UTF-8"):
+        jobs_of_manifest(path, defaults)
+
+
+def test_one_slide_may_stand_twice_under_two_names(tmp_path: Path, defaults: JobDefaults):
+    text = "slide_id,path,criteria\nx,a.svs,asco-cap-2018\ny,a.svs,total-matrix\n"
+    first, second = jobs_of_manifest(write(tmp_path, text), defaults)
+    assert first.path == second.path
+    assert first.rule_set.name != second.rule_set.name
+
+
+@pytest.mark.parametrize("text", ["240,241", "240,241,x", "240,241,300", ""])
+def test_a_white_point_is_three_plausible_numbers(text: str):
+    with pytest.raises(StainError):
+        parse_white_point(text)
