@@ -42,8 +42,8 @@ COLUMNS = (
     "sha256",
 )
 # 0.25 µm/px as on the scanners; strong compression keeps each file at 2–3 MB.
-SITE = replace(Laboratory(), name="sample", quality=62, noise=1.0, read_noise=0.4)
-OTHER_SITE = replace(load_laboratory("training-b"), mpp=0.25, compression="jpeg", quality=62)
+SITE = replace(Laboratory(), name="sample", quality=58, noise=1.0, read_noise=0.4)
+OTHER_SITE = replace(load_laboratory("training-b"), mpp=0.25, compression="jpeg", quality=58)
 
 NULL = mix_of(none=1.0)
 LOW = mix_of(none=0.62, faint_incomplete=0.26, weak_incomplete=0.12)

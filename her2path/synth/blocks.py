@@ -230,12 +230,17 @@ def _stain(
     rounds: list[tuple[Paint, MembraneTruth, NDArray[np.bool_]]] = []
     for _ in range(_ROUNDS):
         for r, entry in enumerate(recipe.all_regions):
-            members = np.flatnonzero((region == r) & (is_invasive | (kind == CellKind.CONTROL)))
+            # In-situ carcinoma is like the invasive part, unless the recipe says otherwise.
+            alike = is_invasive | (kind == CellKind.CONTROL)
+            in_situ = kind == CellKind.IN_SITU
+            if entry.dcis_mix is None:
+                alike |= in_situ
+            else:
+                members = np.flatnonzero((region == r) & in_situ)
+                share = np.array([item.share for item in entry.dcis_mix])
+                _mean(members, counted, entry.dcis_mix, share, field, intensity, pattern)
+            members = np.flatnonzero((region == r) & alike)
             _mean(members, counted, entry.mix, meant[r], field, intensity, pattern)
-            # In-situ carcinoma is often stronger than the invasive part; normal ducts are not.
-            members = np.flatnonzero((region == r) & (kind == CellKind.IN_SITU))
-            strong = mix_of(moderate_complete=0.5, none=0.5)
-            _mean(members, counted, strong, np.array([0.5, 0.5]), field, intensity, pattern)
             members = np.flatnonzero((region == r) & (kind == CellKind.BENIGN))
             _mean(members, counted, other_mix, np.array([1.0]), field, intensity, pattern)
         od, width = _lines(intensity, z, u)

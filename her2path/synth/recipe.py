@@ -162,6 +162,8 @@ class RegionRecipe:
         Share of tumor nuclei that are pale with a rim and nucleoli.
     benign_share, dcis_share : float
         Shares of nests that are normal ducts, and in-situ carcinoma (both not invasive).
+    dcis_mix : tuple of MixEntry or None
+        Shares of the in-situ cells; None = like the invasive ones.
     necrosis_share : float
         Share of solid nests with a necrotic centre.
     fat_share : float
@@ -189,14 +191,18 @@ class RegionRecipe:
     vesicular_share: float = 0.35
     benign_share: float = 0.03
     dcis_share: float = 0.02
+    dcis_mix: tuple[MixEntry, ...] | None = None
     necrosis_share: float = 0.04
     fat_share: float = 0.04
     oedema: float = 0.3
 
     def __post_init__(self) -> None:
-        total = math.fsum(entry.share for entry in self.mix)
-        if abs(total - 1) > 1e-9:
-            raise RecipeError(f"region {self.name!r}: shares sum to {total}: make them sum to 1")
+        for mix in (self.mix, self.dcis_mix):
+            total = math.fsum(entry.share for entry in mix) if mix is not None else 1.0
+            if abs(total - 1) > 1e-9:
+                raise RecipeError(
+                    f"region {self.name!r}: shares sum to {total}: make them sum to 1"
+                )
         if self.disc is not None and (
             len(self.disc) != 3 or not all(-10 <= value <= 10 for value in self.disc)
         ):
@@ -342,8 +348,9 @@ def recipe_from_toml(text: str) -> SlideRecipe:
     regions = []
     for position, region in enumerate(entries):
         where = f"[[regions]] {position + 1}"
-        if "mix" in region:
-            region["mix"] = mix_of(**_numbers(_table(region, "mix"), f"{where}: mix"))
+        for name in ("mix", "dcis_mix"):
+            if name in region:
+                region[name] = mix_of(**_numbers(_table(region, name), f"{where}: {name}"))
         if "disc" in region:
             if not isinstance(region["disc"], list):
                 raise RecipeError(f"{where}: disc = {region['disc']!r}: give a list of 3 numbers")

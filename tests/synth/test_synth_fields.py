@@ -297,3 +297,15 @@ def test_every_cell_of_every_kind_has_a_known_pattern() -> None:
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(ValueError, match="seed"):
         Scene(SMALL, seed=seed)
+
+
+@pytest.mark.parametrize("words", [{"none": 1.0}, {"intense_complete": 1.0}])
+def test_in_situ_carcinoma_is_stained_as_asked_and_never_counted(words) -> None:
+    region = RegionRecipe(dcis_share=0.6, benign_share=0.0, dcis_mix=mix_of(**words))
+    cells = cells_of(SlideRecipe(width_um=500, height_um=500, regions=(region,)), seed=2)
+    in_situ = cells.kind == CellKind.IN_SITU
+    assert in_situ.sum() > 100
+    assert not cells.is_tumor[in_situ].any()
+    stained = (cells.intensity[in_situ] == Intensity.INTENSE).mean()
+    assert stained == (0.0 if "none" in words else 1.0)
+    assert score_of(tally_of(cells)) == Score.ZERO
