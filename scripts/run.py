@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "her2path-stamp.json"
 UNFINISHED = VENV / "her2path-unfinished"
-DEMO_SLIDES = ROOT / "sample_slides"
+DEMO_SLIDES = ROOT / "sample_slides" / "manifest.csv"
 DEMO_RESULTS = ROOT / "demo_results"
 PYTHON_FLOOR = (3, 11)
 
@@ -242,7 +242,7 @@ def demo(arguments: list[str]) -> int:
         return status or 1
     say(f"done in {time.monotonic() - begun:.0f} s")
     say(f"report: {report}")
-    say(f"table:  {DEMO_RESULTS / 'slides.csv'}")
+    say(f"table, with the expected score of each slide: {DEMO_RESULTS / 'slides.csv'}")
     return status
 
 
