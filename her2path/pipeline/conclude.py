@@ -50,20 +50,27 @@ from her2path.statistics.heterogeneity import (
     find_3plus_cluster,
 )
 
-__all__ = ["Conclusion", "conclude_cells", "conclude_without_cells"]
+__all__ = ["Conclusion", "Counted", "conclude_cells", "conclude_without_cells"]
 
 # How tumor cells are told from others; a network would be another method.
 METHOD = "measurements"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """The cells of a slide: what was measured, their classes, and what became of them."""
+
+    cells: CellMeasurements
+    classes: CellClasses
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Conclusion:
-    """The record of a slide, and the cells that it rests on (none when not assessable)."""
+    """The record of a slide, and the cells that it rests on (None when not assessable)."""
 
     record: SlideRecord
-    cells: CellMeasurements | None = None
-    classes: CellClasses | None = None
-    selection: Selection | None = None
+    counted: Counted | None = None
 
 
 def conclude_without_cells(
@@ -213,7 +220,7 @@ def conclude_cells(
         review=needs_review(flags),
         regions=regions,
     )
-    return Conclusion(record, cells, classes, selection)
+    return Conclusion(record, Counted(cells, classes, selection))
 
 
 def blank_facts(

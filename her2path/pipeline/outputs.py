@@ -12,15 +12,16 @@ from shapely import Polygon
 
 from her2path.annotations.roi import RoiKind
 from her2path.cells.classify import CellClasses
-from her2path.cells.table import N_SECTORS, CellMeasurements
+from her2path.cells.table import N_SECTORS
 from her2path.criteria.score import Intensity, Pattern
-from her2path.pipeline.conclude import Conclusion
+from her2path.pipeline.conclude import Conclusion, Counted
 from her2path.pipeline.regions import Grid
 from her2path.pipeline.rows import region_row
 from her2path.pipeline.selection import Selection
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import Survey, box_of
 from her2path.results.cells import write_cells
+from her2path.results.columns import CELL_COLUMNS, Kind
 from her2path.results.folder import SlideFolder
 from her2path.results.geojson import (
     Feature,
@@ -60,10 +61,8 @@ def write_conclusion(
         mpp=survey.mpp,
         software_version=record.software_version,
     )
-    cells, classes, selection = conclusion.cells, conclusion.classes, conclusion.selection
-    if cells is None or classes is None or selection is None:
-        cells, classes, selection = no_cells()
-    columns = cell_columns(cells, classes, selection, survey, settings)
+    counted = conclusion.counted
+    columns = no_columns() if counted is None else cell_columns(counted, survey, settings)
     write_cells(
         folder.cells_parquet,
         columns,
@@ -73,51 +72,29 @@ def write_conclusion(
     )
     write_geojson(folder.regions_geojson, outlines_of(record, survey), slide_id=record.slide_id)
     if settings.cells_geojson != "none":
-        chosen = chosen_cells(classes, selection, settings)
-        write_geojson(
-            folder.cells_geojson,
-            cell_outlines(chosen, cells, classes, survey),
-            slide_id=record.slide_id,
-        )
+        outlines = iter(()) if counted is None else cell_outlines(counted, survey, settings)
+        write_geojson(folder.cells_geojson, outlines, slide_id=record.slide_id)
     write_record(folder.slide_json, record)
 
 
-def no_cells() -> tuple[CellMeasurements, CellClasses, Selection]:
-    """Return the columns of a slide on which no cell was measured."""
-    scalar, flag = np.zeros(0, np.float32), np.zeros(0, np.bool_)
-    sectors = np.zeros((0, N_SECTORS), np.float32)
-    place, code = np.zeros(0, np.float64), np.zeros(0, np.int8)
-    cells = CellMeasurements(
-        x=place,
-        y=place,
-        nucleus_area_um2=scalar,
-        nucleus_elongation=scalar,
-        nucleus_h_od=scalar,
-        nucleus_dab_od=scalar,
-        nucleus_texture_od=scalar,
-        cytoplasm_od=scalar,
-        cytoplasm_h_od=scalar,
-        spacing_um=scalar,
-        membrane_width_um=scalar,
-        is_hidden=flag,
-        outline_um=sectors,
-        line_contrast_od=sectors,
-        line_od=sectors,
-        is_measurable=sectors.astype(np.bool_),
-    )
-    bits = np.zeros(0, np.uint32)
-    classes = CellClasses(scalar, scalar, scalar, scalar, code, code, flag, bits)
-    return cells, classes, Selection(code, scalar, scalar)
+def no_columns() -> dict[str, NDArray[np.generic]]:
+    """Return the columns of cells.parquet of a slide on which no cell was measured."""
+    empty = {
+        Kind.BOOLEAN: np.zeros(0, np.bool_),
+        Kind.FLOAT: np.zeros(0, np.float32),
+        Kind.DOUBLE: np.zeros(0, np.float64),
+        Kind.BITS: np.zeros(0, np.uint32),
+        Kind.OUTLINE: np.zeros((0, N_SECTORS), np.float32),
+    }
+    words: NDArray[np.generic] = np.zeros(0, np.str_)
+    return {column.name: empty.get(column.kind, words) for column in CELL_COLUMNS}
 
 
 def cell_columns(
-    cells: CellMeasurements,
-    classes: CellClasses,
-    selection: Selection,
-    survey: Survey,
-    settings: ScoreSettings,
+    counted: Counted, survey: Survey, settings: ScoreSettings
 ) -> dict[str, NDArray[np.generic]]:
     """Return the columns of cells.parquet."""
+    cells, classes, selection = counted.cells, counted.classes, counted.selection
     grid = Grid.of(survey.dimensions, survey.mpp, side_um=settings.region_um)
     is_stained = classes.intensity > Intensity.NONE
     unmeasured = np.float32(np.nan)
@@ -214,10 +191,10 @@ def chosen_cells(
     return chosen[:: max(1, -(-len(chosen) // MAX_CHOSEN))]
 
 
-def cell_outlines(
-    chosen: NDArray[np.intp], cells: CellMeasurements, classes: CellClasses, survey: Survey
-) -> Iterator[Feature]:
+def cell_outlines(counted: Counted, survey: Survey, settings: ScoreSettings) -> Iterator[Feature]:
     """Yield the outlines of cells with what was measured on them."""
+    cells, classes = counted.cells, counted.classes
+    chosen = chosen_cells(classes, counted.selection, settings)
     for index in chosen.tolist():
         x, y = float(cells.x[index]), float(cells.y[index])
         yield cell_feature(

@@ -140,7 +140,8 @@ def measure_tile(slide: Slide, tile: Tile, task: TileTask) -> CellMeasurements:
 def has_part(task: TileTask) -> bool:
     """Whether the part is there, whole, and of this very task."""
     try:
-        with np.load(task.part, allow_pickle=False) as stored:
+        # Opened here: numpy leaves the file of a damaged archive open.
+        with task.part.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return str(stored["key"]) == task.key and set(COLUMNS) <= set(stored.files)
     except FileNotFoundError:
         return False
@@ -158,7 +159,7 @@ def read_part(path: Path) -> CellMeasurements:
         If it is absent or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             columns = {name: stored[name] for name in COLUMNS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ResultsError(f"{path} is damaged ({error}); run again with --resume") from error

@@ -1,0 +1,262 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from her2path.cli.display import Display, duration_words
+from her2path.cli.main import app
+from her2path.criteria.score import Score, Status
+from her2path.pipeline.progress import (
+    BatchBegan,
+    SlideDone,
+    SlideFailed,
+    SlideStarted,
+    SlideSurveyed,
+    TilesMeasured,
+    WorkerDied,
+)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def glass(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "glass.png"
+    noise = np.random.default_rng(0).integers(238, 243, (300, 400, 3)).astype(np.uint8)
+    cv2.imwrite(str(path), noise)
+    return path
+
+
+def test_help_teaches_with_examples_and_says_research_use():
+    shown = run("--help")
+    assert shown.exit_code == 0
+    assert "Research Use Only" in shown.output
+    of_score = run("score", "--help").output
+    assert "her2path score slide.svs --out results" in of_score
+    assert "Exit status" in of_score
+
+
+def test_the_version_says_research_use():
+    assert "Research Use Only" in run("--version").output
+
+
+def test_help_loads_no_heavy_library():
+    script = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from her2path.cli.main import app\n"
+        "assert CliRunner().invoke(app, ['score', '--help']).exit_code == 0\n"
+        "heavy = {'cv2', 'numba', 'pyarrow', 'scipy', 'openslide', 'matplotlib', 'jinja2'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_slide_that_is_not_assessable_is_scored(glass: Path, tmp_path: Path):
+    shown = run("score", glass, "--mpp", 0.25, "--out", tmp_path / "out", "--workers", 1)
+    assert shown.exit_code == 0, shown.output
+    assert "No tissue was found" in shown.output
+    assert "report.html" in shown.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"slides.csv", "run.json", "report.html", "glass"} <= names
+    assert (tmp_path / "out" / "glass" / "overview.png").is_file()
+
+
+def test_some_failed_is_status_1_and_names_them(glass: Path, tmp_path: Path):
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"no slide")
+    shown = run("score", bad, glass, "--mpp", 0.25, "--out", tmp_path / "out", "--workers", 1)
+    assert shown.exit_code == 1
+    assert "no reader understands it" in shown.output
+    with (tmp_path / "out" / "slides.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["slide_id"]: row["state"] for row in csv.DictReader(file)}
+    assert rows == {"bad": "failed", "glass": "done"}
+
+
+def test_json_goes_to_standard_output_alone(glass: Path, tmp_path: Path):
+    shown = run("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--json")
+    document = json.loads(shown.stdout)
+    assert (document["n_done"], document["failed"]) == (1, [])
+    assert document["slides"][0]["score"] == "not_assessable"
+    assert shown.stderr == ""
+
+
+def test_quiet_says_nothing(glass: Path, tmp_path: Path):
+    shown = run("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--quiet")
+    assert shown.output == ""
+
+
+def test_a_manifest_gives_each_slide_its_own_settings(glass: Path, tmp_path: Path):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(
+        f"slide_id,path,mpp,criteria,block\nA,{glass},0.25,gastric-biopsy,7\n", encoding="utf-8"
+    )
+    shown = run("score", manifest, "--out", tmp_path / "out", "--workers", 1)
+    assert shown.exit_code == 0, shown.output
+    with (tmp_path / "out" / "slides.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["slide_id"], row["rule_set"], row["block"]) == ("A", "gastric-biopsy", "7")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Missing option"),
+        (("--out", "o"), "name at least one SLIDE"),
+        (("gone.svs", "--out", "o"), "does not exist"),
+        (("GLASS", "--out", "o", "--model", "big"), "no network ships with this version"),
+        (("GLASS", "--out", "o", "--criteria", "asco-1999"), "known are asco-cap-2007"),
+        (("GLASS", "--out", "o", "--criteria", "gastric"), "--specimen"),
+        (("GLASS", "--out", "o", "--mpp", "25"), "0.05"),
+        (("GLASS", "--out", "o", "--white-point", "1,2"), "white point"),
+        (("GLASS", "--out", "o", "--roi", "gone.geojson"), "does not exist"),
+        (("GLASS", "--out", "o", "--roi-offset", "a"), "two whole numbers"),
+        (("GLASS", "--out", "o", "--workers", "-1"), "workers"),
+        (("GLASS", "--out", "o", "--ish", "maybe"), "ish"),
+        (("GLASS", "--out", "GLASS"), "cannot be made"),
+    ],
+)
+def test_wrong_use_is_status_2_with_a_remedy(
+    glass: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
+):
+    monkeypatch.chdir(tmp_path)
+    # Wide, so that no message is broken in the middle of a word.
+    monkeypatch.setenv("COLUMNS", "300")
+    given = [str(glass) if argument == "GLASS" else argument for argument in arguments]
+    shown = run("score", *given)
+    assert shown.exit_code == 2
+    assert words in shown.output
+    assert "Traceback" not in shown.output
+
+
+def test_a_gpu_is_not_used_and_that_is_said(glass: Path, tmp_path: Path):
+    shown = run(
+        "score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--device", "cuda"
+    )
+    assert shown.exit_code == 0
+    assert "runs on the CPU" in shown.output
+
+
+def test_info_shows_what_was_understood(glass: Path):
+    shown = run("info", glass)
+    assert shown.exit_code == 0
+    assert "400 × 300 px" in shown.output
+    assert "--mpp" in shown.output
+    document = json.loads(run("info", glass, "--mpp", 0.25, "--json").stdout)
+    assert document["mpp"] == [0.25, 0.25]
+    assert document["problems"] == []
+
+
+def test_info_of_no_slide_is_wrong_use(tmp_path: Path):
+    assert run("info", tmp_path / "gone.svs").exit_code == 2
+
+
+def test_criteria_are_listed_and_shown():
+    assert "asco-cap-2018" in run("criteria", "list").output
+    names = {row["name"] for row in json.loads(run("criteria", "list", "--json").stdout)}
+    assert {"asco-cap-2018", "gastric-biopsy"} <= names
+    shown = run("criteria", "show", "asco-cap-2018")
+    assert "circumferential" in shown.output or "complete" in shown.output
+    assert json.loads(run("criteria", "show", "asco-cap-2018", "--json").stdout)["criteria"]
+    assert run("criteria", "show", "nothing").exit_code == 2
+
+
+def test_doctor_finds_this_installation_well():
+    shown = run("doctor")
+    assert shown.exit_code == 0, shown.output
+    assert all(finding["is_well"] for finding in json.loads(run("doctor", "--json").stdout))
+
+
+def test_a_report_is_written_again(glass: Path, tmp_path: Path):
+    run("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--quiet")
+    (tmp_path / "report.html").unlink()
+    assert run("report", tmp_path, "--pictures").exit_code == 0
+    assert "Research Use Only" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_report_needs_a_run(tmp_path: Path):
+    shown = run("report", tmp_path)
+    assert shown.exit_code == 2
+    assert "holds no run" in shown.output
+
+
+EVENTS = (
+    BatchBegan(3, 1, 2),
+    SlideStarted("a"),
+    SlideSurveyed("a", 4, 1, 2.0),
+    TilesMeasured("a", 1, 0.5, 900),
+    WorkerDied(("a",)),
+    SlideDone("a", Score.ONE_PLUS, Status.LOW, 812, ("double_read",), 75.0, ""),
+    SlideFailed("[b]", "[red]damaged[/red]"),
+)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_progress_is_shown_at_a_terminal_and_in_a_log(is_terminal: bool):
+    from io import StringIO
+
+    from rich.console import Console
+
+    stream = StringIO()
+    console = Console(file=stream, force_terminal=is_terminal, width=200, color_system=None)
+    with Display(console) as display:
+        for event in EVENTS:
+            display(event)
+        words = display.estimate.words()
+    text = stream.getvalue()
+    for part in ("1 of 3 slides are done", "812 tumor cells", "double read", "worker process died"):
+        assert part in text
+    # Text of a file is shown as it is, never as markup.
+    assert "[b]" in text
+    assert "[red]damaged[/red]" in text
+    assert words.startswith("slide 3 of 3")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min 01 s"), (3700, "1 h 01 min")]
+)
+def test_durations_are_said_in_words(seconds: float, words: str):
+    assert duration_words(seconds) == words
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="the program's name differs elsewhere")
+def test_the_installed_program_works_with_workers(glass: Path, tmp_path: Path):
+    program = Path(sys.executable).with_name("her2path")
+    command = [program, "score", glass, "--mpp", "0.25", "--out", tmp_path, "--workers", "2"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == ""
+    assert "1 of 1 slides scored" in ended.stderr
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_real_slides_end_as_they_should(real_data: Path, tmp_path: Path):
+    slides = real_data / "slides"
+    names = ("CMU-1-Small-Region.svs", "test3-TRITC 2 (560).ndpi", "broken.svs")
+    shown = run(
+        "score", *(slides / n for n in names), real_data / "tma" / "3_99b3.jpg", "--out", tmp_path,
+        "--workers", 1, "--mpp", 0.23,
+    )  # fmt: skip
+    assert shown.exit_code == 1
+    with (tmp_path / "slides.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["slide_id"]: row for row in csv.DictReader(file)}
+    assert rows.pop("broken")["state"] == "failed"
+    assert {row["score"] for row in rows.values()} == {"not_assessable"}

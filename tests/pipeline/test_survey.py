@@ -1,0 +1,193 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from her2path.annotations.roi import RoiKind
+from her2path.cells.table import CellMeasurements
+from her2path.errors import AnnotationError, MppError
+from her2path.geometry import Mpp, Region
+from her2path.pipeline.parts import (
+    OPEN_SLIDES,
+    has_part,
+    measure_tiles,
+    plan_parts,
+    read_parts,
+)
+from her2path.pipeline.selection import select_cells
+from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.survey import TOO_COARSE, aligned, survey_slide, working_scale
+from her2path.results.columns import Exclusion
+
+
+@pytest.fixture(autouse=True)
+def _closed_slides():
+    yield
+    OPEN_SLIDES.close()
+
+
+def measured(job, settings: ScoreSettings, folder: Path):
+    survey = survey_slide(job, settings)
+    tasks = plan_parts(survey, folder)
+    for task in tasks:
+        measure_tiles(task)
+    return survey, read_parts([task.part for task in tasks])
+
+
+def outlines(path: Path, **boxes: tuple[int, int, int, int]) -> Path:
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [
+                    [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]],
+                ],
+            },
+            "properties": {"classification": {"name": name, "color": [1, 2, 3]}},
+        }
+        for name, (x, y, w, h) in boxes.items()
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mpp", "working"), [(0.23, 0.23), (0.5, 0.5), (0.12, 0.24), (0.06, 0.24), (0.14, 0.14)]
+)
+def test_cells_are_measured_at_level_0_unless_it_is_very_fine(mpp: float, working: float):
+    assert working_scale(Mpp(mpp, mpp)) == pytest.approx(working)
+
+
+def test_frames_grow_to_the_grid_and_end_at_the_slide():
+    whole = Region(0, 0, 1000, 700)
+    assert aligned(Region(-50, -50, 300, 300), 12, whole) == Region(0, 0, 252, 252)
+    assert aligned(Region(101, 601, 50, 300), 12, whole) == Region(96, 600, 60, 100)
+
+
+def test_cells_do_not_depend_on_the_size_of_the_tiles(drawn, job_on, tmp_path: Path):
+    found = []
+    for tile_um in (120.0, 170.0, 1000.0):
+        folder = tmp_path / f"{tile_um:.0f}"
+        folder.mkdir()
+        survey, cells = measured(job_on(drawn), ScoreSettings(tile_um=tile_um), folder)
+        found.append((len(survey.tiles), cells))
+    assert len({n_tiles for n_tiles, _ in found}) > 1
+    (_, first), *others = found
+    assert len(first) > 100
+    for _, cells in others:
+        assert np.array_equal(cells.x, first.x)
+        assert np.array_equal(cells.y, first.y)
+        for name in ("line_contrast_od", "outline_um", "nucleus_area_um2"):
+            assert np.allclose(getattr(cells, name), getattr(first, name), atol=1e-5)
+
+
+def test_a_part_counts_only_for_its_own_task(drawn, job_on, settings, tmp_path: Path):
+    survey = survey_slide(job_on(drawn), settings)
+    task = plan_parts(survey, tmp_path)[0]
+    assert not has_part(task)
+    measure_tiles(task)
+    assert has_part(task)
+    assert not has_part(replace(task, key="another"))
+    task.part.write_bytes(task.part.read_bytes()[:-200])
+    assert not has_part(task)
+
+
+def test_the_key_of_parts_follows_everything_that_a_measurement_depends_on(drawn, job_on, settings):
+    keys = {
+        survey_slide(job, s).parts_key
+        for job, s in (
+            (job_on(drawn), settings),
+            (job_on(drawn, white_point=(230.0, 230.0, 230.0)), settings),
+            (job_on(drawn), ScoreSettings(tile_um=100.0)),
+        )
+    }
+    assert len(keys) == 3
+
+
+def test_a_coarse_scan_is_not_assessable(drawn, job_on, settings, tmp_path: Path):
+    fine = cv2.imread(str(drawn))
+    coarse = tmp_path / "coarse.png"
+    # The same tissue at 0.8 µm/px, four times over so that there is enough of it.
+    small = cv2.resize(fine, None, fx=0.25 / 0.8, fy=0.25 / 0.8, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(coarse), small)
+    survey = survey_slide(job_on(coarse, mpp=0.8), settings)
+    assert (survey.tissue_facts.reason, survey.tiles) == (TOO_COARSE, ())
+    assert "40×" in survey.tissue_facts.explanation
+
+
+def test_no_pixel_size_names_the_remedy(drawn, job_on, settings):
+    with pytest.raises(MppError, match="--mpp"):
+        survey_slide(job_on(drawn, mpp=None), settings)
+
+
+def test_outlines_decide_what_counts_and_why_not(drawn, job_on, settings, tmp_path: Path):
+    side = cv2.imread(str(drawn)).shape[0]
+    half = side // 2
+    roi = outlines(
+        tmp_path / "roi.geojson",
+        Tumor=(0, 0, half, side),
+        Ignore=(0, 0, half, half // 2),
+        Control=(half + 50, 0, half - 50, half),
+        Other_thing=(half, half, 100, 100),
+    )
+    survey, cells = measured(job_on(drawn, roi=roi), settings, tmp_path)
+    selection = select_cells(cells, np.ones(len(cells), np.float32), survey, settings)
+    words = selection.words()
+    assert set(words[selection.is_counted]) == {""}
+    is_left = cells.x < half
+    assert (words[~is_left & (cells.x < half + 50)] == Exclusion.OUTSIDE_ROI.value).all()
+    assert (words[is_left & (cells.y < half // 2)] == Exclusion.IGNORED_ROI.value).all()
+    is_control = (cells.x > half + 50) & (cells.y < half)
+    assert is_control.any()
+    assert (words[is_control] == Exclusion.CONTROL.value).all()
+    assert sum(selection.counts().values()) == len(cells)
+    assert np.allclose(selection.cut[is_left], settings.tumor_cut_in_roi)
+    assert any("Other" in remark for remark in survey.remarks)
+    assert [c.source for c in survey.tissue_facts.controls] == ["drawn"]
+    assert len(survey.rois_of(RoiKind.TUMOR)) == 1
+
+
+def test_tiles_are_planned_only_where_an_outline_asks(drawn, job_on, tmp_path: Path):
+    small = ScoreSettings(tile_um=110.0)
+    everywhere = survey_slide(job_on(drawn), small)
+    side = everywhere.dimensions.width
+    roi = outlines(tmp_path / "roi.geojson", Tumor=(side // 2, side // 2, 40, 40))
+    some = survey_slide(job_on(drawn, roi=roi), small)
+    assert 0 < len(some.tiles) < len(everywhere.tiles)
+
+
+def test_outlines_of_another_slide_are_an_error(drawn, job_on, settings, tmp_path: Path):
+    roi = outlines(tmp_path / "roi.geojson", Tumor=(90_000, 90_000, 50, 50))
+    with pytest.raises(AnnotationError, match="outside the slide"):
+        survey_slide(job_on(drawn, roi=roi), settings)
+
+
+def test_cells_at_the_cut_count(drawn, job_on, settings, tmp_path: Path):
+    survey, cells = measured(job_on(drawn), settings, tmp_path)
+
+    def n_counted(probability: float) -> int:
+        given = np.full(len(cells), probability, np.float32)
+        return int(select_cells(cells, given, survey, settings).is_counted.sum())
+
+    assert n_counted(0.5) == n_counted(1.0) > 0
+    assert n_counted(0.499) == 0
+
+
+def test_cells_cut_by_the_edge_of_the_picture_are_not_measurable(
+    drawn, job_on, settings, tmp_path: Path
+):
+    survey, cells = measured(job_on(drawn), settings, tmp_path)
+    blind = CellMeasurements(
+        **{
+            name: getattr(cells, name)
+            for name in CellMeasurements.__slots__
+            if name != "is_measurable"
+        },
+        is_measurable=np.zeros_like(cells.is_measurable),
+    )
+    selection = select_cells(blind, np.ones(len(cells), np.float32), survey, settings)
+    assert not selection.is_counted.any()
