@@ -11,7 +11,16 @@ from markupsafe import Markup, escape
 from her2path.report.wording import interval, percent, quantity
 from her2path.results.colors import Rgb
 
-__all__ = ["Segment", "axis_limit", "deciding_axis", "probability_bars", "stacked_bar", "text_on"]
+__all__ = [
+    "INK",
+    "Segment",
+    "axis_limit",
+    "deciding_axis",
+    "hex_of",
+    "probability_bars",
+    "stacked_bar",
+    "text_on",
+]
 
 INK = "#1c2430"
 QUIET = "#5b6573"
@@ -32,6 +41,7 @@ class Segment:
 
 
 def hex_of(color: Rgb) -> str:
+    """Return a color as SVG and CSS write it."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from her2path.cells.table import N_SECTORS, OUTLINE_STEP_UM
 from her2path.criteria.score import Intensity
-from her2path.report.charts import hex_of
+from her2path.report.charts import INK, hex_of
 from her2path.report.fields import FieldCell, FieldPicture
 from her2path.results.colors import INTENSITY_COLORS
 
@@ -76,6 +76,7 @@ def overlay(shown: FieldPicture) -> Markup:
     thin: dict[Intensity, list[str]] = {level: [] for level in Intensity}
     thick: dict[Intensity, list[str]] = {level: [] for level in Intensity}
     dots: list[str] = []
+    marks: list[str] = []
     for cell in shown.cells:
         if not cell.is_counted and not cell.is_marked:
             dots.append(f'<circle cx="{cell.x:.1f}" cy="{cell.y:.1f}" r="4"/>')
@@ -87,7 +88,7 @@ def overlay(shown: FieldPicture) -> Markup:
         (thick if cell.is_marked else thin)[cell.intensity].append(stained)
         if cell.is_marked:
             # A white core tells the cells that the field is about from their neighbours.
-            dots.append(f'<circle class="mark" cx="{cell.x:.1f}" cy="{cell.y:.1f}" r="5"/>')
+            marks.append(f'<circle cx="{cell.x:.1f}" cy="{cell.y:.1f}" r="5"/>')
     parts = [stroke("".join(unstained), hex_of(UNSTAINED_COLOR), 1.2)]
     for level in Intensity:
         for paths, width in ((thin[level], 2.0), (thick[level], 3.2)):
@@ -97,6 +98,7 @@ def overlay(shown: FieldPicture) -> Markup:
             parts.append(stroke(data, hex_of(INTENSITY_COLORS[level]), width))
     grey = hex_of(NOT_COUNTED_COLOR)
     parts.append(f'<g fill="{grey}" stroke="#fff" stroke-width="1">{"".join(dots)}</g>')
+    parts.append(f'<g fill="#fff" stroke="{INK}" stroke-width="2">{"".join(marks)}</g>')
     return Markup("".join(parts))
 
 

@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from her2path.criteria.score import Score
 from her2path.report.pictures import bar_length_um
-from her2path.report.wording import FIXED_SPACE, length
 from her2path.results.colors import OUTLINE_COLORS, SCORE_COLORS, Rgb
 
 __all__ = ["MapRegion", "MapShapes", "NumberedBox", "draw_map", "with_scale_bar"]
@@ -140,7 +139,7 @@ def number_box(picture: Image.Image, numbered: NumberedBox) -> None:
     frame = (x - grow_x, y - grow_y, x + width + grow_x, y + height + grow_y)
     draw.rectangle((frame[0] - 1, frame[1] - 1, frame[2] + 1, frame[3] + 1), outline="white")
     draw.rectangle(frame, outline="black", width=2)
-    font = ImageFont.load_default(max(11.0, picture.width / 42))
+    font = ImageFont.load_default(max(11.0, max(picture.size) / 26))
     label = str(numbered.number)
     box = draw.textbbox((0, 0), label, font=font)
     wide, high = box[2] - box[0] + 6, box[3] - box[1] + 6
@@ -161,10 +160,10 @@ def draw_scale_bar(picture: Image.Image, *, mpp: float) -> None:
     bar_um = bar_length_um(picture.width * mpp)
     bar = bar_um / mpp
     draw = ImageDraw.Draw(picture)
-    size = max(12.0, picture.width / 36)
+    size = max(12.0, max(picture.size) / 24)
     font = ImageFont.load_default(size)
-    # The font has no fixed space.
-    label = length(bar_um).replace(FIXED_SPACE, " ")
+    # The font that comes with Pillow has no "µ".
+    label = f"{bar_um / 1000:g} mm"
     box = draw.textbbox((0, 0), label, font=font)
     left, bottom = 10.0, picture.height - 10.0
     wide, high = max(bar, box[2] - box[0]) + 16, box[3] - box[1] + 24

@@ -77,12 +77,12 @@ MEASURE_WORDS: dict[str, str] = {
 FIELD_TITLES: dict[FieldKind, tuple[str, str]] = {
     FieldKind.DECIDING: (
         "Deciding cells",
-        "thick outlines and a dot mark them.",
+        "thick outlines and a white dot mark them.",
     ),
     FieldKind.DOUBTFUL: (
         "Doubtful cells",
-        "Close to a cut-off that bears on the score; thick outlines and a dot mark them. Look here "
-        "first when you doubt the score.",
+        "Close to a cut-off that bears on the score; thick outlines and a white dot mark them. "
+        "Look here first when you doubt the score.",
     ),
     FieldKind.TYPICAL: (
         "Typical cells",

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from her2path.criteria.score import Score, Status
+from her2path.criteria.score import Organ, Score, Status
 
 __all__ = [
     "DASH",
     "FIXED_SPACE",
     "SCORE_WORDS",
-    "STATUS_WORDS",
     "count",
     "counted",
     "decimal",
@@ -27,6 +26,7 @@ __all__ = [
     "quantity",
     "sentence",
     "spoken_list",
+    "status_words",
 ]
 
 DASH = "–"
@@ -51,6 +51,13 @@ STATUS_WORDS: dict[Status, str] = {
     Status.POSITIVE: "HER2 positive",
     Status.NOT_ASSESSABLE: "Status not assessable",
 }
+
+
+def status_words(status: Status, organ: Organ) -> str:
+    """Say a status; low, ultralow and null are words of the breast only."""
+    if organ is Organ.STOMACH and status in (Status.NULL, Status.ULTRALOW, Status.LOW):
+        return "HER2 negative"
+    return STATUS_WORDS[status]
 
 
 def is_missing(value: float | None) -> bool:
