@@ -26,7 +26,10 @@ MAX_FILLED_GAP = 1
 MIN_RUN = 3
 # Below this ratio of line contrast to cytoplasm the brown is diffuse (about 0.3), not membranous
 # (1 to 2); measured on real cores.
-DIFFUSE_RATIO = np.float32(0.55)
+DIFFUSE_RATIO = np.float32(0.75)
+# Between thick lines the cytoplasm cannot be seen and reads as brown as they are: no more than this
+# is asked of a line for the sake of its cytoplasm.
+MAX_DIFFUSE_LIMIT_OD = np.float32(0.12)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 
@@ -40,7 +43,8 @@ class CellClasses:
     completeness, longest_arc_frac : ndarray of shape (n,), float32
         Stained share and longest contiguous stained share of the measurable outline, 0–1.
     membrane_od, membrane_contrast_od : ndarray of shape (n,), float32
-        Median DAB OD and median contrast of the stained sectors; 0 for unstained cells.
+        Median height of the line above its feet and median guarded contrast over the stained
+        sectors, DAB OD; 0 for unstained cells.
     intensity, pattern : ndarray of shape (n,), int8
         Values of Intensity and Pattern.
     is_diffuse : ndarray of shape (n,), bool
@@ -143,7 +147,8 @@ def classify_cells(
 
     A sector is stained when its line contrast reaches the limit of blank, or half of it next to
     sectors that do. A cell is stained when its longest contiguous stained arc reaches
-    `calibration.min_arc_frac`; its intensity follows the median DAB OD on the stained sectors.
+    `calibration.min_arc_frac`; its intensity follows the median height of the line over the
+    stained sectors.
 
     Parameters
     ----------
@@ -160,13 +165,14 @@ def classify_cells(
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
     # Uneven brown cytoplasm makes lines of its own, in proportion to how brown it is.
-    thresholds = np.maximum(np.float32(threshold), DIFFUSE_RATIO * cells.cytoplasm_od)
+    diffuse_limit = np.minimum(DIFFUSE_RATIO * cells.cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
+    thresholds = np.maximum(np.float32(threshold), diffuse_limit)
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od, cells.is_measurable, thresholds, calibration.min_arc_frac
     )
     is_stained = completeness > 0
-    membrane_od = median_where(cells.line_od, stained)
     contrast = median_where(cells.line_contrast_od, stained)
+    membrane_od = median_where(cells.line_height_od, stained)
     cuts = calibration.intensity
     graded = 1 + np.digitize(membrane_od, [cuts.weak_od, cuts.moderate_od, cuts.intense_od])
     intensity = np.where(is_stained, graded, Intensity.NONE).astype(np.int8)

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from her2path.cells.line_contrast import N_DIRECTIONS, SMOOTHING_UM, line_map
 from her2path.cells.nuclei import Counterstain
 from her2path.cells.nucleus_tracing import fill_nuclei, nearest, trace_nuclei
-from her2path.cells.polar import RADIAL_STEP_UM, REACH_UM, membrane_contours, sampled
+from her2path.cells.polar import (
+    RADIAL_STEP_UM,
+    REACH_UM,
+    membrane_contours,
+    sampled,
+    shares_an_enclosure,
+)
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.stain.matrix import StainMatrix
 from her2path.stain.od import WhitePoint
@@ -23,6 +29,8 @@ __all__ = ["HALO_UM", "MeasureSettings", "measure_cells", "measure_planes"]
 # A cell depends on its neighbors' centers up to twice its own reach, and each center on its
 # surroundings within the widest blob filter.
 HALO_UM = 2 * REACH_UM + 12.0
+# A line this clear (weak to moderate staining) bounds a cell beyond doubt.
+CLEAR_LINE_OD = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +83,23 @@ def measure_planes(
     if not 0.05 <= mpp <= 0.7:
         raise ValueError(f"cells are measured at 0.05–0.7 µm/px, got {mpp}")
     nuclei = trace_nuclei(hematoxylin, dab, settings.counterstain, mpp=mpp)
-    x, y, contours = nuclei.x, nuclei.y, nuclei.contours
-    neighbors, spacing = nearest(x, y, mpp)
     smooth_dab = cv2.GaussianBlur(dab, (0, 0), SMOOTHING_UM / mpp)
     guarded = cv2.addWeighted(dab, 1.0, hematoxylin, -settings.matrix.guard, 0.0)
     lines = line_map(
-        fill_nuclei(dab, x, y, contours, mpp),
-        fill_nuclei(guarded, x, y, contours, mpp),
+        fill_nuclei(dab, nuclei.x, nuclei.y, nuclei.contours, mpp),
+        fill_nuclei(guarded, nuclei.x, nuclei.y, nuclei.contours, mpp),
         mpp=mpp,
     )
-    outline, contrast, line_dab, width = membrane_contours(
+    neighbors, _ = nearest(nuclei.x, nuclei.y, mpp)
+    clear = CLEAR_LINE_OD * lines.steps_per_od
+    nuclei = nuclei.select(
+        ~shares_an_enclosure(
+            lines.contrast, nuclei.x, nuclei.y, nuclei.area_um2, neighbors, mpp, clear
+        )
+    )
+    x, y, contours = nuclei.x, nuclei.y, nuclei.contours
+    neighbors, spacing = nearest(x, y, mpp)
+    outline, contrast, line_dab, line_height, width = membrane_contours(
         lines.contrast,
         lines.direction,
         smooth_dab,
@@ -115,6 +130,7 @@ def measure_planes(
         outline_um=outline,
         line_contrast_od=contrast / np.float32(lines.steps_per_od),
         line_od=line_dab / np.float32(STEPS_PER_OD),
+        line_height_od=line_height / np.float32(STEPS_PER_OD),
         is_measurable=sectors_in_picture(x, y, outline, hematoxylin.shape, mpp),
     )
 

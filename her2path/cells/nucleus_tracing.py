@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numba
@@ -55,6 +55,10 @@ class Nuclei:
     elongation: NDArray[np.float32]
     is_hidden: NDArray[np.bool_]
 
+    def select(self, index: NDArray[np.bool_]) -> Nuclei:
+        """Return the nuclei that a mask picks."""
+        return Nuclei(*(getattr(self, f.name)[index] for f in fields(self)))
+
 
 def trace_nuclei(
     hematoxylin: NDArray[np.int16],
@@ -104,9 +108,7 @@ def trace_nuclei(
         mpp,
         float(STEPS_PER_OD),
     )
-    return Nuclei(
-        x[keep], y[keep], contours[keep], area[keep], elongation[keep], seeds.is_hidden[keep]
-    )
+    return Nuclei(x, y, contours, area, elongation, seeds.is_hidden).select(keep)
 
 
 def nearest(

@@ -34,6 +34,12 @@ NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
 # Steps a contour may jump between neighboring rays, and what a jump of one step costs.
 NUCLEUS_JUMP, MEMBRANE_JUMP = 2, 4
 NEVER = np.float32(-1e9)
+# The feet of a line lie within this distance: clear of half a 3+ line (2 µm) and its blur.
+FOOT_UM = 2.5
+# Nuclei of two cells are rarely closer than this without a membrane between them; a line between
+# them has at least this share of the contrast of the lines around.
+ENCLOSURE_UM = 9.0
+ENCLOSURE_GAP = 0.3
 
 
 @numba.njit(nogil=True, cache=True)
@@ -190,7 +196,13 @@ def membrane_contours(
     mpp: float,
     steps_per_od: float,
     n_directions: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+]:
     """Trace the membrane round each nucleus along its best line, and read the line there.
 
     Returns
@@ -202,6 +214,8 @@ def membrane_contours(
         outline (within 50°) count.
     line_dab : ndarray of shape (n, N_SECTORS), float32
         DAB on the line, steps of `dab`.
+    line_height : ndarray of shape (n, N_SECTORS), float32
+        What the line rises above the higher of its two feet, steps of `dab`; 0 without a line.
     width_um : ndarray of shape (n, N_SECTORS), float32
         Full width at half height across the line, 0 where there is none.
     """
@@ -209,6 +223,7 @@ def membrane_contours(
     outline = np.empty((n, N_SECTORS), np.float32)
     line_contrast = np.empty((n, N_SECTORS), np.float32)
     line_dab = np.empty((n, N_SECTORS), np.float32)
+    line_height = np.zeros((n, N_SECTORS), np.float32)
     width = np.zeros((n, N_SECTORS), np.float32)
     step_px = RADIAL_STEP_UM / mpp
     n_rows, n_cols = contrast.shape
@@ -263,31 +278,114 @@ def membrane_contours(
                     peak, peak_at = value, s
             line_dab[i, k] = peak
             if best > 0.0:
-                width[i, k] = half_width(dab, x[i], y[i], dx, dy, peak_at, peak)
-    return outline, line_contrast, line_dab, width
+                width[i, k], line_height[i, k] = line_profile(
+                    dab, x[i], y[i], dx, dy, peak_at, peak
+                )
+    return outline, line_contrast, line_dab, line_height, width
 
 
 @numba.njit(nogil=True, cache=True)
-def half_width(
+def shares_an_enclosure(
+    contrast: NDArray[np.int16],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    area_um2: NDArray[np.float32],
+    neighbors: NDArray[np.int64],
+    mpp: float,
+    clear: float,
+) -> NDArray[np.bool_]:
+    """Tell which nuclei lie in one stained enclosure with a larger one: parts of one cell.
+
+    Parameters
+    ----------
+    contrast : ndarray of shape (M, N), int16
+        Line contrast.
+    x, y, area_um2 : ndarray of shape (n,)
+        Nuclei, px and µm².
+    neighbors : ndarray of shape (n, k), int64
+    mpp : float
+    clear : float
+        Contrast of a line that nobody would miss, in units of `contrast`.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+        Both nuclei have clear lines all round but none between them.
+    """
+    n = x.shape[0]
+    n_rows, n_cols = contrast.shape
+    n_steps = int(ENCLOSURE_UM / RADIAL_STEP_UM)
+    # What each ray meets within a cell's reach; its median is how clear the enclosure is.
+    met = np.zeros((n, N_SECTORS), np.float32)
+    for i in range(n):
+        for k in range(N_SECTORS):
+            angle = 2.0 * math.pi * k / N_SECTORS
+            dx = math.cos(angle) * RADIAL_STEP_UM / mpp
+            dy = math.sin(angle) * RADIAL_STEP_UM / mpp
+            for r in range(n_steps):
+                col, row = int(x[i] + r * dx + 0.5), int(y[i] + r * dy + 0.5)
+                if 0 <= row < n_rows and 0 <= col < n_cols:
+                    met[i, k] = max(met[i, k], contrast[row, col])
+    is_part = np.zeros(n, np.bool_)
+    for i in range(n):
+        own = np.sort(met[i])[N_SECTORS // 4]
+        if own < clear:
+            continue
+        for j in neighbors[i]:
+            if j >= n or np.sort(met[j])[N_SECTORS // 4] < clear:
+                continue
+            is_larger = area_um2[j] > area_um2[i] or (
+                area_um2[j] == area_um2[i] and (y[j], x[j]) < (y[i], x[i])
+            )
+            distance = math.hypot(x[i] - x[j], y[i] - y[j]) * mpp
+            if not is_larger or distance > ENCLOSURE_UM:
+                continue
+            between = 0.0
+            for s in range(int(distance / RADIAL_STEP_UM) + 1):
+                t = s * RADIAL_STEP_UM / distance
+                col = int(x[i] + t * (x[j] - x[i]) + 0.5)
+                row = int(y[i] + t * (y[j] - y[i]) + 0.5)
+                if 0 <= row < n_rows and 0 <= col < n_cols:
+                    between = max(between, float(contrast[row, col]))
+            if between < ENCLOSURE_GAP * own:
+                is_part[i] = True
+                break
+    return is_part
+
+
+@numba.njit(nogil=True, cache=True)
+def line_profile(
     dab: NDArray[np.int16], x: float, y: float, dx: float, dy: float, at: int, peak: float
-) -> float:
-    """Full width at half height of the line at step `at` of a ray, µm, at most 6."""
-    reach = 12
-    low = peak
-    for s in range(at - reach, at + reach + 1):
-        if s >= 0:
+) -> tuple[float, float]:
+    """Width and height of the line at step `at` of a ray.
+
+    Returns
+    -------
+    width_um : float
+        Full width at half height, at most 6 µm.
+    height : float
+        What the line rises above the higher of its two feet, in steps of `dab`; a foot is the
+        palest place within FOOT_UM on its side.
+    """
+    reach = int(FOOT_UM / RADIAL_STEP_UM)
+    foot = -1e9
+    for sign in (-1, 1):
+        low = peak
+        for t in range(1, reach + 1):
+            s = max(at + sign * t, 0)
             low = min(low, sampled(dab, x + s * dx, y + s * dy))
-    half = 0.5 * (peak + low)
+        foot = max(foot, low)
+    half = 0.5 * (peak + foot)
     total = 0.0
     for sign in (-1, 1):
         before = peak
         side = float(reach)
         for t in range(1, reach + 1):
-            s = at + sign * t
+            s = max(at + sign * t, 0)
             value = sampled(dab, x + s * dx, y + s * dy)
             if value <= half:
                 side = t - 1 + (before - half) / max(before - value, 1e-6)
                 break
             before = value
         total += side
-    return total * RADIAL_STEP_UM
+    return total * RADIAL_STEP_UM, peak - foot

@@ -45,6 +45,8 @@ class CellMeasurements:
         Guarded contrast of the membrane line in each sector.
     line_od : ndarray of shape (n, N_SECTORS), float32
         DAB OD on the line in each sector.
+    line_height_od : ndarray of shape (n, N_SECTORS), float32
+        What the line rises above the higher of its two feet.
     is_measurable : ndarray of shape (n, N_SECTORS), bool
         Whether the sector lies on tissue inside the picture.
     """
@@ -64,6 +66,7 @@ class CellMeasurements:
     outline_um: NDArray[np.float32]
     line_contrast_od: NDArray[np.float32]
     line_od: NDArray[np.float32]
+    line_height_od: NDArray[np.float32]
     is_measurable: NDArray[np.bool_]
 
     def __len__(self) -> int:

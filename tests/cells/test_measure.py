@@ -63,8 +63,8 @@ def test_outline_follows_the_ring():
     ("od", "width_um", "expected"),
     [
         (0.10, 0.8, Intensity.FAINT),
-        (0.33, 1.2, Intensity.WEAK),
-        (0.52, 1.5, Intensity.MODERATE),
+        (0.23, 1.2, Intensity.WEAK),
+        (0.46, 1.5, Intensity.MODERATE),
         (0.95, 2.1, Intensity.INTENSE),
     ],
 )
