@@ -45,7 +45,6 @@ class CellKind(IntEnum):
     PLASMA = 5
     ENDOTHELIUM = 6
     CONTROL = 7
-    DEBRIS = 8
 
 
 @dataclass(frozen=True, slots=True)

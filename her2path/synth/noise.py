@@ -6,7 +6,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOISE_SIZE", "noise_tile", "sample", "sampled", "stream", "uniform"]
+__all__ = ["NOISE_SIZE", "noise_tile", "sample", "sampled", "stream"]
 
 # A power of two, so that wrapping is a bit mask; a quarter of a megabyte stays in the cache.
 NOISE_SIZE = 256
@@ -59,7 +59,8 @@ def sample(tile: NDArray[np.float32], x: float, y: float) -> float:
     iy = np.int64(y)
     tx = np.float32(x - ix)
     ty = np.float32(y - iy)
-    mask = NOISE_SIZE - 1
+    # From the tile itself: a kernel compiled for another size must not read beyond it.
+    mask = tile.shape[0] - 1
     c0 = ix & mask
     r0 = iy & mask
     c1 = (c0 + 1) & mask
@@ -67,18 +68,6 @@ def sample(tile: NDArray[np.float32], x: float, y: float) -> float:
     top = tile[r0, c0] + tx * (tile[r0, c1] - tile[r0, c0])
     bottom = tile[r1, c0] + tx * (tile[r1, c1] - tile[r1, c0])
     return top + ty * (bottom - top)
-
-
-@nb.njit(cache=True)
-def uniform(seed: int, a: int, b: int, c: int) -> float:
-    """Return a number in [0, 1) that depends on the four integers alone (splitmix64)."""
-    z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(a + 0x1000003)
-    z ^= np.uint64(0xC2B2AE3D27D4EB4F) * np.uint64(b + 0x2000029)
-    z ^= np.uint64(0x165667B19E3779F9) * np.uint64(c + 0x3000017)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return float(z >> np.uint64(11)) / 9007199254740992.0
 
 
 def sampled(

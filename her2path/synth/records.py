@@ -15,9 +15,9 @@ import numpy as np
 
 from her2path.criteria.rule_set import load_rule_set, rule_set_names
 from her2path.criteria.score import Intensity, Pattern
+from her2path.criteria.tally import Tally
 from her2path.geometry import Region
 from her2path.results.atomic import atomic_path, write_text
-from her2path.statistics.tally import Tally
 from her2path.synth.blocks import CellKind
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.scene import Scene

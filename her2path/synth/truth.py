@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Extent, Intensity, Pattern, Score
+from her2path.criteria.tally import Tally
 from her2path.geometry import Region
-from her2path.statistics.tally import Tally
 from her2path.synth.blocks import CellKind
 from her2path.synth.scene import Scene
 
@@ -73,12 +73,6 @@ class CellTruth:
             outline_x=self.outline_x + np.float32(dx),
             outline_y=self.outline_y + np.float32(dy),
         )
-
-    def columns(self) -> dict[str, NDArray[np.generic]]:
-        """Return the columns with one value per cell."""
-        return {
-            f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("outline_")
-        }
 
 
 @dataclass(frozen=True, slots=True)
