@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Score
+from her2path.criteria.tally import Tally
 from her2path.flags import (
     SEVERITY,
     Border,
@@ -19,7 +20,6 @@ from her2path.flags import (
 )
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
-from her2path.statistics.tally import Tally
 
 BREAST = load_rule_set("asco-cap-2018")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
+from her2path.criteria.tally import measure_name
 from her2path.errors import CriteriaError
-from her2path.statistics.tally import measure_name
 
 __all__ = ["Comparison", "Criterion"]
 

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.criterion import Comparison, Criterion
 from her2path.criteria.score import EXPRESSION_SCORES, Organ, Score
+from her2path.criteria.tally import Shares, Tally, accumulate, part_of_staining
 from her2path.errors import CriteriaError
-from her2path.statistics.tally import Shares, Tally, accumulate, part_of_staining
 
 __all__ = ["Call", "Deciding", "RuleSet", "load_rule_set", "rule_set_names"]
 

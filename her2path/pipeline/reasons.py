@@ -8,6 +8,7 @@ from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import StatusCall
 from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Score
+from her2path.criteria.tally import Tally
 from her2path.flags.checks import raise_flags
 from her2path.flags.evidence import Flag, FlagEvidence, ReviewFlag
 from her2path.pipeline.scoring import CountedCells, borders_of
@@ -19,7 +20,6 @@ from her2path.results.record import (
     Stability,
     StainFacts,
 )
-from her2path.statistics.tally import Tally
 from her2path.tissue.artefacts import ArtefactKind
 
 __all__ = ["flags_of_reading", "flags_of_refusal"]

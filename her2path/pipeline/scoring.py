@@ -13,11 +13,11 @@ from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters, largest_clusters
 from her2path.criteria.rule_set import Call, Deciding, RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Pattern, Score
+from her2path.criteria.tally import Tally
 from her2path.flags.evidence import Border
 from her2path.results.record import Estimate, Reading
 from her2path.statistics.means import mean_of_blocks
 from her2path.statistics.resampling import score_probabilities, share_at_least, share_intervals
-from her2path.statistics.tally import Tally
 
 __all__ = [
     "LEAST_UPPER_PCT",

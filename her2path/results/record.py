@@ -15,6 +15,7 @@ from her2path.cells.calibration import Calibration
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import Call
 from her2path.criteria.score import IshResult, Organ, Score, Specimen, Status
+from her2path.criteria.tally import Tally
 from her2path.errors import ResultsError
 from her2path.flags.evidence import Flag
 from her2path.geometry import Region
@@ -23,7 +24,6 @@ from her2path.results.decoding import from_json
 from her2path.results.jsonable import read_json, write_json
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
-from her2path.statistics.tally import Tally
 
 __all__ = [
     "RESEARCH_USE",

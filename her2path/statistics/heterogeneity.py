@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from her2path.criteria.clusters import cluster_labels
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
-from her2path.statistics.tally import Tally
+from her2path.criteria.tally import Tally
 
 __all__ = ["Cluster3Plus", "RegionSpread", "find_3plus_cluster", "region_spread"]
 

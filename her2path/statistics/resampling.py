@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
+from her2path.criteria.tally import H_WEIGHTS, accumulate, h_scores, part_of_staining
 from her2path.statistics.clustered import ClusteredShare, estimate_share
 from her2path.statistics.intervals import Interval
-from her2path.statistics.tally import H_WEIGHTS, accumulate, h_scores, part_of_staining
 
 __all__ = [
     "estimate_measures",

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from her2path.criteria import Extent, Intensity, Organ, Score
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
+from her2path.criteria.tally import Tally
 from her2path.errors import CriteriaError
-from her2path.statistics.tally import Tally
 
 BLANK = 1.0
 INCOMPLETE, BASOLATERAL, COMPLETE = Extent

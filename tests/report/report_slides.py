@@ -34,7 +34,7 @@ from her2path.results.record import (
 )
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
-from her2path.statistics.tally import Tally
+from her2path.criteria.tally import Tally
 
 MPP = 0.5
 WIDTH, HEIGHT = 1600, 1200

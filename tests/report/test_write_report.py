@@ -21,7 +21,7 @@ from her2path.report.wording import DASH, count, decimal, interval, percent, qua
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import RESEARCH_USE
 from her2path.results.tables import write_slides
-from her2path.statistics.tally import Tally
+from her2path.criteria.tally import Tally
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 

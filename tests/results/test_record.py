@@ -8,6 +8,7 @@ import pytest
 from her2path.cells.calibration import generic_calibration
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, IshResult, Score, Status
+from her2path.criteria.tally import Tally
 from her2path.errors import ResultsError
 from her2path.flags import Border, FlagEvidence, needs_review, raise_flags
 from her2path.geometry import Region
@@ -31,7 +32,7 @@ from her2path.results.record import (
     read_record,
     write_record,
 )
-from her2path.statistics import Interval, Tally
+from her2path.statistics import Interval
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.resampling import score_probabilities, share_intervals
 

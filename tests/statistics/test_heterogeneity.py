@@ -3,8 +3,8 @@ import pytest
 
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Score
+from her2path.criteria.tally import Tally
 from her2path.statistics.heterogeneity import find_3plus_cluster, region_spread
-from her2path.statistics.tally import Tally
 
 BREAST = load_rule_set("asco-cap-2018")
 BLANK = 1.0

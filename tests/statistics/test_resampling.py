@@ -7,12 +7,12 @@ from hypothesis.extra.numpy import arrays
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.criteria.tally import Tally
 from her2path.statistics.resampling import (
     resample_tallies,
     score_probabilities,
     share_intervals,
 )
-from her2path.statistics.tally import Tally
 
 BREAST = load_rule_set("asco-cap-2018")
 BLANK = 1.0

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from her2path.criteria.score import Extent, Intensity
-from her2path.statistics.tally import Tally, accumulate, h_scores, measure_name
+from her2path.criteria.tally import Tally, accumulate, h_scores, measure_name
 
 counts = arrays(np.int64, (5, 3), elements=st.integers(0, 500)).map(
     lambda a: np.where((np.arange(5) == 0)[:, None] & (np.arange(3) > 0), 0, a)
