@@ -10,6 +10,7 @@ from her2path.cells.calibration import generic_calibration
 from her2path.cells.table import N_SECTORS
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Intensity, IshResult, Organ, Pattern, Score, Status
+from her2path.criteria.tally import Tally
 from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.geometry import Mpp, Region
 from her2path.results.cells import write_cells
@@ -34,7 +35,6 @@ from her2path.results.record import (
 )
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
-from her2path.criteria.tally import Tally
 
 MPP = 0.5
 WIDTH, HEIGHT = 1600, 1200

@@ -13,6 +13,7 @@ from report_slides import make_slide, refused
 
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Pattern, Score
+from her2path.criteria.tally import Tally
 from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.report import illustrate_slide, write, write_report
 from her2path.report.fields import FIELDS_FOLDER
@@ -21,7 +22,6 @@ from her2path.report.wording import DASH, count, decimal, interval, percent, qua
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import RESEARCH_USE
 from her2path.results.tables import write_slides
-from her2path.criteria.tally import Tally
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
