@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pytest
+import shapely
+
+from her2path.pipeline.batch import run_batch
+from her2path.pipeline.outputs import polygons_of
+from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.stability import shifts_of
+from her2path.results.cells import read_cells
+from her2path.results.columns import Exclusion
+from her2path.results.folder import ResultsFolder, SlideFolder
+from her2path.results.record import RegionKind, read_record
+from her2path.results.tables import read_regions
+
+
+@pytest.fixture(scope="module")
+def folder(drawn, job_on, tmp_path_factory: pytest.TempPathFactory) -> SlideFolder:
+    """Results of the drawn core with two outlines: half of it is tumor, a corner is control."""
+    tmp_path = tmp_path_factory.mktemp("outputs")
+    features = [
+        {
+            "type": "Feature",
+            "id": name,
+            "geometry": shapely.geometry.mapping(shapely.box(*box)),
+            "properties": {"classification": {"name": name, "color": [0, 0, 0]}},
+        }
+        for name, box in {"Tumor": (0, 0, 1100, 1800), "Control": (1200, 0, 1800, 900)}.items()
+    ]
+    roi = tmp_path / "roi.geojson"
+    roi.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
+    out = ResultsFolder(tmp_path / "out")
+    settings = ScoreSettings(n_resamples=100, region_um=150.0, cells_geojson="chosen")
+    assert not run_batch([job_on(drawn, roi=roi)], settings, out).failed
+    return out.slide("core")
+
+
+def test_regions_add_up_to_the_slide(folder: SlideFolder):
+    record = read_record(folder.slide_json)
+    grid = [region for region in record.regions if region.kind is RegionKind.GRID]
+    total = sum((region.reading.tally.array for region in grid), np.zeros((5, 3), np.int64))
+    assert np.array_equal(total, record.reading.tally.array)
+    assert sum(region.n_cells for region in grid) == record.selection.n_cells
+    assert {region.kind for region in record.regions} == set(RegionKind)
+
+
+def test_cells_and_regions_tell_the_same(folder: SlideFolder):
+    cells = read_cells(folder.cells_parquet)
+    rows = {row["region_id"]: row for row in read_regions(folder.regions_parquet)}
+    for region_id in np.unique(cells["region_id"]):
+        inside = cells["region_id"] == region_id
+        row = rows[str(region_id)]
+        assert row["n_cells"] == inside.sum()
+        assert row["n_tumor_cells"] == cells["is_tumor"][inside].sum()
+        x, y = cells["x"][inside], cells["y"][inside]
+        assert ((x >= row["x"]) & (x < row["x"] + row["width"])).all()
+        assert ((y >= row["y"]) & (y < row["y"] + row["height"])).all()
+
+
+def test_the_outline_of_tumor_holds_every_cell_counted(folder: SlideFolder):
+    record = read_record(folder.slide_json)
+    (drawn,) = (region for region in record.regions if region.kind is RegionKind.ROI)
+    assert drawn.reading.tally == record.reading.tally
+    assert record.selection.excluded[Exclusion.CONTROL] > 0
+    assert shapely.Polygon(drawn.outline[0][0]).bounds == (0, 0, 1100, 1800)
+
+
+def test_counted_cells_are_those_that_no_reason_excludes(folder: SlideFolder):
+    cells = read_cells(folder.cells_parquet)
+    assert np.array_equal(cells["is_tumor"], cells["excluded"] == "")
+    is_stained = cells["intensity"] != "none"
+    assert (cells["completeness"][~is_stained] == 0).all()
+    assert np.isnan(cells["membrane_od"][~is_stained]).all()
+    assert (cells["membrane_od"][is_stained] > 0).all()
+
+
+def test_geojson_holds_what_viewers_ask_for(folder: SlideFolder):
+    for path in (folder.regions_geojson, folder.cells_geojson):
+        features = json.loads(path.read_text(encoding="utf-8"))["features"]
+        assert features
+        assert len({feature["id"] for feature in features}) == len(features)
+        for feature in features:
+            assert shapely.geometry.shape(feature["geometry"]).is_valid
+            assert set(feature["properties"]["classification"]) == {"name", "color"}
+
+
+def test_outlines_of_a_mask_cover_it_with_its_holes():
+    mask = np.zeros((40, 50), bool)
+    mask[5:30, 10:40] = True
+    mask[10:20, 15:25] = False
+    mask[35, 45] = True
+    outlines = polygons_of(mask, 4.0)
+    assert len(outlines) == 2
+    assert sum(len(outline.interiors) for outline in outlines) == 1
+    rows, cols = np.mgrid[:40, :50] * 4.0 + 2.0
+    inside = shapely.contains_xy(shapely.union_all(outlines), cols, rows)
+    assert np.array_equal(inside, mask)
+
+
+def test_every_cut_off_is_shifted_down_and_up(job_on, drawn):
+    shifts = shifts_of(job_on(drawn).calibration)
+    assert 12 <= len(shifts) <= 16
+    by_name: dict[str, int] = {}
+    for shift in shifts:
+        by_name[shift.name] = by_name.get(shift.name, 0) + 1
+    assert set(by_name.values()) == {2}
