@@ -107,7 +107,7 @@ def stacked_bar(segments: Sequence[Segment], *, key: str, title: str) -> Markup:
 
 def probability_bars(segments: Sequence[Segment], *, key: str, title: str) -> Markup:
     """Draw one bar per score; values are percent."""
-    row, left, right = 19, 30, 52
+    row, left, right = 19, 30, 62
     width, height = 280, row * len(segments) + 2
     room = width - left - right
     parts = []
