@@ -7,6 +7,7 @@ from report_slides import cell_columns, tally_of
 from her2path.cells.calibration import generic_calibration
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Intensity, Score
+from her2path.criteria.tally import Tally
 from her2path.report.interest import (
     INTEREST_COLUMNS,
     Doubt,
@@ -14,7 +15,6 @@ from her2path.report.interest import (
     deciding_criterion,
     find_interest,
 )
-from her2path.statistics.tally import Tally
 
 CALIBRATION = generic_calibration()
 RANGE = (0.35, 0.65)
