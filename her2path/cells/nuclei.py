@@ -26,14 +26,14 @@ __all__ = [
 # DAB that is dark in red leaks into hematoxylin; this share of DAB is taken off again, so that a
 # black-brown membrane does not look like a nucleus.
 DAB_SHARE = 0.35
-# Scales of the blobs: nuclei of lymphocytes (radius 2.5 µm) to large tumor nuclei (6 µm).
-BLOB_SIGMAS_UM = (1.8, 2.5, 3.4)
+# Blurs whose differences show blobs: nuclei of lymphocytes (radius 2.5 µm) to large tumor nuclei
+# (6 µm).
+BLOB_LADDER_UM = (1.5, 2.1, 2.95, 4.1)
 # Chromatin clumps and nucleoli stand out more than the pale vesicular nucleus that holds them; the
 # gain lets the whole nucleus win.
 SCALE_GAIN = (1.0, 1.15, 1.3)
-SCALE_RATIO = 1.25
 # Brings the difference of Gaussians to about the contrast of a disc.
-RESPONSE_GAIN = 2.2
+RESPONSE_GAIN = 2.9
 # A hollow in brown counts a little less than blue: lumens and vacuoles are hollows as well, so
 # some hematoxylin is asked for.
 HOLLOW_GAIN = 0.8
@@ -160,12 +160,22 @@ def line_kernels(length: int) -> list[NDArray[np.uint8]]:
     return kernels
 
 
-def blob_response(plane: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
-    """Difference of Gaussians, scaled to about the contrast of a disc of radius √2·sigma."""
-    narrow = cv2.GaussianBlur(plane, (0, 0), sigma_px / SCALE_RATIO)
-    wide = cv2.GaussianBlur(plane, (0, 0), sigma_px * SCALE_RATIO)
-    response: NDArray[np.float32] = (narrow - wide) * np.float32(RESPONSE_GAIN)
-    return response
+def blob_responses(plane: NDArray[np.float32], mpp: float) -> list[NDArray[np.float32]]:
+    """Differences of Gaussians at the scales of BLOB_LADDER_UM, fine to coarse.
+
+    Scaled to about the contrast of a disc of radius √2 times the scale.
+    """
+    responses, blurred, reached = [], plane, 0.0
+    previous: NDArray[np.float32] | None = None
+    for sigma_um in BLOB_LADDER_UM:
+        # Blurs add up in squares: each step of the ladder continues from the one before.
+        step = float(np.sqrt(sigma_um**2 - reached**2)) / mpp
+        side = 2 * int(np.ceil(3 * step)) + 1
+        blurred, reached = cv2.GaussianBlur(blurred, (side, side), step), sigma_um
+        if previous is not None:
+            responses.append((previous - blurred) * np.float32(RESPONSE_GAIN))
+        previous = blurred
+    return responses
 
 
 def typical_counterstain(
@@ -237,14 +247,14 @@ def find_nuclei(
     is_hollow = np.zeros(blue.shape, bool)
     sigma = np.zeros(blue.shape, np.float32)
     has_blue = cv2.GaussianBlur(h_od, (0, 0), 1.0 / coarse_mpp) >= counterstain.min_h_od
-    for sigma_um, gain in zip(BLOB_SIGMAS_UM, SCALE_GAIN, strict=True):
-        response = blob_response(blue, sigma_um / coarse_mpp)
-        hollow = blob_response(d_od, sigma_um / coarse_mpp) * np.float32(-HOLLOW_GAIN)
+    responses, hollows = blob_responses(blue, coarse_mpp), blob_responses(d_od, coarse_mpp)
+    for step, gain in enumerate(SCALE_GAIN):
+        response, hollow = responses[step], hollows[step] * np.float32(-HOLLOW_GAIN)
         wins = hollow > response
         scaled = np.maximum(response, hollow) * np.float32(gain)
         is_better = scaled > best
         is_hollow = np.where(is_better, wins, is_hollow)
-        sigma[is_better] = sigma_um
+        sigma[is_better] = np.sqrt(BLOB_LADDER_UM[step] * BLOB_LADDER_UM[step + 1])
         np.maximum(best, scaled, out=best)
     radius = max(1, round(MIN_DISTANCE_UM / coarse_mpp))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

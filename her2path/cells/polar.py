@@ -34,6 +34,10 @@ NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
 # Steps a contour may jump between neighboring rays, and what a jump of one step costs.
 NUCLEUS_JUMP, MEMBRANE_JUMP = 2, 4
 NEVER = np.float32(-1e9)
+ANGLES = 2.0 * np.pi * np.arange(N_SECTORS) / N_SECTORS
+COSINES, SINES = np.cos(ANGLES), np.sin(ANGLES)
+# Fainter lines are noise on any scanner; their profile is not looked at.
+LEAST_LINE_OD = 0.005
 # The feet of a line lie within this distance: clear of half a 3+ line (2 µm) and its blur.
 FOOT_UM = 2.5
 # Nuclei of two cells are rarely closer than this without a membrane between them; a line between
@@ -64,27 +68,32 @@ def best_closed_path(
         the second half of the first and the first half of the second round.
     """
     n_rays, n_steps = evidence.shape
-    gain = np.empty(n_steps, np.float32)
-    gain[:] = evidence[0]
-    previous = np.empty((2 * n_rays, n_steps), np.int16)
+    gain = evidence[0].copy()
+    jumps = np.zeros((2 * n_rays, n_steps), np.int32)
     following = np.empty(n_steps, np.float32)
     for k in range(1, 2 * n_rays):
-        ray = k % n_rays
+        row, jump_to = evidence[k % n_rays], jumps[k]
+        following[:] = NEVER * 2
+        # One jump at a time over all radii: such loops compile to vector instructions.
+        for jump in range(-max_jump, max_jump + 1):
+            cost = np.float32(jump_cost * abs(jump))
+            first, last = max(0, -jump), min(n_steps, n_steps - jump)
+            source, target = gain[first + jump : last + jump], following[first:last]
+            chosen = jump_to[first:last]
+            for i in range(last - first):
+                value = source[i] - cost
+                is_better = value > target[i]
+                target[i] = value if is_better else target[i]
+                chosen[i] = np.int32(jump) if is_better else chosen[i]
         for r in range(n_steps):
-            best, chosen = NEVER * 2, r
-            for s in range(max(0, r - max_jump), min(n_steps, r + max_jump + 1)):
-                value = gain[s] - np.float32(jump_cost * abs(r - s))
-                if value > best:
-                    best, chosen = value, s
-            following[r] = max(best + evidence[ray, r], NEVER)
-            previous[k, r] = chosen
+            following[r] = max(following[r] + row[r], NEVER)
         gain, following = following, gain
     path = np.empty(n_rays, np.int64)
     r = int(np.argmax(gain))
     for k in range(2 * n_rays - 1, 0, -1):
         if n_rays // 2 <= k < n_rays // 2 + n_rays:
             path[k % n_rays] = r
-        r = previous[k, r]
+        r += jumps[k, r]
     return path
 
 
@@ -113,8 +122,7 @@ def ray_limits(
         if square <= 0.0 or not math.isfinite(square):
             continue
         for k in range(N_SECTORS):
-            angle = 2.0 * math.pi * k / N_SECTORS
-            along = dx * math.cos(angle) + dy * math.sin(angle)
+            along = dx * COSINES[k] + dy * SINES[k]
             if along > 0.0:
                 limits[k] = min(limits[k], square / (2.0 * along))
     return limits
@@ -155,19 +163,23 @@ def nucleus_contours(
     edges = np.empty((n, N_SECTORS), np.float32)
     contours = np.empty((n, N_SECTORS), np.float32)
     step_px = RADIAL_STEP_UM / mpp
-    n_steps = int(NUCLEUS_MAX_UM / RADIAL_STEP_UM) + 1
-    profile = np.empty(n_steps + 4, np.float32)
-    evidence = np.empty((N_SECTORS, n_steps), np.float32)
+    most_steps = int(NUCLEUS_MAX_UM / RADIAL_STEP_UM) + 1
+    n_rows, n_cols = blue.shape
+    profile = np.empty(most_steps + 4, np.float32)
+    evidence = np.empty((N_SECTORS, most_steps), np.float32)
     for i in range(n):
         known = neighbors[i][neighbors[i] < n]
         limits = ray_limits(x[i], y[i], x[known], y[known])
         first = int(max(NUCLEUS_MIN_UM, 0.75 * sigma_um[i]) / RADIAL_STEP_UM)
         last = int(2.6 * sigma_um[i] / RADIAL_STEP_UM)
+        n_steps = min(most_steps, last + 1)
         for k in range(N_SECTORS):
-            angle = 2.0 * math.pi * k / N_SECTORS
-            dx, dy = math.cos(angle) * step_px, math.sin(angle) * step_px
+            dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             for r in range(n_steps + 4):
-                profile[r] = sampled(blue, x[i] + r * dx, y[i] + r * dy)
+                # The plane is smooth over half a micron: the nearest pixel is as good as any.
+                col = min(max(int(x[i] + r * dx + 0.5), 0), n_cols - 1)
+                row = min(max(int(y[i] + r * dy + 0.5), 0), n_rows - 1)
+                profile[r] = blue[row, col]
             limit = max(min(limits[k] / step_px + 1.0, last), first)
             for r in range(n_steps):
                 if r < first or r > limit:
@@ -176,7 +188,7 @@ def nucleus_contours(
                     inside = profile[r - 1] + profile[r - 2] + profile[r - 3]
                     outside = profile[r + 1] + profile[r + 2] + profile[r + 3]
                     evidence[k, r] = inside - outside
-        path = best_closed_path(evidence, NUCLEUS_JUMP, 8.0)
+        path = best_closed_path(evidence[:, :n_steps], NUCLEUS_JUMP, 8.0)
         for k in range(N_SECTORS):
             contours[i, k] = path[k] * RADIAL_STEP_UM
             edges[i, k] = max(evidence[k, path[k]], NEVER) / 3.0
@@ -230,21 +242,23 @@ def membrane_contours(
     evidence = np.empty((N_SECTORS, N_STEPS), np.float32)
     aligned = np.empty((N_SECTORS, N_STEPS), np.float32)
     half_signal = 0.02 * steps_per_od
+    least_line = LEAST_LINE_OD * steps_per_od
     for i in range(n):
         known = neighbors[i][neighbors[i] < n]
         limits = ray_limits(x[i], y[i], x[known], y[known])
         cap = min(max(1.1 * spacing_um[i], 6.0), REACH_UM - 1.0)
+        n_steps = min(N_STEPS, int((cap + 0.5) / RADIAL_STEP_UM) + 2)
         for k in range(N_SECTORS):
-            angle = 2.0 * math.pi * k / N_SECTORS
-            dx, dy = math.cos(angle) * step_px, math.sin(angle) * step_px
+            dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             voronoi_um = limits[k] * mpp
             nucleus = nucleus_um[i, k]
             low = max(nucleus - 0.3, 1.5)
             high = min(1.3 * voronoi_um + 0.5, cap)
-            high = max(high, low + 0.5)
+            high = min(max(high, low + 0.5), (n_steps - 1) * RADIAL_STEP_UM)
+            low = min(low, high - 0.5)
             expected = min(voronoi_um, min(nucleus + 3.0, cap))
             tangent = (k * 2.0 * n_directions / N_SECTORS + n_directions / 2.0) % n_directions
-            for r in range(N_STEPS):
+            for r in range(n_steps):
                 radius = r * RADIAL_STEP_UM
                 aligned[k, r] = 0.0
                 if radius < low or radius > high:
@@ -259,14 +273,14 @@ def membrane_contours(
                     if turn * 180.0 / n_directions <= 50.0:
                         value = float(contrast[row, col])
                 aligned[k, r] = value
-                evidence[k, r] = math.log1p(value / half_signal) - 0.05 * abs(radius - expected)
-        path = best_closed_path(evidence, MEMBRANE_JUMP, 0.12)
+                gain = math.log1p(value / half_signal) if value > 0.0 else 0.0
+                evidence[k, r] = gain - 0.05 * abs(radius - expected)
+        path = best_closed_path(evidence[:, :n_steps], MEMBRANE_JUMP, 0.12)
         for k in range(N_SECTORS):
-            angle = 2.0 * math.pi * k / N_SECTORS
-            dx, dy = math.cos(angle) * step_px, math.sin(angle) * step_px
+            dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             r = path[k]
             best, where = aligned[k, r], r
-            for s in range(max(0, r - 1), min(N_STEPS, r + 2)):
+            for s in range(max(0, r - 1), min(n_steps, r + 2)):
                 if aligned[k, s] > best:
                     best, where = aligned[k, s], s
             outline[i, k] = r * RADIAL_STEP_UM
@@ -277,7 +291,7 @@ def membrane_contours(
                 if value > peak:
                     peak, peak_at = value, s
             line_dab[i, k] = peak
-            if best > 0.0:
+            if best > least_line:
                 width[i, k], line_height[i, k] = line_profile(
                     dab, x[i], y[i], dx, dy, peak_at, peak
                 )
@@ -319,9 +333,7 @@ def shares_an_enclosure(
     met = np.zeros((n, N_SECTORS), np.float32)
     for i in range(n):
         for k in range(N_SECTORS):
-            angle = 2.0 * math.pi * k / N_SECTORS
-            dx = math.cos(angle) * RADIAL_STEP_UM / mpp
-            dy = math.sin(angle) * RADIAL_STEP_UM / mpp
+            dx, dy = COSINES[k] * RADIAL_STEP_UM / mpp, SINES[k] * RADIAL_STEP_UM / mpp
             for r in range(n_steps):
                 col, row = int(x[i] + r * dx + 0.5), int(y[i] + r * dy + 0.5)
                 if 0 <= row < n_rows and 0 <= col < n_cols:
