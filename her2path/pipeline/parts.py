@@ -11,8 +11,10 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from her2path.cells.measure import MeasureSettings, measure_cells
 from her2path.cells.table import N_SECTORS, CellMeasurements
@@ -34,9 +36,9 @@ SMALL_SLIDE_TILES = 32
 TILES_PER_PART = 4
 # Coordinates in 1/256 px: the same cell has the same place, and one owner, in every tile.
 STEPS_PER_PX = 256
-# A tile of 0.26 mm² holds at most some 4,000 nuclei of 9 µm² and more.
-MAX_CELLS = 1_000_000
 COLUMNS = tuple(f.name for f in fields(CellMeasurements))
+# One value per sector of each cell; the others have one per cell.
+SECTOR_COLUMNS = ("outline_um", "line_contrast_od", "line_od", "line_height_od", "is_measurable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ def measure_tiles(task: TileTask) -> int:
     cells = CellMeasurements.concatenate([measure_tile(slide, tile, task) for tile in task.tiles])
     columns = {name: getattr(cells, name) for name in COLUMNS}
     with atomic_path(task.part) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, key=np.array(task.key), **columns)
+        np.savez(
+            file, allow_pickle=False, key=np.array(task.key), n=np.array(len(cells)), **columns
+        )
     return len(cells)
 
 
@@ -150,26 +154,40 @@ def has_part(task: TileTask) -> bool:
         return False
 
 
-def read_part(path: Path) -> CellMeasurements:
-    """Read the cells of a part.
+def read_parts(paths: Sequence[Path]) -> CellMeasurements:
+    """Read the cells of all parts in reading order: the same however they were cut.
+
+    Columns of sectors, nine tenths of the bytes, are gathered one after the other: a slide of a
+    million cells needs its own size of memory, not three times that.
 
     Raises
     ------
     ResultsError
-        If it is absent or damaged.
+        If a part is absent or damaged.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            columns = {name: stored[name] for name in COLUMNS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ResultsError(f"{path} is damaged ({error}); run again with --resume") from error
-    n = {len(values) for values in columns.values()}
-    sectors = {columns[name].shape[1:] for name in ("outline_um", "line_contrast_od", "line_od")}
-    if len(n) != 1 or max(n) > MAX_CELLS or sectors != {(N_SECTORS,)}:
-        raise ResultsError(f"{path} holds columns of unequal length; run again with --resume")
+    scalars = gathered(paths, [name for name in COLUMNS if name not in SECTOR_COLUMNS])
+    order = np.lexsort((scalars["x"], scalars["y"]))
+    columns = {name: values[order] for name, values in scalars.items()}
+    for name in SECTOR_COLUMNS:
+        columns[name] = gathered(paths, [name])[name][order]
     return CellMeasurements(**columns)
 
 
-def read_parts(paths: Sequence[Path]) -> CellMeasurements:
-    """Read the cells of all parts in reading order: the same however they were cut."""
-    return CellMeasurements.concatenate([read_part(path) for path in paths]).in_reading_order()
+def gathered(paths: Sequence[Path], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read some columns of all parts, one behind the other."""
+    found: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    for path in paths:
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                columns = {name: stored[name] for name in names}
+                n = int(stored["n"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ResultsError(f"{path} is damaged ({error}); run again with --resume") from error
+        for name, values in columns.items():
+            shape = (n, N_SECTORS) if name in SECTOR_COLUMNS else (n,)
+            if values.shape != shape:
+                raise ResultsError(
+                    f"{path}, {name} has shape {values.shape}, not {shape}; run again with --resume"
+                )
+            found[name].append(values)
+    return {name: np.concatenate(values) for name, values in found.items()}
