@@ -53,7 +53,8 @@ class Criterion:
     pattern : str
         The 2+ pattern that the row stands for, or ''.
     is_matrix : bool
-        The row fills a gap of the guideline's own wording from the published matrix.
+        The row fills a gap of the guideline's own wording from the published matrix; it never
+        contradicts that wording.
     """
 
     id: str

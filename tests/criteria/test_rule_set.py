@@ -3,7 +3,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -66,16 +66,21 @@ def test_breast_follows_the_guideline(parts, expected, criterion):
 
 
 @pytest.mark.parametrize(
-    ("intensity", "row"),
+    ("rules", "intensity", "row"),
     [
-        (INTENSE, ["3+", "2+", "2+", "1+"]),
-        (MODERATE, ["2+", "2+", "2+", "1+"]),
-        (WEAK, ["2+", "1+", "1+", "0+"]),
-        (FAINT, ["1+", "0+", "1+", "0+"]),
+        (MATRIX, INTENSE, ["3+", "2+", "2+", "1+"]),
+        (MATRIX, MODERATE, ["2+", "2+", "2+", "1+"]),
+        (MATRIX, WEAK, ["2+", "1+", "1+", "0+"]),
+        (MATRIX, FAINT, ["1+", "0+", "1+", "0+"]),
+        (BREAST, INTENSE, ["3+", "2+", "2+", "1+"]),
+        # The guideline's own words ask for more than 10 % here.
+        (BREAST, MODERATE, ["2+", "1+", "2+", "1+"]),
+        (BREAST, WEAK, ["2+", "1+", "1+", "0+"]),
+        (BREAST, FAINT, ["1+", "0+", "1+", "0+"]),
     ],
+    ids=lambda value: getattr(value, "name", None),
 )
-@pytest.mark.parametrize("rules", [MATRIX, BREAST], ids=lambda rules: rules.name)
-def test_a_single_population_gets_the_published_matrix(rules, intensity, row):
+def test_a_single_population_gets_the_matrix_unless_the_guideline_speaks(rules, intensity, row):
     cases = [(COMPLETE, 110), (COMPLETE, 90), (INCOMPLETE, 110), (INCOMPLETE, 90)]
     assert [score(rules, (intensity, extent, n)) for extent, n in cases] == row
 
@@ -103,7 +108,7 @@ def test_shares_count_upwards():
         ((WEAK, COMPLETE, 200), "complete"),
         ((MODERATE, BASOLATERAL, 200), "incomplete"),
         ((INTENSE, COMPLETE, 50), "intense ≤ 10 %"),
-        ((MODERATE, COMPLETE, 50), "moderate ≤ 10 %"),
+        ((MODERATE, COMPLETE, 50), ""),
         ((FAINT, INCOMPLETE, 200), ""),
     ],
 )
@@ -245,10 +250,25 @@ def test_only_shares_matter_not_the_size_of_the_tumour(array, factor, blank):
     assert ranks[0] == ranks[1]
 
 
+FEW_MODERATE = "2+ moderate, complete, ≤ 10 %"
+
+
 @given(counts, blanks)
-def test_the_completed_guideline_agrees_with_the_matrix(array, blank):
-    both = [rules.scores(array, blank_upper_pct=blank) for rules in (BREAST, MATRIX)]
-    assert both[0] == both[1]
+@example(tumour((MODERATE, COMPLETE, 50)).array, BLANK)
+@example(tumour((MODERATE, COMPLETE, 50), (INTENSE, COMPLETE, 50)).array, BLANK)
+@example(tumour((MODERATE, COMPLETE, 50), (WEAK, COMPLETE, 51)).array, BLANK)
+def test_the_guideline_differs_from_the_matrix_only_for_few_moderate_complete_cells(array, blank):
+    breast, matrix = (rules.scores(array, blank_upper_pct=blank) for rules in (BREAST, MATRIX))
+    fires = MATRIX.fires(array, blank_upper_pct=blank)
+    high = {
+        row.id
+        for row, is_firing in zip(MATRIX.criteria, fires, strict=True)
+        if is_firing and row.score.rank >= Score.TWO_PLUS.rank
+    }
+    assert breast == (Score.ONE_PLUS.rank if high == {FEW_MODERATE} else matrix)
+    if breast != matrix:
+        call = BREAST.call(Tally.from_array(array), blank_upper_pct=blank)
+        assert not call.needs_reflex_ish
 
 
 @given(counts)
