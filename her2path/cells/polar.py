@@ -33,6 +33,14 @@ N_STEPS = int(REACH_UM / RADIAL_STEP_UM)
 NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
 # Steps a contour may jump between neighboring rays, and what a jump of one step costs.
 NUCLEUS_JUMP, MEMBRANE_JUMP = 2, 4
+NUCLEUS_JUMP_COST = 8.0
+MEMBRANE_JUMP_COST = 0.12
+# What a micron away from the expected place costs a membrane, in the same unit.
+PLACE_COST = 0.05
+# Evidence of a line grows with the logarithm of its contrast, so that a faint near membrane is not
+# left for a strong one of the next cell; this contrast counts ln 2.
+HALF_SIGNAL_OD = 0.02
+GAIN_SHIFT, N_GAINS = 3, 4096
 NEVER = np.float32(-1e9)
 ANGLES = 2.0 * np.pi * np.arange(N_SECTORS) / N_SECTORS
 COSINES, SINES = np.cos(ANGLES), np.sin(ANGLES)
@@ -40,6 +48,7 @@ COSINES, SINES = np.cos(ANGLES), np.sin(ANGLES)
 LEAST_LINE_OD = 0.005
 # The feet of a line lie within this distance: clear of half a 3+ line (2 µm) and its blur.
 FOOT_UM = 2.5
+FOOT_STEPS = int(FOOT_UM / RADIAL_STEP_UM)
 # Nuclei of two cells are rarely closer than this without a membrane between them; a line between
 # them has at least this share of the contrast of the lines around.
 ENCLOSURE_UM = 9.0
@@ -68,28 +77,28 @@ def best_closed_path(
         the second half of the first and the first half of the second round.
     """
     n_rays, n_steps = evidence.shape
-    gain = evidence[0].copy()
+    # Room for a jump on both sides, forbidden: no bounds to test in the loop.
+    gain = np.full(n_steps + 2 * max_jump, NEVER * 2, np.float32)
+    gain[max_jump : max_jump + n_steps] = evidence[0]
     jumps = np.zeros((2 * n_rays, n_steps), np.int32)
     following = np.empty(n_steps, np.float32)
     for k in range(1, 2 * n_rays):
         row, jump_to = evidence[k % n_rays], jumps[k]
+        # One jump at a time over all radii: such a loop compiles to vector instructions.
         following[:] = NEVER * 2
-        # One jump at a time over all radii: such loops compile to vector instructions.
         for jump in range(-max_jump, max_jump + 1):
             cost = np.float32(jump_cost * abs(jump))
-            first, last = max(0, -jump), min(n_steps, n_steps - jump)
-            source, target = gain[first + jump : last + jump], following[first:last]
-            chosen = jump_to[first:last]
-            for i in range(last - first):
-                value = source[i] - cost
-                is_better = value > target[i]
-                target[i] = value if is_better else target[i]
-                chosen[i] = np.int32(jump) if is_better else chosen[i]
+            source = gain[jump + max_jump : jump + max_jump + n_steps]
+            for r in range(n_steps):
+                value = source[r] - cost
+                is_better = value > following[r]
+                following[r] = value if is_better else following[r]
+                jump_to[r] = np.int32(jump) if is_better else jump_to[r]
+        kept = gain[max_jump : max_jump + n_steps]
         for r in range(n_steps):
-            following[r] = max(following[r] + row[r], NEVER)
-        gain, following = following, gain
+            kept[r] = max(following[r] + row[r], NEVER)
     path = np.empty(n_rays, np.int64)
-    r = int(np.argmax(gain))
+    r = int(np.argmax(gain[max_jump : max_jump + n_steps]))
     for k in range(2 * n_rays - 1, 0, -1):
         if n_rays // 2 <= k < n_rays // 2 + n_rays:
             path[k % n_rays] = r
@@ -188,11 +197,21 @@ def nucleus_contours(
                     inside = profile[r - 1] + profile[r - 2] + profile[r - 3]
                     outside = profile[r + 1] + profile[r + 2] + profile[r + 3]
                     evidence[k, r] = inside - outside
-        path = best_closed_path(evidence[:, :n_steps], NUCLEUS_JUMP, 8.0)
+        path = best_closed_path(evidence[:, :n_steps], NUCLEUS_JUMP, NUCLEUS_JUMP_COST)
         for k in range(N_SECTORS):
             contours[i, k] = path[k] * RADIAL_STEP_UM
             edges[i, k] = max(evidence[k, path[k]], NEVER) / 3.0
     return contours, edges
+
+
+@numba.njit(nogil=True, cache=True)
+def line_gains(steps_per_od: float) -> NDArray[np.float32]:
+    """Return the evidence of a line by its contrast, in bins of 2**GAIN_SHIFT units."""
+    gains = np.empty(N_GAINS, np.float32)
+    for i in range(N_GAINS):
+        contrast_od = i * (1 << GAIN_SHIFT) / steps_per_od
+        gains[i] = math.log1p(contrast_od / HALF_SIGNAL_OD)
+    return gains
 
 
 @numba.njit(nogil=True, cache=True)
@@ -241,7 +260,7 @@ def membrane_contours(
     n_rows, n_cols = contrast.shape
     evidence = np.empty((N_SECTORS, N_STEPS), np.float32)
     aligned = np.empty((N_SECTORS, N_STEPS), np.float32)
-    half_signal = 0.02 * steps_per_od
+    gains = line_gains(steps_per_od)
     least_line = LEAST_LINE_OD * steps_per_od
     for i in range(n):
         known = neighbors[i][neighbors[i] < n]
@@ -273,9 +292,9 @@ def membrane_contours(
                     if turn * 180.0 / n_directions <= 50.0:
                         value = float(contrast[row, col])
                 aligned[k, r] = value
-                gain = math.log1p(value / half_signal) if value > 0.0 else 0.0
-                evidence[k, r] = gain - 0.05 * abs(radius - expected)
-        path = best_closed_path(evidence[:, :n_steps], MEMBRANE_JUMP, 0.12)
+                gain = gains[min(int(value) >> GAIN_SHIFT, gains.shape[0] - 1)]
+                evidence[k, r] = gain - PLACE_COST * abs(radius - expected)
+        path = best_closed_path(evidence[:, :n_steps], MEMBRANE_JUMP, MEMBRANE_JUMP_COST)
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             r = path[k]
@@ -379,22 +398,19 @@ def line_profile(
         What the line rises above the higher of its two feet, in steps of `dab`; a foot is the
         palest place within FOOT_UM on its side.
     """
-    reach = int(FOOT_UM / RADIAL_STEP_UM)
-    foot = -1e9
-    for sign in (-1, 1):
-        low = peak
-        for t in range(1, reach + 1):
-            s = max(at + sign * t, 0)
-            low = min(low, sampled(dab, x + s * dx, y + s * dy))
-        foot = max(foot, low)
+    profile = np.empty(2 * FOOT_STEPS + 1, np.float32)
+    for t in range(2 * FOOT_STEPS + 1):
+        s = max(at + t - FOOT_STEPS, 0)
+        profile[t] = sampled(dab, x + s * dx, y + s * dy)
+    foot = max(profile[:FOOT_STEPS].min(), profile[FOOT_STEPS + 1 :].min())
+    foot = min(foot, peak)
     half = 0.5 * (peak + foot)
     total = 0.0
     for sign in (-1, 1):
         before = peak
-        side = float(reach)
-        for t in range(1, reach + 1):
-            s = max(at + sign * t, 0)
-            value = sampled(dab, x + s * dx, y + s * dy)
+        side = float(FOOT_STEPS)
+        for t in range(1, FOOT_STEPS + 1):
+            value = profile[FOOT_STEPS + sign * t]
             if value <= half:
                 side = t - 1 + (before - half) / max(before - value, 1e-6)
                 break
