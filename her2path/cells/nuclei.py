@@ -16,8 +16,8 @@ from her2path.stain.separate import STEPS_PER_OD
 
 __all__ = [
     "Counterstain",
+    "NucleusPlanes",
     "NucleusSeeds",
-    "blue_plane",
     "find_nuclei",
     "is_double",
     "typical_counterstain",
@@ -99,25 +99,49 @@ class NucleusSeeds:
         return len(self.x)
 
 
-def blue_plane(
-    hematoxylin: NDArray[np.int16], dab: NDArray[np.int16], *, mpp: float
-) -> NDArray[np.int16]:
-    """Hematoxylin less the share of DAB that leaks into it, with vesicular nuclei filled.
+@dataclass(frozen=True, slots=True, eq=False)
+class NucleusPlanes:
+    """A picture as nuclei are found on it: averaged to about 0.5 µm/px.
 
-    Returns
-    -------
-    ndarray of shape (M, N), int16
-        In steps of 1/1024 OD, as fine as the picture, as sharp as about 0.5 µm.
+    Attributes
+    ----------
+    h_od, dab_od : ndarray of shape (M, N), float32
+    blue_od : ndarray of shape (M, N), float32
+        Hematoxylin less the share of DAB that leaks into it, vesicular nuclei filled.
+    factor : int
+        Pixels of the picture per pixel of the planes.
+    mpp : float
+        µm/px of the planes.
     """
-    factor = working_factor(mpp)
-    coarse = fill_vesicles(
-        shrink(hematoxylin, factor) - np.float32(DAB_SHARE) * shrink(dab, factor), mpp * factor
-    )
-    fine = cv2.resize(coarse, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    rows, cols = hematoxylin.shape
-    missing = (rows - fine.shape[0], cols - fine.shape[1])
-    padded = np.pad(fine, ((0, missing[0]), (0, missing[1])), mode="edge")
-    return np.rint(padded).astype(np.int16)
+
+    h_od: NDArray[np.float32]
+    dab_od: NDArray[np.float32]
+    blue_od: NDArray[np.float32]
+    factor: int
+    mpp: float
+
+    @classmethod
+    def of(
+        cls, hematoxylin: NDArray[np.int16], dab: NDArray[np.int16], *, mpp: float
+    ) -> NucleusPlanes:
+        """Average stain planes (steps of 1/1024 OD) and fill vesicular nuclei."""
+        factor = working_factor(mpp)
+        h_od = shrink(hematoxylin, factor) / np.float32(STEPS_PER_OD)
+        dab_od = shrink(dab, factor) / np.float32(STEPS_PER_OD)
+        blue = fill_vesicles(h_od - np.float32(DAB_SHARE) * dab_od, mpp * factor)
+        return cls(h_od, dab_od, blue, factor, mpp * factor)
+
+    def fine_blue(self, shape: tuple[int, ...]) -> NDArray[np.int16]:
+        """Return `blue_od` at the size of the picture, in steps of 1/1024 OD."""
+        fine = cv2.resize(
+            self.blue_od * np.float32(STEPS_PER_OD),
+            None,
+            fx=self.factor,
+            fy=self.factor,
+            interpolation=cv2.INTER_LINEAR,
+        ).astype(np.int16)
+        missing = ((0, shape[0] - fine.shape[0]), (0, shape[1] - fine.shape[1]))
+        return np.pad(fine, missing, mode="edge") if any(m for _, m in missing) else fine
 
 
 def working_factor(mpp: float) -> int:
@@ -178,6 +202,35 @@ def blob_responses(plane: NDArray[np.float32], mpp: float) -> list[NDArray[np.fl
     return responses
 
 
+@numba.njit(nogil=True, cache=True)
+def strongest_scale(
+    blue: NDArray[np.float32], brown: NDArray[np.float32], gains: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Strongest response over the scales, at which scale, and whether as a hollow in brown.
+
+    Parameters
+    ----------
+    blue, brown : ndarray of shape (n_scales, M, N), float32
+        Blob responses.
+    gains : ndarray of shape (n_scales,), float32
+    """
+    n_scales, n_rows, n_cols = blue.shape
+    best = np.full((n_rows, n_cols), np.float32(-1.0))
+    scale = np.zeros((n_rows, n_cols), np.uint8)
+    is_hollow = np.zeros((n_rows, n_cols), np.bool_)
+    hollow_gain = np.float32(-HOLLOW_GAIN)
+    for i in range(n_scales):
+        for row in range(n_rows):
+            for col in range(n_cols):
+                hollow = brown[i, row, col] * hollow_gain
+                value = max(blue[i, row, col], hollow) * gains[i]
+                if value > best[row, col]:
+                    best[row, col] = value
+                    scale[row, col] = i
+                    is_hollow[row, col] = hollow > blue[i, row, col]
+    return best, scale, is_hollow
+
+
 def typical_counterstain(
     planes: Sequence[tuple[NDArray[np.int16], NDArray[np.int16]]], *, mpp: float
 ) -> Counterstain:
@@ -201,7 +254,7 @@ def typical_counterstain(
         # Blobs of hematoxylin alone, off the brown: hollows in a 3+ membrane have the contrast of
         # the membrane, and black-brown leaks into hematoxylin.
         blue = np.where(dab < BROWN_OD * STEPS_PER_OD, hematoxylin, 0).astype(np.int16)
-        seeds = find_nuclei(blue, np.zeros_like(dab), mpp=mpp, counterstain=any_nucleus)
+        seeds = find_nuclei(NucleusPlanes.of(blue, np.zeros_like(dab), mpp=mpp), any_nucleus)
         smooth = cv2.GaussianBlur(hematoxylin, (0, 0), 1.0 / mpp)
         rows, cols = np.rint(seeds.y).astype(int), np.rint(seeds.x).astype(int)
         rows, cols = rows.clip(0, smooth.shape[0] - 1), cols.clip(0, smooth.shape[1] - 1)
@@ -215,21 +268,12 @@ def typical_counterstain(
     return Counterstain(typical, float(np.median(np.concatenate(h_od)[is_clear])))
 
 
-def find_nuclei(
-    hematoxylin: NDArray[np.int16],
-    dab: NDArray[np.int16],
-    *,
-    mpp: float,
-    counterstain: Counterstain,
-) -> NucleusSeeds:
+def find_nuclei(planes: NucleusPlanes, counterstain: Counterstain) -> NucleusSeeds:
     """Find the centers of nuclei.
 
     Parameters
     ----------
-    hematoxylin, dab : ndarray of shape (M, N), int16
-        Stain planes in steps of 1/1024 OD.
-    mpp : float
-        µm/px.
+    planes : NucleusPlanes
     counterstain : Counterstain
         What nuclei of this slide look like.
 
@@ -238,34 +282,25 @@ def find_nuclei(
     NucleusSeeds
         A center is the highest response within 3 µm, so it depends on its surroundings alone.
     """
-    factor = working_factor(mpp)
-    h_od = shrink(hematoxylin, factor) / np.float32(STEPS_PER_OD)
-    d_od = shrink(dab, factor) / np.float32(STEPS_PER_OD)
-    coarse_mpp = mpp * factor
-    blue = fill_vesicles(h_od - np.float32(DAB_SHARE) * d_od, coarse_mpp)
-    best = np.full(blue.shape, -1.0, np.float32)
-    is_hollow = np.zeros(blue.shape, bool)
-    sigma = np.zeros(blue.shape, np.float32)
-    has_blue = cv2.GaussianBlur(h_od, (0, 0), 1.0 / coarse_mpp) >= counterstain.min_h_od
-    responses, hollows = blob_responses(blue, coarse_mpp), blob_responses(d_od, coarse_mpp)
-    for step, gain in enumerate(SCALE_GAIN):
-        response, hollow = responses[step], hollows[step] * np.float32(-HOLLOW_GAIN)
-        wins = hollow > response
-        scaled = np.maximum(response, hollow) * np.float32(gain)
-        is_better = scaled > best
-        is_hollow = np.where(is_better, wins, is_hollow)
-        sigma[is_better] = np.sqrt(BLOB_LADDER_UM[step] * BLOB_LADDER_UM[step + 1])
-        np.maximum(best, scaled, out=best)
+    coarse_mpp = planes.mpp
+    has_blue = cv2.GaussianBlur(planes.h_od, (0, 0), 1.0 / coarse_mpp) >= counterstain.min_h_od
+    best, scale, is_hollow = strongest_scale(
+        np.stack(blob_responses(planes.blue_od, coarse_mpp)),
+        np.stack(blob_responses(planes.dab_od, coarse_mpp)),
+        np.array(SCALE_GAIN, np.float32),
+    )
     radius = max(1, round(MIN_DISTANCE_UM / coarse_mpp))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     is_center = (best >= cv2.dilate(best, disc)) & (best >= counterstain.min_contrast_od) & has_blue
     rows, cols = np.nonzero(is_center)
+    factor = planes.factor
     offset = (factor - 1) / 2
+    middles = np.sqrt(np.multiply(BLOB_LADDER_UM[:-1], BLOB_LADDER_UM[1:]))
     return NucleusSeeds(
         x=(cols * factor + offset).astype(np.float64),
         y=(rows * factor + offset).astype(np.float64),
         response_od=best[rows, cols],
-        sigma_um=sigma[rows, cols],
+        sigma_um=middles[scale[rows, cols]].astype(np.float32),
         is_hidden=is_hollow[rows, cols],
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from her2path.cells.nuclei import Counterstain, blue_plane, find_nuclei, is_double
+from her2path.cells.nuclei import Counterstain, NucleusPlanes, find_nuclei, is_double
 from her2path.cells.polar import REACH_UM, nucleus_contours, sampled
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
@@ -83,8 +83,9 @@ def trace_nuclei(
     Nuclei
         Without debris, without what has no edge all round, each nucleus once.
     """
-    seeds = find_nuclei(hematoxylin, dab, mpp=mpp, counterstain=counterstain)
-    blue = blue_plane(hematoxylin, dab, mpp=mpp)
+    planes = NucleusPlanes.of(hematoxylin, dab, mpp=mpp)
+    seeds = find_nuclei(planes, counterstain)
+    blue = planes.fine_blue(hematoxylin.shape)
     sharp = cv2.GaussianBlur(blue, (0, 0), 0.4 / mpp)
     x, y = seeds.x, seeds.y
     for _ in range(N_TRACINGS - 1):
