@@ -18,7 +18,7 @@ from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity
 from her2path.statistics.intervals import wilson
 
-__all__ = ["Blank", "measure_blank"]
+__all__ = ["Blank", "measure_blank", "sector_limit"]
 
 # Fewer cells than this say nothing about one cell in a hundred.
 MIN_REFERENCE_CELLS = 100
@@ -88,11 +88,7 @@ def measure_blank(
         )
     contrast = min_line_contrast_od
     if contrast is None:
-        # The clearest eighth of a cell's outline: where a false arc would begin.
-        clear = np.sort(reference.line_contrast_od, axis=1)[:, -4]
-        low, middle, high = np.percentile(clear, [25, 50, 75])
-        limit = middle + N_DEVIATIONS * (high - low) / 1.349
-        contrast = float(np.clip(limit, least, MAX_RAISE * least))
+        contrast = float(np.clip(sector_limit(reference), least, MAX_RAISE * least))
     classes = classify_cells(reference, calibration, min_line_contrast_od=contrast)
     n_stained = int((classes.intensity > Intensity.NONE).sum())
     upper = 100 * wilson(n_stained, len(reference)).upper
@@ -105,3 +101,17 @@ def measure_blank(
         upper_pct=upper_pct,
         is_raised=contrast > least or upper_pct > calibration.blank_upper_pct,
     )
+
+
+def sector_limit(cells: CellMeasurements) -> float:
+    """Return the line contrast, OD, that about one in a hundred sectors of blank cells exceeds.
+
+    Parameters
+    ----------
+    cells : CellMeasurements of n cells
+        n ≥ 1; some percent of them may be stained, they hardly move it.
+    """
+    # The clearest eighth of a cell's outline: where a false arc would begin.
+    clear = np.sort(cells.line_contrast_od, axis=1)[:, -4]
+    low, middle, high = np.percentile(clear, [25, 50, 75])
+    return float(middle + N_DEVIATIONS * (high - low) / 1.349)

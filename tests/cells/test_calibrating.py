@@ -1,0 +1,184 @@
+"""Cut-offs from control slides: they lie between the scores, rise, and say where they come from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from drawing import WHITE, grid_of_cells, paint
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from her2path.cells.calibrating import ControlCells, calibrate_cells, cut_between
+from her2path.cells.calibration import generic_calibration, parse_calibration
+from her2path.cells.measure import MeasureSettings, measure_cells
+from her2path.cells.table import CellMeasurements
+from her2path.criteria.score import Score
+from her2path.errors import CalibrationError
+from her2path.stain import StainMatrix
+
+GENERIC = generic_calibration()
+ODS = {Score.ONE_PLUS: 0.10, Score.TWO_PLUS: 0.30, Score.THREE_PLUS: 0.9}
+
+
+@pytest.fixture(scope="module")
+def drawn() -> CellMeasurements:
+    """Ringed cells of membrane OD 0.3, measured from a picture."""
+    h_od, dab_od, _ = grid_of_cells(n_side=4, membrane_od=0.3)
+    rgb = paint(h_od, dab_od, noise=1.0)
+    cells = measure_cells(rgb, MeasureSettings(WHITE, StainMatrix()), mpp=0.25)
+    # Enough for a control: `scaled` makes the copies different.
+    return cells.select(np.tile(np.arange(len(cells)), 8))
+
+
+def scaled(cells: CellMeasurements, factor: float, *, seed: int = 0) -> CellMeasurements:
+    """The same cells with all brown `factor` times as strong, each a little different."""
+    spread = np.random.default_rng(seed).lognormal(0, 0.2, (len(cells), 1)).astype(np.float32)
+    names = ("line_contrast_od", "line_od", "line_height_od")
+    return replace(cells, **{n: getattr(cells, n) * spread * np.float32(factor) for n in names})
+
+
+def blank(cells: CellMeasurements, noise_od: float = 0.006) -> CellMeasurements:
+    """The same cells without lines."""
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, noise_od, cells.line_contrast_od.shape).astype(np.float32)
+    return replace(cells, line_contrast_od=noise, line_od=noise, line_height_od=noise)
+
+
+def controls(cells: CellMeasurements, scores: str, strength: float = 1.0) -> list[ControlCells]:
+    found = []
+    for k, word in enumerate(scores.split()):
+        score = Score(word)
+        own = (
+            blank(cells)
+            if score is Score.ZERO
+            else scaled(cells, strength * ODS[score] / 0.3, seed=k)
+        )
+        found.append(ControlCells(f"slide{k}", score, own))
+    return found
+
+
+def test_cuts_lie_between_the_scores_of_the_controls(drawn):
+    found = calibrate_cells(controls(drawn, "0 1+ 2+ 3+"), GENERIC)
+    cuts = found.calibration.intensity
+    medians = [np.median(c.membrane_od) for c in found.controls[1:]]
+    assert medians[0] < cuts.weak_od < medians[1] < cuts.intense_od < medians[2]
+    assert cuts.weak_od < cuts.moderate_od < cuts.intense_od
+    assert found.calibration.is_site_specific
+    assert found.calibration.made_from == ("slide0", "slide1", "slide2", "slide3")
+    assert found.remarks == ()
+
+
+@settings(deadline=None, max_examples=20)
+@given(strength=st.floats(0.6, 2.5))
+def test_cuts_follow_the_strength_of_the_stain(drawn, strength):
+    usual = calibrate_cells(controls(drawn, "0 1+ 2+ 3+"), GENERIC).calibration.intensity
+    found = calibrate_cells(controls(drawn, "0 1+ 2+ 3+", strength), GENERIC).calibration
+    cuts = found.intensity
+    assert cuts.weak_od < cuts.moderate_od < cuts.intense_od
+    for name in ("weak_od", "moderate_od", "intense_od"):
+        assert getattr(cuts, name) == pytest.approx(strength * getattr(usual, name), rel=0.12)
+
+
+def test_a_control_without_membranes_sets_the_limit_of_blank(drawn):
+    clean = calibrate_cells(controls(drawn, "0 1+ 2+ 3+"), GENERIC)
+    noisy = controls(drawn, "0 1+ 2+ 3+")
+    noisy[0] = ControlCells("noisy", Score.ZERO, blank(drawn, 0.02))
+    raised = calibrate_cells(noisy, GENERIC)
+    assert clean.controls[0].stained_pct <= 1.0
+    assert raised.controls[0].stained_pct <= 1.0
+    assert raised.calibration.min_line_contrast_od > clean.calibration.min_line_contrast_od
+    # The bound lies above what was seen: a hundred cells do not show that there are none.
+    assert clean.calibration.blank_upper_pct > clean.controls[0].stained_pct
+
+
+def test_a_stained_control_called_0_is_remarked(drawn):
+    wrong = controls(drawn, "0 1+ 2+ 3+")
+    wrong[0] = ControlCells("stained", Score.ZERO, scaled(drawn, 1.0))
+    found = calibrate_cells(wrong, GENERIC)
+    assert any("look stained even at" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ("0 2+ 3+", "no control of 1+"),
+        ("0 1+ 2+", "no control of 3+"),
+        ("0 1+ 3+", "no control of 2+"),
+        ("1+ 2+ 3+", "no control of score 0"),
+    ],
+)
+def test_what_is_missing_keeps_the_generic_ratio_and_says_so(drawn, scores, words):
+    found = calibrate_cells(controls(drawn, scores), GENERIC)
+    assert any(words in remark for remark in found.remarks)
+    assert "generic" in found.calibration.source
+    assert not found.calibration.is_site_specific
+    if "0" not in scores.split():
+        assert found.calibration.min_line_contrast_od == GENERIC.min_line_contrast_od
+    else:
+        cuts, usual = found.calibration.intensity, GENERIC.intensity
+        ratio = usual.intense_od / usual.weak_od
+        assert cuts.intense_od / cuts.weak_od == pytest.approx(ratio)
+
+
+def test_a_blank_alone_leaves_the_intensities(drawn):
+    found = calibrate_cells(controls(drawn, "0"), GENERIC)
+    assert found.calibration.intensity == GENERIC.intensity
+    assert "limit of blank" in found.calibration.source
+
+
+def test_all_faults_are_listed_at_once(drawn):
+    few = drawn.select(np.arange(20))
+    with pytest.raises(CalibrationError, match=r"3 faults[\s\S]*small[\s\S]*tiny[\s\S]*score 0"):
+        calibrate_cells(
+            [
+                ControlCells("small", Score.ONE_PLUS, few),
+                ControlCells("tiny", Score.ULTRALOW, few),
+            ],
+            GENERIC,
+        )
+
+
+def test_scores_that_were_swapped_are_refused(drawn):
+    swapped = controls(drawn, "0 1+ 2+ 3+")
+    wrong = (Score.THREE_PLUS, Score.TWO_PLUS, Score.ONE_PLUS)
+    swapped[1:] = [
+        ControlCells(c.slide_id, score, c.cells)
+        for c, score in zip(swapped[1:], wrong, strict=True)
+    ]
+    with pytest.raises(CalibrationError, match=r"1\+ and 2\+ cannot be told apart"):
+        calibrate_cells(swapped, GENERIC)
+
+
+def test_a_calibration_survives_its_file(drawn):
+    made = calibrate_cells(controls(drawn, "0 1+ 2+ 3+"), GENERIC).calibration
+    assert parse_calibration(made.model_dump_json(), where="test") == made
+
+
+od = st.lists(st.floats(0.02, 2.5), min_size=1, max_size=60)
+
+
+@settings(deadline=None)
+@given(low=od, high=od)
+def test_a_cut_is_wrong_about_no_more_cells_than_a_guess(low, high):
+    groups = [np.array(low, np.float32)], [np.array(high, np.float32)]
+    cut, wrong = cut_between(*groups)
+    assert 0.01 <= cut <= 3.0
+    assert wrong <= 0.5 + 1e-9 + 0.02
+
+
+@settings(deadline=None)
+@given(low=st.lists(st.floats(0.02, 0.25), min_size=1, max_size=60), gap=st.floats(1.3, 8))
+def test_a_cut_lies_in_the_gap_between_separate_groups(low, gap):
+    below = np.array(low, np.float32)
+    above = np.array([below.max() * gap, below.max() * gap * 1.2], np.float32)
+    cut, wrong = cut_between([below], [above])
+    assert wrong == 0
+    assert below.max() <= cut <= above.min() * 1.02
+
+
+def test_each_control_has_one_vote():
+    many, few = np.full(10_000, 0.30, np.float32), np.full(50, 0.10, np.float32)
+    high = [np.full(100, 0.6, np.float32)]
+    assert cut_between([many, few], high)[0] == pytest.approx(
+        cut_between([many[:50], few], high)[0]
+    )
