@@ -1,0 +1,339 @@
+"""Measure accuracy against truth: draw fresh slides from the test laboratories and score them.
+
+``python scripts/accuracy.py`` prints exact scores, κ, errors of shares and counts, cells met, and
+what was flagged, and writes accuracy.csv and accuracy.html. The seed changes from run to run, so
+that nothing can be tuned to its slides; it is printed, and ``--seed`` draws them again. Nothing
+is to be fitted to the test laboratories.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import multiprocessing
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import cv2
+import numpy as np
+from accuracy_measures import (
+    BOUNDARIES,
+    SlideAccuracy,
+    at_boundary,
+    compare,
+    exact,
+    flagged,
+    kappa_of,
+    mean_of,
+    misses_flagged,
+    sums_of,
+)
+from accuracy_page import write_page
+from accuracy_recipes import Plan, plan_slides
+
+from her2path.criteria import EXPRESSION_SCORES, Score
+from her2path.pipeline.batch import run_batch
+from her2path.pipeline.progress import Event, SlideDone, SlideFailed
+from her2path.pipeline.settings import (
+    DEFAULT_CRITERIA,
+    ScoreSettings,
+    SlideJob,
+    find_calibration,
+    find_rule_set,
+)
+from her2path.results.atomic import write_text
+from her2path.results.cells import read_cells
+from her2path.results.folder import ResultsFolder
+from her2path.results.record import read_record
+from her2path.synth.writing import WrittenSlide, write_slide
+
+# Some 1.4 mm² of glass, of it about 1 mm² tissue: one to three thousand tumor cells.
+SIDE_UM = 1200.0
+QUICK_SIDE_UM = 800.0
+# Every score in every test laboratory once; quick: every score and every laboratory.
+N_SLIDES = 35
+N_QUICK = 7
+CELL_COLUMNS = ("x", "y", "is_tumor", "excluded", "intensity", "pattern")
+# What the rule reader alone aims at.
+AIM_EXACT = 0.90
+AIM_STAINED_POINTS = 3.0
+AIM_COUNT_PCT = 10.0
+
+
+def draw(plan: Plan, folder: Path) -> tuple[WrittenSlide, float]:
+    """Draw one slide with its truth and return how long that took."""
+    cv2.setNumThreads(1)
+    begun = time.perf_counter()
+    path = folder / f"{plan.slide_id}.svs"
+    written = write_slide(plan.recipe, plan.laboratory, path, seed=plan.seed)
+    return written, time.perf_counter() - begun
+
+
+def draw_all(
+    plans: Sequence[Plan], folder: Path, *, n_jobs: int
+) -> Iterator[tuple[Plan, WrittenSlide, float]]:
+    """Draw the slides in processes of their own and yield each as it is done."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_jobs, mp_context=context) as pool:
+        running = {pool.submit(draw, plan, folder): plan for plan in plans}
+        for future in as_completed(running):
+            written, seconds = future.result()
+            yield running[future], written, seconds
+
+
+def measure(
+    plans: Sequence[Plan], folder: Path, *, n_jobs: int
+) -> tuple[list[SlideAccuracy], dict[str, str]]:
+    """Draw and score all slides; return their accuracy, and why slides failed by their name."""
+    drawn: dict[str, tuple[WrittenSlide, float]] = {}
+    for plan, written, seconds in draw_all(plans, folder, n_jobs=n_jobs):
+        drawn[plan.slide_id] = written, seconds
+        say(f"drawn {len(drawn)}/{len(plans)}: {plan.slide_id}, {written.truth['score']}")
+    rule_set, calibration = find_rule_set(DEFAULT_CRITERIA), find_calibration(None)
+    jobs = [
+        SlideJob(
+            slide_id=plan.slide_id,
+            path=drawn[plan.slide_id][0].path,
+            rule_set=rule_set,
+            calibration=calibration,
+        )
+        for plan in plans
+    ]
+
+    def tell(event: Event) -> None:
+        if isinstance(event, SlideDone):
+            known = drawn[event.slide_id][0].truth["score"]
+            say(f"scored {event.slide_id}: {event.score}, truth {known}, {event.seconds:.0f} s")
+        elif isinstance(event, SlideFailed):
+            say(f"failed {event.slide_id}: {event.error}")
+
+    out = ResultsFolder(folder / "results")
+    result = run_batch(jobs, ScoreSettings(), out, n_workers=n_jobs, listener=tell)
+    slides = []
+    for plan in plans:
+        if plan.slide_id in result.failed:
+            continue
+        found = out.slide(plan.slide_id)
+        cells = None
+        if found.cells_parquet.is_file():
+            cells = read_cells(found.cells_parquet, columns=CELL_COLUMNS)
+        written, seconds = drawn[plan.slide_id]
+        slides.append(compare(plan, written, read_record(found.slide_json), cells, seconds))
+    return slides, dict(result.failed)
+
+
+def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[str, str]:
+    """Return the figures over all slides, with their aims, in words."""
+    sums = sums_of(slides)
+    right, misses = exact(slides), misses_flagged(slides)
+    figures = {
+        "slides": f"{len(slides)} scored, {len(failed)} failed",
+        "exact score": f"{right}{aim(right.frac >= AIM_EXACT, f'≥ {AIM_EXACT:.2f}')}",
+        "quadratic κ": number(kappa_of(slides), 3),
+        "misses flagged": f"{misses}{aim(misses.k == misses.n, 'all')}",
+        "slides flagged": str(flagged(slides)),
+    }
+    for low, high in BOUNDARIES:
+        figures[f"right side of {low}/{high}"] = str(at_boundary(slides, low, high))
+    stained, count = sums["stained abs"], sums["count abs %"]
+    is_near = stained <= AIM_STAINED_POINTS
+    figures |= {
+        "share stained": f"bias {sums['stained bias']:+.2f}, mean absolute {stained:.2f} points"
+        + aim(is_near, f"≤ {AIM_STAINED_POINTS:g}"),
+        "share complete": f"bias {sums['complete bias']:+.2f}, mean absolute "
+        f"{sums['complete abs']:.2f} points",
+        "H-score": f"bias {sums['H bias']:+.1f}, mean absolute {sums['H abs']:.1f}",
+        "tumor cells counted": f"bias {sums['count bias %']:+.1f} %, mean absolute {count:.1f} %"
+        + aim(count <= AIM_COUNT_PCT, f"≤ {AIM_COUNT_PCT:g} %"),
+        "nucleus F1 at 3 µm": f"{sums['nucleus F1']:.3f} (precision "
+        f"{mean_of(s.nucleus_precision for s in slides):.3f}, recall "
+        f"{mean_of(s.nucleus_recall for s in slides):.3f})",
+        "tumor nuclei found": f"{sums['tumor found']:.3f} at 3 µm; "
+        f"{mean_of(s.unmatched_frac for s in slides):.3f} of the counted cells meet no nucleus",
+        "tumor or not": f"{sums['tumor acc']:.3f} of matched cells (counted ones that are tumor "
+        f"{mean_of(s.tumor_precision for s in slides):.3f}, tumor cells counted "
+        f"{mean_of(s.tumor_recall for s in slides):.3f})",
+        "stained cells": f"{sums['stained recall']:.3f} of the stained read as stained, "
+        f"{sums['stained fallout']:.3f} of the unstained",
+        "complete cells": f"{sums['complete recall']:.3f} of the complete read as complete, "
+        f"{sums['complete fallout']:.3f} of the others",
+        "time": f"{mean_of(s.draw_s for s in slides):.1f} s to draw, "
+        f"{mean_of(s.score_s for s in slides):.1f} s to score a slide",
+    }
+    return figures
+
+
+def aim(is_met: bool, words: str) -> str:
+    """Return an aim and whether it is met."""
+    return f"; aim {words}: {'met' if is_met else 'not met'}"
+
+
+Table = tuple[Sequence[str], list[list[str]]]
+
+
+def grouped(slides: Sequence[SlideAccuracy], key: Callable[[SlideAccuracy], str]) -> Table:
+    """Return the figures of each group of slides."""
+    groups: dict[str, list[SlideAccuracy]] = {}
+    for slide in sorted(slides, key=key):
+        groups.setdefault(key(slide), []).append(slide)
+    rows = []
+    heads: Sequence[str] = ()
+    for name, members in groups.items():
+        sums = sums_of(members)
+        heads = ("", *sums)
+        rows.append([name, *(number(value, digits_of(word)) for word, value in sums.items())])
+    return heads, rows
+
+
+def digits_of(word: str) -> int:
+    """Return the decimals that a figure is shown with."""
+    if word in ("slides", "misses", "flagged misses"):
+        return 0
+    return 1 if "bias" in word or "abs" in word else 2
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number as text, a dash for none."""
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def crossed(slides: Sequence[SlideAccuracy]) -> Table:
+    """Return true scores (rows) against given ones."""
+    given = (*EXPRESSION_SCORES, Score.NOT_ASSESSABLE)
+    rows = [
+        [
+            str(known),
+            *(
+                str(sum(s.true_score is known and s.score is score for s in slides))
+                for score in given
+            ),
+        ]
+        for known in EXPRESSION_SCORES
+    ]
+    return ("true", *map(str, given)), rows
+
+
+def listed(slides: Sequence[SlideAccuracy]) -> Table:
+    """Return slides one by one, with the shares that decide: true → measured."""
+    heads = ("slide", "design", "score", "criterion", "none", "faint", "weak", "moderate",
+             "intense", "stained", "complete", "cells", "blank ≤", "F1", "tumor acc",
+             "stained recall/fallout", "complete recall/fallout", "flags")  # fmt: skip
+    rows = []
+    for s in slides:
+        pairs = [
+            f"{s.known[name]:.1f} → {s.measured[name]:.1f}"
+            for name in ("pct_none", "pct_faint", "pct_weak", "pct_moderate", "pct_intense",
+                         "pct_stained", "pct_complete")
+        ]  # fmt: skip
+        rows.append(
+            [
+                s.slide_id,
+                s.design + ("" if s.distance is None else f" ({s.distance:.1f} from the cut)"),
+                f"{s.true_score} → {s.score}",
+                s.criterion,
+                *pairs,
+                f"{s.n_true} → {s.n_counted}",
+                f"{s.blank_upper_pct:.2f}",
+                number(s.nucleus_f1, 2),
+                number(s.tumor_accuracy, 2),
+                f"{number(s.stained_recall, 2)}/{number(s.stained_fallout, 3)}",
+                f"{number(s.complete_recall, 2)}/{number(s.complete_fallout, 3)}",
+                ", ".join(s.flags) or "none",
+            ]
+        )
+    return heads, rows
+
+
+def show(heading: str, table: Table) -> None:
+    """Print a table."""
+    heads, rows = table
+    if not rows:
+        return
+    widths = [max(len(str(row[k])) for row in (heads, *rows)) for k in range(len(heads))]
+    print(f"\n{heading}")
+    for row in (heads, *rows):
+        print("  ".join(str(value).rjust(width) for value, width in zip(row, widths, strict=True)))
+
+
+def write_csv(path: Path, slides: Sequence[SlideAccuracy]) -> None:
+    """Write one row per slide."""
+    text = io.StringIO()
+    rows = [slide.row() for slide in slides]
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["slide_id"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def say(words: str) -> None:
+    """Tell how far it is, apart from the results."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--slides", type=int, help=f"how many ({N_SLIDES}; quick: {N_QUICK})")
+    parser.add_argument("--seed", type=int, help="draw the slides of this seed again")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--quick", action="store_true", help="few small slides: a look, no figure")
+    parser.add_argument("--out", type=Path, default=Path("accuracy_results"), help="folder")
+    parser.add_argument("--keep", action="store_true", help="keep slides and results in the folder")
+    arguments = parser.parse_args()
+    n_slides = arguments.slides or (N_QUICK if arguments.quick else N_SLIDES)
+    if n_slides < 1 or arguments.jobs < 1:
+        parser.error("--slides and --jobs must be at least 1")
+    seed = arguments.seed
+    if seed is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+    if seed < 0:
+        parser.error("--seed must not be negative")
+    print(f"seed {seed}: {n_slides} slides", flush=True)
+    side_um = QUICK_SIDE_UM if arguments.quick else SIDE_UM
+    plans = plan_slides(n_slides, seed=seed, side_um=side_um)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="slides-", dir=arguments.out))
+    try:
+        slides, failed = measure(plans, folder, n_jobs=arguments.jobs)
+    finally:
+        if not arguments.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    for name, reason in failed.items():
+        say(f"{name} failed: {reason}")
+    if not slides:
+        say("no slide was scored, there is nothing to compare")
+        return 1
+    figures = figures_of(slides, failed)
+    tables = {
+        "True score (rows) against score given": crossed(slides),
+        "By true score": grouped(slides, lambda s: str(s.true_score)),
+        "By laboratory": grouped(slides, lambda s: s.laboratory),
+        "By design": grouped(slides, lambda s: s.design),
+        "Misses": listed([s for s in slides if not s.is_exact]),
+    }
+    width = max(map(len, figures))
+    print()
+    for name, value in figures.items():
+        print(f"{name:<{width}}  {value}")
+    for heading, table in tables.items():
+        show(heading, table)
+    write_csv(arguments.out / "accuracy.csv", slides)
+    page = arguments.out / "accuracy.html"
+    tables["All slides"] = listed(slides)
+    title = f"Accuracy on {len(slides)} synthetic slides, seed {seed}"
+    write_page(page, slides, title=title, lines=figures, tables=tables)
+    print(f"\n{arguments.out / 'accuracy.csv'}\n{page}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

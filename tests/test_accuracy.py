@@ -1,0 +1,185 @@
+"""scripts/accuracy*.py: what is drawn means what it says, and the sums are right."""
+
+import importlib
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from her2path.criteria import EXPRESSION_SCORES, Score
+from her2path.criteria.tally import Tally
+from her2path.synth import laboratories
+from her2path.synth.truth import score_of
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+@pytest.fixture
+def recipes():
+    return importlib.import_module("accuracy_recipes")
+
+
+@pytest.fixture
+def measures():
+    return importlib.import_module("accuracy_measures")
+
+
+@pytest.fixture
+def page():
+    return importlib.import_module("accuracy_page")
+
+
+@pytest.fixture
+def slide(measures):
+    """A slide that was read without a fault."""
+    zeros = dict.fromkeys((*measures.SHARES, "h_score"), 0.0)
+    numbers = {
+        name: 1.0
+        for name, field in measures.SlideAccuracy.__dataclass_fields__.items()
+        if field.type == "float"
+    }
+    return measures.SlideAccuracy(
+        slide_id="s",
+        laboratory="test-a",
+        design="0",
+        distance=None,
+        seed=1,
+        true_score=Score.ZERO,
+        score=Score.ZERO,
+        criterion="0",
+        is_flagged=False,
+        flags=(),
+        n_true=1000,
+        n_counted=1000,
+        known=zeros,
+        measured=zeros,
+        **numbers,
+    )
+
+
+def tally_of_mix(mix):
+    array = np.zeros((5, 3), np.int64)
+    for entry in mix:
+        array[entry.intensity, entry.pattern.extent] += round(1000 * entry.share)
+    assert array.sum() == 1000
+    return Tally.from_array(array)
+
+
+def test_each_design_means_its_score_whatever_is_drawn(recipes):
+    for score, designs in zip(EXPRESSION_SCORES, recipes.DESIGNS, strict=True):
+        for design in designs:
+            for seed in range(30):
+                drawn = design(np.random.default_rng(seed))
+                assert score_of(tally_of_mix(drawn.mix)) is score
+                assert drawn.name.startswith(str(score))
+                assert (drawn.distance is None) == (score is Score.ZERO)
+                assert drawn.distance is None or drawn.distance > 0
+
+
+def test_thirty_five_slides_meet_each_score_in_each_laboratory(recipes):
+    plans = recipes.plan_slides(35, seed=4, side_um=500.0)
+    met = {(plan.laboratory.name, plan.design.name.split()[0]) for plan in plans}
+    assert len(met) == 35
+    assert {plan.laboratory for plan in plans} == set(laboratories("test"))
+    assert len({plan.slide_id for plan in plans}) == 35
+
+
+def test_a_seed_draws_the_same_slides_however_many_are_asked_for(recipes):
+    many = recipes.plan_slides(12, seed=9, side_um=500.0)
+    assert recipes.plan_slides(5, seed=9, side_um=500.0) == many[:5]
+    assert recipes.plan_slides(5, seed=10, side_um=500.0) != many[:5]
+
+
+def test_cells_are_matched_one_to_one_nearest_first(measures):
+    known = np.array([[0.0, 0.0], [10.0, 0.0], [50.0, 0.0]])
+    found = np.array([[1.0, 0.0], [0.5, 0.0], [12.0, 0.0], [54.0, 0.0]])
+    i, j = measures.match_cells(known, found, reach=3.0)
+    assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 1), (1, 2)]
+
+
+def test_no_cell_matches_no_cell(measures):
+    for known, found in [(0, 0), (0, 3), (3, 0)]:
+        i, j = measures.match_cells(np.zeros((known, 2)), np.zeros((found, 2)), reach=3.0)
+        assert len(i) == len(j) == 0
+
+
+def test_a_shifted_copy_matches_itself(measures):
+    places = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0)), axis=-1).reshape(-1, 2) * 10
+    i, j = measures.match_cells(places, places[::-1] + 1.0, reach=3.0)
+    assert len(i) == 400
+    assert np.array_equal(i, 399 - j)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "kappa"),
+    [
+        ([(0, 0), (2, 2), (4, 4)], 1.0),
+        ([(0, 0), (0, 1), (1, 0), (1, 1)], 0.0),
+        ([(0, 1), (1, 0)], -1.0),
+        # Squared distances: 1 is observed, (1 + 4 + 8 + 2) / 3 = 5 expected by chance.
+        ([(0, 0), (2, 2), (2, 1)], 0.8),
+    ],
+)
+def test_kappa_of_known_tables(measures, pairs, kappa):
+    found = measures.quadratic_kappa(pairs, n_classes=5)
+    assert found == pytest.approx(kappa)
+    turned = [(b, a) for a, b in pairs]
+    assert measures.quadratic_kappa(turned, n_classes=5) == pytest.approx(found)
+
+
+def test_kappa_without_spread_is_not_a_number(measures):
+    assert math.isnan(measures.quadratic_kappa([(1, 1), (1, 1)], n_classes=5))
+
+
+def test_a_boundary_counts_the_slides_beside_it(measures, slide):
+    slides = [
+        slide,
+        replace(slide, score=Score.TWO_PLUS),
+        replace(slide, true_score=Score.ULTRALOW, score=Score.THREE_PLUS),
+        replace(slide, true_score=Score.ULTRALOW, score=Score.NOT_ASSESSABLE),
+        replace(slide, true_score=Score.ONE_PLUS, score=Score.ONE_PLUS),
+    ]
+    found = measures.at_boundary(slides, Score.ZERO, Score.ULTRALOW)
+    assert (found.k, found.n) == (2, 4)
+
+
+def test_misses_are_counted_with_their_flags(measures, slide):
+    slides = [
+        slide,
+        replace(slide, is_flagged=True),
+        replace(slide, score=Score.ULTRALOW, is_flagged=True),
+        replace(slide, score=Score.NOT_ASSESSABLE),
+    ]
+    assert measures.exact(slides) == measures.Counted(2, 4)
+    assert measures.misses_flagged(slides) == measures.Counted(1, 2)
+    assert measures.flagged(slides) == measures.Counted(2, 4)
+
+
+def test_errors_leave_out_what_was_not_assessed(measures, slide):
+    apart = replace(slide, measured={**slide.measured, "pct_stained": 4.0}, n_counted=900)
+    below = replace(apart, measured={**slide.measured, "pct_stained": -2.0}, n_counted=1100)
+    none = replace(slide, score=Score.NOT_ASSESSABLE, n_counted=0)
+    sums = measures.sums_of([apart, below, none])
+    assert sums["stained bias"] == pytest.approx(1.0)
+    assert sums["stained abs"] == pytest.approx(3.0)
+    assert sums["count bias %"] == pytest.approx(0.0)
+    assert sums["count abs %"] == pytest.approx(10.0)
+
+
+def test_the_page_shows_names_as_text(page, slide, tmp_path):
+    path = tmp_path / "accuracy.html"
+    slides = [slide, replace(slide, slide_id="<b>", score=Score.NOT_ASSESSABLE)]
+    table = (("a",), [["<script>"]])
+    page.write_page(path, slides, title="x & y", lines={"f": "v"}, tables={"t": table})
+    text = path.read_text("utf-8")
+    assert "&lt;script&gt;" in text
+    assert "<script>" not in text
+    assert text.count("<svg") == 3
+    assert text.count("<circle") == 3
