@@ -16,6 +16,7 @@ from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Patter
 from her2path.criteria.tally import Tally
 from her2path.flags.evidence import Border
 from her2path.results.record import Estimate, Reading
+from her2path.statistics.intervals import Interval
 from her2path.statistics.means import mean_of_blocks
 from her2path.statistics.resampling import score_probabilities, share_at_least, share_intervals
 
@@ -129,6 +130,15 @@ def clusters_of(counted: CountedCells, rule_set: RuleSet) -> Clusters | None:
     )
 
 
+def rule_intervals(blocks: NDArray[np.int64], rule_set: RuleSet) -> dict[str, Interval]:
+    """Return the interval, in percent, of each share that a row of the rule set looks at."""
+    return {
+        row.measure: share_at_least(blocks, row.intensity, row.extent).interval().scaled(100)
+        for row in rule_set.criteria
+        if row.cluster_cells is None
+    }
+
+
 def read_counted(
     counted: CountedCells,
     rule_set: RuleSet,
@@ -144,7 +154,7 @@ def read_counted(
     return Reading(
         tally=tally,
         shares=tally.shares().columns(),
-        intervals=share_intervals(blocks),
+        intervals={**share_intervals(blocks), **rule_intervals(blocks, rule_set)},
         probabilities=score_probabilities(
             rule_set,
             blocks,

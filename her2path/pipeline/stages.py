@@ -5,6 +5,7 @@ What goes in and comes out can be sent between processes; what is large lies on 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from her2path.results.folder import SlideFolder
 from her2path.results.record import SlideRecord, write_record
 
 __all__ = ["AfterSlide", "Measured", "Surveyed", "conclude", "measure", "remove_parts", "survey"]
+
+logger = logging.getLogger(__name__)
 
 PARTS = ".parts"
 
@@ -90,7 +93,12 @@ def conclude(
     written = time.perf_counter()
     timings["conclude"] = written - begun
     if after_slide is not None:
-        after_slide(folder, record)
+        try:
+            after_slide(folder, record)
+        except Exception as error:  # whatever goes wrong there, the score stands
+            logger.warning("the pictures of %s failed", record.slide_id, exc_info=True)
+            remark = f"its pictures could not be made ({type(error).__name__}: {error})"
+            record = replace(record, remarks=(*record.remarks, remark))
         timings["illustrate"] = time.perf_counter() - written
     record = replace(record, timings=timings)
     write_record(folder.slide_json, record)
