@@ -33,8 +33,11 @@ def fail(message: str, *, status: int = WRONG_USE) -> typer.Exit:
 
 
 @contextmanager
-def readable_errors(*, debug: bool) -> Iterator[None]:
-    """Turn errors that her2path raises on purpose into one message, a traceback with `debug`."""
+def readable_errors(*, debug: bool, resumes: bool = True) -> Iterator[None]:
+    """Turn errors that her2path raises on purpose into one message, a traceback with `debug`.
+
+    `resumes` says whether a command that was interrupted can go on where it was.
+    """
     try:
         yield
     except Her2pathError as error:
@@ -42,7 +45,8 @@ def readable_errors(*, debug: bool) -> Iterator[None]:
             ERRORS.print_exception()
         raise fail(str(error)) from error
     except KeyboardInterrupt as error:
-        raise fail("interrupted; --resume goes on from here", status=INTERRUPTED) from error
+        remedy = "; --resume goes on from here" if resumes else ""
+        raise fail(f"interrupted{remedy}", status=INTERRUPTED) from error
 
 
 def set_up_logging(*, debug: bool) -> None:

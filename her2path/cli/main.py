@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from her2path.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
+from her2path.cli.calibrate import calibrate
 from her2path.cli.console import (
     OUTPUT,
     fail,
@@ -245,6 +247,9 @@ def report(
         from her2path.cli.report import rebuild_report
 
         OUTPUT.print(f"{rebuild_report(folder, with_pictures=pictures)}", markup=False)
+
+
+app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 
 
 @criteria_app.command("list")

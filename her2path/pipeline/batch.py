@@ -46,7 +46,7 @@ from her2path.results.run_record import (
 )
 from her2path.results.tables import write_slides
 
-__all__ = ["BatchResult", "run_batch"]
+__all__ = ["BatchResult", "run_batch", "words_of"]
 
 logger = logging.getLogger(__name__)
 

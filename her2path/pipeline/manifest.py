@@ -65,11 +65,23 @@ def parse_white_point(text: str) -> WhitePoint:
         ) from error
 
 
-def jobs_of_manifest(path: Path, defaults: JobDefaults) -> tuple[SlideJob, ...]:
+def jobs_of_manifest(
+    path: Path,
+    defaults: JobDefaults,
+    *,
+    needed: Mapping[str, Callable[[str], object]] | None = None,
+) -> tuple[SlideJob, ...]:
     """Read a manifest.
 
     Columns are `path` and any of `KNOWN_COLUMNS`; an empty cell means what the command line says.
     Paths are relative to the manifest. Other columns are kept for slides.csv.
+
+    Parameters
+    ----------
+    path : Path
+    defaults : JobDefaults
+    needed : mapping of str to callable, optional
+        Other columns that every row must fill, with what reads their text; it raises what is wrong.
 
     Raises
     ------
@@ -79,8 +91,13 @@ def jobs_of_manifest(path: Path, defaults: JobDefaults) -> tuple[SlideJob, ...]:
     lines, rows = read_rows(path)
     if defaults.roi is not None:
         raise ManifestError(f"--roi beside the manifest {path.name}; use its column roi instead")
+    absent = [name for name in needed or {} if not any(name in row for row in rows)]
+    if absent:
+        raise ManifestError(
+            f"{path.name} has no column {', '.join(absent)}; the first line names the columns"
+        )
     faults: list[str] = []
-    reader = RowReader(path.parent, defaults, faults)
+    reader = RowReader(path.parent, defaults, faults, needed or {})
     read = [reader.job(line, row) for line, row in zip(lines, rows, strict=True)]
     jobs = [job for job in read if job is not None]
     if not faults:
@@ -142,10 +159,17 @@ def read_rows(path: Path) -> tuple[list[int], list[dict[str, str]]]:
 class RowReader:
     """Turns rows into jobs and collects what is wrong with them."""
 
-    def __init__(self, folder: Path, defaults: JobDefaults, faults: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        defaults: JobDefaults,
+        faults: list[str],
+        needed: Mapping[str, Callable[[str], object]],
+    ) -> None:
         self.folder = folder
         self.defaults = defaults
         self.faults = faults
+        self.needed = needed
 
     def job(self, line: int, row: Mapping[str, str]) -> SlideJob | None:
         """Return the job of one row, None when it has a fault."""
@@ -164,6 +188,11 @@ class RowReader:
         defaults = self.defaults
         if not row.get("path"):
             self.faults.append(f"line {line}, path: is empty")
+        for column, kind in self.needed.items():
+            if row.get(column):
+                read(column, kind, None)
+            else:
+                self.faults.append(f"line {line}, {column}: is empty")
         specimen = read("specimen", word(Specimen), defaults.specimen)
         job = SlideJob(
             slide_id=row.get("slide_id", ""),

@@ -64,7 +64,7 @@ def sample_od(
 
     Parameters
     ----------
-    rgb : ndarray of shape (M, N, 3), uint8
+    rgb : ndarray of shape (..., 3), uint8
         About 0.5 µm/px: noise and compression of color are averaged.
     white_point : tuple of 3 float
     max_px : int

@@ -1,0 +1,175 @@
+"""`her2path calibrate`: cut-offs of a site from control slides with known scores."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    fail,
+    readable_errors,
+    set_up_logging,
+    use_one_thread,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from her2path.pipeline.calibrate import SiteCalibration
+
+__all__ = ["EXAMPLES", "calibrate"]
+
+EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path calibrate controls.csv --out site.json --name 'Site A, 4B5, AT2'\n\n"
+    "her2path score slide.svs --calibration site.json --out results\n\n"
+    "controls.csv has the columns path and score (0, 0+, 1+, 2+ or 3+), and may have slide_id, "
+    "mpp, roi. At least one control each of 0, 1+, 2+ and 3+ measures everything."
+)
+
+
+def calibrate(
+    controls: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONTROLS.csv",
+            help="Control slides: columns path and score, and any of slide_id, mpp, roi.",
+            show_default=False,
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Calibration to write, .json; a text and a figure too."),
+    ],
+    name: Annotated[str, typer.Option(help="Site, assay and scanner, as results will name them.")],
+    scanner: Annotated[
+        str, typer.Option(help="Scanner; by default the one that the controls name.")
+    ] = "",
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a calibration that is there.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+) -> None:
+    """Make the calibration of your site from control slides with known scores."""
+    use_one_thread()
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug, resumes=False):
+        from her2path.cli.score import default_workers
+        from her2path.pipeline.calibrate import calibrate_site, controls_of_manifest
+        from her2path.report.calibration import calibration_words, write_calibration_summary
+        from her2path.results.atomic import write_text
+        from her2path.slides.mpp import as_mpp
+
+        path = target_of(out, name, overwrite=overwrite)
+        slides = controls_of_manifest(controls, mpp=None if mpp is None else as_mpp(mpp).mean)
+        display: AbstractContextManager[Display | None] = (
+            nullcontext() if quiet or as_json else Display()
+        )
+        with display as progress:
+            site = calibrate_site(
+                slides,
+                name=name,
+                scanner=scanner,
+                n_workers=workers or default_workers(),
+                progress=progress,
+            )
+        write_text(path, site.calibration.model_dump_json(indent=2) + "\n")
+        words, figure = write_calibration_summary(site, path)
+        if as_json:
+            OUTPUT.print(json.dumps(summary_of(path, words, figure, site)), markup=False)
+        elif not quiet:
+            ERRORS.print(calibration_words(site), markup=False)
+            ERRORS.print(f"\nCalibration: {path}", style="bold", markup=False)
+            ERRORS.print(f"Look at {figure} before you use it.", markup=False)
+
+
+def target_of(out: Path, name: str, *, overwrite: bool) -> Path:
+    """Return where the calibration goes, or end when it cannot go there."""
+    path = Path(os.path.abspath(out))
+    if path.suffix.lower() != ".json":
+        raise fail(f"--out {out}: a calibration is a JSON file; name it {out.stem or 'site'}.json")
+    if not path.parent.is_dir():
+        raise fail(f"--out {out}: the folder {path.parent} does not exist; make it first")
+    if path.exists() and not overwrite:
+        raise fail(f"--out {out} is there already; add --overwrite to replace it")
+    if not 1 <= len(name.strip()) <= 100:
+        raise fail(f"--name has {len(name)} letters; give 1 to 100")
+    return path
+
+
+def summary_of(path: Path, words: Path, figure: Path, site: SiteCalibration) -> dict[str, object]:
+    """Return what `--json` prints."""
+    return {
+        "calibration": str(path),
+        "summary": str(words),
+        "figure": str(figure),
+        "is_site_specific": site.calibration.is_site_specific,
+        "intensity": site.calibration.intensity.model_dump(),
+        "min_line_contrast_od": site.calibration.min_line_contrast_od,
+        "blank_upper_pct": site.calibration.blank_upper_pct,
+        "remarks": list(site.remarks),
+        "controls": [
+            {
+                "slide_id": control.slide_id,
+                "score": control.score.value,
+                "n_tumor_cells": control.n_cells,
+                "pct_stained": round(control.stained_pct, 3),
+            }
+            for control in site.calibrated.controls
+        ],
+    }
+
+
+class Display:
+    """Shows how far it is: a bar at a terminal, one line per stage elsewhere."""
+
+    def __init__(self) -> None:
+        self.bar: Progress | None = None
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if ERRORS.is_terminal:
+            from rich.progress import Progress
+
+            self.bar = Progress(console=ERRORS, transient=True)
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, stage: str, n_done: int, n: int) -> None:
+        """Show that `n_done` of `n` tasks of a stage are done."""
+        if self.bar is not None:
+            if stage not in self.tasks:
+                self.tasks[stage] = self.bar.add_task(stage, total=n)
+            self.bar.update(self.tasks[stage], completed=n_done)
+        elif n_done == n:
+            ERRORS.print(f"{stage}: {n} done", markup=False)
