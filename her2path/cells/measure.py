@@ -114,6 +114,7 @@ def measure_planes(
     )
     nucleus = nucleus_ods(hematoxylin, dab, x, y, contours, mpp)
     cytoplasm = cytoplasm_ods(hematoxylin, dab, x, y, contours, outline, mpp)
+    visible_od = settings.counterstain.min_contrast_od
     return CellMeasurements(
         x=x,
         y=y,
@@ -126,7 +127,7 @@ def measure_planes(
         cytoplasm_h_od=cytoplasm[:, 0],
         spacing_um=spacing,
         membrane_width_um=line_width(width, contrast),
-        is_hidden=nuclei.is_hidden,
+        is_hidden=nuclei.is_hidden & (nucleus[:, 0] - cytoplasm[:, 0] < visible_od),
         outline_um=outline,
         line_contrast_od=contrast / np.float32(lines.steps_per_od),
         line_od=line_dab / np.float32(STEPS_PER_OD),

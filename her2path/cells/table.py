@@ -38,7 +38,7 @@ class CellMeasurements:
     membrane_width_um : ndarray of shape (n,), float32
         Median full width at half height of the line over the sectors with the best lines.
     is_hidden : ndarray of shape (n,), bool
-        Nucleus found as a hollow in brown, not by its hematoxylin.
+        Nucleus found as a hollow in brown, and hardly bluer than its cytoplasm.
     outline_um : ndarray of shape (n, N_SECTORS), float32
         Radius of the outline in each sector, counted clockwise (y down) from +x.
     line_contrast_od : ndarray of shape (n, N_SECTORS), float32

@@ -204,7 +204,7 @@ CELL_COLUMNS: tuple[Column, ...] = (
     Column(
         "is_nucleus_hidden",
         Kind.BOOLEAN,
-        "Nucleus found as a hollow in brown, not by its hematoxylin.",
+        "Nucleus found as a hollow in brown, hardly bluer than its cytoplasm.",
         is_required=True,
     ),
     Column(
