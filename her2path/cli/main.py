@@ -17,6 +17,8 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
+from her2path.cli.synth import synth
 from her2path.criteria.score import IshResult, Specimen
 
 __all__ = ["app", "main"]
@@ -250,6 +252,7 @@ def report(
 
 
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
+app.command(epilog=SYNTH_EXAMPLES)(synth)
 
 
 @criteria_app.command("list")

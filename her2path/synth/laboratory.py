@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from her2path.synth.recipe import RecipeError, build_value, check_ranges
 
-__all__ = ["Laboratory", "laboratories", "load_laboratory"]
+__all__ = ["Laboratory", "laboratories", "laboratory_from_table", "load_laboratory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def laboratories(use: str) -> tuple[Laboratory, ...]:
     if use not in ("training", "test"):
         raise RecipeError(f"laboratories for {use!r}: ask for 'training' or 'test'")
     text = (resources.files("her2path.synth") / "data" / f"{use}.toml").read_text("utf-8")
-    return tuple(_from_table(entry) for entry in tomllib.loads(text)["laboratory"])
+    return tuple(laboratory_from_table(entry) for entry in tomllib.loads(text)["laboratory"])
 
 
 def load_laboratory(name: str) -> Laboratory:
@@ -150,6 +150,13 @@ def load_laboratory(name: str) -> Laboratory:
     return known[name]
 
 
-def _from_table(table: dict[str, Any]) -> Laboratory:
+def laboratory_from_table(table: dict[str, Any], where: str = "laboratory") -> Laboratory:
+    """Make a laboratory from a table as TOML gives it.
+
+    Raises
+    ------
+    RecipeError
+        When a key is unknown or a value out of range, named with `where`.
+    """
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    return build_value(Laboratory, values, "laboratory")
+    return build_value(Laboratory, values, where)

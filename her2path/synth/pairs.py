@@ -11,7 +11,7 @@ from her2path.criteria.score import Score
 from her2path.results.atomic import write_text
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.recipe import MixEntry, SlideRecipe
-from her2path.synth.writing import WrittenSlide, write_slide
+from her2path.synth.writing import Progress, WrittenSlide, write_slide
 
 __all__ = ["WrittenPair", "write_pair"]
 
@@ -34,6 +34,7 @@ def write_pair(
     laboratories: tuple[Laboratory, Laboratory],
     seed: int,
     suffix: str = ".svs",
+    progress: Progress | None = None,
 ) -> WrittenPair:
     """Write the slides of one patient before and after.
 
@@ -53,6 +54,8 @@ def write_pair(
         Seed of the patient.
     suffix : str
         ``.svs`` or ``.ome.tif``.
+    progress : callable, optional
+        As for `write_slide`.
     """
     folder = Path(folder)
     regions = recipe.regions
@@ -61,11 +64,17 @@ def write_pair(
     name = recipe.name
     before_recipe = replace(recipe, name=f"{name}-before")
     after_recipe = replace(recipe, name=f"{name}-after", regions=regions)
-    before = write_slide(
-        before_recipe, laboratories[0], folder / f"{name}-before{suffix}", seed=2 * seed
-    )
-    after = write_slide(
-        after_recipe, laboratories[1], folder / f"{name}-after{suffix}", seed=2 * seed + 1
+    before, after = (
+        write_slide(
+            side,
+            laboratory,
+            folder / f"{side.name}{suffix}",
+            seed=2 * seed + position,
+            progress=progress,
+        )
+        for position, (side, laboratory) in enumerate(
+            zip((before_recipe, after_recipe), laboratories, strict=True)
+        )
     )
     scores = [Score(side.truth["score"]) for side in (before, after)]
     truth: dict[str, Any] = {

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from her2path.criteria.score import Intensity, Pattern
-from her2path.errors import Her2pathError
+from her2path.errors import Her2pathError, list_faults
 
 __all__ = [
     "Artefacts",
@@ -62,12 +62,15 @@ class MixEntry:
 
 def check_ranges(value: object, where: str, ranges: tuple[tuple[str, float, float], ...]) -> None:
     """Refuse a value whose fields are no numbers or lie outside their ranges (name, low, high)."""
+    faults = []
     for name, low, high in ranges:
         number = getattr(value, name)
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise RecipeError(f"{where}{name} = {number!r}: give a number in {low:g}–{high:g}")
-        if not low <= number <= high:
-            raise RecipeError(f"{where}{name} = {number} is outside {low:g}–{high:g}")
+            faults.append(f"{where}{name} = {number!r}: give a number in {low:g}–{high:g}")
+        elif not low <= number <= high:
+            faults.append(f"{where}{name} = {number} is outside {low:g}–{high:g}")
+    if faults:
+        raise RecipeError("; ".join(faults))
 
 
 _SHORT = {
@@ -334,31 +337,55 @@ def recipe_from_toml(text: str) -> SlideRecipe:
     Raises
     ------
     RecipeError
-        When the text is no TOML, a key is unknown, or a value is out of range.
+        When the text is no TOML, a key is unknown, or a value is out of range; all faults are
+        listed.
     """
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"the recipe is no valid TOML: {error}") from error
-    table["tissue"] = build_value(TissueShape, _table(table, "tissue"), "[tissue]")
-    table["artefacts"] = build_value(Artefacts, _table(table, "artefacts"), "[artefacts]")
+    faults: list[str] = []
+
+    def read(kind: type[T], name: str, default: T) -> T:
+        try:
+            return build_value(kind, _table(table, name), f"[{name}]")
+        except RecipeError as error:
+            faults.append(str(error))
+            return default
+
+    table["tissue"] = read(TissueShape, "tissue", TissueShape("blob"))
+    table["artefacts"] = read(Artefacts, "artefacts", Artefacts())
     entries = table.get("regions", [{}])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise RecipeError("regions: write each one as a table [[regions]]")
+        faults.append("regions: write each one as a table [[regions]]")
+        entries = [{}]
     regions = []
-    for position, region in enumerate(entries):
-        where = f"[[regions]] {position + 1}"
-        for name in ("mix", "dcis_mix"):
-            if name in region:
-                region[name] = mix_of(**_numbers(_table(region, name), f"{where}: {name}"))
-        if "disc" in region:
-            if not isinstance(region["disc"], list):
-                raise RecipeError(f"{where}: disc = {region['disc']!r}: give a list of 3 numbers")
-            named = {str(k): value for k, value in enumerate(region["disc"])}
-            region["disc"] = tuple(_numbers(named, f"{where}: disc").values())
-        regions.append(build_value(RegionRecipe, region, where))
+    for position, entry in enumerate(entries):
+        try:
+            regions.append(_region(entry, f"[[regions]] {position + 1}"))
+        except RecipeError as error:
+            faults.append(str(error))
+            regions.append(RegionRecipe())
     table["regions"] = tuple(regions)
-    return build_value(SlideRecipe, table, "the recipe")
+    try:
+        recipe = build_value(SlideRecipe, table, "the recipe")
+    except RecipeError as error:
+        faults.append(str(error))
+    if faults:
+        raise RecipeError(list_faults("the recipe cannot be drawn", faults))
+    return recipe
+
+
+def _region(table: dict[str, Any], where: str) -> RegionRecipe:
+    for name in ("mix", "dcis_mix"):
+        if name in table:
+            table[name] = mix_of(**_numbers(_table(table, name), f"{where}: {name}"))
+    if "disc" in table:
+        if not isinstance(table["disc"], list):
+            raise RecipeError(f"{where}: disc = {table['disc']!r}: give a list of 3 numbers")
+        named = {str(k): value for k, value in enumerate(table["disc"])}
+        table["disc"] = tuple(_numbers(named, f"{where}: disc").values())
+    return build_value(RegionRecipe, table, where)
 
 
 def _table(table: dict[str, Any], name: str) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,22 @@ from numpy.typing import NDArray
 
 from her2path.geometry import Region
 from her2path.results.atomic import write_bytes
-from her2path.synth.laboratory import Laboratory, load_laboratory
+from her2path.synth.laboratory import Laboratory
 from her2path.synth.pyramids import PyramidWriter
-from her2path.synth.recipe import RecipeError, SlideRecipe, recipe_from_toml
+from her2path.synth.reading import read_laboratory, read_recipe
+from her2path.synth.recipe import RecipeError, SlideRecipe
 from her2path.synth.records import write_cells, write_truth
 from her2path.synth.scene import Scene
 
-__all__ = ["WrittenSlide", "draw_slides", "sha256_of", "write_slide"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Progress", "WrittenSlide", "draw_slides", "sha256_of", "write_slide"]
 
 SUFFIXES = (".svs", ".ome.tif", ".ome.tiff")
 # One pixel of the masks per 16 of the slide: 4 µm, finer than anything they are used for.
 MASK_STEP = 16
 # What the three colours of the mask picture hold (255 = yes).
 MASK_CHANNELS = ("tissue", "tumor", "artefacts")
+
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,12 @@ class WrittenSlide:
 
 
 def write_slide(
-    recipe: SlideRecipe, laboratory: Laboratory, path: str | Path, *, seed: int
+    recipe: SlideRecipe,
+    laboratory: Laboratory,
+    path: str | Path,
+    *,
+    seed: int,
+    progress: Progress | None = None,
 ) -> WrittenSlide:
     """Draw a slide tile by tile and write it with its truth beside it.
 
@@ -60,6 +65,8 @@ def write_slide(
         ``NAME.truth.json``, ``NAME.cells.csv.gz`` and ``NAME.masks.png``.
     seed : int
         The same seed gives the same bytes.
+    progress : callable, optional
+        Called with the slide's file name, the rows drawn, and all rows.
 
     Returns
     -------
@@ -91,8 +98,8 @@ def write_slide(
         for channel, name in enumerate(MASK_CHANNELS):
             small = _shrunk(getattr(maps, name))
             masks[top : top + small.shape[0], left : left + small.shape[1], channel] = small
-        if region.x + region.width >= width:
-            logger.info("%s: %d of %d rows drawn", path.name, region.bottom, height)
+        if progress is not None and region.right >= width:
+            progress(path.name, min(region.bottom, height), height)
         return rgb
 
     PyramidWriter(width, height, laboratory, stem).write(path, draw)
@@ -118,6 +125,7 @@ def draw_slides(
     laboratory: str = "reference",
     seeds: Iterable[int] = (1,),
     suffix: str = ".svs",
+    progress: Progress | None = None,
 ) -> list[WrittenSlide]:
     """Write one slide per seed from a recipe file.
 
@@ -128,27 +136,22 @@ def draw_slides(
     folder : str or Path
         Where the slides go; made when missing.
     laboratory : str
-        Name of a laboratory that comes with the package.
+        Name of a laboratory that comes with the package, or a TOML file.
     seeds : iterable of int
         One slide each, named ``NAME-SEED``.
     suffix : str
         ``.svs`` or ``.ome.tif``.
+    progress : callable, optional
+        As for `write_slide`.
     """
-    recipe_path, folder = Path(recipe_path), Path(folder)
-    try:
-        if recipe_path.stat().st_size > 1_000_000:
-            raise RecipeError(f"{recipe_path} is larger than 1 MB: that is no recipe")
-        recipe = recipe_from_toml(recipe_path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe {recipe_path} cannot be read: {error}") from error
-    if not recipe.name or Path(recipe.name).name != recipe.name or recipe.name.startswith("."):
-        raise RecipeError(f"name = {recipe.name!r}: give a plain name, it names the files")
-    lab = load_laboratory(laboratory)
+    recipe, lab = read_recipe(recipe_path), read_laboratory(laboratory)
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for seed in seeds:
         named = replace(recipe, name=f"{recipe.name}-{seed}")
-        written.append(write_slide(named, lab, folder / f"{named.name}{suffix}", seed=seed))
+        path = folder / f"{named.name}{suffix}"
+        written.append(write_slide(named, lab, path, seed=seed, progress=progress))
     return written
 
 

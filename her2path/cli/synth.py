@@ -1,0 +1,351 @@
+"""`her2path synth`: draw slides whose every cell is known."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+
+import typer
+
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    fail,
+    readable_errors,
+    set_up_logging,
+    use_one_thread,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from her2path.synth.laboratory import Laboratory
+    from her2path.synth.pairs import WrittenPair
+    from her2path.synth.recipe import MixEntry
+    from her2path.synth.writing import WrittenSlide
+
+__all__ = ["EXAMPLES", "synth"]
+
+EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path synth --print-recipe > recipe.toml\n\n"
+    "her2path synth recipe.toml --out slides --laboratory test-b --seed 7 --count 3\n\n"
+    "her2path synth recipe.toml --out pairs --pair none=0.9,faint_incomplete=0.1 "
+    "--after-laboratory test-c\n\n"
+    "Beside each slide lie NAME.truth.json, NAME.cells.csv.gz and NAME.masks.png."
+)
+UNCHANGED = "same"
+# More slides than this are a slip of a digit: each takes seconds to minutes and megabytes.
+MAX_COUNT = 10_000
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+
+class SlideFormat(StrEnum):
+    """What is written."""
+
+    SVS = "svs"
+    OME_TIFF = "ome.tif"
+
+
+def synth(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RECIPE.toml", help="What to draw; see --print-recipe.", show_default=False
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for slides and their truth.")
+    ] = None,
+    laboratory: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE.toml", help="Stains and scanner: a name from the list, or a file."
+        ),
+    ] = "reference",
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same bytes.")
+    ] = 1,
+    count: Annotated[
+        int, typer.Option(min=1, max=MAX_COUNT, help="Slides or pairs, with seeds that follow.")
+    ] = 1,
+    slide_format: Annotated[
+        SlideFormat, typer.Option("--format", help="svs opens as Aperio.")
+    ] = SlideFormat.SVS,
+    pair: Annotated[
+        str,
+        typer.Option(
+            metavar="MIX|same",
+            help="Draw pairs of one patient: the recipe before, this mix after, such as "
+            "none=0.9,faint_incomplete=0.1; or same, for no change.",
+        ),
+    ] = "",
+    after_laboratory: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE.toml", help="Of the second slide of a pair, if another."),
+    ] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace slides that are there.")
+    ] = False,
+    print_recipe: Annotated[
+        bool, typer.Option("--print-recipe", help="Print a recipe that explains every field.")
+    ] = False,
+    print_laboratory: Annotated[
+        str, typer.Option(metavar="NAME", help="Print a laboratory as TOML, to start from.")
+    ] = "",
+    list_laboratories: Annotated[
+        bool, typer.Option("--list-laboratories", help="List the laboratories that come along.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+) -> None:
+    """Draw slides with known truth: every cell, every membrane, the score."""
+    use_one_thread()
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug, resumes=False):
+        from her2path.synth.laboratory import load_laboratory
+        from her2path.synth.reading import example_recipe
+
+        if print_recipe:
+            OUTPUT.print(example_recipe(), markup=False, end="")
+        elif print_laboratory:
+            OUTPUT.print(toml_of(load_laboratory(print_laboratory)), markup=False, end="")
+        elif list_laboratories:
+            show_laboratories(as_json=as_json)
+        else:
+            if recipe is None or out is None:
+                raise fail("name a RECIPE.toml and --out DIR; --print-recipe shows a recipe")
+            with Display(is_quiet=quiet or as_json) as progress:
+                truths = drawn(
+                    recipe,
+                    out,
+                    laboratories=(laboratory, after_laboratory or laboratory),
+                    seeds=range(seed, seed + count),
+                    suffix=f".{slide_format}",
+                    pair=pair,
+                    overwrite=overwrite,
+                    progress=progress,
+                )
+            if as_json:
+                OUTPUT.print(json.dumps(truths, ensure_ascii=False, indent=1), markup=False)
+            elif not quiet:
+                ERRORS.print(f"{len(truths)} drawn in {os.path.abspath(out)}", markup=False)
+
+
+def drawn(
+    recipe_path: Path,
+    out: Path,
+    *,
+    laboratories: tuple[str, str],
+    seeds: range,
+    suffix: str,
+    pair: str,
+    overwrite: bool,
+    progress: Display,
+) -> list[dict[str, Any]]:
+    """Draw slides or pairs and return what `--json` prints; nothing is drawn when a fault shows."""
+    from dataclasses import replace
+
+    from her2path.errors import list_faults
+    from her2path.synth.pairs import write_pair
+    from her2path.synth.reading import read_laboratory, read_recipe
+    from her2path.synth.recipe import RecipeError
+    from her2path.synth.writing import draw_slides
+
+    faults: list[str] = []
+
+    def read(function: Callable[[Given], Found], given: Given) -> Found | None:
+        try:
+            return function(given)
+        except RecipeError as error:
+            faults.append(str(error))
+            return None
+
+    recipe = read(read_recipe, recipe_path)
+    found = [read(read_laboratory, name) for name in dict.fromkeys(laboratories)]
+    labs = [lab for lab in found if lab is not None]
+    after = read(mix_after, pair)
+    if laboratories[0] != laboratories[1] and not pair:
+        faults.append("--after-laboratory is for pairs: add --pair MIX or --pair same")
+    sides = ("-before", "-after") if pair else ("",)
+    if recipe is not None and not overwrite:
+        names = [f"{recipe.name}-{seed}{side}{suffix}" for seed in seeds for side in sides]
+        there = [name for name in names if (out / name).exists()]
+        if there:
+            faults.append(
+                f"{len(there)} of the slides are in {out} already, {there[0]} first: add "
+                "--overwrite, or choose another --seed or --out"
+            )
+    if faults or recipe is None:
+        words = faults[0] if len(faults) == 1 else list_faults("nothing was drawn", faults)
+        raise fail(words)
+    make_folder(out)
+    progress.begin(len(seeds) * len(sides))
+    if not pair:
+        written = draw_slides(
+            recipe_path,
+            out,
+            laboratory=laboratories[0],
+            seeds=seeds,
+            suffix=suffix,
+            progress=progress,
+        )
+        return [slide_words(slide) for slide in written]
+    pairs = [
+        write_pair(
+            replace(recipe, name=f"{recipe.name}-{seed}"),
+            after,
+            out,
+            laboratories=(labs[0], labs[-1]),
+            seed=seed,
+            suffix=suffix,
+            progress=progress,
+        )
+        for seed in seeds
+    ]
+    return [pair_words(written) for written in pairs]
+
+
+def mix_after(text: str) -> tuple[MixEntry, ...] | None:
+    """Read the mix after, such as "none=0.9,faint_incomplete=0.1"; None for no change.
+
+    Raises
+    ------
+    RecipeError
+        When it is no mix.
+    """
+    from her2path.synth.recipe import RecipeError, mix_of
+
+    if text in ("", UNCHANGED):
+        return None
+    shares = {}
+    for part in text.split(","):
+        word, _, share = part.partition("=")
+        try:
+            shares[word.strip()] = float(share)
+        except ValueError as error:
+            raise RecipeError(
+                f"--pair {text}: {part!r} is no WORD=SHARE; write for example "
+                "none=0.9,faint_incomplete=0.1, or same"
+            ) from error
+    return mix_of(**shares)
+
+
+def make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fail(
+            f"--out {out} cannot be made ({error.strerror or error}); choose another"
+        ) from error
+
+
+def slide_words(slide: WrittenSlide) -> dict[str, Any]:
+    """Return what `--json` says of a slide."""
+    return {
+        "path": str(slide.path),
+        "truth": str(slide.truth_path),
+        "score": slide.truth["score"],
+        "n_tumor_cells": slide.truth["slide"]["n_tumor_cells"],
+    }
+
+
+def pair_words(pair: WrittenPair) -> dict[str, Any]:
+    """Return what `--json` says of a pair."""
+    return {
+        "truth": str(pair.truth_path),
+        "before": slide_words(pair.before),
+        "after": slide_words(pair.after),
+    }
+
+
+def known_laboratories() -> list[tuple[str, Laboratory]]:
+    """Return each laboratory with what it is for."""
+    from her2path.synth.laboratory import laboratories, load_laboratory
+
+    found = [("any", load_laboratory("reference"))]
+    return found + [(use, lab) for use in ("training", "test") for lab in laboratories(use)]
+
+
+def show_laboratories(*, as_json: bool) -> None:
+    """Print the laboratories of the package."""
+    known = known_laboratories()
+    if as_json:
+        rows = [
+            {"use": use, **{f.name: getattr(lab, f.name) for f in fields(lab)}}
+            for use, lab in known
+        ]
+        OUTPUT.print(json.dumps(rows, indent=1), markup=False)
+        return
+    from rich.table import Table
+
+    table = Table("name", "for", "µm/px", "DAB", "counterstain", "file", box=None, pad_edge=False)
+    for use, lab in known:
+        numbers = (f"{lab.mpp:g}", f"{lab.dab_strength:g}", f"{lab.counterstain:g}")
+        table.add_row(lab.name, use, *numbers, lab.compression)
+    OUTPUT.print(table)
+
+
+def toml_of(laboratory: Laboratory) -> str:
+    """Return a laboratory as a TOML file that --laboratory reads."""
+
+    def literal(value: str | float | Sequence[float]) -> str:
+        # JSON writes texts, numbers and lists as TOML does.
+        return json.dumps(value if isinstance(value, str | int | float) else list(value))
+
+    lines = [f"{f.name} = {literal(getattr(laboratory, f.name))}" for f in fields(laboratory)]
+    return "\n".join([*lines, ""])
+
+
+class Display:
+    """Shows how far it is: a bar at a terminal, one line per slide elsewhere."""
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
+        self.bar: Progress | None = None
+        self.task: TaskID | None = None
+        self.n_slides = 0
+        self.n_done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def begin(self, n_slides: int) -> None:
+        """Show that so many slides will be drawn."""
+        self.n_slides = n_slides
+        if ERRORS.is_terminal and not self.is_quiet:
+            from rich.progress import Progress
+
+            self.bar = Progress(console=ERRORS, transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task("drawing", total=float(n_slides))
+
+    def __call__(self, name: str, n_rows: int, of: int) -> None:
+        """Show that `n_rows` of a slide's rows are drawn."""
+        is_done = n_rows >= of
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=self.n_done + n_rows / of, description=name)
+        self.n_done += is_done
+        if is_done and not self.is_quiet:
+            ERRORS.print(f"{self.n_done} of {self.n_slides}: {name}", markup=False)

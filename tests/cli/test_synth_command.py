@@ -1,0 +1,155 @@
+import json
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from her2path.cli.main import app
+from her2path.synth import Artefacts, Laboratory, RegionRecipe, SlideRecipe, TissueShape
+from her2path.synth.reading import example_recipe, read_laboratory, read_recipe
+from her2path.synth.recipe import RecipeError, recipe_from_toml
+
+SMALL = """name = "s"
+width_um = 220
+height_um = 200
+[[regions]]
+mix = {none = 0.5, weak_complete = 0.5}
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["synth", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # Wide, so that no message is broken in the middle of a word.
+    monkeypatch.setenv("COLUMNS", "300")
+    path = tmp_path / "recipe.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+def test_the_printed_recipe_teaches_every_field_and_can_be_drawn():
+    shown = run("--print-recipe")
+    assert shown.exit_code == 0
+    assert shown.output == example_recipe()
+    table = tomllib.loads(shown.output)
+    recipe_from_toml(shown.output)
+    assert set(table) == {f.name for f in fields(SlideRecipe)}
+    assert set(table["tissue"]) == {f.name for f in fields(TissueShape)}
+    assert set(table["artefacts"]) == {f.name for f in fields(Artefacts)}
+    taught = {name for region in table["regions"] for name in region}
+    assert taught == {f.name for f in fields(RegionRecipe)}
+    # Optical densities say what is brown.
+    assert all("#" in line for line in shown.output.splitlines() if "_od =" in line)
+
+
+def test_laboratories_are_listed():
+    shown = run("--list-laboratories").output
+    assert "reference" in shown
+    assert "test-b" in shown
+    rows = json.loads(run("--list-laboratories", "--json").stdout)
+    assert {row["use"] for row in rows} == {"any", "training", "test"}
+
+
+def test_a_printed_laboratory_reads_back_as_itself(tmp_path: Path):
+    path = tmp_path / "lab.toml"
+    path.write_text(run("--print-laboratory", "test-b").output, encoding="utf-8")
+    assert read_laboratory(str(path)) == read_laboratory("test-b")
+    assert read_laboratory("reference") == Laboratory()
+
+
+def test_slides_are_drawn_with_their_truth_the_same_for_the_same_seed(recipe: Path, tmp_path: Path):
+    shown = run(recipe, "--out", tmp_path / "a", "--seed", 5, "--count", 2, "--json")
+    assert shown.exit_code == 0, shown.output
+    slides = json.loads(shown.stdout)
+    assert [Path(slide["path"]).name for slide in slides] == ["s-5.svs", "s-6.svs"]
+    assert slides[0]["score"] == "2+"
+    assert slides[0]["n_tumor_cells"] > 20
+    run(recipe, "--out", tmp_path / "b", "--seed", 5, "--quiet")
+    for name in ("s-5.svs", "s-5.truth.json", "s-5.cells.csv.gz", "s-5.masks.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_progress_names_each_slide(recipe: Path, tmp_path: Path):
+    shown = run(recipe, "--out", tmp_path / "a", "--format", "ome.tif")
+    assert shown.stdout == ""
+    assert "1 of 1: s-1.ome.tif" in shown.stderr
+
+
+def test_a_pair_is_drawn_with_its_change(recipe: Path, tmp_path: Path):
+    shown = run(recipe, "--out", tmp_path / "p", "--pair", "none=1.0", "--json")
+    assert shown.exit_code == 0, shown.output
+    (pair,) = json.loads(shown.stdout)
+    assert (pair["before"]["score"], pair["after"]["score"]) == ("2+", "0")
+    truth = json.loads(Path(pair["truth"]).read_text("utf-8"))
+    assert truth["is_same_laboratory"]
+    assert truth["steps"] == -3
+
+
+def test_nothing_is_replaced_unless_asked(recipe: Path, tmp_path: Path):
+    (tmp_path / "s-1.svs").write_text("mine", encoding="utf-8")
+    shown = run(recipe, "--out", tmp_path)
+    assert shown.exit_code == 2
+    assert "--overwrite" in shown.output
+    assert (tmp_path / "s-1.svs").read_text(encoding="utf-8") == "mine"
+
+
+def test_all_faults_are_told_at_once(recipe: Path, tmp_path: Path):
+    recipe.write_text(
+        "width_um = 1e9\n[tissue]\nkind = 'cake'\n[artefacts]\nfolds = -1\ntears = -1\n"
+        "[[regions]]\nmix = {none = 0.5}\n",
+        encoding="utf-8",
+    )
+    shown = run(recipe, "--out", tmp_path / "o", "--laboratory", "moon", "--pair", "none=x")
+    assert shown.exit_code == 2
+    for words in ("width_um", "cake", "folds", "tears", "sum to 0.5", "moon", "'none=x'"):
+        assert words in shown.output
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--print-recipe"),
+        (("gone.toml", "--out", "o"), "cannot be read"),
+        (("RECIPE", "--out", "o", "--laboratory", "gone.toml"), "cannot be read"),
+        (("RECIPE", "--out", "o", "--after-laboratory", "test-a"), "--pair"),
+        (("RECIPE", "--out", "RECIPE"), "cannot be made"),
+        (("RECIPE", "--out", "o", "--count", "0"), "count"),
+        (("--print-laboratory", "moon"), "unknown laboratory"),
+    ],
+)
+def test_wrong_use_is_status_2_with_a_remedy(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+):
+    monkeypatch.chdir(recipe.parent)
+    shown = run(*(str(recipe) if argument == "RECIPE" else argument for argument in arguments))
+    assert shown.exit_code == 2
+    assert words in shown.output
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\xff\xfe", "UTF-8"),
+        (b"#" * 1_000_001, "larger than 1 MB"),
+        (b"name = 3", "plain name"),
+        (b"mpp = ", "no valid TOML"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, data: bytes, words: str):
+    path = tmp_path / "r.toml"
+    path.write_bytes(data)
+    with pytest.raises(RecipeError, match=words):
+        read_recipe(path)
+
+
+def test_a_faulty_laboratory_lists_its_numbers(tmp_path: Path):
+    path = tmp_path / "lab.toml"
+    path.write_text("mpp = 9\nnoise = -1\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"mpp[\s\S]*noise"):
+        read_laboratory(str(path))
