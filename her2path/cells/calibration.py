@@ -114,6 +114,29 @@ class Calibration(BaseModel):
         """Stain matrix, checked for plausibility."""
         return StainMatrix(self.hematoxylin, self.dab)
 
+    def misfit(self, mpp: float, scanner: str) -> str:
+        """Say why this calibration is not one for such a scan; empty when it is.
+
+        Parameters
+        ----------
+        mpp : float
+            µm/px at which cells are measured.
+        scanner : str
+            As the file names it; empty when it does not.
+        """
+        low, high = self.mpp_range
+        if not low <= mpp <= high:
+            return (
+                f"The calibration {self.name} was made for {low:g} to {high:g} µm/px, this scan is "
+                f"measured at {mpp:.3g}: intensities may be off."
+            )
+        if self.scanner and scanner and self.scanner.casefold() != scanner.casefold():
+            return (
+                f"The calibration {self.name} was made for the scanner {self.scanner}, this scan "
+                f"is from {scanner}: intensities may be off."
+            )
+        return ""
+
 
 def parse_calibration(text: str, *, where: str) -> Calibration:
     """Read a calibration from JSON text.

@@ -212,8 +212,8 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             0,
             1,
             "calibrations",
-            "Intensity is not calibrated: 0 calibrations from controls of this site are in use "
-            "(1 is needed).",
+            "Intensity is not calibrated: 0 calibrations from controls of this site, scanner and "
+            "µm/px are in use (1 is needed).",
         )
         score = evidence.call.score
         weaker = score if evidence.score_if_weaker is None else evidence.score_if_weaker

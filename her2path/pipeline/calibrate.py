@@ -250,7 +250,7 @@ def draft_of(
     if len(scanners) > 1 and not scanner:
         known = ", ".join(found or "not named" for found in scanners)
         remarks.append(f"controls come from several scanners ({known}): make a calibration of each")
-    scales = [survey.mpp.mean for survey in surveys]
+    scales = [survey.working_mpp for survey in surveys]
     if max(scales) > (1 + MPP_MARGIN) * min(scales):
         remarks.append(
             f"controls have {min(scales):.3f} to {max(scales):.3f} µm/px: make a calibration of "

@@ -80,7 +80,8 @@ def flags_of_reading(
             score_with_uncertain=facts.score_with_uncertain,
             hidden_nuclei_pct=facts.hidden_nuclei_pct,
             has_control=bool(survey.tissue_facts.controls or job.calibration.made_from),
-            is_calibrated=job.calibration.is_site_specific,
+            is_calibrated=job.calibration.is_site_specific
+            and not job.calibration.misfit(survey.working_mpp, survey.scan.scanner),
             score_if_weaker=if_shifted(-1),
             score_if_stronger=if_shifted(1),
             nuclear_hematoxylin_od=stain.nuclear_hematoxylin_od,

@@ -194,7 +194,7 @@ def survey_opened(
         rois=rois,
         tiles=tiles,
         parts_key=settings_hash([fingerprint, measure, working_mpp, tiles]),
-        remarks=remarks_of(rois),
+        remarks=(*remarks_of(rois), *misfits(job, working_mpp, slide.scanner)),
     )
 
 
@@ -390,3 +390,9 @@ def remarks_of(rois: tuple[Roi, ...]) -> tuple[str, ...]:
         f"Outlines of class {', '.join(unused)} say nothing about scoring and were passed over; "
         "classes that do are Tumor, Ignore* and Control.",
     )
+
+
+def misfits(job: SlideJob, working_mpp: float, scanner: str) -> tuple[str, ...]:
+    """Say why the calibration of a job is not one for its scan, if it is not."""
+    words = job.calibration.misfit(working_mpp, scanner)
+    return (words,) if words else ()

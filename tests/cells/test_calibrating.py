@@ -182,3 +182,11 @@ def test_each_control_has_one_vote():
     assert cut_between([many, few], high)[0] == pytest.approx(
         cut_between([many[:50], few], high)[0]
     )
+
+
+def test_a_calibration_says_which_scans_it_is_not_for():
+    made = GENERIC.model_copy(update={"scanner": "Aperio AT2", "mpp_range": (0.225, 0.275)})
+    assert made.misfit(0.25, "") == made.misfit(0.25, "aperio at2") == ""
+    assert "0.46" in made.misfit(0.46, "Aperio AT2")
+    assert "Hamamatsu" in made.misfit(0.25, "Hamamatsu C9600")
+    assert GENERIC.misfit(0.25, "Hamamatsu C9600") == ""

@@ -140,6 +140,22 @@ def test_tiles_are_spread_over_all_of_them():
     assert spread(range(100), 4) == (0, 25, 50, 75)  # type: ignore[arg-type]
 
 
+def test_a_slide_says_that_its_calibration_is_for_another_scan(drawn: Path):
+    def remarks(high: float) -> tuple[str, ...]:
+        calibration = generic_calibration().model_copy(update={"mpp_range": (0.2, high)})
+        job = SlideJob(
+            slide_id="drawn",
+            path=drawn,
+            rule_set=find_rule_set("asco-cap-2018"),
+            calibration=calibration,
+            mpp=0.25,
+        )
+        return survey_slide(job, ScoreSettings()).remarks
+
+    assert remarks(0.3) == ()
+    assert "made for 0.2 to 0.24" in remarks(0.24)[0]
+
+
 @pytest.mark.slow
 def test_a_calibration_of_the_site_is_right_more_often_than_the_generic_one(tmp_path: Path):
     rows = [
