@@ -11,14 +11,15 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 import math
 import multiprocessing
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,7 @@ from accuracy_measures import (
     compare,
     exact,
     flagged,
+    hits_flagged,
     kappa_of,
     mean_of,
     misses_flagged,
@@ -76,13 +78,38 @@ def draw(plan: Plan, folder: Path) -> tuple[WrittenSlide, float]:
     return written, time.perf_counter() - begun
 
 
+def drawn_before(plan: Plan, folder: Path) -> WrittenSlide | None:
+    """Return the slide of this plan that an earlier run has kept, None without one."""
+    path, truth_path, cells, masks = (
+        folder / f"{plan.slide_id}.{suffix}"
+        for suffix in ("svs", "truth.json", "cells.csv.gz", "masks.png")
+    )
+    # The truth is written last.
+    if not truth_path.is_file():
+        return None
+    truth = json.loads(truth_path.read_text("utf-8"))
+    wanted = json.loads(json.dumps([asdict(plan.recipe), asdict(plan.laboratory), plan.seed]))
+    if [truth["recipe"], truth["laboratory"], truth["seed"]] != wanted:
+        return None
+    return WrittenSlide(path, truth_path, cells, masks, truth)
+
+
 def draw_all(
     plans: Sequence[Plan], folder: Path, *, n_jobs: int
 ) -> Iterator[tuple[Plan, WrittenSlide, float]]:
-    """Draw the slides in processes of their own and yield each as it is done."""
+    """Draw the slides in processes of their own and yield each as it is done, kept ones first."""
+    missing = []
+    for plan in plans:
+        kept = drawn_before(plan, folder)
+        if kept is None:
+            missing.append(plan)
+        else:
+            yield plan, kept, math.nan
+    if not missing:
+        return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_jobs, mp_context=context) as pool:
-        running = {pool.submit(draw, plan, folder): plan for plan in plans}
+        running = {pool.submit(draw, plan, folder): plan for plan in missing}
         for future in as_completed(running):
             written, seconds = future.result()
             yield running[future], written, seconds
@@ -114,6 +141,7 @@ def measure(
         elif isinstance(event, SlideFailed):
             say(f"failed {event.slide_id}: {event.error}")
 
+    shutil.rmtree(folder / "results", ignore_errors=True)
     out = ResultsFolder(folder / "results")
     result = run_batch(jobs, ScoreSettings(), out, n_workers=n_jobs, listener=tell)
     slides = []
@@ -138,6 +166,7 @@ def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[
         "exact score": f"{right}{aim(right.frac >= AIM_EXACT, f'≥ {AIM_EXACT:.2f}')}",
         "quadratic κ": number(kappa_of(slides), 3),
         "misses flagged": f"{misses}{aim(misses.k == misses.n, 'all')}",
+        "right scores flagged": str(hits_flagged(slides)),
         "slides flagged": str(flagged(slides)),
     }
     for low, high in BOUNDARIES:
@@ -164,7 +193,7 @@ def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[
         f"{sums['stained fallout']:.3f} of the unstained",
         "complete cells": f"{sums['complete recall']:.3f} of the complete read as complete, "
         f"{sums['complete fallout']:.3f} of the others",
-        "time": f"{mean_of(s.draw_s for s in slides):.1f} s to draw, "
+        "time": f"{number(mean_of(s.draw_s for s in slides), 1)} s to draw, "
         f"{mean_of(s.score_s for s in slides):.1f} s to score a slide",
     }
     return figures
@@ -218,6 +247,23 @@ def crossed(slides: Sequence[SlideAccuracy]) -> Table:
         for known in EXPRESSION_SCORES
     ]
     return ("true", *map(str, given)), rows
+
+
+def by_flag(slides: Sequence[SlideAccuracy]) -> Table:
+    """Return how many misses and right scores carry each flag, and how many it alone flags."""
+    rows = []
+    for name in sorted({name for slide in slides for name in slide.flags}):
+        carriers = [s for s in slides if name in s.flags]
+        n_misses = sum(not s.is_exact for s in carriers)
+        n_alone = sum(s.flags == (name,) for s in carriers)
+        rows.append([name, str(n_misses), str(len(carriers) - n_misses), str(n_alone)])
+    return ("flag", "misses", "right scores", "alone"), rows
+
+
+def brown_of(slide: SlideAccuracy) -> str:
+    """Say in words how much brown lies off the membrane."""
+    granules = ", granules" if slide.granular_od else ""
+    return f"cytoplasm OD {slide.cytoplasm_od:.2f}{granules}"
 
 
 def listed(slides: Sequence[SlideAccuracy]) -> Table:
@@ -287,7 +333,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--quick", action="store_true", help="few small slides: a look, no figure")
     parser.add_argument("--out", type=Path, default=Path("accuracy_results"), help="folder")
-    parser.add_argument("--keep", action="store_true", help="keep slides and results in the folder")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep slides and results; the next run of this seed and folder scores them again "
+        "without drawing (delete them when the generator has changed)",
+    )
     arguments = parser.parse_args()
     n_slides = arguments.slides or (N_QUICK if arguments.quick else N_SLIDES)
     if n_slides < 1 or arguments.jobs < 1:
@@ -301,7 +352,8 @@ def main() -> int:
     side_um = QUICK_SIDE_UM if arguments.quick else SIDE_UM
     plans = plan_slides(n_slides, seed=seed, side_um=side_um)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="slides-", dir=arguments.out))
+    folder = arguments.out / f"slides-{seed}"
+    folder.mkdir(exist_ok=True)
     try:
         slides, failed = measure(plans, folder, n_jobs=arguments.jobs)
     finally:
@@ -317,6 +369,8 @@ def main() -> int:
         "True score (rows) against score given": crossed(slides),
         "By true score": grouped(slides, lambda s: str(s.true_score)),
         "By laboratory": grouped(slides, lambda s: s.laboratory),
+        "By brown off the membrane": grouped(slides, brown_of),
+        "By flag": by_flag(slides),
         "By design": grouped(slides, lambda s: s.design),
         "Misses": listed([s for s in slides if not s.is_exact]),
     }

@@ -56,6 +56,8 @@ class SlideAccuracy:
     laboratory: str
     design: str
     distance: float | None
+    cytoplasm_od: float
+    granular_od: float
     seed: int
     true_score: Score
     score: Score
@@ -205,6 +207,8 @@ def compare(
         laboratory=plan.laboratory.name,
         design=plan.design.name,
         distance=plan.design.distance,
+        cytoplasm_od=plan.recipe.regions[0].cytoplasm_od,
+        granular_od=plan.recipe.regions[0].granular_od,
         seed=plan.seed,
         true_score=Score(written.truth["score"]),
         score=record.score,
@@ -312,6 +316,12 @@ def misses_flagged(slides: Sequence[SlideAccuracy]) -> Counted:
     return Counted(sum(s.is_flagged for s in misses), len(misses))
 
 
+def hits_flagged(slides: Sequence[SlideAccuracy]) -> Counted:
+    """Count the flagged among right scores: what flags cost."""
+    hits = [s for s in slides if s.is_exact]
+    return Counted(sum(s.is_flagged for s in hits), len(hits))
+
+
 def flagged(slides: Sequence[SlideAccuracy]) -> Counted:
     """Count the flagged slides."""
     return Counted(sum(s.is_flagged for s in slides), len(slides))
@@ -327,6 +337,7 @@ def sums_of(slides: Sequence[SlideAccuracy]) -> dict[str, float]:
         figures[f"{word} abs"] = mean_of([abs(e) for e in errors])
     figures["nucleus F1"] = mean_of([s.nucleus_f1 for s in slides])
     figures["tumor found"] = mean_of([s.tumor_found for s in slides])
+    figures["unmatched"] = mean_of([s.unmatched_frac for s in slides])
     figures["tumor acc"] = mean_of([s.tumor_accuracy for s in slides])
     figures["count bias %"] = mean_of([s.count_error_pct for s in assessed])
     figures["count abs %"] = mean_of([abs(s.count_error_pct) for s in assessed])
