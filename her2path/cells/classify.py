@@ -24,12 +24,14 @@ OWN_SHARE = 0.25
 MAX_FILLED_GAP = 1
 # Runs shorter than this are speckle (3 sectors are 4 µm on a cell of 7 µm radius).
 MIN_RUN = 3
-# Below this ratio of line contrast to cytoplasm the brown is diffuse (about 0.3), not membranous
-# (1 to 2); measured on real cores.
-DIFFUSE_RATIO = np.float32(0.75)
+# Contrast of a line over the OD of its cytoplasm: membranous staining has 1 to 2, diffuse brown
+# about 0.3 (real cores). A line must reach the first ratio to count, between the two; below the
+# second the brown is diffuse.
+MEMBRANOUS_RATIO = np.float32(0.85)
+DIFFUSE_RATIO = np.float32(0.5)
 # Between thick lines the cytoplasm cannot be seen and reads as brown as they are: no more than this
 # is asked of a line for the sake of its cytoplasm.
-MAX_DIFFUSE_LIMIT_OD = np.float32(0.12)
+MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 
@@ -165,7 +167,7 @@ def classify_cells(
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
     # Uneven brown cytoplasm makes lines of its own, in proportion to how brown it is.
-    diffuse_limit = np.minimum(DIFFUSE_RATIO * cells.cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
+    diffuse_limit = np.minimum(MEMBRANOUS_RATIO * cells.cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
     thresholds = np.maximum(np.float32(threshold), diffuse_limit)
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od, cells.is_measurable, thresholds, calibration.min_arc_frac
