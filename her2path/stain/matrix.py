@@ -81,8 +81,7 @@ class StainMatrix:
     @property
     def unmixing(self) -> NDArray[np.float64]:
         """Inverse of `rows`: `od @ unmixing` gives the ODs of H, DAB and residual."""
-        inverse: NDArray[np.float64] = np.linalg.inv(self.rows)
-        return inverse
+        return np.asarray(np.linalg.inv(self.rows), np.float64)
 
     @property
     def gray_ratio(self) -> float:
