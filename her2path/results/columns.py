@@ -152,7 +152,7 @@ SLIDE_COLUMNS: tuple[Column, ...] = (
 REGION_COLUMNS: tuple[Column, ...] = (
     Column("region_id", Kind.TEXT, "Name of the region in the slide.", is_required=True),
     Column("name", Kind.TEXT, "Name given by a person, if any."),
-    Column("kind", Kind.TEXT, "What made the region: a ROI, a piece of tissue, a control."),
+    Column("kind", Kind.TEXT, "What made the region: grid, roi or control."),
     Column("x", Kind.DOUBLE, "Left edge of its box.", "level-0 px"),
     Column("y", Kind.DOUBLE, "Top edge of its box.", "level-0 px"),
     Column("width", Kind.DOUBLE, "Width of its box.", "level-0 px", low=0),
@@ -192,7 +192,9 @@ CELL_COLUMNS: tuple[Column, ...] = (
         words=tuple(pattern.label for pattern in Pattern),
         is_required=True,
     ),
-    Column("membrane_od", Kind.FLOAT, "DAB OD on the membrane line.", "OD (log10)"),
+    Column(
+        "membrane_od", Kind.FLOAT, "DAB OD of the line above its feet, stained part.", "OD (log10)"
+    ),
     Column("membrane_contrast_od", Kind.FLOAT, "Guarded line contrast.", "OD (log10)"),
     Column("membrane_width_um", Kind.FLOAT, "Full width at half height.", "µm", low=0),
     Column("cytoplasm_od", Kind.FLOAT, "Median DAB OD of the cytoplasm.", "OD (log10)"),
