@@ -236,7 +236,12 @@ def demo(arguments: list[str]) -> int:
     # One of an earlier run must not pass for this run's.
     report.unlink(missing_ok=True)
     begun = time.monotonic()
-    status = call(venv_tool("her2path"), "score", DEMO_SLIDES, "--out", DEMO_RESULTS, *arguments)
+    # The folder is the demo's own: what an earlier one left there is not kept.
+    again = () if "--resume" in arguments else ("--overwrite",)
+    status = call(
+        *(venv_tool("her2path"), "score", DEMO_SLIDES, "--out", DEMO_RESULTS),
+        *(*again, *arguments),
+    )
     if not report.is_file():
         say(f"scoring ended with status {status} and wrote no report; see the messages above")
         return status or 1

@@ -168,6 +168,10 @@ def score(
         bool,
         typer.Option("--resume", help="Go on with the run in --out; tries failed slides again."),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Score all slides again although --out holds results."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     as_json: Json = False,
@@ -200,6 +204,7 @@ def score(
                 device=device.value,
                 workers=workers,
                 resume=resume,
+                overwrite=overwrite,
                 seed=seed,
                 quiet=quiet,
                 as_json=as_json,

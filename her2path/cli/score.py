@@ -56,6 +56,7 @@ class ScoreOptions:
     device: str
     workers: int
     resume: bool
+    overwrite: bool
     exclude_controls: bool
     region_um: float
     seed: int
@@ -69,7 +70,6 @@ def score(options: ScoreOptions) -> int:
     settings = settings_of(options)
     jobs = jobs_of(options)
     out = ResultsFolder(Path(os.path.abspath(options.out)))
-    # A worker that has no slide and no tile left to work on costs memory and time to start.
     n_workers = options.workers or default_workers()
     display = nullcontext() if options.quiet or options.as_json else Display(ERRORS)
     with display as listener:
@@ -79,6 +79,7 @@ def score(options: ScoreOptions) -> int:
             out,
             n_workers=n_workers,
             resume=options.resume,
+            overwrite=options.overwrite,
             after_slide=illustrate_slide,
             listener=listener,
         )
@@ -102,6 +103,8 @@ def settings_of(options: ScoreOptions) -> ScoreSettings:
             f"--model {options.model}: no network ships with this version, only the rule reader; "
             "leave --model out or give none"
         )
+    if options.resume and options.overwrite:
+        raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
     if options.device == "cuda" and not options.quiet:
         ERRORS.print("--device cuda: the rule reader runs on the CPU; nothing here uses the GPU.")
     return ScoreSettings(

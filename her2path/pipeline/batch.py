@@ -94,6 +94,7 @@ def run_batch(
     *,
     n_workers: int = 1,
     resume: bool = False,
+    overwrite: bool = False,
     after_slide: AfterSlide | None = None,
     listener: Listener | None = None,
 ) -> BatchResult:
@@ -112,6 +113,8 @@ def run_batch(
         Processes; 1 works in this one.
     resume : bool
         Go on with what the folder holds.
+    overwrite : bool
+        Score all slides again although the folder holds results.
     after_slide : callable, optional
         Called in the worker with the slide's folder and record; must be a function of a module.
     listener : callable, optional
@@ -120,7 +123,8 @@ def run_batch(
     Raises
     ------
     ResultsError
-        If the folder cannot be used, or the run in it was made with other settings.
+        If the folder cannot be used, holds results and neither `resume` nor `overwrite` was
+        said, or the run to resume was made with other settings.
     """
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
@@ -129,7 +133,7 @@ def run_batch(
     hashed = settings_hash(settings)
     known, lost = look_at(jobs, settings)
     run = RunRecord.begin(settings, [description for _, description in known.values()])
-    with Journal(out.journal, settings_hash=hashed, resume=resume) as journal:
+    with Journal(out.journal, settings_hash=hashed, resume=resume, overwrite=overwrite) as journal:
         planned = [
             (job.slide_id, job.path, known[job.slide_id][0])
             for job in jobs

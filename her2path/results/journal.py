@@ -117,20 +117,25 @@ class Journal:
         Hash of the settings of this run.
     resume : bool
         Whether to go on with what the journal holds; otherwise it starts empty.
+    overwrite : bool
+        Whether to start empty even where slides are done, whose results are lost.
 
     Raises
     ------
     ResultsError
-        If the journal was made with other settings, is in use, or is damaged.
+        If the journal holds done slides and nobody said what to do with them, was made with other
+        settings, is in use, or is damaged.
     """
 
-    def __init__(self, path: Path, *, settings_hash: str, resume: bool) -> None:
+    def __init__(
+        self, path: Path, *, settings_hash: str, resume: bool, overwrite: bool = False
+    ) -> None:
         self.path = path
         with self.guarded():
             # Short: the lock is held by another run or by none.
             self.database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
         try:
-            self.prepare(settings_hash, resume=resume)
+            self.prepare(settings_hash, resume=resume, overwrite=overwrite)
         except BaseException:
             self.database.close()
             raise
@@ -150,7 +155,7 @@ class Journal:
         """Close the database and release the folder; what is committed stays."""
         self.database.close()
 
-    def prepare(self, settings_hash: str, *, resume: bool) -> None:
+    def prepare(self, settings_hash: str, *, resume: bool, overwrite: bool) -> None:
         """Take the lock, make the tables, and start empty or check what is resumed."""
         with self.guarded():
             self.database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -163,6 +168,8 @@ class Journal:
             if resume and facts:
                 self.refuse_others(facts, settings_hash)
             else:
+                if not overwrite:
+                    self.refuse_to_lose()
                 self.database.execute("DELETE FROM slides")
                 self.database.execute("DELETE FROM run")
                 self.database.executemany(
@@ -172,18 +179,30 @@ class Journal:
             # Whoever ran them is gone: the lock is ours.
             self.database.execute("UPDATE slides SET state = 'pending' WHERE state = 'running'")
 
+    def refuse_to_lose(self) -> None:
+        """Raise ResultsError when slides are done: their results would be lost unasked."""
+        (n_done,) = self.database.execute(
+            "SELECT count(*) FROM slides WHERE state = 'done'"
+        ).fetchone()
+        if n_done:
+            raise ResultsError(
+                f"{self.path.parent} holds the results of {n_done:,} "
+                f"slide{'s' * (n_done != 1)} already; choose another --out, go on with them by "
+                "--resume, or score all again by --overwrite"
+            )
+
     def refuse_others(self, facts: Mapping[str, str], settings_hash: str) -> None:
         """Raise ResultsError unless the journal is of this format and these settings."""
         if facts.get("format") != FORMAT:
             raise ResultsError(
                 f"the journal {self.path} has the format {facts.get('format')!r:.20}, this version "
-                f"writes {FORMAT!r}; choose another --out or leave out --resume"
+                f"writes {FORMAT!r}; choose another --out, or score all again by --overwrite"
             )
         if facts.get("settings_hash") != settings_hash:
             raise ResultsError(
                 f"the run in {self.path.parent} was made with other settings "
                 f"({facts.get('settings_hash', '')[:12]}, now {settings_hash[:12]}); "
-                "choose another --out, or leave out --resume to score all slides again"
+                "choose another --out, or score all slides again by --overwrite"
             )
 
     def plan(self, slides: Iterable[tuple[str, Path, Fingerprint]]) -> tuple[str, ...]:

@@ -110,6 +110,20 @@ def test_a_manifest_gives_each_slide_its_own_settings(glass: Path, tmp_path: Pat
     assert (row["slide_id"], row["rule_set"], row["block"]) == ("A", "gastric-biopsy", "7")
 
 
+def test_results_are_overwritten_only_on_request(glass: Path, tmp_path: Path):
+    given = ("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1)
+    assert run(*given).exit_code == 0
+    before = (tmp_path / "run.json").read_bytes()
+    refused = run(*given)
+    assert refused.exit_code == 2
+    assert "--resume" in refused.output
+    assert "--overwrite" in refused.output
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert run(*given, "--resume").exit_code == 0
+    assert run(*given, "--overwrite").exit_code == 0
+    assert run(*given, "--overwrite", "--resume").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

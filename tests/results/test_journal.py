@@ -15,8 +15,13 @@ def planned(tmp_path, *names, mark=MARK):
     return [(name, tmp_path / f"{name}.svs", mark) for name in names]
 
 
-def opened(tmp_path, *, settings_hash="h", resume=True):
-    return Journal(tmp_path / "journal.sqlite", settings_hash=settings_hash, resume=resume)
+def opened(tmp_path, *, settings_hash="h", resume=True, overwrite=False):
+    return Journal(
+        tmp_path / "journal.sqlite",
+        settings_hash=settings_hash,
+        resume=resume,
+        overwrite=overwrite,
+    )
 
 
 def states(journal):
@@ -79,7 +84,7 @@ def test_the_same_name_at_another_path_is_scored_again(tmp_path):
 def test_other_settings_are_refused_with_the_remedy(tmp_path):
     opened(tmp_path).close()
 
-    with pytest.raises(ResultsError, match=r"other settings.*--out.*--resume"):
+    with pytest.raises(ResultsError, match=r"other settings.*--out.*--overwrite"):
         opened(tmp_path, settings_hash="other")
 
 
@@ -90,6 +95,20 @@ def test_without_resume_the_journal_starts_empty(tmp_path):
     with opened(tmp_path, settings_hash="other", resume=False) as journal:
         assert journal.entries() == ()
     with opened(tmp_path, settings_hash="other") as journal:
+        assert journal.entries() == ()
+
+
+def test_done_slides_are_never_lost_unasked(tmp_path):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a"))
+        journal.start("a")
+        journal.finish("a", {}, seconds=1.0)
+
+    with pytest.raises(ResultsError, match=r"results of 1 slide already.*--resume.*--overwrite"):
+        opened(tmp_path, resume=False)
+    with opened(tmp_path) as journal:
+        assert states(journal) == {"a": "done"}
+    with opened(tmp_path, resume=False, overwrite=True) as journal:
         assert journal.entries() == ()
 
 
