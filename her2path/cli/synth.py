@@ -141,7 +141,9 @@ def synth(
             if as_json:
                 OUTPUT.print(json.dumps(truths, ensure_ascii=False, indent=1), markup=False)
             elif not quiet:
-                ERRORS.print(f"{len(truths)} drawn in {os.path.abspath(out)}", markup=False)
+                kind = "pair" if pair else "slide"
+                words = f"{len(truths)} {kind}{'s' * (len(truths) != 1)} drawn"
+                ERRORS.print(f"{words} in {os.path.abspath(out)}", markup=False)
 
 
 def drawn(
