@@ -27,8 +27,8 @@ from her2path.stain.separate import STEPS_PER_OD, separate
 __all__ = ["HALO_UM", "MeasureSettings", "measure_cells", "measure_planes"]
 
 # A cell depends on its neighbors' centers up to twice its own reach, and each center on its
-# surroundings within the widest blob filter.
-HALO_UM = 2 * REACH_UM + 12.0
+# surroundings within the widest blob filter and the nuclei that it may be a double of.
+HALO_UM = 2 * REACH_UM + 20.0
 # A line this clear (weak to moderate staining) bounds a cell beyond doubt.
 CLEAR_LINE_OD = 0.12
 

@@ -47,8 +47,8 @@ COARSEST_MPP = 0.7
 # Nuclei are found on a grid up to 4 times coarser: with corners on multiples of 12 working px
 # that grid is the same whatever the tile, for every factor up to 4.
 ALIGNMENT_PX = 12
-# 2048 px and a halo are a frame of about 2400 px: 17 MB of RGB, ten times that while measuring.
-MAX_TILE_PX = 2048
+# 3072 px and a halo are a frame of about 3460 px: 36 MB of RGB, ten times that while measuring.
+MAX_TILE_PX = 3072
 TOO_COARSE = "scan_too_coarse"
 EMPTY = Region(0, 0, 0, 0)
 
