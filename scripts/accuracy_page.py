@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accuracy_measures import SlideAccuracy
 
-from her2path.criteria import Score
+from her2path.criteria import EXPRESSION_SCORES, Score
 from her2path.results.atomic import write_text
 from her2path.results.colors import SCORE_COLORS
 
@@ -55,7 +55,11 @@ def write_page(
         table_of(("figure", "value"), list(lines.items())),
         "<h2>True (across) against measured (up)</h2><div>",
         *drawings,
-        "</div>",
+        "</div><p>Colour is the true score: ",
+        ", ".join(
+            f"<span style='color:{color_of(score)}'>●</span> {score}" for score in EXPRESSION_SCORES
+        ),
+        "; a black ring marks a wrong score. Axes go by the square root.</p>",
     ]
     for heading, (heads, rows) in tables.items():
         parts.append(f"<h2>{escape(heading)}</h2><div class='wide'>{table_of(heads, rows)}</div>")
