@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Outlines of regions take a few MB at most; parsed JSON needs about ten times the file.
 MAX_FILE_BYTES = 128 * 2**20
+# A hand that draws round the edge goes a little beyond it.
+LEAST_INSIDE_FRAC = 0.5
 
 
 def read_annotations(
@@ -39,7 +41,7 @@ def read_annotations(
     path : path
         The file, at most `MAX_FILE_BYTES`.
     slide_dimensions : Size, optional
-        Size of level 0. When given, outlines are cut at the slide's edge and one wholly outside
+        Size of level 0. When given, outlines are cut at the slide's edge and one mostly outside
         is a fault: it belongs to another slide, or needs an offset.
     offset : Location
         Added to each vertex: the slide's bounds for outlines drawn in QuPath on an image that it
@@ -64,13 +66,17 @@ def read_annotations(
     rois: list[Roi] = []
     taken: set[str] = set()
     for index, shape in enumerate(shapes):
-        polygon = polygon_of_rings(shape.parts, shift=(offset.x, offset.y))
+        try:
+            polygon = polygon_of_rings(shape.parts, shift=(offset.x, offset.y))
+        except AnnotationError as error:
+            budget.faults.append(f"{shape.where}: {error}")
+            continue
         if polygon.is_empty or polygon.area == 0:
             budget.faults.append(f"{shape.where}: the outline encloses no area")
             continue
         if frame is not None:
             inside = areal_part(shapely.intersection(polygon, frame))
-            if inside.is_empty:
+            if inside.area < LEAST_INSIDE_FRAC * polygon.area:
                 budget.faults.append(outside_fault(shape, polygon, frame))
                 continue
             polygon = inside
@@ -130,7 +136,7 @@ def outside_fault(shape: Shape, polygon: shapely.Geometry, frame: shapely.Geomet
     left, top, right, bottom = polygon.bounds
     _, _, width, height = frame.bounds
     return (
-        f"{shape.where}: spans x {left:.0f}–{right:.0f}, y {top:.0f}–{bottom:.0f}, outside the "
+        f"{shape.where}: spans x {left:.0f}–{right:.0f}, y {top:.0f}–{bottom:.0f}, mostly outside the "
         f"slide of {width:.0f} × {height:.0f} px; is it of this slide, and in level-0 px?"
     )
 

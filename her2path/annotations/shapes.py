@@ -32,6 +32,12 @@ MAX_SHAPES = 50_000
 MAX_TEXT = 500
 # Ten times the side of the largest slides; beyond it float32 consumers lose whole pixels.
 MAX_COORDINATE = 1e7
+# A hand slips a dozen times; repair takes a second for a thousand crossings and grows with their
+# square.
+MAX_CROSSINGS = 1_000
+MAX_CROSSED_VERTICES = 100_000
+# Segments that are asked at once: each may meet all others.
+SEGMENTS_AT_ONCE = 64
 
 Ring = Sequence[tuple[float, float]]
 
@@ -108,14 +114,47 @@ def polygon_of_rings(
     """Join parts (exterior, holes…) into one valid outline; it may be empty.
 
     An outline that crosses itself is repaired; shared area of two parts counts once.
+
+    Raises
+    ------
+    AnnotationError
+        If it crosses itself too often to be repaired.
     """
     polygons = []
     for exterior, *holes in parts:
         shell, *gaps = (np.asarray(ring, np.float64) + shift for ring in (exterior, *holes))
-        polygons.append(areal_part(shapely.make_valid(Polygon(shell, gaps))))
-    if len(polygons) == 1:
+        polygons.append(Polygon(shell, gaps))
+    if len(polygons) == 1 and polygons[0].is_valid:
         return polygons[0]
-    return areal_part(shapely.union_all(polygons))
+    refuse_tangle(polygons)
+    repaired = [areal_part(shapely.make_valid(polygon)) for polygon in polygons]
+    return repaired[0] if len(repaired) == 1 else areal_part(shapely.union_all(repaired))
+
+
+def refuse_tangle(polygons: Sequence[Polygon]) -> None:
+    """Raise AnnotationError when outlines cross each other more often than a hand would."""
+    pieces = []
+    for polygon in polygons:
+        for ring in (polygon.exterior, *polygon.interiors):
+            points = shapely.get_coordinates(ring)
+            pieces.append(np.stack([points[:-1], points[1:]], axis=1))
+    segments = shapely.linestrings(np.concatenate(pieces))
+    is_tangle = len(segments) > MAX_CROSSED_VERTICES and not all(p.is_valid for p in polygons)
+    # Each segment meets itself and its two neighbors, and each crossing is found from both sides.
+    left = 3 * len(segments) + 2 * MAX_CROSSINGS
+    if not is_tangle:
+        tree = shapely.STRtree(segments)
+        for start in range(0, len(segments), SEGMENTS_AT_ONCE):
+            some = segments[start : start + SEGMENTS_AT_ONCE]
+            left -= tree.query(some, predicate="intersects").shape[1]
+            if left < 0:
+                is_tangle = True
+                break
+    if is_tangle:
+        raise AnnotationError(
+            f"an outline of {len(segments):,} vertices crosses itself too often to be repaired; "
+            "draw it again"
+        )
 
 
 def areal_part(geometry: shapely.Geometry) -> Polygon | MultiPolygon:

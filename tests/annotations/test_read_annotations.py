@@ -209,9 +209,28 @@ def test_an_outline_is_cut_at_the_slide_edge(tmp_path):
     assert roi.polygon.bounds == (10, 20, 60, 120)
 
 
-def test_an_outline_of_another_slide_is_a_fault(tmp_path):
-    with pytest.raises(AnnotationError, match="outside the slide of 5 × 5 px"):
-        read_annotations(written(tmp_path, feature()), slide_dimensions=Size(5, 5))
+@pytest.mark.parametrize("side", [5, 60])
+def test_an_outline_of_another_slide_is_a_fault(tmp_path, side):
+    with pytest.raises(AnnotationError, match=f"outside the slide of {side} × {side} px"):
+        read_annotations(written(tmp_path, feature()), slide_dimensions=Size(side, side))
+
+
+def test_a_tangle_is_a_fault_before_it_takes_memory(tmp_path):
+    # Each of these lines crosses most of the others: repair would take minutes.
+    points = [[k % 1500, k * 7919 % 1500] for k in range(20_000)]
+    tangle = {"type": "Polygon", "coordinates": [points]}
+    with pytest.raises(AnnotationError, match="feature 0: an outline of 20,000.*draw it again"):
+        read_annotations(written(tmp_path, feature(tangle)))
+
+
+def test_a_slip_of_the_hand_is_repaired_however_long_the_outline(tmp_path):
+    border = [[x, 0] for x in range(5000)] + [[5000 - x, 100] for x in range(5000)]
+    border[40], border[41] = border[41], [42.5, -3]
+    (roi,) = read_annotations(
+        written(tmp_path, feature({"type": "Polygon", "coordinates": [border]}))
+    )
+    assert roi.polygon.is_valid
+    assert roi.polygon.area == pytest.approx(500_000, rel=1e-3)
 
 
 def test_aperio_regions_are_read_with_holes_left_out_as_ignored(tmp_path):
