@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from her2path.annotations.read import read_annotations
 from her2path.annotations.roi import Roi, RoiKind
 from her2path.cells.measure import HALO_UM, MeasureSettings
 from her2path.cells.nuclei import typical_counterstain
+from her2path.errors import AnnotationError
 from her2path.geometry import Mpp, Region, Size
 from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
 from her2path.results.record import ControlFacts, FocusFacts, ScanFacts, StainFacts, TissueFacts
@@ -120,6 +122,7 @@ def survey_slide(job: SlideJob, settings: ScoreSettings) -> Survey:
             rois = read_annotations(
                 job.roi, slide_dimensions=slide.dimensions, offset=job.roi_offset
             )
+            refuse_meaningless(rois, job.roi)
         return survey_opened(slide, mpp, rois, job, settings)
 
 
@@ -379,6 +382,20 @@ def box_of_label(mask: NDArray[np.bool_], downsample: float) -> Region:
     x, y = math.floor(cols[0] * downsample), math.floor(rows[0] * downsample)
     right, bottom = math.ceil((cols[-1] + 1) * downsample), math.ceil((rows[-1] + 1) * downsample)
     return Region(x, y, right - x, bottom - y)
+
+
+def refuse_meaningless(rois: tuple[Roi, ...], path: Path) -> None:
+    """Raise AnnotationError when no outline says anything about scoring.
+
+    The whole slide would be scored in place of what a person has drawn.
+    """
+    if all(roi.kind is RoiKind.OTHER for roi in rois):
+        classes = ", ".join(sorted({roi.classification for roi in rois}))
+        raise AnnotationError(
+            f"{path.name} has outlines of class {classes:.200} only, which say nothing about "
+            "scoring; classes that do are Tumor, Ignore* and Control, and an outline without a "
+            "class is scored"
+        )
 
 
 def remarks_of(rois: tuple[Roi, ...]) -> tuple[str, ...]:

@@ -166,6 +166,12 @@ def test_outlines_of_another_slide_are_an_error(drawn, job_on, settings, tmp_pat
         survey_slide(job_on(drawn, roi=roi), settings)
 
 
+def test_outlines_that_say_nothing_are_an_error(drawn, job_on, settings, tmp_path: Path):
+    roi = outlines(tmp_path / "roi.geojson", Wibble=(0, 0, 500, 500))
+    with pytest.raises(AnnotationError, match=r"class Wibble only.*Tumor, Ignore"):
+        survey_slide(job_on(drawn, roi=roi), settings)
+
+
 def test_cells_at_the_cut_count(drawn, job_on, settings, tmp_path: Path):
     survey, cells = measured(job_on(drawn), settings, tmp_path)
 
