@@ -136,8 +136,8 @@ def outside_fault(shape: Shape, polygon: shapely.Geometry, frame: shapely.Geomet
     left, top, right, bottom = polygon.bounds
     _, _, width, height = frame.bounds
     return (
-        f"{shape.where}: spans x {left:.0f}–{right:.0f}, y {top:.0f}–{bottom:.0f}, mostly outside the "
-        f"slide of {width:.0f} × {height:.0f} px; is it of this slide, and in level-0 px?"
+        f"{shape.where}: spans x {left:.0f}–{right:.0f}, y {top:.0f}–{bottom:.0f}, mostly outside "
+        f"the slide of {width:.0f} × {height:.0f} px; is it of this slide, and in level-0 px?"
     )
 
 

@@ -219,7 +219,7 @@ def test_a_tangle_is_a_fault_before_it_takes_memory(tmp_path):
     # Each of these lines crosses most of the others: repair would take minutes.
     points = [[k % 1500, k * 7919 % 1500] for k in range(20_000)]
     tangle = {"type": "Polygon", "coordinates": [points]}
-    with pytest.raises(AnnotationError, match="feature 0: an outline of 20,000.*draw it again"):
+    with pytest.raises(AnnotationError, match=r"feature 0: an outline of 20,000.*draw it again"):
         read_annotations(written(tmp_path, feature(tangle)))
 
 
