@@ -71,6 +71,9 @@ ORDER_OTHER = ("openslide",)
 
 HEAD_BYTES = 4096
 
+# What is wrong with a file is said by the error; tifffile's log lines would repeat it in pieces.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
 
 def open_slide(path: str | Path, *, mpp: float | Mpp | None = None, backend: str = "auto") -> Slide:
     """Open a slide or a plain field with the first reader that understands it.
@@ -107,7 +110,7 @@ def open_slide(path: str | Path, *, mpp: float | Mpp | None = None, backend: str
         except ImportError as error:
             reasons.append(f"{name}: its library is missing ({error})")
         except OSError as error:  # SlideError is one
-            reasons.append(f"{name}: {error}")
+            reasons.append(f"{name}: {str(error).rstrip('.')}")
         else:
             log.debug("%s opened by %s", path.name, name)
             return slide

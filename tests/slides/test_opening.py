@@ -239,6 +239,21 @@ def test_a_vsi_names_its_data_folder_and_the_remedy(tmp_path):
         open_slide(path)
 
 
+def test_a_header_that_claims_too_much_is_one_sentence_and_no_log_line(tmp_path, caplog):
+    path = tmp_path / "bomb.tif"
+    tifffile.imwrite(path, np.zeros((32, 32, 3), np.uint8), photometric="rgb")
+    with tifffile.TiffFile(path) as tif:
+        places = [tif.pages.first.tags[code].offset + 8 for code in (256, 257)]
+    data = bytearray(path.read_bytes())
+    for place in places:
+        data[place : place + 4] = (2**31 - 1).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(SlideError, match=r"claims 2147483647 × 2147483647 px") as caught:
+        open_slide(path)
+    assert ".." not in str(caught.value)
+    assert caplog.records == []
+
+
 def test_a_bif_scanned_leftwards_is_explained():
     from her2path.slides.openslide_backend import refusal
 
