@@ -96,8 +96,11 @@ def conclude(
         try:
             after_slide(folder, record)
         except Exception as error:  # whatever goes wrong there, the score stands
-            logger.warning("the pictures of %s failed", record.slide_id, exc_info=True)
-            remark = f"its pictures could not be made ({type(error).__name__}: {error})"
+            logger.debug("the pictures of %s failed", record.slide_id, exc_info=True)
+            remark = (
+                f"The pictures could not be drawn ({type(error).__name__}: {error}); "
+                "`her2path report DIR --pictures` tries again."
+            )
             record = replace(record, remarks=(*record.remarks, remark))
         timings["illustrate"] = time.perf_counter() - written
     record = replace(record, timings=timings)

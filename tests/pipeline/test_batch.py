@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from her2path.errors import ResultsError
-from her2path.pipeline.batch import run_batch
+from her2path.pipeline.batch import run_batch, words_of
 from her2path.pipeline.progress import SlideDone, SlideFailed, SlideSurveyed, TilesMeasured
 from her2path.pipeline.settings import ScoreSettings
 from her2path.results.cells import read_cells
@@ -192,12 +192,22 @@ def test_a_slide_that_kills_its_worker_fails_by_itself(
     assert [e.slide_id for e in events if isinstance(e, SlideFailed)] == ["core"]
 
 
-def test_an_error_without_a_remedy_asks_to_be_reported(glass, job_on, settings, tmp_path: Path):
+def test_a_score_outlives_its_pictures(glass, job_on, settings, tmp_path: Path, caplog):
     def fall_over(folder: SlideFolder, record: SlideRecord) -> None:  # noqa: ARG001
         raise KeyError("lost")
 
-    result = run_batch([job_on(glass)], settings, ResultsFolder(tmp_path), after_slide=fall_over)
-    assert result.failed["glass"].startswith("unexpected KeyError")
+    out = ResultsFolder(tmp_path)
+    result = run_batch([job_on(glass)], settings, out, after_slide=fall_over)
+    assert result.n_done == 1
+    (remark,) = read_record(out.slide("glass").slide_json).remarks
+    assert "pictures could not be drawn" in remark
+    # It is for the report, not a traceback amid the progress.
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
+
+
+def test_an_error_without_a_remedy_asks_to_be_reported():
+    assert words_of(KeyError("lost")) == "unexpected KeyError: 'lost'; please report it"
+    assert "fewer --workers" in words_of(MemoryError())
 
 
 def test_an_interrupt_leaves_a_journal_to_go_on_from(
