@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -203,3 +204,8 @@ def test_an_environment_whose_making_was_cut_short_is_not_usable(
     assert run.is_usable(tmp_path)
     (tmp_path / run.UNFINISHED.name).touch()
     assert not run.is_usable(tmp_path)
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, n in names.items() if n > 1] == []
