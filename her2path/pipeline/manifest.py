@@ -7,7 +7,7 @@ import io
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -100,8 +100,9 @@ def jobs_of_manifest(
     reader = RowReader(path.parent, defaults, faults, needed or {})
     read = [reader.job(line, row) for line, row in zip(lines, rows, strict=True)]
     jobs = [job for job in read if job is not None]
+    faults.extend(id_faults(lines, rows))
     if not faults:
-        jobs = named(jobs, path, faults)
+        jobs = named(jobs, faults)
     if faults:
         raise ManifestError(list_faults(f"{path.name} cannot be used", faults))
     return tuple(jobs)
@@ -236,9 +237,12 @@ class RowReader:
 
 def number(text: str) -> float:
     """Read a number that a spreadsheet may have written with a decimal comma."""
-    value = float(text.replace(",", "."))
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r:.40} is no number")
     return value
 
 
@@ -255,8 +259,36 @@ def word(kind: Callable[[str], Value]) -> Callable[[str], Value]:
     return read
 
 
-def named(jobs: list[SlideJob], path: Path, faults: list[str]) -> list[SlideJob]:
-    """Give a name to slides that have none, and refuse names that clash or name no folder."""
+def id_faults(lines: Sequence[int], rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return what is wrong with the names that the manifest gives."""
+    faults = []
+    given = [(line, row.get("slide_id", "")) for line, row in zip(lines, rows, strict=True)]
+    first: dict[str, int] = {}
+    for line, name in given:
+        if not name:
+            continue
+        before = first.setdefault(name.casefold(), line)
+        if before != line:
+            faults.append(f"line {line}, slide_id: {name!r:.80} stands in line {before} already")
+        elif not names_folder(name):
+            faults.append(
+                f"line {line}, slide_id: {name!r:.80} cannot name a folder; "
+                "use letters, digits, - and _"
+            )
+    return faults
+
+
+def names_folder(slide_id: str) -> bool:
+    """Return whether results can lie under this name."""
+    try:
+        ResultsFolder(Path()).slide(slide_id)
+    except Her2pathError:
+        return False
+    return True
+
+
+def named(jobs: list[SlideJob], faults: list[str]) -> list[SlideJob]:
+    """Give a name to slides that have none, and refuse those that clash with given ones."""
     without = [job for job in jobs if not job.slide_id]
     try:
         found = iter(name_slides([job.path for job in without]))
@@ -266,12 +298,4 @@ def named(jobs: list[SlideJob], path: Path, faults: list[str]) -> list[SlideJob]
     jobs = [job if job.slide_id else replace(job, slide_id=next(found)) for job in jobs]
     count = Counter(job.slide_id.casefold() for job in jobs)
     faults.extend(f"slide_id {name!r} stands {n} times" for name, n in count.items() if n > 1)
-    out = ResultsFolder(path.parent)
-    for job in jobs:
-        try:
-            out.slide(job.slide_id)
-        except Her2pathError:
-            faults.append(
-                f"slide_id {job.slide_id!r:.80} cannot name a folder; use letters, digits, - and _"
-            )
     return jobs

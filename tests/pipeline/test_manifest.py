@@ -65,6 +65,20 @@ def test_what_spreadsheets_write_is_read(
     assert (job.path.name, job.mpp) == ("ä.svs", 0.25)
 
 
+def test_faults_of_names_are_listed_beside_others(tmp_path: Path, defaults: JobDefaults):
+    path = write(tmp_path, "slide_id,path,mpp\n../x,a.svs,abc\ny,b.svs,\nY,c.svs,\n")
+    with pytest.raises(ManifestError) as caught:
+        jobs_of_manifest(path, defaults)
+    text = str(caught.value)
+    for part in (
+        "3 faults",
+        "line 2, mpp: 'abc' is no number",
+        "line 2, slide_id",
+        "line 4, slide",
+    ):
+        assert part in text
+
+
 def test_all_faults_are_listed_with_their_lines(tmp_path: Path, defaults: JobDefaults):
     path = write(
         tmp_path,
@@ -99,7 +113,7 @@ def test_all_faults_are_listed_with_their_lines(tmp_path: Path, defaults: JobDef
         ("path\n", "has no row"),
         ("", "no column path"),
         ("path,mpp\na.svs,0.2,5\n", "3 values for 2 columns"),
-        ("slide_id,path\nx,a.svs\nX,b.svs\n", "stands 2 times"),
+        ("slide_id,path\nx,a.svs\nX,b.svs\n", "line 3, slide_id: 'X' stands in line 2 already"),
         ("slide_id,path\n../x,a.svs\n", "cannot name a folder"),
         ("slide_id,path\nslides.csv,a.svs\n", "cannot name a folder"),
         ("path\na.svs\na.svs\n", "more than once"),
