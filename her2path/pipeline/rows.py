@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from her2path.criteria.ish import status
-from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.criteria.score import EXPRESSION_SCORES
 from her2path.pipeline.settings import SlideJob
 from her2path.results.columns import SlideState
 from her2path.results.journal import JournalEntry
-from her2path.results.record import RegionRecord, SlideRecord
+from her2path.results.record import Reading, RegionRecord, SlideRecord
 
 __all__ = ["region_row", "row_of", "row_of_entry"]
 
@@ -22,9 +20,7 @@ def row_of(record: SlideRecord) -> dict[str, object]:
         "state": SlideState.DONE,
         "score": record.score,
         "status": record.status,
-        "n_tumor_cells": record.reading.n_tumor_cells,
-        **record.reading.shares,
-        **probabilities_of(record.reading.probabilities),
+        **columns_of(record.reading),
         "review": record.review,
         "review_reasons": list(record.review_reasons),
         "mpp": (record.scan.mpp_x * record.scan.mpp_y) ** 0.5,
@@ -73,14 +69,20 @@ def region_row(region: RegionRecord, record: SlideRecord) -> dict[str, object]:
         "n_cells": region.n_cells,
         "score": region.score,
         "status": status(region.score, record.ish, organ=record.organ).status,
-        "n_tumor_cells": region.reading.n_tumor_cells,
-        **region.reading.shares,
-        **probabilities_of(region.reading.probabilities),
+        **columns_of(region.reading),
     }
 
 
-def probabilities_of(probabilities: Mapping[Score, float]) -> dict[str, float]:
-    """Return the probability of each score under its column."""
+def columns_of(reading: Reading) -> dict[str, float | None]:
+    """Return count, shares and probabilities under their columns.
+
+    Of no cell there is no share: an empty value, not 0 %, which a mean would take for negative.
+    """
     words = ("0", "0plus", "1plus", "2plus", "3plus")
     pairs = zip(words, EXPRESSION_SCORES, strict=True)
-    return {f"p_{word}": probabilities[score] for word, score in pairs}
+    found = dict(reading.shares) | {f"p_{word}": reading.probabilities[s] for word, s in pairs}
+    is_empty = reading.n_tumor_cells == 0
+    return {
+        "n_tumor_cells": reading.n_tumor_cells,
+        **{name: None if is_empty else value for name, value in found.items()},
+    }

@@ -55,6 +55,8 @@ def test_one_bad_slide_never_stops_the_rest(
     assert "does not exist" in rows["gone"]["error"] or "No such file" in rows["gone"]["error"]
     assert rows["glass"]["score"] == rows["glass"]["status"] == "not_assessable"
     assert rows["glass"]["n_tumor_cells"] == "0"
+    # Of no cell there is no share: 0 % would be taken for negative.
+    assert {rows["glass"][name] for name in ("pct_none", "pct_stained", "h_score", "p_0")} == {""}
     shares = [float(rows["core"][f"pct_{w}"]) for w in ("none", "faint", "weak", "moderate")]
     assert sum(shares) + float(rows["core"]["pct_intense"]) == pytest.approx(100)
 
