@@ -61,6 +61,15 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
             },
         ),
         ("hidden_nuclei", {"hidden_nuclei_pct": 20.1}),
+        ("control_suspected", {"n_suspected_cells": 1}),
+        (
+            "control_suspected",
+            {
+                "n_suspected_cells": 9,
+                "is_suspect_excluded": True,
+                "score_other_way": Score.THREE_PLUS,
+            },
+        ),
         ("control_out_of_range", {"control_od": 0.2, "control_od_range": Interval(0.3, 0.5)}),
         ("no_control", {"has_control": False}),
         ("not_calibrated", {"is_calibrated": False}),
@@ -94,6 +103,8 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
             "score_without_uncertain": Score.ONE_PLUS,
         },
         {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
+        # Left out, and it would change nothing.
+        {"n_suspected_cells": 9, "is_suspect_excluded": True},
         {"has_control": True, "is_calibrated": True, "mpp": 0.26, "anisotropy": 1.0},
         {"cytoplasmic_pct": 10.0, "hidden_nuclei_pct": 20.0, "artefact_pct": 25.0},
         {},

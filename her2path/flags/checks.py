@@ -187,6 +187,31 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
 
 
 def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    n_suspected, other = evidence.n_suspected_cells, evidence.score_other_way
+    score = evidence.call.score
+    if n_suspected and evidence.is_suspect_excluded and other not in (None, score):
+        yield Flag(
+            ReviewFlag.CONTROL_SUSPECTED,
+            n_suspected,
+            1,
+            "cells",
+            f"A separate piece that looks like control tissue was left out; with its {n_suspected} "
+            f"tumour cells the score would be {other} instead of {score}.",
+        )
+    elif n_suspected and not evidence.is_suspect_excluded:
+        effect = (
+            f"the score stays {score} without them"
+            if other in (None, score)
+            else f"without them the score would be {other} instead of {score}"
+        )
+        yield Flag(
+            ReviewFlag.CONTROL_SUSPECTED,
+            n_suspected,
+            1,
+            "cells",
+            f"{n_suspected} of the tumour cells counted lie in a separate piece that looks like "
+            f"control tissue; {effect}. If it is control, draw it or use --exclude-controls.",
+        )
     od, expected = evidence.control_od, evidence.control_od_range
     if od is not None and expected is not None and od not in expected:
         cut = expected.lower if od < expected.lower else expected.upper

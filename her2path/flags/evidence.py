@@ -41,6 +41,7 @@ class ReviewFlag(StrEnum):
     READERS_DISAGREE = "readers_disagree"
     TUMOR_UNCERTAIN = "tumor_uncertain"
     HIDDEN_NUCLEI = "hidden_nuclei"
+    CONTROL_SUSPECTED = "control_suspected"
     CONTROL_OUT_OF_RANGE = "control_out_of_range"
     NO_CONTROL = "no_control"
     NOT_CALIBRATED = "not_calibrated"
@@ -71,6 +72,8 @@ SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.READERS_DISAGREE: "review",
     ReviewFlag.TUMOR_UNCERTAIN: "review",
     ReviewFlag.HIDDEN_NUCLEI: "review",
+    # A control counted as sample, or a sample left out as control, makes the score another's.
+    ReviewFlag.CONTROL_SUSPECTED: "review",
     ReviewFlag.CONTROL_OUT_OF_RANGE: "review",
     # Most archives are scanned without their controls: a review of each would hide the rest.
     ReviewFlag.NO_CONTROL: "note",
@@ -180,6 +183,12 @@ class FlagEvidence:
         Score when all of those are left out, or all counted.
     hidden_nuclei_pct : float
         Percent of nuclei seen only as a hollow in brown.
+    n_suspected_cells : int
+        Tumour cells in separate pieces that look like control tissue.
+    is_suspect_excluded : bool
+        Whether these were left out.
+    score_other_way : Score
+        Score if they were counted when they were left out, or left out when they were counted.
     has_control : bool
         Whether on-slide or batch control tissue was measured.
     control_od, control_od_range : float, Interval
@@ -217,6 +226,9 @@ class FlagEvidence:
     score_without_uncertain: Score | None = None
     score_with_uncertain: Score | None = None
     hidden_nuclei_pct: float | None = None
+    n_suspected_cells: int = 0
+    is_suspect_excluded: bool = False
+    score_other_way: Score | None = None
     has_control: bool | None = None
     control_od: float | None = None
     control_od_range: Interval | None = None

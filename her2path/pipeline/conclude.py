@@ -19,7 +19,7 @@ from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import Score, Status
 from her2path.flags.checks import needs_review
-from her2path.pipeline.reasons import flags_of_reading, flags_of_refusal
+from her2path.pipeline.reasons import Suspects, flags_of_reading, flags_of_refusal
 from her2path.pipeline.regions import read_regions_of
 from her2path.pipeline.scoring import (
     LEAST_UPPER_PCT,
@@ -203,6 +203,7 @@ def conclude_cells(
         heterogeneity=heterogeneity,
         stain=stain,
         answer=answer,
+        suspects=suspects_of(everything, selection, settings, survey, blank),
     )
     record = replace(
         unscored(survey, settings, timings),
@@ -221,6 +222,26 @@ def conclude_cells(
         regions=regions,
     )
     return Conclusion(record, Counted(cells, classes, selection))
+
+
+def suspects_of(
+    everything: CountedCells,
+    selection: Selection,
+    settings: ScoreSettings,
+    survey: Survey,
+    blank: BlankFacts,
+) -> Suspects:
+    """Return the tumor cells in suspected control tissue, and the score the other way."""
+    suspected = selection.is_suspected_tumor
+    n_cells = int(suspected.sum())
+    if not n_cells:
+        return Suspects(0, settings.exclude_controls, None)
+    counted = selection.is_counted
+    other = counted | suspected if settings.exclude_controls else counted & ~suspected
+    score, _ = score_of(
+        everything.select(other), survey.job.rule_set, blank_upper_pct=blank.upper_pct
+    )
+    return Suspects(n_cells, settings.exclude_controls, score)
 
 
 def blank_facts(

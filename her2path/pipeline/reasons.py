@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import StatusCall
@@ -22,11 +22,23 @@ from her2path.results.record import (
 )
 from her2path.tissue.artefacts import ArtefactKind
 
-__all__ = ["flags_of_reading", "flags_of_refusal"]
+__all__ = ["Suspects", "flags_of_reading", "flags_of_refusal"]
 
 # A field that was cut out of a slide is tissue from edge to edge; a whole section is 50 mm² and
 # more of glass.
 LEAST_SCAN_MM2 = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Tumor cells in pieces that look like control tissue, and what hangs on them.
+
+    `score_other_way` is with them when they were left out, else without them.
+    """
+
+    n_cells: int
+    is_excluded: bool
+    score_other_way: Score | None
 
 
 def flags_of_refusal(survey: Survey) -> tuple[Flag, ...]:
@@ -57,6 +69,7 @@ def flags_of_reading(
     heterogeneity: Heterogeneity,
     stain: StainFacts,
     answer: StatusCall,
+    suspects: Suspects,
 ) -> tuple[Flag, ...]:
     """Return the flags of a slide whose cells were read."""
     job = survey.job
@@ -79,7 +92,11 @@ def flags_of_reading(
             score_without_uncertain=facts.score_without_uncertain,
             score_with_uncertain=facts.score_with_uncertain,
             hidden_nuclei_pct=facts.hidden_nuclei_pct,
-            has_control=bool(survey.tissue_facts.controls or job.calibration.made_from),
+            n_suspected_cells=suspects.n_cells,
+            is_suspect_excluded=suspects.is_excluded,
+            score_other_way=suspects.score_other_way,
+            has_control=bool(job.calibration.made_from)
+            or any(control.is_excluded for control in survey.tissue_facts.controls),
             is_calibrated=job.calibration.is_site_specific
             and not job.calibration.misfit(survey.working_mpp, survey.scan.scanner),
             score_if_weaker=if_shifted(-1),

@@ -36,11 +36,14 @@ class Selection:
         Of an invasive tumor cell.
     cut : ndarray of shape (n,), float32
         From which probability the cell counts.
+    is_suspected : ndarray of shape (n,), bool
+        Whether it lies in a separate piece that looks like control tissue.
     """
 
     reason: NDArray[np.int8]
     probability: NDArray[np.float32]
     cut: NDArray[np.float32]
+    is_suspected: NDArray[np.bool_]
 
     @property
     def is_counted(self) -> NDArray[np.bool_]:
@@ -62,6 +65,12 @@ class Selection:
         """Cells of the sample that are surely no tumor, inside or outside an outline."""
         is_sample = self.is_in_place | (self.reason == CODE[Exclusion.OUTSIDE_ROI])
         return is_sample & (self.probability < MAX_REFERENCE_PROBABILITY)
+
+    @property
+    def is_suspected_tumor(self) -> NDArray[np.bool_]:
+        """Cells in suspected control tissue that count, or would if it were none."""
+        would_count = self.is_control & (self.probability >= self.cut)
+        return self.is_suspected & (self.is_counted | would_count)
 
     def counted_at(self, shift: float) -> NDArray[np.bool_]:
         """Return which cells count when the cut is shifted by so much."""
@@ -106,7 +115,8 @@ def select_cells(
         cols = np.minimum((x / survey.mask_downsample).astype(np.int64), mask.shape[1] - 1)
         return mask[rows, cols]
 
-    is_control = contains(survey.rois_of(RoiKind.CONTROL), x, y) | look_up(survey.control)
+    is_drawn_control = contains(survey.rois_of(RoiKind.CONTROL), x, y)
+    is_control = is_drawn_control | look_up(survey.control)
     # The first that holds is the reason.
     why = {
         Exclusion.CONTROL: is_control,
@@ -119,4 +129,6 @@ def select_cells(
     }
     codes = [CODE[reason] for reason in why]
     reason = np.select(list(why.values()), codes, CODE[Exclusion.COUNTED]).astype(np.int8)
-    return Selection(reason, probability, cut)
+    # Where a person has said what is control, there is nothing to suspect.
+    is_suspected = look_up(survey.suspected) & ~is_drawn_control
+    return Selection(reason, probability, cut, is_suspected)

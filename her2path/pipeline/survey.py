@@ -67,6 +67,8 @@ class Survey:
         At which cells are measured.
     tissue, excluded, control : ndarray of shape (M, N), bool
         Tissue to score; artefacts; found control tissue that is left out.
+    suspected : ndarray of shape (M, N), bool
+        Pieces that look like control tissue, left out or not.
     mask_downsample : float
         Level-0 px per px of these masks.
     tiles : tuple of Tile
@@ -86,6 +88,7 @@ class Survey:
     tissue: NDArray[np.bool_]
     excluded: NDArray[np.bool_]
     control: NDArray[np.bool_]
+    suspected: NDArray[np.bool_]
     mask_downsample: float
     rois: tuple[Roi, ...]
     tiles: tuple[Tile, ...]
@@ -159,7 +162,8 @@ def survey_opened(
         found = assess(job.calibration.white_point)
         white_source = "calibration"
     mask_downsample = downsample * found.downsample
-    control = control_mask(found, settings)
+    suspected = suspected_mask(found)
+    control = suspected & settings.exclude_controls
     tissue = found.tissue.mask
     working_mpp = working_scale(mpp)
     facts = tissue_facts(found, controls, mpp, settings)
@@ -193,6 +197,7 @@ def survey_opened(
         tissue=tissue,
         excluded=found.artefacts.excluded,
         control=control,
+        suspected=suspected,
         mask_downsample=mask_downsample,
         rois=rois,
         tiles=tiles,
@@ -274,10 +279,10 @@ def box_of(region: Region) -> shapely.Polygon:
     return shapely.box(region.x, region.y, region.right, region.bottom)
 
 
-def control_mask(found: TissueAssessment, settings: ScoreSettings) -> NDArray[np.bool_]:
-    """Return where separate pieces were left out as control tissue, on the grid of the tissue."""
+def suspected_mask(found: TissueAssessment) -> NDArray[np.bool_]:
+    """Return where separate pieces look like control tissue, on the grid of the tissue."""
     rows, cols = found.tissue.mask.shape
-    labels = [candidate.label for candidate in found.controls if settings.exclude_controls]
+    labels = [candidate.label for candidate in found.controls]
     if not labels:
         return np.zeros((rows, cols), bool)
     pieces = np.isin(found.pieces.labels, labels).astype(np.uint8)

@@ -32,6 +32,7 @@ FLAG_TITLES: dict[ReviewFlag, str] = {
     ReviewFlag.READERS_DISAGREE: "Rules and network disagree",
     ReviewFlag.TUMOR_UNCERTAIN: "Tumour cells uncertain",
     ReviewFlag.HIDDEN_NUCLEI: "Nuclei hidden under brown",
+    ReviewFlag.CONTROL_SUSPECTED: "Control tissue suspected",
     ReviewFlag.CONTROL_OUT_OF_RANGE: "Control out of range",
     ReviewFlag.NO_CONTROL: "No control measured",
     ReviewFlag.NOT_CALIBRATED: "Intensity not calibrated",

@@ -9,7 +9,9 @@ import pytest
 from her2path.annotations.roi import RoiKind
 from her2path.cells.table import CellMeasurements
 from her2path.errors import AnnotationError, MppError
+from her2path.flags.evidence import ReviewFlag
 from her2path.geometry import Mpp, Region
+from her2path.pipeline.conclude import conclude_cells
 from her2path.pipeline.parts import (
     OPEN_SLIDES,
     has_part,
@@ -21,6 +23,14 @@ from her2path.pipeline.selection import select_cells
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import TOO_COARSE, aligned, survey_slide, working_scale
 from her2path.results.columns import Exclusion
+from her2path.synth import (
+    Laboratory,
+    RegionRecipe,
+    SlideRecipe,
+    TissueShape,
+    draw_field,
+    mix_of,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +174,46 @@ def test_outlines_of_another_slide_are_an_error(drawn, job_on, settings, tmp_pat
     roi = outlines(tmp_path / "roi.geojson", Tumor=(90_000, 90_000, 50, 50))
     with pytest.raises(AnnotationError, match="outside the slide"):
         survey_slide(job_on(drawn, roi=roi), settings)
+
+
+@pytest.fixture(scope="module")
+def with_control(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unstained tissue, and 3 mm farther at the other end a smaller piece of 3+; 0.5 µm/px."""
+    canvas = np.full((1400, 8000, 3), (236, 235, 240), np.uint8)
+    for left, side, mix in (
+        (100, 600, mix_of(none=1.0)),
+        (7000, 450, mix_of(intense_complete=1.0)),
+    ):
+        recipe = SlideRecipe(
+            width_um=side,
+            height_um=side,
+            tissue=TissueShape(kind="core"),
+            regions=(RegionRecipe(name="tumor", mix=mix),),
+        )
+        rgb = draw_field(recipe, Laboratory(dab_strength=1.5), seed=1).rgb
+        small = cv2.resize(rgb, (2 * side, 2 * side), interpolation=cv2.INTER_AREA)
+        canvas[100 : 100 + 2 * side, left : left + 2 * side] = small
+    path = tmp_path_factory.mktemp("control") / "two.png"
+    cv2.imwrite(str(path), canvas[..., ::-1])
+    return path
+
+
+@pytest.mark.parametrize("is_excluded", [False, True])
+def test_suspected_control_is_flagged_with_the_score_the_other_way(
+    with_control, job_on, tmp_path: Path, is_excluded: bool
+):
+    settings = ScoreSettings(n_resamples=20, exclude_controls=is_excluded)
+    survey, cells = measured(job_on(with_control, mpp=0.5), settings, tmp_path)
+    record = conclude_cells(survey, cells, settings, timings={}).record
+    (control,) = record.tissue.controls
+    assert (control.source, control.is_excluded) == ("found", is_excluded)
+    n_left_out = record.selection.excluded[Exclusion.CONTROL]
+    assert (n_left_out > 0) == is_excluded
+    flag = next(flag for flag in record.flags if flag.flag is ReviewFlag.CONTROL_SUSPECTED)
+    assert record.review
+    words = "with its" if is_excluded else "without them"
+    assert words in flag.sentence
+    assert flag.sentence.count(str(record.score)) >= 1
 
 
 def test_outlines_that_say_nothing_are_an_error(drawn, job_on, settings, tmp_path: Path):
