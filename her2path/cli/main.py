@@ -58,7 +58,9 @@ class CellsChoice(StrEnum):
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Write JSON to standard output, and say nothing else.")
+]
 
 
 def version_shown(is_wanted: bool) -> None:
@@ -105,8 +107,8 @@ def score(
     manifest: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with one row per slide: path, and any of slide_id, mpp, roi, criteria, ish, "
-            "specimen, calibration, white_point, patient_id. Other columns are kept."
+            help="CSV with one row per slide: path, and any of slide_id, mpp, roi, roi_x, roi_y, "
+            "criteria, ish, specimen, calibration, white_point, patient_id. Other columns are kept."
         ),
     ] = None,
     roi: Annotated[
@@ -148,7 +150,9 @@ def score(
     exclude_controls: Annotated[
         bool,
         typer.Option(
-            "--exclude-controls", help="Leave out separate pieces that look like control tissue."
+            "--exclude-controls",
+            help="Leave out separate pieces that look like control tissue; without it they count, "
+            "and are flagged with the score that the slide has without them.",
         ),
     ] = False,
     region_um: Annotated[
@@ -158,8 +162,12 @@ def score(
         CellsChoice,
         typer.Option(help="Write cell outlines for QuPath: none, chosen (stained, doubtful), all."),
     ] = CellsChoice.NONE,
-    model: Annotated[str, typer.Option(help="Network to read beside the rules, or none.")] = "none",
-    device: Annotated[Device, typer.Option(help="Where a network would run.")] = Device.AUTO,
+    model: Annotated[
+        str, typer.Option(help="Second reader beside the rules; this version has none.")
+    ] = "none",
+    device: Annotated[
+        Device, typer.Option(help="Where a second reader would run; the rules use the CPU.")
+    ] = Device.AUTO,
     workers: Annotated[
         int,
         typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
@@ -215,7 +223,9 @@ def score(
 
 @app.command(epilog="Example: her2path info slide.svs --json")
 def info(
-    slide: Annotated[Path, typer.Argument(help="A slide or a plain field.", show_default=False)],
+    slide: Annotated[
+        Path, typer.Argument(metavar="SLIDE", help="A slide or a plain field.", show_default=False)
+    ],
     *,
     mpp: Annotated[float | None, typer.Option(help="µm per pixel, as for score.")] = None,
     as_json: Json = False,
