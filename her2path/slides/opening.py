@@ -126,6 +126,9 @@ def _head(path: Path) -> bytes:
             f"{path} is a folder; name the slide inside it (one file of a DICOM slide, the "
             ".mrxs or .vms index beside its data)."
         )
+    if path.exists() and not path.is_file():
+        # Reading a pipe or a device would wait forever.
+        raise SlideError(f"{path} is a pipe or a device; name a file.")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -227,6 +228,13 @@ def test_missing_files_folders_and_unknown_backends_are_told_apart(tmp_path):
         open_slide(tmp_path)
     with pytest.raises(SlideError, match="no backend"):
         open_slide(tmp_path, backend="magic")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(SlideError, match="pipe or a device"):
+        open_slide(tmp_path / "pipe.png", mpp=0.25)
 
 
 def test_a_vsi_names_its_data_folder_and_the_remedy(tmp_path):
