@@ -1,0 +1,216 @@
+"""Recipes and laboratories drawn at random: one source of variety for training and measuring."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from her2path.synth.laboratory import Laboratory
+from her2path.synth.recipe import (
+    Artefacts,
+    MixEntry,
+    RegionRecipe,
+    SlideRecipe,
+    TissueShape,
+    mix_of,
+)
+
+__all__ = ["random_laboratory", "random_mix", "random_recipe"]
+
+Rng = np.random.Generator
+
+# Shares are drawn in half percents: mixes of those are met exactly by 200 cells.
+_STEP = 200
+# Which classes go together in one tumor, from null to 3+; weights are drawn afresh.
+_FAMILIES: tuple[tuple[str, ...], ...] = (
+    ("none",),
+    ("none", "faint_incomplete"),
+    ("none", "faint_incomplete", "weak_incomplete", "faint_basolateral"),
+    ("none", "faint_incomplete", "weak_incomplete", "weak_basolateral", "faint_complete"),
+    ("none", "weak_incomplete", "weak_complete", "moderate_complete", "moderate_incomplete"),
+    ("none", "weak_basolateral", "moderate_basolateral", "moderate_incomplete"),
+    ("none", "moderate_complete", "intense_complete", "moderate_incomplete", "weak_complete"),
+    ("none", "moderate_basolateral", "intense_basolateral", "intense_incomplete"),
+    ("moderate_complete", "intense_complete", "intense_incomplete", "intense_basolateral"),
+)
+
+
+def random_mix(rng: Rng) -> tuple[MixEntry, ...]:
+    """Draw shares of classes that go together, from null to 3+, or of all classes at once."""
+    if rng.random() < 0.1:
+        words = tuple(sorted({word for family in _FAMILIES for word in family}))
+    else:
+        words = _FAMILIES[int(rng.integers(len(_FAMILIES)))]
+    # One class often prevails: a low concentration draws some shares near 0.
+    share = rng.dirichlet(np.full(len(words), float(rng.choice([0.35, 0.8, 2.0]))))
+    steps = np.floor(share * _STEP + 1e-9).astype(int)
+    steps[int(np.argmax(share))] += _STEP - int(steps.sum())
+    return mix_of(**{w: n / _STEP for w, n in zip(words, steps.tolist(), strict=True) if n > 0})
+
+
+def random_recipe(
+    rng: Rng, *, width_um: float = 256.0, height_um: float = 256.0, name: str = "random"
+) -> SlideRecipe:
+    """Draw a recipe at random: every knob, every score, sane combinations.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of all that is random.
+    width_um, height_um : float
+        Size of what is drawn, µm.
+    name : str
+        Name of the recipe.
+
+    Returns
+    -------
+    SlideRecipe
+        One region, or two of which the second lies in a disc.
+    """
+    regions = [random_region(rng, name="tumor")]
+    if rng.random() < 0.2:
+        x, y = (float(v) for v in rng.uniform(0.1, 0.9, 2))
+        other = random_region(rng, name="other", disc=(x, y, float(rng.uniform(0.15, 0.45))))
+        regions.append(other)
+    kind = str(rng.choice(["fill", "blob", "core", "biopsy"], p=[0.66, 0.2, 0.08, 0.06]))
+    return SlideRecipe(
+        name=name,
+        width_um=width_um,
+        height_um=height_um,
+        tissue=TissueShape(kind, float(rng.uniform(0.02, 0.08)) * min(width_um, height_um)),
+        regions=tuple(regions),
+        artefacts=random_artefacts(rng, width_um * height_um / 1e6),
+    )
+
+
+def random_region(
+    rng: Rng, *, name: str, disc: tuple[float, float, float] | None = None
+) -> RegionRecipe:
+    """Draw one region at random."""
+    growth = str(rng.choice(["solid", "glands", "cords", "mixed", "stroma", "benign", "in situ"]))
+    nest_um = _log_uniform(rng, 70, 320)
+    gland, cribriform, cord = 0.1, 0.05, 0.05
+    benign, dcis = _rare(rng, 0.3, 0.2), _rare(rng, 0.3, 0.2)
+    tumor = float(rng.uniform(0.75, 1.0))
+    if growth == "glands":
+        gland, nest_um = float(rng.uniform(0.5, 1.0)), _log_uniform(rng, 65, 160)
+    elif growth == "cords":
+        cord, nest_um = float(rng.uniform(0.4, 1.0)), _log_uniform(rng, 45, 110)
+    elif growth == "mixed":
+        gland, cribriform, cord = (float(v) for v in rng.uniform(0.0, 0.33, 3))
+    elif growth == "stroma":
+        tumor = float(rng.uniform(0.0, 0.6))
+    elif growth == "benign":
+        benign, nest_um = float(rng.uniform(0.3, 1.0)), _log_uniform(rng, 70, 160)
+    elif growth == "in situ":
+        dcis, cribriform = float(rng.uniform(0.3, 0.8)), 0.2
+    mix = random_mix(rng)
+    # Cytoplasm takes up brown as membranes do: strongly stained slides are brown all over.
+    level = max((int(entry.intensity) for entry in mix), default=0) / 4
+    return RegionRecipe(
+        name=name,
+        mix=mix,
+        disc=disc,
+        tumor_share=tumor,
+        nest_um=nest_um,
+        septum_um=_log_uniform(rng, 4, 60),
+        cell_um=float(rng.uniform(10, 19)),
+        gland_share=gland,
+        cribriform_share=cribriform,
+        cord_share=cord,
+        clustering=float(rng.uniform(0, 1)),
+        lymphocytes=_log_uniform(rng, 0.2, 14),
+        cytoplasm_od=_rare(rng, 0.55, 0.08 + 0.3 * level),
+        granular_od=_rare(rng, 0.2, 0.15),
+        stroma_haze_od=float(rng.uniform(0, 0.03) if rng.random() < 0.7 else rng.uniform(0, 0.12)),
+        pleomorphism=float(rng.uniform(0.1, 0.8)),
+        vesicular_share=float(rng.uniform(0, 1)),
+        benign_share=benign,
+        dcis_share=dcis,
+        dcis_mix=random_mix(rng) if rng.random() < 0.4 else None,
+        necrosis_share=_rare(rng, 0.3, 0.4),
+        fat_share=_rare(rng, 0.3, 0.3),
+        oedema=float(rng.uniform(0, 0.8)),
+    )
+
+
+def random_artefacts(rng: Rng, area_mm2: float) -> Artefacts:
+    """Draw faults at random; a tenth of a square millimetre has few of each kind."""
+
+    def some(chance: float) -> int:
+        return int(rng.poisson(chance * min(1.0, area_mm2 / 0.1)))
+
+    return Artefacts(
+        folds=some(0.08),
+        pen_marks=some(0.02),
+        bubbles=some(0.03),
+        dust=some(0.3),
+        blurred_patches=some(0.12),
+        pigment_per_mm2=_rare(rng, 0.2, 300),
+        debris_per_mm2=_rare(rng, 0.35, 300),
+        vessels_per_mm2=float(rng.uniform(0, 40)),
+        edge_stain_od=_rare(rng, 0.25, 0.3),
+        tears=some(0.05),
+    )
+
+
+def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random") -> Laboratory:
+    """Draw a laboratory and scanner at random, round the training laboratories and beyond.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of all that is random.
+    mpp : float or None
+        µm/px; None draws one in 0.17–0.55.
+    name : str
+        Name of the laboratory.
+    """
+    hematoxylin = (
+        float(rng.uniform(0.58, 0.80)),
+        float(rng.uniform(0.50, 0.68)),
+        float(rng.uniform(0.28, 0.48)),
+    )
+    dab = (
+        float(rng.uniform(0.22, 0.40)),
+        float(rng.uniform(0.48, 0.60)),
+        float(rng.uniform(0.70, 0.86)),
+    )
+    # Glass is nearly white, with a tint of a few counts.
+    white = float(rng.uniform(226, 251)) + rng.normal(0, 2.5, 3)
+    chosen = _log_uniform(rng, 0.17, 0.55) if mpp is None else mpp
+    return Laboratory(
+        name=name,
+        mpp=chosen,
+        hematoxylin=hematoxylin,
+        dab=dab,
+        counterstain=_log_uniform(rng, 0.45, 2.2),
+        dab_strength=_log_uniform(rng, 0.65, 1.45),
+        dab_darkening=float(rng.uniform(0.0, 0.45)),
+        haze_od=float(rng.uniform(0, 0.025) if rng.random() < 0.8 else rng.uniform(0, 0.08)),
+        white_point=(
+            float(np.clip(white[0], 215, 254)),
+            float(np.clip(white[1], 215, 254)),
+            float(np.clip(white[2], 215, 254)),
+        ),
+        shading=float(rng.uniform(0, 0.04)),
+        gamma=float(rng.uniform(0.82, 1.2)),
+        blur_um=float(rng.uniform(0.15, 0.4) if rng.random() < 0.85 else rng.uniform(0.4, 0.8)),
+        sharpen=float(rng.uniform(0, 1.6)),
+        sharpen_um=float(rng.uniform(0.22, 0.55)),
+        noise=_log_uniform(rng, 0.5, 3.5),
+        read_noise=float(rng.uniform(0.2, 1.3)),
+        saturation=float(rng.uniform(0.8, 1.25)),
+        compression=str(rng.choice(["jpeg", "jpeg2000", "none"], p=[0.75, 0.15, 0.1])),
+        quality=int(rng.integers(45, 97)),
+    )
+
+
+def _log_uniform(rng: Rng, low: float, high: float) -> float:
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
+
+
+def _rare(rng: Rng, chance: float, most: float) -> float:
+    """Draw 0, or with some chance an amount up to `most`."""
+    return float(rng.uniform(0, most)) if rng.random() < chance else 0.0
