@@ -11,6 +11,7 @@ __all__ = [
     "CriteriaError",
     "Her2pathError",
     "ManifestError",
+    "ModelError",
     "MppError",
     "ResultsError",
     "SlideError",
@@ -52,6 +53,10 @@ class AnnotationError(Her2pathError, ValueError):
 
 class ManifestError(Her2pathError, ValueError):
     """A manifest has faults; the message lists all of them with their rows."""
+
+
+class ModelError(Her2pathError, ValueError):
+    """A model is unknown, damaged, or does not fit what is asked of it."""
 
 
 class ResultsError(Her2pathError, OSError):

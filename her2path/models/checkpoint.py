@@ -1,0 +1,212 @@
+"""Checkpoint folders: weights that are never unpickled, beside a description of themselves.
+
+A folder holds `weights.safetensors` and `model.json`, and may hold `model.onnx`, `MODEL_CARD.md`
+and other files; `model.json` knows size and SHA-256 of each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from her2path.errors import ModelError
+from her2path.models.description import (
+    DESCRIPTION_FILE,
+    MAX_DESCRIPTION_BYTES,
+    MAX_FILE_BYTES,
+    ONNX_FILE,
+    WEIGHTS_FILE,
+    ModelDescription,
+    described,
+    read_description,
+    read_verified,
+)
+from her2path.results.atomic import PREFIX
+from her2path.results.jsonable import to_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Checkpoint", "add_files", "load_checkpoint", "save_checkpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model that was read and whose hashes held."""
+
+    folder: Path
+    description: ModelDescription
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def has_onnx(self) -> bool:
+        """Whether the folder holds the network as ONNX as well."""
+        return ONNX_FILE in self.description.files
+
+    def read_onnx(self) -> bytes:
+        """Return the verified ONNX file.
+
+        Raises
+        ------
+        ModelError
+            If there is none, or it is damaged.
+        """
+        return read_verified(self.folder, self.description, ONNX_FILE)
+
+
+def save_checkpoint(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    description: ModelDescription,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    overwrite: bool = False,
+) -> ModelDescription:
+    """Write a checkpoint folder, whole or not at all.
+
+    It is written under another name beside `folder` and then moved. Tensors are stored as they
+    are, contiguous and on the CPU; shared memory between two names is stored twice.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it goes; the folder above must exist.
+    tensors : mapping of str to Tensor
+        The state of the network.
+    description : ModelDescription
+        Its `files` are replaced by what is written.
+    files : mapping of str to bytes, optional
+        Further files by their plain name: `model.onnx`, `MODEL_CARD.md`, curves.
+    overwrite : bool
+        Replace a checkpoint that is there. Only a folder that holds nothing else is replaced.
+
+    Returns
+    -------
+    ModelDescription
+        As written, with the hashes.
+
+    Raises
+    ------
+    ModelError
+        If there is something at `folder` already, it cannot be written, or a file is too large.
+    """
+    weights = save(
+        {name: part.detach().cpu().contiguous().clone() for name, part in tensors.items()}
+    )
+    return write_folder(
+        folder, description, {**(files or {}), WEIGHTS_FILE: weights}, overwrite=overwrite
+    )
+
+
+def add_files(folder: Path, files: Mapping[str, bytes]) -> ModelDescription:
+    """Add files to a checkpoint, or replace files beside its weights; the weights stay.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is damaged, or cannot be written.
+    """
+    description = read_description(folder)
+    kept = {name: read_verified(folder, description, name) for name in description.files}
+    if WEIGHTS_FILE in files:
+        raise ModelError(f"{WEIGHTS_FILE} cannot be added to {folder}; save a checkpoint anew")
+    return write_folder(folder, description, {**kept, **files}, overwrite=True)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint whose hash holds; nothing in it is executed.
+
+    Raises
+    ------
+    ModelError
+        If it is absent, damaged, or does not fit this version.
+    """
+    description = read_description(folder)
+    data = read_verified(folder, description, WEIGHTS_FILE)
+    try:
+        tensors = load(data)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"{folder / WEIGHTS_FILE} is no valid safetensors file ({error}); fetch or train the "
+            "model again"
+        ) from error
+    return Checkpoint(folder=folder, description=description, tensors=tensors)
+
+
+def write_folder(
+    folder: Path, description: ModelDescription, files: Mapping[str, bytes], *, overwrite: bool
+) -> ModelDescription:
+    """Write description and files beside `folder`, then move them there."""
+    too_large = [name for name, data in files.items() if len(data) > MAX_FILE_BYTES]
+    if too_large:
+        raise ModelError(
+            f"{', '.join(too_large)}: larger than {MAX_FILE_BYTES // 2**20} MiB, the most that "
+            "is read back; make the network smaller"
+        )
+    try:
+        full = described(description, files)
+    except ValidationError as error:
+        faults = "; ".join(str(fault["msg"]) for fault in error.errors())
+        raise ModelError(f"{folder} cannot be saved ({faults}); use plain file names") from error
+    text = json.dumps(to_json(full), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    if len(text.encode()) > MAX_DESCRIPTION_BYTES:
+        raise ModelError(f"the description of {full.name} is too long to be read back; shorten it")
+    check_free(folder, overwrite=overwrite)
+    temporary = folder.with_name(f"{PREFIX}{secrets.token_hex(8)}")
+    try:
+        temporary.mkdir()
+        try:
+            for name, data in {**files, DESCRIPTION_FILE: text.encode()}.items():
+                with (temporary / name).open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            put_in_place(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ModelError(
+            f"{folder} cannot be written ({error.strerror or error}); check free space, rights "
+            "and that the folder above it exists"
+        ) from error
+    return full
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a place that holds something which is not to be replaced."""
+    if not os.path.lexists(folder):
+        return
+    if not overwrite:
+        raise ModelError(f"{folder} is there already; choose another folder or overwrite it")
+    known = set(read_description(folder).files) | {DESCRIPTION_FILE}
+    strangers = sorted({part.name for part in folder.iterdir()} - known)
+    if strangers:
+        raise ModelError(
+            f"{folder} holds files that are not of the model ({', '.join(strangers[:5])}); move "
+            "them away, or save into another folder"
+        )
+
+
+def put_in_place(temporary: Path, folder: Path) -> None:
+    """Move the new folder to its place; the old one goes only when the new one is there."""
+    if not folder.exists():
+        os.rename(temporary, folder)
+        return
+    old = folder.with_name(f"{PREFIX}{secrets.token_hex(8)}")
+    os.rename(folder, old)
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old)

@@ -1,0 +1,18 @@
+"""What lies in `models/` is whole, small enough, described and carded."""
+
+from her2path.models.description import CARD_FILE, WEIGHTS_FILE, verify_folder
+from her2path.models.shipped import list_models
+
+MAX_SHIPPED_BYTES = 20 * 2**20
+
+
+def test_every_shipped_model_is_whole_small_and_carded() -> None:
+    for model in list_models():
+        if model.origin != "shipped":
+            continue
+        description = verify_folder(model.folder)
+        assert description.name == model.name
+        assert description.files[WEIGHTS_FILE].size <= MAX_SHIPPED_BYTES
+        assert CARD_FILE in description.files
+        assert description.metrics, "say what it was measured on"
+        assert description.data.seeds, "say how it can be made again"
