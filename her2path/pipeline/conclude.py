@@ -153,6 +153,7 @@ def conclude_cells(
     """
     job = survey.job
     rule_set, calibration = job.rule_set, job.calibration
+    cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
     probability = tumor_probability(cells, x_um=place_um[0], y_um=place_um[1])
     selection = select_cells(cells, probability, survey, settings)

@@ -111,9 +111,7 @@ def select_cells(
     cut = np.where(is_drawn, settings.tumor_cut_in_roi, settings.tumor_cut).astype(np.float32)
 
     def look_up(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        rows = np.minimum((y / survey.mask_downsample).astype(np.int64), mask.shape[0] - 1)
-        cols = np.minimum((x / survey.mask_downsample).astype(np.int64), mask.shape[1] - 1)
-        return mask[rows, cols]
+        return survey.looked_up(mask, x, y)
 
     is_drawn_control = contains(survey.rois_of(RoiKind.CONTROL), x, y)
     is_control = is_drawn_control | look_up(survey.control)

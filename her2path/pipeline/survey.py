@@ -69,6 +69,9 @@ class Survey:
         Tissue to score; artefacts; found control tissue that is left out.
     suspected : ndarray of shape (M, N), bool
         Pieces that look like control tissue, left out or not.
+    covered : ndarray of shape (M, N), bool
+        Where cells are looked for: tissue of every kind and drawn outlines, and a margin of one
+        px. Tiles are cut to it, so cells outside it would depend on the plan of the tiles.
     mask_downsample : float
         Level-0 px per px of these masks.
     tiles : tuple of Tile
@@ -89,6 +92,7 @@ class Survey:
     excluded: NDArray[np.bool_]
     control: NDArray[np.bool_]
     suspected: NDArray[np.bool_]
+    covered: NDArray[np.bool_]
     mask_downsample: float
     rois: tuple[Roi, ...]
     tiles: tuple[Tile, ...]
@@ -98,6 +102,15 @@ class Survey:
     def rois_of(self, kind: RoiKind) -> tuple[Roi, ...]:
         """Return the outlines of one kind."""
         return tuple(roi for roi in self.rois if roi.kind is kind)
+
+    def looked_up(
+        self, mask: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Return the value of one of the masks at level-0 points."""
+        rows = np.minimum((y / self.mask_downsample).astype(np.int64), mask.shape[0] - 1)
+        cols = np.minimum((x / self.mask_downsample).astype(np.int64), mask.shape[1] - 1)
+        found: NDArray[np.bool_] = mask[rows, cols]
+        return found
 
     @property
     def tile_mm2(self) -> float:
@@ -173,9 +186,10 @@ def survey_opened(
     planes = [separate(rgb, white, matrix) for rgb in fields if facts.is_assessable]
     counterstain = typical_counterstain(planes, mpp=field_mpp)
     measure = MeasureSettings(white_point=white, matrix=matrix, counterstain=counterstain)
+    covered = covered_mask(tissue | control, rois, whole, mask_downsample)
     tiles: tuple[Tile, ...] = ()
     if facts.is_assessable:
-        tiles = planned(slide, mpp, working_mpp, settings, rois, tissue | control, mask_downsample)
+        tiles = planned(slide, mpp, working_mpp, settings, rois, covered, mask_downsample)
     fingerprint = fingerprint_of_job(job, settings)
     return Survey(
         job=job,
@@ -198,6 +212,7 @@ def survey_opened(
         excluded=found.artefacts.excluded,
         control=control,
         suspected=suspected,
+        covered=covered,
         mask_downsample=mask_downsample,
         rois=rois,
         tiles=tiles,
@@ -227,13 +242,30 @@ def fields_on(
     return [read_at_mpp(slide, region, field_mpp) for region in cut if not region.is_empty]
 
 
+def covered_mask(
+    tissue: NDArray[np.bool_], rois: tuple[Roi, ...], whole: Region, downsample: float
+) -> NDArray[np.bool_]:
+    """Return where cells are looked for: tissue, drawn outlines of it, and a margin."""
+    covered = tissue.copy()
+    # Control tissue that a person has drawn was taken out of the mask, but is measured; and where
+    # a person has drawn tumor the mask is not asked.
+    drawn = [roi for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]
+    if drawn:
+        painted = rasterise(drawn, whole, downsample=downsample)
+        rows, cols = (min(a, b) for a, b in zip(covered.shape, painted.shape, strict=True))
+        covered[:rows, :cols] |= painted[:rows, :cols]
+    # A cell at the rim of the mask has its centre on one side of it and its body on the other.
+    grown = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return grown.astype(bool)
+
+
 def planned(
     slide: Slide,
     mpp: Mpp,
     working_mpp: float,
     settings: ScoreSettings,
     rois: tuple[Roi, ...],
-    mask: NDArray[np.bool_],
+    covered: NDArray[np.bool_],
     mask_downsample: float,
 ) -> tuple[Tile, ...]:
     """Plan the tiles that touch tissue and, where tumor is drawn, an outline of tumor or control.
@@ -244,20 +276,13 @@ def planned(
     step = working_mpp / mpp.mean
     drawn = [roi.polygon for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]
     has_tumor = any(roi.kind is RoiKind.TUMOR for roi in rois)
-    # Control tissue that a person has drawn was taken out of the mask, but is measured.
     whole = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
-    controls = [roi for roi in rois if roi.kind is RoiKind.CONTROL]
-    if controls:
-        painted = rasterise(controls, whole, downsample=mask_downsample)
-        rows, cols = (min(a, b) for a, b in zip(mask.shape, painted.shape, strict=True))
-        mask = mask.copy()
-        mask[:rows, :cols] |= painted[:rows, :cols]
     tiles = plan_tiles(
         slide.dimensions,
         tile_px=round(min(settings.tile_um / working_mpp, MAX_TILE_PX) * step),
         halo_px=math.ceil(HALO_UM / min(mpp.x, mpp.y)),
         file_tile=slide.tile_size,
-        mask=mask,
+        mask=covered,
         mask_downsample=mask_downsample,
     )
     if has_tumor:

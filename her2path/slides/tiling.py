@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,8 @@ def plan_tiles(
     file_tile : Size
         The file's tile at level 0 (`Slide.tile_size`).
     mask : ndarray of shape (M, N), bool, or None
-        Only tiles whose core touches it are planned; beyond its edge it is False.
+        Only tiles whose core touches it are planned, each core cut to the box round what it
+        touches; beyond its edge it is False.
     mask_downsample : float
         Level-0 px per px of the mask.
     within : Region, optional
@@ -92,7 +94,9 @@ def plan_tiles(
         for row in rows
         for column in columns
     )
-    kept = (core for core in cores if mask is None or _touches(core, mask, mask_downsample))
+    if mask is not None:
+        cores = (_cut(core, mask, mask_downsample) for core in cores)
+    kept = (core for core in cores if not core.is_empty)
     return tuple(Tile(index, core, core.expanded(halo_px)) for index, core in enumerate(kept))
 
 
@@ -102,8 +106,16 @@ def _side(wanted: int, file_side: int) -> int:
     return max(1, round(wanted / file_side)) * file_side
 
 
-def _touches(core: Region, mask: NDArray[np.bool_], downsample: float) -> bool:
-    """Return whether any mask pixel that overlaps the core is True."""
-    rows = slice(int(core.y // downsample), int(-(-core.bottom // downsample)))
-    columns = slice(int(core.x // downsample), int(-(-core.right // downsample)))
-    return bool(mask[rows, columns].any())
+def _cut(core: Region, mask: NDArray[np.bool_], downsample: float) -> Region:
+    """Return the part of the core in the box round all mask pixels that overlap it."""
+    top, left = int(core.y // downsample), int(core.x // downsample)
+    touched = mask[
+        top : int(-(-core.bottom // downsample)), left : int(-(-core.right // downsample))
+    ]
+    rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
+    if not rows.size:
+        return Region(core.x, core.y, 0, 0)
+    x, y = int((left + columns[0]) * downsample), int((top + rows[0]) * downsample)
+    right = math.ceil((left + columns[-1] + 1) * downsample)
+    bottom = math.ceil((top + rows[-1] + 1) * downsample)
+    return Region(x, y, right - x, bottom - y).intersection(core)

@@ -49,7 +49,7 @@ def test_each_point_has_exactly_one_owner(width, height, tile_px, halo_px, file_
     ),
     tile_px=st.integers(5, 40),
 )
-def test_the_tiles_of_a_mask_cover_its_every_pixel_and_none_is_idle(mask, tile_px):
+def test_the_tiles_of_a_mask_cover_its_every_pixel_and_reach_no_farther(mask, tile_px):
     tiles = plan_tiles(
         Size(40, 30),
         tile_px=tile_px,
@@ -63,6 +63,8 @@ def test_the_tiles_of_a_mask_cover_its_every_pixel_and_none_is_idle(mask, tile_p
     for tile in tiles:
         core = (slice(tile.core.y, tile.core.bottom), slice(tile.core.x, tile.core.right))
         assert full[core].any()
+        assert full[core][[0, -1]].any(axis=1).all()
+        assert full[core][:, [0, -1]].any(axis=0).all()
         covered[core] = True
     assert not (full & ~covered).any()
 
