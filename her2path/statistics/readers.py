@@ -1,0 +1,206 @@
+"""Where the two readers inside the program meet.
+
+The *rule reader* measures membranes and applies the written criteria: its score can be traced to
+cells, and it stays the call. The *network reader* has learned to score a region directly. This
+module says how far they agree, and what is probable when both are heard:
+
+1. Each opinion is mixed with `DOUBT` of "any score is as probable". The rule reader's
+   probabilities hold only the scatter of cells over the tissue and the network's only what it met
+   in training; a 0 of either means "not seen", and must not be a veto.
+2. The two are multiplied with the exponents w and 1 − w (a logarithmic opinion pool). The
+   exponents sum to 1, because both read the same picture: agreement makes them no surer than the
+   surer one is. w = 0.5 hears both alike.
+3. The network's conformal set, at the coverage it was calibrated for, holds the scores that the
+   network does not rule out. A call outside it is doubted.
+
+Network and rule disagree from a difference of one grade; a person is then asked.
+
+References
+----------
+Genest and Zidek 1986, 10.1214/ss/1177013825 (pooling of opinions).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.statistics.conformal import conformal_sets
+
+__all__ = [
+    "DOUBT",
+    "RULE_WEIGHT",
+    "Conformal",
+    "JointReading",
+    "Opinion",
+    "combine_readers",
+    "median_score",
+    "network_opinion",
+]
+
+# Large enough that a reader who is quite sure can be outvoted by one who is quite sure of another
+# score (the pool is then even), small enough that two who agree stay above 0.95.
+DOUBT = 0.05
+RULE_WEIGHT = 0.5
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one reader says: a score, and how probable it holds each of the five."""
+
+    score: Score
+    probabilities: Mapping[Score, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Conformal:
+    """How the network's sets were calibrated: stated coverage, and the quantile that gives it."""
+
+    coverage: float
+    quantile: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointReading:
+    """Both readers, side by side and together.
+
+    Attributes
+    ----------
+    rule, network : Opinion
+    probabilities : mapping of Score to float
+        Of both together; all 0 where the slide is not assessable.
+    rule_weight : float
+        The exponent of the rule reader.
+    distance : int or None
+        Grades between the two scores; None where one of them is not assessable.
+    coverage : float or None
+        Stated coverage of `conformal_set`; None when the network was not calibrated for one.
+    conformal_set : tuple of Score
+        Neighbouring scores that the network does not rule out; empty without a calibration.
+    """
+
+    rule: Opinion
+    network: Opinion
+    probabilities: Mapping[Score, float]
+    rule_weight: float
+    distance: int | None
+    coverage: float | None = None
+    conformal_set: tuple[Score, ...] = ()
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the readers are a grade or more apart, or only one of them could read."""
+        if self.distance is None:
+            return self.rule.score is not self.network.score
+        return self.distance >= 1
+
+    @property
+    def is_call_ruled_out(self) -> bool:
+        """Whether the rule reader's score lies outside the network's conformal set."""
+        return bool(self.conformal_set) and self.rule.score not in self.conformal_set
+
+    @property
+    def call_probability(self) -> float:
+        """Probability of the rule reader's score when both are heard; 0 if not assessable."""
+        return self.probabilities.get(self.rule.score, 0.0)
+
+
+def median_score(probabilities: Mapping[Score, float]) -> Score:
+    """Return the score at which half of the probability is reached, from below.
+
+    It is where an ordinal reader errs by the fewest grades on average; the most probable score
+    would jump between 0 and 3+ for a reader that is torn. Not assessable without probability.
+    """
+    shares = row_of(probabilities)
+    if shares.sum() == 0:
+        return Score.NOT_ASSESSABLE
+    # Rounding must not move an exact half one score up.
+    place = int(np.searchsorted(np.cumsum(shares), 0.5 * shares.sum() - 1e-12))
+    return EXPRESSION_SCORES[min(place, len(EXPRESSION_SCORES) - 1)]
+
+
+def network_opinion(probabilities: Mapping[Score, float]) -> Opinion:
+    """Return the network's opinion from its ordinal probabilities: its score is their median."""
+    return Opinion(median_score(probabilities), probabilities)
+
+
+def combine_readers(
+    rule: Opinion,
+    network: Opinion,
+    *,
+    conformal: Conformal | None = None,
+    rule_weight: float = RULE_WEIGHT,
+) -> JointReading:
+    """Set two opinions side by side and pool them.
+
+    Parameters
+    ----------
+    rule, network : Opinion
+        Probabilities sum to 1, or are all 0 where the reader could not read.
+    conformal : Conformal, optional
+        How the network's sets were calibrated.
+    rule_weight : float
+        Exponent of the rule reader, 0–1.
+
+    Returns
+    -------
+    JointReading
+        Without a readable network the probabilities are the rule reader's own; where the rule
+        reader found nothing to assess they are all 0.
+
+    Raises
+    ------
+    ValueError
+        If probabilities do not sum to 1, or the weight lies outside 0–1.
+    """
+    if not 0 <= rule_weight <= 1:
+        raise ValueError(f"rule_weight lies between 0 and 1, got {rule_weight}; 0.5 hears both")
+    own, other = row_of(rule.probabilities), row_of(network.probabilities)
+    is_comparable = Score.NOT_ASSESSABLE not in (rule.score, network.score)
+    if rule.score is Score.NOT_ASSESSABLE or own.sum() == 0:
+        pooled = np.zeros_like(own)
+    elif network.score is Score.NOT_ASSESSABLE or other.sum() == 0:
+        pooled = own
+    else:
+        pooled = pool(own, other, rule_weight)
+    within: tuple[Score, ...] = ()
+    if conformal is not None and other.sum() > 0:
+        is_in = conformal_sets(other[None], conformal.quantile)[0]
+        within = tuple(s for s, inside in zip(EXPRESSION_SCORES, is_in, strict=True) if inside)
+    return JointReading(
+        rule=rule,
+        network=network,
+        probabilities=dict(zip(EXPRESSION_SCORES, pooled.tolist(), strict=True)),
+        rule_weight=rule_weight,
+        distance=abs(rule.score.rank - network.score.rank) if is_comparable else None,
+        coverage=conformal.coverage if conformal is not None and within else None,
+        conformal_set=within,
+    )
+
+
+def pool(
+    own: NDArray[np.float64], other: NDArray[np.float64], rule_weight: float
+) -> NDArray[np.float64]:
+    """Return the logarithmic pool of two doubted opinions; it sums to 1."""
+    doubted = [(1 - DOUBT) * row + DOUBT / row.size for row in (own, other)]
+    joint = doubted[0] ** rule_weight * doubted[1] ** (1 - rule_weight)
+    share: NDArray[np.float64] = joint / joint.sum()
+    return share
+
+
+def row_of(probabilities: Mapping[Score, float]) -> NDArray[np.float64]:
+    """Return the five probabilities, low to high; they sum to 1, or are all 0."""
+    row = np.array([probabilities.get(score, 0.0) for score in EXPRESSION_SCORES], np.float64)
+    total = float(row.sum())
+    if total == 0 and not row.any():
+        return row
+    if not (row >= 0).all() or not math.isclose(total, 1, abs_tol=SUM_TOLERANCE):
+        raise ValueError(f"probabilities are at least 0 and sum to 1, got {row.tolist()}")
+    exact: NDArray[np.float64] = row / total
+    return exact
