@@ -87,7 +87,7 @@ class Counterstain:
 
 @dataclass(frozen=True, slots=True)
 class NucleusSeeds:
-    """Centers of nuclei in px of the working picture, with their blob response (OD) and scale."""
+    """Centers of nuclei in px of the planes, with their blob response (OD) and scale."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -131,17 +131,9 @@ class NucleusPlanes:
         blue = fill_vesicles(h_od - np.float32(DAB_SHARE) * dab_od, mpp * factor)
         return cls(h_od, dab_od, blue, factor, mpp * factor)
 
-    def fine_blue(self, shape: tuple[int, ...]) -> NDArray[np.int16]:
-        """Return `blue_od` at the size of the picture, in steps of 1/1024 OD."""
-        fine = cv2.resize(
-            self.blue_od * np.float32(STEPS_PER_OD),
-            None,
-            fx=self.factor,
-            fy=self.factor,
-            interpolation=cv2.INTER_LINEAR,
-        ).astype(np.int16)
-        missing = ((0, shape[0] - fine.shape[0]), (0, shape[1] - fine.shape[1]))
-        return np.pad(fine, missing, mode="edge") if any(m for _, m in missing) else fine
+    def to_picture(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where positions on the planes lie on the picture, px."""
+        return positions * self.factor + (self.factor - 1) / 2
 
 
 def working_factor(mpp: float) -> int:
@@ -254,9 +246,10 @@ def typical_counterstain(
         # Blobs of hematoxylin alone, off the brown: hollows in a 3+ membrane have the contrast of
         # the membrane, and black-brown leaks into hematoxylin.
         blue = np.where(dab < BROWN_OD * STEPS_PER_OD, hematoxylin, 0).astype(np.int16)
-        seeds = find_nuclei(NucleusPlanes.of(blue, np.zeros_like(dab), mpp=mpp), any_nucleus)
+        nuclei = NucleusPlanes.of(blue, np.zeros_like(dab), mpp=mpp)
+        seeds = find_nuclei(nuclei, any_nucleus)
         smooth = cv2.GaussianBlur(hematoxylin, (0, 0), 1.0 / mpp)
-        rows, cols = np.rint(seeds.y).astype(int), np.rint(seeds.x).astype(int)
+        rows, cols = (np.rint(nuclei.to_picture(v)).astype(int) for v in (seeds.y, seeds.x))
         rows, cols = rows.clip(0, smooth.shape[0] - 1), cols.clip(0, smooth.shape[1] - 1)
         contrast.append(seeds.response_od)
         h_od.append(smooth[rows, cols] / STEPS_PER_OD)
@@ -293,12 +286,10 @@ def find_nuclei(planes: NucleusPlanes, counterstain: Counterstain) -> NucleusSee
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     is_center = (best >= cv2.dilate(best, disc)) & (best >= counterstain.min_contrast_od) & has_blue
     rows, cols = np.nonzero(is_center)
-    factor = planes.factor
-    offset = (factor - 1) / 2
     middles = np.sqrt(np.multiply(BLOB_LADDER_UM[:-1], BLOB_LADDER_UM[1:]))
     return NucleusSeeds(
-        x=(cols * factor + offset).astype(np.float64),
-        y=(rows * factor + offset).astype(np.float64),
+        x=cols.astype(np.float64),
+        y=rows.astype(np.float64),
         response_od=best[rows, cols],
         sigma_um=middles[scale[rows, cols]].astype(np.float32),
         is_hidden=is_hollow[rows, cols],
@@ -315,7 +306,7 @@ def shrink(plane: NDArray[np.int16], factor: int) -> NDArray[np.float32]:
 
 @numba.njit(nogil=True, cache=True)
 def is_double(
-    blue: NDArray[np.int16],
+    blue: NDArray[np.float32],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     response: NDArray[np.float32],

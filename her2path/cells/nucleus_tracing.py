@@ -29,6 +29,8 @@ FILL_MAX_OD = 0.25
 # A nucleus is bluer inside than outside nearly all round: the edge at its worst quarter of rays
 # must reach this share of the contrast asked of the whole.
 RIM_PERCENTILE, MIN_RIM_SHARE = 25, 0.3
+# Blurs of the blue before its fall is read at an edge, and before the saddle between two seeds.
+EDGE_BLUR_UM, SADDLE_BLUR_UM = 0.4, 0.9
 # The first contour finds the middle of a nucleus that was seeded at its rim, the second is final.
 N_TRACINGS = 2
 
@@ -85,8 +87,8 @@ def trace_nuclei(
     """
     planes = NucleusPlanes.of(hematoxylin, dab, mpp=mpp)
     seeds = find_nuclei(planes, counterstain)
-    blue = planes.fine_blue(hematoxylin.shape)
-    sharp = cv2.GaussianBlur(blue, (0, 0), 0.4 / mpp)
+    blue, mpp = planes.blue_od * np.float32(STEPS_PER_OD), planes.mpp
+    sharp = cv2.GaussianBlur(blue, (0, 0), EDGE_BLUR_UM / mpp)
     x, y = seeds.x, seeds.y
     for _ in range(N_TRACINGS - 1):
         neighbors, _ = nearest(x, y, mpp)
@@ -100,7 +102,7 @@ def trace_nuclei(
         rim = np.percentile(edges, RIM_PERCENTILE, axis=1) / STEPS_PER_OD
         keep &= rim >= MIN_RIM_SHARE * counterstain.min_contrast_od
     keep &= ~is_double(
-        cv2.GaussianBlur(blue, (0, 0), 0.9 / mpp),
+        cv2.GaussianBlur(blue, (0, 0), SADDLE_BLUR_UM / mpp),
         x,
         y,
         seeds.response_od,
@@ -109,6 +111,7 @@ def trace_nuclei(
         mpp,
         float(STEPS_PER_OD),
     )
+    x, y = planes.to_picture(x), planes.to_picture(y)
     return Nuclei(x, y, contours, area, elongation, seeds.is_hidden).select(keep)
 
 

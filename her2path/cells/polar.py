@@ -9,6 +9,7 @@ with a halo of that size gives the same answer as the whole slide.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -107,7 +108,7 @@ def best_closed_path(
 
 
 @numba.njit(nogil=True, cache=True)
-def sampled(plane: NDArray[np.int16], x: float, y: float) -> float:
+def sampled(plane: NDArray[Any], x: float, y: float) -> float:
     """Bilinear value of a plane at (x, y), clamped to its rim."""
     n_rows, n_cols = plane.shape
     x = min(max(x, 0.0), n_cols - 1.001)
@@ -139,7 +140,7 @@ def ray_limits(
 
 @numba.njit(nogil=True, cache=True)
 def nucleus_contours(
-    blue: NDArray[np.int16],
+    blue: NDArray[np.float32],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     neighbors: NDArray[np.int64],
@@ -150,8 +151,8 @@ def nucleus_contours(
 
     Parameters
     ----------
-    blue : ndarray of shape (M, N), int16
-        Hematoxylin minus a share of DAB, smoothed.
+    blue : ndarray of shape (M, N), float32
+        Hematoxylin minus a share of DAB, smoothed, in steps of 1/1024 OD.
     x, y : ndarray of shape (n,), float64
         Centers in px of `blue`.
     neighbors : ndarray of shape (n, k), int64
@@ -173,7 +174,6 @@ def nucleus_contours(
     contours = np.empty((n, N_SECTORS), np.float32)
     step_px = RADIAL_STEP_UM / mpp
     most_steps = int(NUCLEUS_MAX_UM / RADIAL_STEP_UM) + 1
-    n_rows, n_cols = blue.shape
     profile = np.empty(most_steps + 4, np.float32)
     evidence = np.empty((N_SECTORS, most_steps), np.float32)
     for i in range(n):
@@ -185,10 +185,7 @@ def nucleus_contours(
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             for r in range(n_steps + 4):
-                # The plane is smooth over half a micron: the nearest pixel is as good as any.
-                col = min(max(int(x[i] + r * dx + 0.5), 0), n_cols - 1)
-                row = min(max(int(y[i] + r * dy + 0.5), 0), n_rows - 1)
-                profile[r] = blue[row, col]
+                profile[r] = sampled(blue, x[i] + r * dx, y[i] + r * dy)
             limit = max(min(limits[k] / step_px + 1.0, last), first)
             for r in range(n_steps):
                 if r < first or r > limit:
