@@ -11,11 +11,13 @@ __all__ = [
     "CriteriaError",
     "Her2pathError",
     "ManifestError",
+    "MissingLibraryError",
     "ModelError",
     "MppError",
     "ResultsError",
     "SlideError",
     "StainError",
+    "TableError",
     "list_faults",
 ]
 
@@ -57,6 +59,14 @@ class ManifestError(Her2pathError, ValueError):
 
 class ModelError(Her2pathError, ValueError):
     """A model is unknown, damaged, or does not fit what is asked of it."""
+
+
+class TableError(Her2pathError, ValueError):
+    """A table of pairs or patients has faults; the message lists all of them with their rows."""
+
+
+class MissingLibraryError(Her2pathError, ImportError):
+    """A command needs a library that is not installed; the message says how to get it."""
 
 
 class ResultsError(Her2pathError, OSError):

@@ -1,0 +1,82 @@
+"""Whether a rate is higher than one that was measured elsewhere."""
+
+from __future__ import annotations
+
+import math
+
+from scipy.special import ndtr
+from scipy.stats import hypergeom
+
+from her2path.statistics.intervals import Interval, wilson
+from her2path.statistics.significance import Significance
+
+__all__ = ["difference_interval", "excess"]
+
+
+def excess(
+    k: int, n: int, *, reference: tuple[int, int], design_effect: float = 1.0
+) -> Significance:
+    """Test whether k of n is more than the reference, which is itself an estimate.
+
+    Parameters
+    ----------
+    k, n : int
+        Counted, and of how many.
+    reference : tuple of 2 int
+        The same two of the reference.
+    design_effect : float
+        How many times the variance of the rate exceeds that of independent pairs, ≥ 1. Above 1
+        the exact test does not hold, and a z test with the effective number takes its place.
+
+    Returns
+    -------
+    Significance
+        One-sided: small when the rate is higher.
+
+    References
+    ----------
+    Fisher 1935, The Design of Experiments; effective number: Rao and Scott 1992, 10.2307/2532311.
+    """
+    k0, n0 = reference
+    if not 0 <= k <= n or not 0 <= k0 <= n0 or n0 == 0 or design_effect < 1:
+        raise ValueError(
+            f"need 0 ≤ k ≤ n and a design effect ≥ 1, got {k}/{n}, {k0}/{n0}, {design_effect}"
+        )
+    if n == 0:
+        return Significance(None, None, 1.0, "no pair to compare")
+    if design_effect == 1:
+        p = float(hypergeom.sf(k - 1, n + n0, k + k0, n))
+        return Significance(None, None, min(p, 1.0), "Fisher's exact test, one-sided")
+    m = n / design_effect
+    pooled = (k / design_effect + k0) / (m + n0)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n0))
+    z = (k / n - k0 / n0) / error if error > 0 else 0.0
+    return Significance(
+        z, None, float(ndtr(-z)), "one-sided z test with the effective number of pairs"
+    )
+
+
+def difference_interval(
+    rate: float, interval: Interval, *, reference: tuple[int, int]
+) -> tuple[float, Interval]:
+    """Return the difference of a rate to a reference, with Newcombe's interval from both.
+
+    Parameters
+    ----------
+    rate : float
+        0–1.
+    interval : Interval
+        Of the rate, by Wilson or with the effective number.
+    reference : tuple of 2 int
+        Counted, and of how many.
+
+    References
+    ----------
+    Newcombe 1998, 10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, method 10.
+    """
+    k0, n0 = reference
+    other, ends = k0 / n0, wilson(k0, n0)
+    difference = rate - other
+    lower = difference - math.hypot(rate - interval.lower, ends.upper - other)
+    upper = difference + math.hypot(interval.upper - rate, other - ends.lower)
+    return difference, Interval(max(-1.0, lower), min(1.0, upper))

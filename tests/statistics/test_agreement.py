@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.inter_rater import cohens_kappa
+
+from her2path.statistics.agreement import weighted_agreement, weighted_kappa
+
+squares = st.integers(2, 5).flatmap(
+    lambda k: st.lists(
+        st.lists(st.integers(0, 30), min_size=k, max_size=k), min_size=k, max_size=k
+    ).map(np.array)
+)
+KINDS = ("linear", "quadratic")
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(2)
+
+
+def drawn(n: int, agreement: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
+    source = np.random.default_rng(7)
+    before = source.integers(0, 5, n)
+    other = np.clip(before + source.integers(-2, 3, n), 0, 4)
+    return before, np.where(source.random(n) < agreement, before, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(squares)
+def test_kappa_agrees_with_statsmodels(kind, table):
+    ours = float(weighted_kappa(table, weights=kind))
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    if np.isnan(ours):
+        assert np.count_nonzero(rows) <= 1
+        assert np.count_nonzero(columns) <= 1
+        return
+    theirs = cohens_kappa(table, wt=kind, return_results=False)
+    assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+@given(squares, st.sampled_from(KINDS))
+def test_kappa_is_symmetric_and_at_most_one(table, kind):
+    kappa = weighted_kappa(table, weights=kind)
+    assert float(kappa) == pytest.approx(float(weighted_kappa(table.T, weights=kind)), nan_ok=True)
+    assert np.isnan(kappa) or -1 - 1e-9 <= kappa <= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_interval_agrees_with_the_bootstrap_of_scipy(kind):
+    before, after = drawn(80)
+
+    def kappa(x, y):
+        table = np.zeros((5, 5))
+        np.add.at(table, (x, y), 1)
+        return float(weighted_kappa(table, weights=kind))
+
+    theirs = stats.bootstrap(
+        (before, after), kappa, paired=True, vectorized=False, n_resamples=4000, rng=rng()
+    ).confidence_interval
+    ours = weighted_agreement(before, after, n_categories=5, weights=kind, rng=rng())
+    assert ours.kappa == pytest.approx(kappa(before, after))
+    assert ours.interval is not None
+    assert ours.interval.lower == pytest.approx(theirs.low, abs=0.02)
+    assert ours.interval.upper == pytest.approx(theirs.high, abs=0.02)
+
+
+def test_pairs_listed_twice_under_one_patient_widen_nothing_away():
+    before, after = drawn(60)
+    once = weighted_agreement(before, after, n_categories=5, weights="linear", rng=rng())
+    twice = weighted_agreement(
+        np.repeat(before, 3), np.repeat(after, 3), n_categories=5, weights="linear",
+        patients=np.repeat(np.arange(60), 3), rng=rng(),
+    )  # fmt: skip
+    careless = weighted_agreement(
+        np.repeat(before, 3), np.repeat(after, 3), n_categories=5, weights="linear", rng=rng()
+    )
+    assert twice.kappa == pytest.approx(once.kappa)
+    assert twice.interval.width == pytest.approx(once.interval.width, rel=0.05)
+    assert careless.interval.width < 0.7 * once.interval.width
+    assert "patients" in twice.method
+
+
+def test_perfect_agreement_has_no_scatter_to_resample():
+    found = weighted_agreement([0, 1, 4], [0, 1, 4], n_categories=5, weights="linear", rng=rng())
+    assert (found.kappa, found.interval) == (1.0, None)
+
+
+@pytest.mark.parametrize("scores", [[], [2, 2, 2]])
+def test_one_score_defines_no_kappa(scores):
+    found = weighted_agreement(scores, scores, n_categories=5, weights="quadratic", rng=rng())
+    assert (found.kappa, found.interval) == (None, None)
+    assert "not defined" in found.method
+
+
+def test_the_same_seed_gives_the_same_interval():
+    before, after = drawn(40)
+    found = [
+        weighted_agreement(before, after, n_categories=5, weights="linear", rng=rng())
+        for _ in range(2)
+    ]
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    source = np.random.default_rng(9)
+    true = np.full((5, 5), 0.02) + 0.1 * np.eye(5)
+    truth = float(weighted_kappa(true, weights="linear"))
+    held = 0
+    for _ in range(300):
+        cells = source.choice(25, 60, p=(true / true.sum()).ravel())
+        found = weighted_agreement(
+            cells // 5, cells % 5, n_categories=5, weights="linear", rng=source, n_resamples=999
+        )
+        held += truth in found.interval
+    assert 0.90 <= held / 300 <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [([0, 1], [0], "shapes"), ([0], [5], "scale"), ([-1], [0], "scale")],
+)
+def test_wrong_scores_are_refused(before, after, words):
+    with pytest.raises(ValueError, match=words):
+        weighted_agreement(before, after, n_categories=5, weights="linear", rng=rng())
+
+
+def test_a_table_is_square():
+    with pytest.raises(ValueError, match="square"):
+        weighted_kappa([[1, 2, 3]], weights="linear")

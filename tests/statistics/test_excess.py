@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
+
+from her2path.statistics.excess import difference_interval, excess
+from her2path.statistics.intervals import wilson
+
+FLOOR = (387, 3209)
+counts = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(counts, counts)
+def test_the_exact_test_is_fishers(observed, reference):
+    (k, n), (k0, n0) = observed, reference
+    theirs = stats.fisher_exact([[k, n - k], [k0, n0 - k0]], alternative="greater").pvalue
+    assert excess(k, n, reference=reference).p == pytest.approx(theirs, rel=1e-6, abs=1e-12)
+
+
+def test_gouda_lost_more_than_the_noise_floor_allows():
+    assert excess(11, 34, reference=FLOOR).p < 0.005
+    assert excess(4, 34, reference=FLOOR).p > 0.5
+
+
+def test_the_effective_number_agrees_with_statsmodels_at_its_own_size():
+    ours = excess(20, 60, reference=FLOOR, design_effect=2.0)
+    theirs = proportions_ztest([10, 387], [30, 3209], alternative="larger")
+    assert (ours.statistic, ours.p) == (pytest.approx(theirs[0]), pytest.approx(theirs[1]))
+
+
+def test_clustering_makes_less_certain():
+    alone = excess(20, 60, reference=FLOOR, design_effect=1.0001)
+    assert excess(20, 60, reference=FLOOR, design_effect=3.0).p > alone.p
+
+
+def test_the_difference_agrees_with_statsmodels():
+    difference, interval = difference_interval(11 / 34, wilson(11, 34), reference=FLOOR)
+    low, high = confint_proportions_2indep(11, 34, *FLOOR, compare="diff", method="newcomb")
+    assert difference == pytest.approx(11 / 34 - 387 / 3209)
+    assert (interval.lower, interval.upper) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_nothing_counted_shows_no_excess():
+    assert excess(0, 0, reference=FLOOR).p == 1
+
+
+@pytest.mark.parametrize(("k", "n", "effect"), [(3, 2, 1.0), (1, 2, 0.5), (-1, 2, 1.0)])
+def test_impossible_counts_are_refused(k, n, effect):
+    with pytest.raises(ValueError, match="got"):
+        excess(k, n, reference=FLOOR, design_effect=effect)
