@@ -17,6 +17,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.models import models_app
 from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
 from her2path.cli.synth import synth
 from her2path.criteria.score import IshResult, Specimen
@@ -39,6 +40,7 @@ criteria_app = typer.Typer(
     help="The written criteria that slides are scored by.", no_args_is_help=True
 )
 app.add_typer(criteria_app, name="criteria")
+app.add_typer(models_app, name="models")
 
 
 class Device(StrEnum):

@@ -1,0 +1,91 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from her2path.cli.models import models_app
+from her2path.models.description import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    Architecture,
+    CodeVersion,
+    ModelDescription,
+    Normalisation,
+    TrainingData,
+    described,
+)
+from her2path.models.shipped import MODELS_VARIABLE
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(models_app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "mine"
+    path.mkdir()
+    description = ModelDescription(
+        name="mine",
+        planes=("nucleus",),
+        mpp=0.5,
+        mpp_range=(0.1, 0.7),
+        normalisation=Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+        architecture=Architecture(name="unet"),
+        data=TrainingData(summary="Drawn fields."),
+        code=CodeVersion(version="0"),
+    )
+    (path / WEIGHTS_FILE).write_bytes(b"weights")
+    (path / DESCRIPTION_FILE).write_text(
+        described(description, {WEIGHTS_FILE: b"weights"}).model_dump_json()
+    )
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
+    return path
+
+
+def test_own_models_are_listed_with_what_they_read(folder: Path) -> None:
+    shown = run("list", "--json")
+    row = next(row for row in json.loads(shown.stdout) if row["name"] == "mine")
+    assert row["origin"] == "own"
+    assert row["folder"] == str(folder)
+    assert row["reads"] == "nucleus"
+    assert "mine" in run("list").stdout
+
+
+def test_a_model_that_cannot_be_used_is_listed_as_such(folder: Path) -> None:
+    (folder / DESCRIPTION_FILE).write_text("{}")
+    shown = run("list", "--json")
+    assert shown.exit_code == 0
+    row = next(row for row in json.loads(shown.stdout) if row["name"] == "mine")
+    assert "faults" in row["error"]
+
+
+def test_verifying_says_what_is_whole_and_fails_on_damage(folder: Path) -> None:
+    assert run("verify", folder).exit_code == 0
+    assert "whole" in run("verify", "mine").stdout
+    (folder / WEIGHTS_FILE).write_bytes(b"wEights")
+    shown = run("verify", "mine")
+    assert shown.exit_code == 1
+    assert WEIGHTS_FILE in shown.stderr
+
+
+def test_the_path_of_a_model_is_printed_bare(folder: Path) -> None:
+    assert run("path", "mine").stdout == f"{folder}\n"
+    missing = run("path", "no-such")
+    assert missing.exit_code == 2
+    assert "known are" in missing.stderr
+
+
+def test_listing_needs_no_torch() -> None:
+    script = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from her2path.cli.models import models_app\n"
+        "assert CliRunner().invoke(models_app, ['list']).exit_code == 0\n"
+        "sys.exit('torch' if 'torch' in sys.modules else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
