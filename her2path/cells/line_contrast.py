@@ -35,6 +35,9 @@ SMOOTHING_UM = 0.22
 # Sums of nine steps and their differences stay inside int16 within these bounds (−0.5 to 3.0 OD).
 LOWEST_STEP, HIGHEST_STEP = -512, 3071
 MAX_HALF_TAPS = 4
+LOWEST_SUM = np.int16(-32768)
+# 128 × 512 sums in two planes are 300 kB: they stay in the second-level cache of any processor.
+BLOCK_ROWS, BLOCK_COLS = 128, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,12 @@ class LineMap:
         Guarded contrast, ≥ 0, in units of 1 / `steps_per_od`; 0 at the rim of the picture.
     direction : ndarray of shape (M, N), uint8
         Direction of the best line, in steps of 180° / N_DIRECTIONS from +x towards +y (down).
-    dab : ndarray of shape (M, N), int16
-        Smoothed DAB in steps of 1/1024 OD.
     steps_per_od : float
         Units of `contrast` in one OD.
     """
 
     contrast: NDArray[np.int16]
     direction: NDArray[np.uint8]
-    dab: NDArray[np.int16]
     steps_per_od: float
 
 
@@ -80,56 +80,96 @@ def flank_offsets(direction: int, mpp: float) -> NDArray[np.int64]:
 
 
 @numba.njit(nogil=True, cache=True)
-def add_direction(
+def sum_segments(
+    plane: NDArray[np.int16],
+    offsets: NDArray[np.int64],
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    sums: NDArray[np.int16],
+) -> None:
+    """Sum a plane over a segment about each pixel of a block."""
+    # Rows of whole arrays, from zero on: only loops over those compile to vector instructions.
+    n_cols = size[1]
+    for row in range(size[0]):
+        total = sums[row, :n_cols]
+        total[:] = 0
+        for t in range(offsets.shape[0]):
+            start = corner[1] + offsets[t, 1]
+            tap = plane[corner[0] + row + offsets[t, 0], start : start + n_cols]
+            for i in range(n_cols):
+                total[i] += tap[i]
+
+
+@numba.njit(nogil=True, cache=True)
+def raise_best(
+    sums_dab: NDArray[np.int16],
+    sums_guarded: NDArray[np.int16],
+    flanks: NDArray[np.int64],
+    pad: int,
+    index: np.uint8,
+    thick: np.int16,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    best: NDArray[np.int16],
+    direction: NDArray[np.uint8],
+) -> None:
+    """Raise a block of `best` where the line in this direction has the higher contrast."""
+    n_cols = size[1]
+    n_flanks = flanks.shape[0]
+    for row in range(size[0]):
+        middle, here = row + pad, slice(pad, pad + n_cols)
+        line_d, line_g = sums_dab[middle, here], sums_guarded[middle, here]
+        there = slice(corner[1], corner[1] + n_cols)
+        out, chosen = best[corner[0] + row, there], direction[corner[0] + row, there]
+        for f in range(n_flanks):
+            dr, dc = flanks[f, 0], flanks[f, 1]
+            ahead = slice(pad + dc, pad + dc + n_cols)
+            behind = slice(pad - dc, pad - dc + n_cols)
+            d_ahead, g_ahead = sums_dab[middle + dr, ahead], sums_guarded[middle + dr, ahead]
+            d_behind, g_behind = sums_dab[middle - dr, behind], sums_guarded[middle - dr, behind]
+            # Below every sum, so that it decides nothing but at the widest flank.
+            least = thick if f == n_flanks - 1 else LOWEST_SUM
+            for i in range(n_cols):
+                in_d = np.int16(line_d[i] - max(max(d_ahead[i], d_behind[i]), least))
+                in_g = np.int16(line_g[i] - max(g_ahead[i], g_behind[i]))
+                contrast = min(in_d, in_g)
+                is_better = contrast > out[i]
+                out[i] = contrast if is_better else out[i]
+                chosen[i] = index if is_better else chosen[i]
+
+
+@numba.njit(nogil=True, cache=True)
+def best_lines(
     dab: NDArray[np.int16],
     guarded: NDArray[np.int16],
     offsets: NDArray[np.int64],
     flanks: NDArray[np.int64],
     pad: int,
-    index: np.uint8,
     thick: np.int16,
-    sums_dab: NDArray[np.int16],
-    sums_guarded: NDArray[np.int16],
-    best: NDArray[np.int16],
-    direction: NDArray[np.uint8],
-) -> None:
-    """Raise `best` where the line in this direction has the higher contrast."""
-    # Slices that start at zero, not shifted indices: only those compile to vector instructions.
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Highest contrast over all directions, and its direction; 0 within 2·pad of the rim.
+
+    Block by block: the sums of a block stay in the cache for all directions.
+    """
     n_rows, n_cols = dab.shape
-    width = n_cols - 2 * pad
-    for row in range(pad, n_rows - pad):
-        sum_d, sum_g = sums_dab[row, pad : pad + width], sums_guarded[row, pad : pad + width]
-        sum_d[:] = 0
-        sum_g[:] = 0
-        for t in range(offsets.shape[0]):
-            start = pad + offsets[t, 1]
-            tap_d = dab[row + offsets[t, 0], start : start + width]
-            tap_g = guarded[row + offsets[t, 0], start : start + width]
-            for i in range(width):
-                sum_d[i] += tap_d[i]
-            for i in range(width):
-                sum_g[i] += tap_g[i]
-    width -= 2 * pad
-    n_flanks = flanks.shape[0]
-    for row in range(2 * pad, n_rows - 2 * pad):
-        here = slice(2 * pad, 2 * pad + width)
-        line_d, line_g = sums_dab[row, here], sums_guarded[row, here]
-        out, chosen = best[row, here], direction[row, here]
-        for f in range(flanks.shape[0]):
-            dr, dc = flanks[f, 0], flanks[f, 1]
-            ahead = slice(2 * pad + dc, 2 * pad + dc + width)
-            behind = slice(2 * pad - dc, 2 * pad - dc + width)
-            d_ahead, g_ahead = sums_dab[row + dr, ahead], sums_guarded[row + dr, ahead]
-            d_behind, g_behind = sums_dab[row - dr, behind], sums_guarded[row - dr, behind]
-            for i in range(width):
-                in_d = np.int16(line_d[i] - max(d_ahead[i], d_behind[i]))
-                in_g = np.int16(line_g[i] - max(g_ahead[i], g_behind[i]))
-                contrast = min(in_d, in_g)
-                if f == n_flanks - 1:
-                    contrast = min(contrast, np.int16(line_d[i] - thick))
-                is_better = contrast > out[i]
-                out[i] = contrast if is_better else out[i]
-                chosen[i] = index if is_better else chosen[i]
+    best = np.zeros(dab.shape, np.int16)
+    direction = np.zeros(dab.shape, np.uint8)
+    sums_d = np.empty((BLOCK_ROWS + 2 * pad, BLOCK_COLS + 2 * pad), np.int16)
+    sums_g = np.empty((BLOCK_ROWS + 2 * pad, BLOCK_COLS + 2 * pad), np.int16)
+    for top in range(2 * pad, n_rows - 2 * pad, BLOCK_ROWS):
+        for left in range(2 * pad, n_cols - 2 * pad, BLOCK_COLS):
+            corner, outer = (top, left), (top - pad, left - pad)
+            rows = min(BLOCK_ROWS, n_rows - 2 * pad - top)
+            cols = min(BLOCK_COLS, n_cols - 2 * pad - left)
+            size, grown = (rows, cols), (rows + 2 * pad, cols + 2 * pad)
+            for k in range(offsets.shape[0]):
+                index = np.uint8(k)
+                sum_segments(dab, offsets[k], outer, grown, sums_d)
+                sum_segments(guarded, offsets[k], outer, grown, sums_g)
+                raise_best(
+                    sums_d, sums_g, flanks[k], pad, index, thick, corner, size, best, direction
+                )
+    return best, direction
 
 
 def line_map(dab: NDArray[np.int16], guarded: NDArray[np.int16], *, mpp: float) -> LineMap:
@@ -153,25 +193,9 @@ def line_map(dab: NDArray[np.int16], guarded: NDArray[np.int16], *, mpp: float) 
     sigma = SMOOTHING_UM / mpp
     smooth_d = np.clip(cv2.GaussianBlur(dab, (0, 0), sigma), LOWEST_STEP, HIGHEST_STEP)
     smooth_g = np.clip(cv2.GaussianBlur(guarded, (0, 0), sigma), LOWEST_STEP, HIGHEST_STEP)
-    best = np.zeros(dab.shape, np.int16)
-    direction = np.zeros(dab.shape, np.uint8)
-    sums_d, sums_g = np.zeros_like(best), np.zeros_like(best)
-    flanks = [flank_offsets(i, mpp) for i in range(N_DIRECTIONS)]
-    pad = max(half_taps, max(int(np.abs(f).max()) for f in flanks))
+    offsets = np.stack([taps(i, half_taps) for i in range(N_DIRECTIONS)])
+    flanks = np.stack([flank_offsets(i, mpp) for i in range(N_DIRECTIONS)])
+    pad = max(half_taps, int(np.abs(flanks).max()))
     thick = np.int16(THICK_LINE_OD * STEPS_PER_OD * n_taps)
-    for i in range(N_DIRECTIONS):
-        offsets, index = taps(i, half_taps), np.uint8(i)
-        add_direction(
-            smooth_d,
-            smooth_g,
-            offsets,
-            flanks[i],
-            pad,
-            index,
-            thick,
-            sums_d,
-            sums_g,
-            best,
-            direction,
-        )
-    return LineMap(best, direction, smooth_d, float(STEPS_PER_OD * n_taps))
+    best, direction = best_lines(smooth_d, smooth_g, offsets, flanks, pad, thick)
+    return LineMap(best, direction, float(STEPS_PER_OD * n_taps))
