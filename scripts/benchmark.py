@@ -91,7 +91,7 @@ def look_at(path: Path, *, mpp: float | None, max_blocks: int) -> Scene:
             tile_px=BLOCK_PX,
             halo_px=0,
             file_tile=slide.tile_size,
-            mask=tissue.mask,
+            mask=None,
             mask_downsample=downsample,
         )
     inside = [tile for tile in planned if tissue_frac(tile.core, tissue, downsample) > 0.5]

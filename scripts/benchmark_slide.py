@@ -25,6 +25,7 @@ TILE_PX = 256
 # One field is 8 × 8 tiles; a strip of glass lets the white point be measured.
 FIELD_TILES = 8
 GLASS_TILES = 4
+COARSER = 4
 # What scanners commonly write.
 JPEG_QUALITY = 80
 JPEG_SUBSAMPLING = "420"
@@ -55,24 +56,39 @@ def write_benchmark_slide(path: Path, *, tissue_mm2: float) -> None:
     side = n_fields * FIELD_TILES + 2 * GLASS_TILES
     centimetre_px = 1e4 / laboratory.mpp
     part = path.with_name(path.name + ".part")
-    tifffile.imwrite(
-        part,
-        tiles_of(field, glass, side=side),
-        shape=(side * TILE_PX, side * TILE_PX, 3),
-        dtype=np.uint8,
-        tile=(TILE_PX, TILE_PX),
-        compression="jpeg",
-        photometric="ycbcr",
-        subsampling=(2, 2),
-        resolution=(centimetre_px, centimetre_px),
-        resolutionunit="CENTIMETER",
-        metadata=None,
-    )
+    options: dict[str, object] = {
+        "dtype": np.uint8,
+        "tile": (TILE_PX, TILE_PX),
+        "compression": "jpeg",
+        "photometric": "ycbcr",
+        "subsampling": (2, 2),
+        "resolutionunit": "CENTIMETER",
+        "metadata": None,
+    }
+    with tifffile.TiffWriter(part, bigtiff=True) as writer:
+        # As scanners write it: full resolution, and one level four times coarser.
+        for down in (1, COARSER):
+            writer.write(
+                tiles_of(shrunk(field, down), glass, side=side // down, margin=GLASS_TILES // down),
+                shape=(side // down * TILE_PX, side // down * TILE_PX, 3),
+                resolution=(centimetre_px / down, centimetre_px / down),
+                subfiletype=0 if down == 1 else 1,
+                **options,
+            )
     os.replace(part, path)
 
 
-def tiles_of(field: NDArray[np.uint8], glass: NDArray[np.uint8], *, side: int) -> Iterator[bytes]:
-    """Yield the compressed tiles of the slide, row by row."""
+def shrunk(rgb: NDArray[np.uint8], down: int) -> NDArray[np.uint8]:
+    """Return a picture averaged over squares of `down` px."""
+    rows, cols = rgb.shape[0] // down, rgb.shape[1] // down
+    squares = rgb[: rows * down, : cols * down].reshape(rows, down, cols, down, 3)
+    return squares.mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def tiles_of(
+    field: NDArray[np.uint8], glass: NDArray[np.uint8], *, side: int, margin: int
+) -> Iterator[bytes]:
+    """Yield the compressed tiles of a level, row by row."""
     cut = [
         [
             encoded(field[y : y + TILE_PX, x : x + TILE_PX])
@@ -81,11 +97,11 @@ def tiles_of(field: NDArray[np.uint8], glass: NDArray[np.uint8], *, side: int) -
         for y in range(0, field.shape[0], TILE_PX)
     ]
     empty = encoded(glass)
-    inside = range(GLASS_TILES, side - GLASS_TILES)
+    inside = range(margin, side - margin)
     for row in range(side):
         for column in range(side):
             if row in inside and column in inside:
-                y, x = ((at - GLASS_TILES) % FIELD_TILES for at in (row, column))
+                y, x = ((at - margin) % len(cut) for at in (row, column))
                 yield cut[y][x]
             else:
                 yield empty
