@@ -54,6 +54,7 @@ from her2path.results.atomic import write_text
 from her2path.results.cells import read_cells
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import read_record
+from her2path.synth.records import describe_recipe
 from her2path.synth.writing import WrittenSlide, write_slide
 
 # Some 1.4 mm² of glass, of it about 1 mm² tissue: one to three thousand tumor cells.
@@ -88,7 +89,9 @@ def drawn_before(plan: Plan, folder: Path) -> WrittenSlide | None:
     if not truth_path.is_file():
         return None
     truth = json.loads(truth_path.read_text("utf-8"))
-    wanted = json.loads(json.dumps([asdict(plan.recipe), asdict(plan.laboratory), plan.seed]))
+    wanted = json.loads(
+        json.dumps([describe_recipe(plan.recipe), asdict(plan.laboratory), plan.seed])
+    )
     if [truth["recipe"], truth["laboratory"], truth["seed"]] != wanted:
         return None
     return WrittenSlide(path, truth_path, cells, masks, truth)

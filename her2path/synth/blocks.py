@@ -73,6 +73,8 @@ class Block:
         Holes in epithelium: x, y, radius (µm) and kind (0 clear, 1 secretion, 2 necrosis).
     lumen_start, lumen_x, lumen_y : ndarray
         Outlines of the lumens of glands.
+    vacuoles : ndarray of shape (k, 4), float64
+        Clear discs in cells: x, y, radius (µm) and cell.
     """
 
     graph: CellGraph
@@ -90,6 +92,7 @@ class Block:
     lumen_start: NDArray[np.int64]
     lumen_x: NDArray[np.float64]
     lumen_y: NDArray[np.float64]
+    vacuoles: NDArray[np.float64]
 
 
 def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Block:
@@ -118,12 +121,13 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     nest_kind = np.array([int(item.kind) for item in nests] or [0], dtype=np.uint8)[nest]
     region = np.array([item.region for item in nests] or [0], dtype=np.int32)[nest]
     kind = np.full(n, CellKind.TUMOR, np.uint8)
-    kind[nest_kind == NestKind.BENIGN] = CellKind.BENIGN
+    kind[(nest_kind == NestKind.BENIGN) | (nest_kind == NestKind.SQUAMOUS)] = CellKind.BENIGN
     kind[nest_kind == NestKind.DCIS] = CellKind.IN_SITU
     if recipe.control:
         kind[region == len(recipe.regions)] = CellKind.CONTROL
     moments = polygon_moments(*graph.outlines())
     nuclei = epithelial_nuclei(moments, tissue, kind, recipe.all_regions, region, rng)
+    nuclei, vacuoles = _vacuoles(recipe, moments, nuclei, tissue, region, seed, (column, row))
     # A cell lies where its nucleus does: that is how it is counted.
     in_frame = (
         (nuclei.x >= 0)
@@ -158,7 +162,36 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
         lumen_start=tissue.lumen_start,
         lumen_x=tissue.lumen_x,
         lumen_y=tissue.lumen_y,
+        vacuoles=vacuoles,
     )
+
+
+def _vacuoles(
+    recipe: SlideRecipe,
+    moments: Moments,
+    nuclei: Nuclei,
+    tissue: Epithelium,
+    region: NDArray[np.int32],
+    seed: int,
+    block: tuple[int, int],
+) -> tuple[Nuclei, NDArray[np.float64]]:
+    """Give cells vacuoles, towards the lumen where there is one; they push the nucleus aside."""
+    share = np.array([r.vacuole_share for r in recipe.all_regions])[region]
+    if not share.any():
+        return nuclei, np.zeros((0, 4))
+    n = len(moments.x)
+    u, v, w = stream(seed, 35, *block).random((3, n))
+    cells = np.flatnonzero((u < share) & (moments.short_um > 2))
+    away = np.arctan2(moments.y - tissue.base_y, moments.x - tissue.base_x)
+    angle = np.where(np.isnan(away), 2 * math.pi * v, away)[cells]
+    radius = moments.short_um[cells] * (0.55 + 0.4 * w[cells])
+    off = 0.45 * np.where(np.isnan(away), moments.short_um, moments.long_um)[cells]
+    ux, uy = np.cos(angle), np.sin(angle)
+    x, y = nuclei.x.copy(), nuclei.y.copy()
+    x[cells] -= 0.6 * off * ux
+    y[cells] -= 0.6 * off * uy
+    place = [moments.x[cells] + off * ux, moments.y[cells] + off * uy, radius, cells]
+    return replace(nuclei, x=x, y=y), np.column_stack(place)
 
 
 def _polygons(
@@ -166,9 +199,9 @@ def _polygons(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
     """Join Voronoi cells (holes dropped) and columnar cells into one list of polygons."""
     start, vx, vy, neighbour = voronoi_cells(
-        tissue.x, tissue.y, tissue.nest, tissue.limit_um, tissue.is_hole
+        tissue.x, tissue.y, tissue.nest, tissue.limit_um, tissue.hole
     )
-    cells = np.flatnonzero(~tissue.is_hole)
+    cells = np.flatnonzero(tissue.hole == 0)
     rank = np.full(len(tissue.x) + 1, -1, np.int64)
     rank[cells] = np.arange(len(cells))
     neighbour = np.where(neighbour >= 0, rank[neighbour], neighbour).astype(np.int32)
@@ -222,7 +255,7 @@ def _stain(
     counted = is_invasive & in_frame
     intensity = np.zeros(n, np.uint8)
     pattern = np.zeros(n, np.uint8)
-    other_mix = mix_of(none=1.0)
+    unstained = mix_of(none=1.0)
     meant: list[NDArray[np.float64]] = [
         np.array([entry.share for entry in r.mix]) for r in recipe.all_regions
     ]
@@ -241,7 +274,9 @@ def _stain(
             members = np.flatnonzero((region == r) & alike)
             _mean(members, counted, entry.mix, meant[r], field, intensity, pattern)
             members = np.flatnonzero((region == r) & (kind == CellKind.BENIGN))
-            _mean(members, counted, other_mix, np.array([1.0]), field, intensity, pattern)
+            benign = entry.benign_mix or unstained
+            share = np.array([item.share for item in benign])
+            _mean(members, counted, benign, share, field, intensity, pattern)
         od, width = _lines(intensity, z, u)
         basal = pattern == Pattern.BASOLATERAL
         reach = np.where(basal, 0.5 + 0.22 * u[1], 0.18 + 0.42 * u[1])
@@ -332,7 +367,8 @@ def _cytoplasm(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     n = len(nest)
     nest_tone = np.exp(rng.normal(0, 0.25, max(1, len(nests))))[nest]
-    h = 0.080 * nest_tone * np.exp(rng.normal(0, 0.18, n))
+    mean_h = np.array([r.cytoplasm_h_od for r in recipe.all_regions])[region]
+    h = mean_h * nest_tone * np.exp(rng.normal(0, 0.18, n))
     parts = []
     for name in ("cytoplasm_od", "granular_od"):
         level = np.array([getattr(r, name) for r in recipe.all_regions])[region]

@@ -10,11 +10,23 @@ from numpy.typing import NDArray
 
 from her2path.synth.noise import sample
 
-__all__ = ["LUMEN", "OUTSIDE", "SEGMENT_UM", "CellGraph", "polygons_to_graph", "voronoi_cells"]
+__all__ = [
+    "HOLE",
+    "LUMEN",
+    "OUTSIDE",
+    "RIM",
+    "SEGMENT_UM",
+    "CellGraph",
+    "polygons_to_graph",
+    "voronoi_cells",
+]
 
 # What lies beyond a side that no neighbour shares.
 OUTSIDE = -1
 LUMEN = -2
+# Points that cut like cells and are none: a hole leaves a lumen, the rim what lies outside.
+HOLE = 1
+RIM = 2
 # Length of the pieces of membrane that are stained or not: about two optical resolution lengths.
 SEGMENT_UM = 1.0
 MAX_SIDES = 24
@@ -110,12 +122,13 @@ def voronoi_cells(
     y: NDArray[np.float64],
     nest: NDArray[np.int32],
     limit: NDArray[np.float64],
-    is_hole: NDArray[np.bool_],
+    hole: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
     """Cut each point's polygon out of a disc by the bisectors with its neighbours.
 
-    Points of one nest must stand together and see only each other. Holes cut like cells, but
-    get no polygon; a side to a hole is a side to a lumen.
+    Points of one nest must stand together and see only each other. Holes (HOLE) cut like cells,
+    but get no polygon; a side to a hole is a side to a lumen. So does the rim (RIM), whose sides
+    are sides to what lies outside.
 
     Returns
     -------
@@ -139,7 +152,7 @@ def voronoi_cells(
     for c in range(n):
         while nest[first] != nest[c]:
             first += 1
-        if is_hole[c]:
+        if hole[c] != 0:
             start[c + 1] = total
             continue
         m = _LIMIT_SIDES
@@ -156,7 +169,7 @@ def voronoi_cells(
             if j != c and d2 < (2 * limit[c]) ** 2:
                 mid = 0.5 * d2
                 k_out = 0
-                label = LUMEN if is_hole[j] else j
+                label = j if hole[j] == 0 else (LUMEN if hole[j] == HOLE else OUTSIDE)
                 for k in range(m):
                     k2 = k + 1 if k + 1 < m else 0
                     d_here = (px[k] - x[c]) * dx + (py[k] - y[c]) * dy - mid

@@ -142,6 +142,7 @@ def draw_nuclei(
     d: NDArray[np.float32],
     label: NDArray[np.int32],
     own: NDArray[np.int32],
+    clearing: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     a_um: NDArray[np.float32],
@@ -158,7 +159,10 @@ def draw_nuclei(
     coarse: NDArray[np.float32],
     fine: NDArray[np.float32],
 ) -> None:
-    """Draw nuclei (in place); one with ``own ≥ 0`` stays within the cell of that label."""
+    """Draw nuclei (in place); one with ``own ≥ 0`` stays within the cell of that label.
+
+    `clearing` is the share of the brown below that each one covers.
+    """
     rows, cols = h.shape
     for k in range(x.size):
         a, b = a_um[k], b_um[k]
@@ -206,7 +210,7 @@ def draw_nuclei(
                     level += 0.8 * np.exp(-far * far)
                 level = h_od[k] * max(0.05, level)
                 h[r, c] += alpha * (level - 0.75 * h[r, c])
-                d[r, c] *= 1 - 0.55 * alpha
+                d[r, c] *= 1 - clearing[k] * alpha
 
 
 @nb.njit(cache=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.synth.cells import LUMEN, OUTSIDE
+from her2path.synth.cells import HOLE, LUMEN, OUTSIDE, RIM
 from her2path.synth.layout import N_RADII, Nest, NestKind
 from her2path.synth.noise import stream
 from her2path.synth.recipe import SlideRecipe
+from her2path.synth.strata import border_of, stratified_cells
 
 __all__ = ["Epithelium", "grow_epithelium"]
 
@@ -28,8 +29,8 @@ class Epithelium:
         Point and largest radius of its cell, µm.
     nest : ndarray of shape (p,), int32
         Nest of each point, ascending.
-    is_hole : ndarray of shape (p,), bool
-        Points that stand for a lumen or necrosis, not for a cell.
+    hole : ndarray of shape (p,), uint8
+        0 where a point is a cell; HOLE stands for a lumen or necrosis, RIM for the border.
     column_start, column_x, column_y, column_neighbour : ndarray
         Polygons of columnar cells, as `cells.voronoi_cells` returns them.
     cell_nest : ndarray of shape (n,), int32
@@ -48,7 +49,7 @@ class Epithelium:
     y: NDArray[np.float64]
     limit_um: NDArray[np.float64]
     nest: NDArray[np.int32]
-    is_hole: NDArray[np.bool_]
+    hole: NDArray[np.uint8]
     column_start: NDArray[np.int64]
     column_x: NDArray[np.float64]
     column_y: NDArray[np.float64]
@@ -70,13 +71,29 @@ def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epi
     column_neighbours: list[NDArray[np.int32]] = []
     column_nest: list[int] = []
     column_base: list[tuple[float, float]] = []
+    column_row: list[bool] = []
     lumens: list[tuple[float, float, float, float]] = []
     outlines: list[NDArray[np.float64]] = []
     for position, nest in enumerate(nests):
         rng = stream(seed, 41, nest.region, nest.column, nest.row)
         region = recipe.all_regions[nest.region]
-        if nest.kind in (NestKind.GLAND, NestKind.BENIGN):
-            first = len(columns)
+        first = len(columns)
+        if nest.kind == NestKind.STRATIFIED or (nest.kind == NestKind.BENIGN and nest.is_smooth):
+            strata = stratified_cells(
+                nest, region.cell_um, stream(seed, 42, nest.region, nest.column, nest.row)
+            )
+            if strata is not None:
+                columns.extend(strata.polygons)
+                column_neighbours.extend(
+                    np.where(other >= 0, other + first, other).astype(np.int32)
+                    for other in strata.neighbours
+                )
+                column_nest.extend([position] * len(strata.polygons))
+                column_row.extend([strata.is_column] * len(strata.polygons))
+                column_base.extend((float(a), float(b)) for a, b in strata.base)
+                outlines.append(strata.lumen)
+                continue
+        elif nest.kind in (NestKind.GLAND, NestKind.BENIGN):
             made = _columns(nest, rng)
             if made is not None:
                 polygons, lumen, base = made
@@ -88,17 +105,23 @@ def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epi
                         np.array([OUTSIDE, right, LUMEN, left], dtype=np.int32)
                     )
                     column_nest.append(position)
+                    column_row.append(True)
                 column_base.extend(base)
                 outlines.append(lumen)
                 continue
         cell = region.cell_um * rng.uniform(0.92, 1.1)
-        made_points, holes = _points(nest, cell, region.necrosis_share, rng)
-        lumens.extend(holes)
+        if nest.kind == NestKind.SCATTERED:
+            made_points = _apart(nest, cell, rng)
+        else:
+            made_points, holes = _points(nest, cell, region.necrosis_share, rng)
+            lumens.extend(holes)
+        if nest.is_smooth:
+            made_points = _filled(made_points, nest, cell)
         points.append(np.column_stack([made_points, np.full(len(made_points), position)]))
     table = np.concatenate(points) if points else np.zeros((0, 5))
-    is_hole = table[:, 3] > 0
-    n_points = int((~is_hole).sum())
-    cell_nest = np.concatenate([table[~is_hole, 4], np.array(column_nest)]).astype(np.int32)
+    hole = table[:, 3].astype(np.uint8)
+    n_points = int((hole == 0).sum())
+    cell_nest = np.concatenate([table[hole == 0, 4], np.array(column_nest)]).astype(np.int32)
     bases = np.full((n_points + len(columns), 2), np.nan)
     if column_base:
         bases[n_points:] = column_base
@@ -107,15 +130,15 @@ def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epi
         y=table[:, 1].copy(),
         limit_um=table[:, 2].copy(),
         nest=table[:, 4].astype(np.int32),
-        is_hole=is_hole,
-        column_start=np.arange(len(columns) + 1, dtype=np.int64) * 4,
+        hole=hole,
+        column_start=np.concatenate([[0], np.cumsum([len(p) for p in columns])]).astype(np.int64),
         column_x=np.concatenate([p[:, 0] for p in columns]) if columns else np.zeros(0),
         column_y=np.concatenate([p[:, 1] for p in columns]) if columns else np.zeros(0),
         column_neighbour=(
             np.concatenate(column_neighbours) if columns else np.zeros(0, dtype=np.int32)
         ),
         cell_nest=cell_nest,
-        is_column=np.arange(len(cell_nest)) >= n_points,
+        is_column=np.concatenate([np.zeros(n_points, bool), np.array(column_row, bool)]),
         base_x=bases[:, 0].copy(),
         base_y=bases[:, 1].copy(),
         lumens=np.array(lumens, dtype=np.float64).reshape(-1, 4),
@@ -173,9 +196,41 @@ def _points(
         holes.append((nest.x, nest.y, size + 0.5 * cell, NECROSIS))
     limit = cell * rng.uniform(0.66, 0.78, len(local))
     return (
-        np.column_stack([local + np.array([nest.x, nest.y]), limit, is_hole]),
+        np.column_stack([local + np.array([nest.x, nest.y]), limit, is_hole * HOLE]),
         holes,
     )
+
+
+def _apart(nest: Nest, cell: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return (x, y, limit, hole) of single round cells that rarely touch."""
+    pitch = cell * rng.uniform(1.25, 2.4)
+    largest = float(nest.radii.max())
+    step = np.arange(-math.ceil(largest / pitch), math.ceil(largest / pitch) + 1)
+    a, b = np.meshgrid(step, step)
+    local = (np.column_stack([(a + 0.5 * (b % 2)).ravel(), 0.9 * b.ravel()])) * pitch
+    local += rng.uniform(-0.42, 0.42, local.shape) * pitch
+    reach = np.hypot(local[:, 0], local[:, 1])
+    inside = reach < _radius_at(nest, np.arctan2(local[:, 1], local[:, 0])) - 0.5 * cell
+    local = local[inside & (rng.random(len(local)) < rng.uniform(0.5, 1.0))]
+    limit = cell * rng.uniform(0.40, 0.62, len(local))
+    return np.column_stack([local + np.array([nest.x, nest.y]), limit, np.zeros(len(local))])
+
+
+def _filled(table: NDArray[np.float64], nest: Nest, cell: float) -> NDArray[np.float64]:
+    """Let the cells of a nest grow to its border: mirrored points beyond it cut them there."""
+    border = border_of(nest)
+    to = table[:, None, :2] - border[None]
+    far = np.hypot(to[..., 0], to[..., 1])
+    nearest = far.argmin(axis=1)
+    gap = far[np.arange(len(table)), nearest]
+    kept = gap > 0.3 * cell
+    table, gap, nearest = table[kept].copy(), gap[kept], nearest[kept]
+    table[:, 2] = np.maximum(table[:, 2], 1.3 * cell)
+    outer = gap < 1.4 * cell
+    mirrored = table[outer].copy()
+    mirrored[:, :2] = 2 * border[nearest[outer]] - mirrored[:, :2]
+    mirrored[:, 3] = RIM
+    return np.concatenate([table, mirrored])
 
 
 def _cord(largest: float, cell: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -39,6 +39,9 @@ class NestKind(IntEnum):
     CORD = 3
     BENIGN = 4
     DCIS = 5
+    STRATIFIED = 6
+    SCATTERED = 7
+    SQUAMOUS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Nest:
         Position of its region in the recipe.
     column, row : int
         Place in the region's lattice of nests; names the nest's own random stream.
+    is_smooth : bool
+        Whether the cells fill the nest to a smooth border.
     """
 
     x: float
@@ -66,6 +71,7 @@ class Nest:
     region: int
     column: int
     row: int
+    is_smooth: bool = False
 
 
 def block_grid(recipe: SlideRecipe) -> tuple[int, int]:
@@ -227,6 +233,7 @@ def _grow(
     if rng.random() >= region.tumor_share:
         return None
     kind = _kind_of(region, rng)
+    kind, is_smooth = _variant(region, kind, stream(seed, 23, position, i, j))
     gap = region.septum_um * rng.uniform(0.6, 1.5)
     limit = region.nest_um * rng.uniform(0.75, 1.3)
     if kind == NestKind.GLAND:
@@ -234,7 +241,14 @@ def _grow(
         limit = min(limit, rng.uniform(30, 66))
     if kind == NestKind.CORD:
         limit = min(limit, rng.uniform(25, 60))
-    radii = _march(seed, position, x, y, i, j, region.nest_um, gap, limit, warp)
+    if kind == NestKind.STRATIFIED:
+        limit = min(limit, rng.uniform(40, 120))
+    stretch = region.nest_stretch
+    turn = float(stream(seed, 24, position).uniform(0, math.pi)) if stretch > 1 else 0.0
+    radii = _march(seed, position, x, y, i, j, region.nest_um, gap, limit, warp, stretch, turn)
+    if is_smooth:
+        # A border without corners, that keeps within its own domain but for a micron.
+        radii = np.minimum(_rounded(radii), radii + 1.0)
     angles = np.arange(N_RADII) * (2 * math.pi / N_RADII)
     smooth = (np.roll(radii, 1) + 2 * radii + np.roll(radii, -1)) / 4
     radii = np.minimum(radii, smooth)
@@ -249,7 +263,28 @@ def _grow(
     radii = np.where(reach < 1, np.maximum(radii * reach - 4.0, 0.0), radii)
     if radii.mean() < 1.2 * region.cell_um:
         return None
-    return Nest(x, y, radii, kind, position, i, j)
+    return Nest(x, y, radii, kind, position, i, j, is_smooth)
+
+
+def _rounded(radii: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.8) ** 2)
+    wrapped = np.concatenate([radii[-5:], radii, radii[:5]])
+    return np.convolve(wrapped, weights / weights.sum(), mode="valid")
+
+
+def _variant(
+    region: RegionRecipe, kind: NestKind, rng: np.random.Generator
+) -> tuple[NestKind, bool]:
+    """Return the kind after the shares of variants, and whether the border is smooth."""
+    scattered, variant, smooth = rng.random(3)
+    if kind in (NestKind.SOLID, NestKind.CORD) and scattered < region.scattered_share:
+        return NestKind.SCATTERED, False
+    if kind == NestKind.GLAND and variant < region.stratified_share:
+        return NestKind.STRATIFIED, True
+    if kind == NestKind.BENIGN and variant < region.squamous_share:
+        return NestKind.SQUAMOUS, True
+    can_be_smooth = kind not in (NestKind.GLAND, NestKind.CORD)
+    return kind, can_be_smooth and bool(smooth < region.smooth_share)
 
 
 def _kind_of(region: RegionRecipe, rng: np.random.Generator) -> NestKind:
@@ -279,8 +314,15 @@ def _march(
     gap: float,
     limit: float,
     warp: NDArray[np.float32],
+    stretch: float,
+    turn: float,
 ) -> NDArray[np.float64]:
-    """Walk outwards until another seed is about as near: a warped Voronoi cell less the septum."""
+    """Walk outwards until another seed is about as near: a warped Voronoi cell less the septum.
+
+    With a `stretch` above 1 what lies along the direction `turn` counts as nearer.
+    """
+    along, across = 1.0 / np.sqrt(stretch), np.sqrt(stretch)
+    ct, st = np.cos(turn), np.sin(turn)
     amplitude = 0.13 * pitch
     scale = 1 / (0.12 * pitch)
     seeds = np.empty((49, 2))
@@ -296,18 +338,29 @@ def _march(
         dx = np.cos(angle)
         dy = np.sin(angle)
         r = 0.0
-        while r < limit:
+        furthest = limit
+        if stretch > 1:
+            furthest /= np.sqrt(
+                ((dx * ct + dy * st) * along) ** 2 + ((dy * ct - dx * st) * across) ** 2
+            )
+        while r < furthest:
             px = x + r * dx
             py = y + r * dy
             wx = px + amplitude * sample(warp, px * scale, py * scale)
             wy = py + amplitude * sample(warp, px * scale + 101.5, py * scale + 37.25)
-            own = np.sqrt((wx - seeds[24, 0]) ** 2 + (wy - seeds[24, 1]) ** 2)
+            own = 0.0
             free = 1e9
-            for s in range(49):
-                if s == 24:
-                    continue
-                d = np.sqrt((wx - seeds[s, 0]) ** 2 + (wy - seeds[s, 1]) ** 2)
-                free = min(free, d - own)
+            for s in range(24, 73):
+                # The own seed first.
+                q = s if s < 49 else s - 49
+                ox, oy = wx - seeds[q, 0], wy - seeds[q, 1]
+                if stretch > 1:
+                    ox, oy = (ox * ct + oy * st) * along, (oy * ct - ox * st) * across
+                d = np.sqrt(ox**2 + oy**2)
+                if q == 24:
+                    own = d
+                else:
+                    free = min(free, d - own)
             if free < gap:
                 break
             r += 1.5

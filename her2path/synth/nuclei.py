@@ -13,6 +13,9 @@ from her2path.synth.recipe import RegionRecipe
 
 __all__ = ["Moments", "Nuclei", "epithelial_nuclei", "join_nuclei", "polygon_moments"]
 
+# Mean hematoxylin OD of a nucleus where a recipe does not say otherwise.
+_NUCLEUS_OD = 0.165
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -159,7 +162,8 @@ def epithelial_nuclei(
     spread = np.array([r.pleomorphism for r in regions])[region] * np.where(kind == 2, 0.3, 1.0)
     vesicular_share = np.array([r.vesicular_share for r in regions])[region]
     column = tissue.is_column
-    fill = np.clip(0.45 * np.exp(rng.normal(0, 0.55, n) * spread), 0.18, 0.82)
+    mean_fill = np.array([r.nucleus_fill for r in regions])[region]
+    fill = np.clip(mean_fill * np.exp(rng.normal(0, 0.55, n) * spread), 0.18, 0.82)
     size = np.sqrt(fill)
     aspect = np.exp(rng.normal(0, 0.12, n))
     a = moments.long_um * size * aspect
@@ -184,7 +188,9 @@ def epithelial_nuclei(
     y = moments.y + uy * shift + np.where(column, 0.0, rng.normal(0, 1, n) * loose)
     is_vesicular = rng.random(n) < vesicular_share
     vesicular = np.where(is_vesicular, rng.uniform(0.45, 0.95, n), rng.uniform(0.0, 0.35, n))
-    h_od = np.clip(rng.normal(0.165, 0.035, n), 0.08, 0.45) * np.where(is_vesicular, 0.8, 1.0)
+    tone = np.array([r.nucleus_od / _NUCLEUS_OD for r in regions])[region]
+    h_od = np.clip(rng.normal(_NUCLEUS_OD, 0.035, n), 0.08, 0.45) * np.where(is_vesicular, 0.8, 1.0)
+    h_od = h_od * tone
     return Nuclei(
         x=x,
         y=y,

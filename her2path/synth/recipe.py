@@ -13,6 +13,7 @@ from her2path.criteria.score import Intensity, Pattern
 from her2path.errors import Her2pathError, list_faults
 
 __all__ = [
+    "ADDED",
     "Artefacts",
     "MixEntry",
     "RecipeError",
@@ -173,6 +174,39 @@ class RegionRecipe:
         Share of the stroma's area that is fat.
     oedema : float
         How loose the stroma is, 0–1.
+    nest_stretch : float
+        Length over width of the nests' places, 1 = as long as wide; all lie in one direction.
+    stratified_share : float
+        Share of the columnar glands whose cells stand crowded in one to three rows, with
+        lumens of any shape.
+    smooth_share : float
+        Share of the solid, cribriform, benign and in-situ nests that have a smooth border.
+    scattered_share : float
+        Share of nests that are single cells apart in the stroma.
+    squamous_share : float
+        Share of the benign nests that are sheets of squamous epithelium, not ducts.
+    benign_mix : tuple of MixEntry or None
+        Shares of the benign cells; None = unstained.
+    vacuole_share : float
+        Share of the epithelial cells with a clear vacuole (mucin).
+    secretion_share : float
+        Share of the lumens' area filled with granular matter.
+    nucleus_od, cytoplasm_h_od : float
+        Mean hematoxylin OD of tumor nuclei, and of their cytoplasm.
+    nucleus_fill : float
+        Share of a cell's area that its nucleus takes, 0.1–0.8.
+    nucleus_brown : float
+        Share of the cytoplasm's brown that shows in the nucleus: 0 = white nuclei.
+    muscle_share : float
+        Share of the stroma's area that is smooth muscle.
+    cleft_share : float
+        Share of the stroma's area torn open along its fibres.
+    retraction_um : float
+        Mean width of the clefts round nests.
+    stroma_od, fibre_scale : float
+        Factors on the stroma's hematoxylin, and on the thickness of its fibres; 1 = usual.
+    edge_granules_od : float
+        DAB OD of granules along the borders of nests.
     """
 
     name: str = "tumor"
@@ -198,9 +232,27 @@ class RegionRecipe:
     necrosis_share: float = 0.04
     fat_share: float = 0.04
     oedema: float = 0.3
+    nest_stretch: float = 1.0
+    stratified_share: float = 0.0
+    smooth_share: float = 0.0
+    scattered_share: float = 0.0
+    squamous_share: float = 0.0
+    benign_mix: tuple[MixEntry, ...] | None = None
+    vacuole_share: float = 0.0
+    secretion_share: float = 0.0
+    nucleus_od: float = 0.165
+    cytoplasm_h_od: float = 0.080
+    nucleus_fill: float = 0.45
+    nucleus_brown: float = 0.45
+    muscle_share: float = 0.0
+    cleft_share: float = 0.0
+    retraction_um: float = 0.0
+    stroma_od: float = 1.0
+    fibre_scale: float = 1.0
+    edge_granules_od: float = 0.0
 
     def __post_init__(self) -> None:
-        for mix in (self.mix, self.dcis_mix):
+        for mix in (self.mix, self.dcis_mix, self.benign_mix):
             total = math.fsum(entry.share for entry in mix) if mix is not None else 1.0
             if abs(total - 1) > 1e-9:
                 raise RecipeError(
@@ -212,7 +264,7 @@ class RegionRecipe:
             raise RecipeError(
                 f"region {self.name!r}: disc = {self.disc}: give x, y and radius as shares"
             )
-        check_ranges(self, f"region {self.name!r}: ", _REGION_RANGES)
+        check_ranges(self, f"region {self.name!r}: ", _REGION_RANGES + _ADDED_RANGES)
 
 
 _REGION_RANGES = (
@@ -236,6 +288,28 @@ _REGION_RANGES = (
     ("granular_od", 0, 2),
     ("stroma_haze_od", 0, 1),
 )
+_ADDED_RANGES = (
+    ("nest_stretch", 1, 4),
+    ("stratified_share", 0, 1),
+    ("smooth_share", 0, 1),
+    ("scattered_share", 0, 1),
+    ("squamous_share", 0, 1),
+    ("vacuole_share", 0, 1),
+    ("secretion_share", 0, 1),
+    ("nucleus_od", 0.02, 1),
+    ("cytoplasm_h_od", 0, 0.5),
+    ("nucleus_fill", 0.1, 0.8),
+    ("nucleus_brown", 0, 1.5),
+    ("muscle_share", 0, 1),
+    ("cleft_share", 0, 0.9),
+    ("retraction_um", 0, 12),
+    ("stroma_od", 0, 4),
+    ("fibre_scale", 0.3, 4),
+    ("edge_granules_od", 0, 2),
+)
+# Fields of a region that came later: where they do nothing, tables of a recipe leave them out,
+# so that the truth of an old slide stays as it was.
+ADDED = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +451,7 @@ def recipe_from_toml(text: str) -> SlideRecipe:
 
 
 def _region(table: dict[str, Any], where: str) -> RegionRecipe:
-    for name in ("mix", "dcis_mix"):
+    for name in ("mix", "dcis_mix", "benign_mix"):
         if name in table:
             table[name] = mix_of(**_numbers(_table(table, name), f"{where}: {name}"))
     if "disc" in table:

@@ -20,10 +20,18 @@ from her2path.geometry import Region
 from her2path.results.atomic import atomic_path, write_text
 from her2path.synth.blocks import CellKind
 from her2path.synth.laboratory import Laboratory
+from her2path.synth.recipe import ADDED, RegionRecipe, SlideRecipe
 from her2path.synth.scene import Scene
 from her2path.synth.truth import CellTruth, cells_within, score_of, tally_of
 
-__all__ = ["cells_by_block", "describe", "tally_slide", "write_cells", "write_truth"]
+__all__ = [
+    "cells_by_block",
+    "describe",
+    "describe_recipe",
+    "tally_slide",
+    "write_cells",
+    "write_truth",
+]
 
 _COLUMNS = (
     "x",
@@ -117,10 +125,21 @@ def write_truth(
         ],
         "files": files,
         "laboratory": asdict(laboratory),
-        "recipe": asdict(recipe),
+        "recipe": describe_recipe(recipe),
     }
     write_text(path, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
     return truth
+
+
+def describe_recipe(recipe: SlideRecipe) -> dict[str, Any]:
+    """Return a recipe as a table; what was added later is left out where it does nothing."""
+    table = asdict(recipe)
+    plain = asdict(RegionRecipe())
+    for region in table["regions"]:
+        for name in ADDED:
+            if region[name] == plain[name]:
+                del region[name]
+    return table
 
 
 def write_cells(scene: Scene, laboratory: Laboratory, path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,13 @@ from her2path.synth.drawing import (
 )
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.layout import Nest, block_grid, nests_of_block, region_at, tissue_depth
+from her2path.synth.matter import (
+    FAR_UM,
+    draw_edge_granules,
+    draw_secretion,
+    draw_vacuoles,
+    nest_distance,
+)
 from her2path.synth.noise import noise_tile
 from her2path.synth.nuclei import Nuclei, join_nuclei
 from her2path.synth.optics import HALO_UM, expose
@@ -33,6 +41,9 @@ __all__ = ["Scene"]
 # so that drawing row by row makes each block once.
 _CACHED_BLOCKS = 90
 _DEPTH_STEP = 8
+# How much of the stroma's brown its nuclei cover.
+_STROMA_CLEARING = 0.55
+_STROMA_KNOBS = ("muscle_share", "cleft_share", "retraction_um", "stroma_od", "fibre_scale")
 
 
 class Scene:
@@ -145,21 +156,37 @@ class Scene:
         depth = tissue_depth(gx, gy, recipe, seed=self.seed).astype(np.float32)
         frame = (x0 * mpp, y0 * mpp, (x0 + width) * mpp, (y0 + height) * mpp)
         if float(depth.max()) > 0:
-            self._draw_tissue(maps, depth, region_at(gx, gy, recipe), frame, x0, y0, mpp)
+            distance = self._nest_distance(lx, ly, frame)
+            region = region_at(gx, gy, recipe)
+            self._draw_tissue(maps, depth, region, distance, frame, x0, y0, mpp)
         draw_artefacts(self.artefacts, maps, depth, _DEPTH_STEP, x0, y0, mpp, self._noise)
         return maps
+
+    def _nest_distance(
+        self,
+        x: NDArray[np.floating[Any]],
+        y: NDArray[np.floating[Any]],
+        frame: tuple[float, float, float, float],
+    ) -> NDArray[np.float32]:
+        """Return the distance outside the nests on a lattice, where the recipe needs it."""
+        needed = any(r.retraction_um > 0 or r.edge_granules_od > 0 for r in self.recipe.all_regions)
+        if not needed:
+            return np.full((len(y), len(x)), FAR_UM, np.float32)
+        nests = [n for key in self.blocks_near(*frame) for n in self._nests_of(*key)]
+        return nest_distance(nests, x, y)
 
     def _draw_tissue(
         self,
         maps: StainMaps,
         depth: NDArray[np.float32],
         region: NDArray[np.int16],
+        distance: NDArray[np.float32],
         frame: tuple[float, float, float, float],
         x0: int,
         y0: int,
         mpp: float,
     ) -> None:
-        recipe = self.recipe
+        regions = self.recipe.all_regions
         h, d, label = maps.h, maps.d, maps.label
         coarse, fine = self._noise.coarse, self._noise.fine
         near = self.blocks_near(*frame)
@@ -179,14 +206,26 @@ class Scene:
             x0,
             y0,
             mpp,
-            region_values(recipe.all_regions, "oedema"),
-            region_values(recipe.all_regions, "fat_share"),
-            region_values(recipe.all_regions, "stroma_haze_od"),
+            region_values(regions, "oedema"),
+            region_values(regions, "fat_share"),
+            region_values(regions, "stroma_haze_od"),
+            np.stack([region_values(regions, name) for name in _STROMA_KNOBS]),
+            distance,
             coarse,
             fine,
         )
         nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
-        self._draw_nuclei(h, d, label, nuclei, np.full(len(nuclei), -1, np.int32), x0, y0, mpp)
+        self._draw_nuclei(
+            h,
+            d,
+            label,
+            nuclei,
+            np.full(len(nuclei), -1, np.int32),
+            np.full(len(nuclei), _STROMA_CLEARING),
+            x0,
+            y0,
+            mpp,
+        )
         tumor_cells: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
         cytoplasm: list[tuple[NDArray[np.float32], ...]] = []
         for key in near:
@@ -198,10 +237,18 @@ class Scene:
             for k in range(3)
         ]
         draw_cytoplasm(h, d, label, *per_cell, x0, y0, mpp, fine)
+        share = region_values(regions, "secretion_share")
+        if share.any():
+            draw_secretion(h, d, label, region, _DEPTH_STEP, share, x0, y0, mpp, coarse, fine)
+        clearing = 1 - region_values(regions, "nucleus_brown")
         offset = 0
         for key in near:
             block = self.block(*key)
             draw_discs(h, d, block.lumens, x0, y0, mpp, fine)
+            if len(block.vacuoles):
+                own = (block.vacuoles[:, 3].astype(np.int64) + offset).astype(np.int32)
+                place = (block.vacuoles[:, k].copy() for k in range(3))
+                draw_vacuoles(h, d, label, own, *place, x0, y0, mpp, fine)
             kept = np.flatnonzero(block.is_kept)
             self._draw_nuclei(
                 h,
@@ -209,11 +256,17 @@ class Scene:
                 label,
                 block.nuclei.select(kept),
                 (kept + offset).astype(np.int32),
+                clearing[block.region[kept]],
                 x0,
                 y0,
                 mpp,
             )
             offset += block.graph.n_cells
+        granules = region_values(regions, "edge_granules_od")
+        if granules.any():
+            draw_edge_granules(
+                d, distance, region, _DEPTH_STEP, granules, x0, y0, mpp, coarse, fine
+            )
         for key in near:
             self._draw_membranes(maps, self.block(*key), frame, x0, y0, mpp)
         # Labels −1 and −2 pick the two last values.
@@ -251,6 +304,7 @@ class Scene:
         label: NDArray[np.int32],
         nuclei: Nuclei,
         own: NDArray[np.int32],
+        clearing: NDArray[np.float64],
         x0: int,
         y0: int,
         mpp: float,
@@ -260,6 +314,7 @@ class Scene:
             d,
             label,
             own,
+            clearing,
             nuclei.x,
             nuclei.y,
             nuclei.a_um,

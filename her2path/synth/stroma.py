@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
+from her2path.synth.matter import quantile
 from her2path.synth.noise import sample, stream
 from her2path.synth.nuclei import Nuclei
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
@@ -71,12 +72,28 @@ def fat_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> flo
     """Return how far inside fat a point lies, in units of the noise (negative = no fat)."""
     if share <= 0:
         return -9.0
-    # Quantile of a standard normal, to a few percent: enough for a share of area.
-    p = min(max(share, 1e-4), 0.9999)
-    t = np.sqrt(-2.0 * np.log(min(p, 1 - p)))
-    q = t - (2.30753 + 0.27061 * t) / (1.0 + 0.99229 * t + 0.04481 * t * t)
-    cut = q if p < 0.5 else -q
-    return sample(coarse, x / 160.0 + 300.0, y / 160.0 + 77.0) - cut
+    return sample(coarse, x / 160.0 + 300.0, y / 160.0 + 77.0) - quantile(share)
+
+
+@nb.njit(cache=True)
+def muscle_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
+    """Return how far inside smooth muscle a point lies, as `fat_at` does for fat."""
+    if share <= 0:
+        return -9.0
+    return sample(coarse, x / 190.0 + 35.0, y / 190.0 + 220.0) - quantile(share)
+
+
+@nb.njit(cache=True)
+def _cleft_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
+    """Return how far inside a cleft between bundles a point lies (negative = none)."""
+    if share <= 0:
+        return -9.0
+    choice, bend, _ = _flow(x, y, coarse)
+    theta = _THETA[0] if choice < _CHOICE else _THETA[1]
+    along = x * np.cos(theta) + y * np.sin(theta)
+    across = -x * np.sin(theta) + y * np.cos(theta) + bend
+    wide = sample(coarse, along / 75.0 + 17.0, across / 21.0 + 160.0)
+    return wide + 0.35 * sample(coarse, along / 24.0, across / 7.0 + 44.0) - 1.06 * quantile(share)
 
 
 @nb.njit(cache=True)
@@ -115,6 +132,8 @@ def draw_stroma(
     oedema: NDArray[np.float64],
     fat: NDArray[np.float64],
     haze: NDArray[np.float64],
+    more: NDArray[np.float64],
+    distance: NDArray[np.float32],
     coarse: NDArray[np.float32],
     fine: NDArray[np.float32],
 ) -> None:
@@ -134,12 +153,19 @@ def draw_stroma(
         First pixel of the maps and µm/px.
     oedema, fat, haze : ndarray of shape (regions,), float64
         Of each region.
+    more : ndarray of shape (5, regions), float64
+        Share of muscle, share of clefts, width of the clefts round nests (µm), factors on the
+        hematoxylin and on the thickness of fibres.
+    distance : ndarray
+        Distance outside the nests, µm, on the same lattice as `depth`.
     coarse, fine : ndarray
         Noise.
     """
     rows, cols = h.shape
-    lattice = _lattice(depth, region, depth_step, x0, y0, mpp, fat, coarse)
-    f = np.empty(6)
+    lattice = _lattice(depth, region, depth_step, x0, y0, mpp, fat, more, distance, coarse)
+    n_slow = lattice.shape[2]
+    is_plain = n_slow == 6
+    f = np.empty(n_slow)
     c0, s0 = np.cos(_THETA[0]), np.sin(_THETA[0])
     c1, s1 = np.cos(_THETA[1]), np.sin(_THETA[1])
     for r in range(rows):
@@ -150,7 +176,7 @@ def draw_stroma(
         for c in range(cols):
             lc = (x0 + c) // depth_step - x0 // depth_step
             tc = ((x0 + c) % depth_step) / depth_step
-            for q in range(6):
+            for q in range(n_slow):
                 upper = lattice[lr, lc, q] + tc * (lattice[lr, lc + 1, q] - lattice[lr, lc, q])
                 lower = lattice[lr + 1, lc, q] + tc * (
                     lattice[lr + 1, lc + 1, q] - lattice[lr + 1, lc, q]
@@ -171,10 +197,23 @@ def draw_stroma(
                 h[r, c] = 0.10 * line * edge
                 d[r, c] = haze[q] * line
                 continue
+            gap = 0.0
+            if not is_plain:
+                gap = _gap(x, y, f[7], f[8], more[2, q], coarse, fine)
+                if gap >= 1:
+                    tissue[r, c] = f[7] <= 0
+                    continue
             cs, sn = (c0, s0) if f[2] < _CHOICE else (c1, s1)
             along = x * cs + y * sn
             across = -x * sn + y * cs + f[3] + _CRIMP_UM * np.sin(along * 0.28 + f[4])
             loose = f[5]
+            if not is_plain:
+                if f[6] > 0.1 * sample(fine, x / 4.0, y / 4.0):
+                    h[r, c] = more[3, q] * (1 - gap) * edge * _muscle(x, y, along, across, fine)
+                    d[r, c] = haze[q] * (1 - gap) * edge
+                    continue
+                along *= 1.0 / more[4, q]
+                across *= 1.0 / more[4, q]
             strand = sample(fine, along * 0.08, across * 0.9)
             fibril = sample(fine, along * 0.16 + 91.0, across * 1.25 + 33.0)
             grain = sample(fine, x * 2.2, y * 2.2)
@@ -192,8 +231,46 @@ def draw_stroma(
             if cleft > opening:
                 # A cleft has a crisp border.
                 level *= 1 - 0.93 * min(1.0, (cleft - opening) * 3.5)
+            if not is_plain:
+                level *= more[3, q] * (1 - gap)
             h[r, c] = max(-0.01, level) * edge
             d[r, c] = haze[q] * max(0.0, 0.7 + 0.3 * strand + 0.4 * loose) * edge
+
+
+@nb.njit(cache=True)
+def _gap(
+    x: float,
+    y: float,
+    cleft: float,
+    distance: float,
+    retraction: float,
+    coarse: NDArray[np.float32],
+    fine: NDArray[np.float32],
+) -> float:
+    """Return how much of a pixel is glass: a cleft between bundles, or round a nest (0–1)."""
+    gap = 0.0
+    if cleft > -0.5:
+        gap = min(1.0, max(0.0, 7.0 * (cleft + 0.05 * sample(fine, x / 1.7 + 9.0, y / 1.7))))
+    if retraction > 0 and distance > -4.0:
+        # One side of a nest gapes, the other clings.
+        width = retraction * (0.4 + 1.3 * sample(coarse, x / 48.0 + 12.0, y / 48.0 + 250.0))
+        width += 0.5 * sample(fine, x / 1.8, y / 1.8 + 14.0)
+        gap = max(gap, min(1.0, max(0.0, (width - distance) / 0.7)) if width > 0.4 else 0.0)
+    return gap
+
+
+@nb.njit(cache=True)
+def _muscle(x: float, y: float, along: float, across: float, fine: NDArray[np.float32]) -> float:
+    """Return the hematoxylin of smooth muscle: dense, finely streaked, split here and there."""
+    bundle = sample(fine, along * 0.016 + 31.0, across * 0.12 + 5.0)
+    streak = sample(fine, along * 0.06 + 12.0, across * 0.55 + 73.0)
+    thread = sample(fine, along * 0.09 + 60.0, across * 1.5)
+    grain = sample(fine, x * 2.2, y * 2.2)
+    level = 0.070 * (1 + 0.14 * bundle + 0.30 * streak + 0.34 * thread + 0.22 * grain)
+    split = sample(fine, along * 0.045 + 140.0, across * 0.7 + 210.0)
+    if split > 1.7:
+        level *= 1 - 0.85 * min(1.0, (split - 1.7) * 3.0)
+    return max(0.0, level)
 
 
 @nb.njit(cache=True)
@@ -205,11 +282,17 @@ def _lattice(
     y0: int,
     mpp: float,
     fat: NDArray[np.float64],
+    more: NDArray[np.float64],
+    distance: NDArray[np.float32],
     coarse: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Return what changes slowly (depth, fat, choice, bend, crimp phase, looseness)."""
+    """Return what changes slowly (depth, fat, choice, bend, crimp phase, looseness).
+
+    Where any region asks for it also muscle, clefts and the distance outside the nests.
+    """
     rows, cols = depth.shape
-    out = np.empty((rows, cols, 6), np.float32)
+    is_plain = not (more[:3] != 0).any() and not (more[3:] != 1).any()
+    out = np.empty((rows, cols, 6 if is_plain else 9), np.float32)
     for r in range(rows):
         y = (y0 // step + r) * step * mpp
         for c in range(cols):
@@ -218,6 +301,10 @@ def _lattice(
             out[r, c, 1] = fat_at(x, y, fat[region[r, c]], coarse)
             out[r, c, 2], out[r, c, 3], out[r, c, 4] = _flow(x, y, coarse)
             out[r, c, 5] = sample(coarse, x / 45.0 + 140.0, y / 45.0)
+            if not is_plain:
+                out[r, c, 6] = muscle_at(x, y, more[0, region[r, c]], coarse)
+                out[r, c, 7] = _cleft_at(x, y, more[1, region[r, c]], coarse)
+                out[r, c, 8] = distance[r, c]
     return out
 
 
@@ -265,11 +352,18 @@ def stroma_cells(
     lx, ly = lx[keep], ly[keep]
     x, y = np.concatenate([fx, lx]), np.concatenate([fy, ly])
     is_round = np.arange(len(x)) >= len(fx)
-    clear = _clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0))
-    clear &= tissue_depth(x, y, recipe, seed=seed) > 4
     region = region_at(x, y, recipe).astype(np.int32)
-    fat = np.array([r.fat_share for r in recipe.all_regions])
+    retraction = region_values(recipe.all_regions, "retraction_um")
+    clear = _clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0) + 0.8 * retraction[region])
+    clear &= tissue_depth(x, y, recipe, seed=seed) > 4
+    fat = region_values(recipe.all_regions, "fat_share")
     clear &= ~_in_fat(x, y, fat[region], noise.coarse)
+    muscle = region_values(recipe.all_regions, "muscle_share")
+    cleft = region_values(recipe.all_regions, "cleft_share")
+    if muscle.any() or cleft.any():
+        # Few round cells wander into muscle.
+        clear &= ~(is_round & (_muscle_at(x, y, muscle[region], noise.coarse) > 0))
+        clear &= _clefts_at(x, y, cleft[region], noise.coarse) < -0.1
     x, y, is_round, region = x[clear], y[clear], is_round[clear], region[clear]
     n = len(x)
     direction = _directions(x, y, noise.coarse) + rng.normal(0, 0.3, n)
@@ -278,6 +372,12 @@ def stroma_cells(
     plump = u < 0.3
     a = np.where(is_round, rng.normal(2.9, 0.25, n), np.where(plump, 5.0, 7.2) * _near(rng, n))
     b = np.where(is_round, a * rng.uniform(0.82, 1.0, n), np.where(plump, 2.3, 1.3) * _near(rng, n))
+    pale = np.ones(n)
+    if muscle.any():
+        # Its own nuclei are long, pale rods.
+        in_muscle = _muscle_at(x, y, muscle[region], noise.coarse) > 0
+        a, b = np.where(in_muscle, 8.5 * _near(rng, n), a), np.where(in_muscle, 1.7, b)
+        pale = np.where(in_muscle, 0.8, 1.0)
     kind = np.where(is_plasma, 5, np.where(is_round, 4, np.where(u > 0.85, 6, 3)))
     nuclei = Nuclei(
         x=x,
@@ -286,7 +386,9 @@ def stroma_cells(
         b_um=np.minimum(a, b).astype(np.float32),
         angle=np.where(is_round, rng.uniform(0, math.pi, n), direction).astype(np.float32),
         h_od=np.clip(
-            np.where(is_round, rng.normal(0.28, 0.05, n), rng.normal(0.17, 0.05, n)), 0.12, 0.9
+            np.where(is_round, rng.normal(0.28, 0.05, n), pale * rng.normal(0.17, 0.05, n)),
+            0.12,
+            0.9,
         ).astype(np.float32),
         vesicular=np.where(plump & ~is_round, 0.45, 0.05).astype(np.float32),
         clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),
@@ -317,6 +419,32 @@ def _directions(
     out = np.empty(x.size)
     for i in range(x.size):
         out[i] = _direction(x[i], y[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def _muscle_at(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = muscle_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def _clefts_at(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = _cleft_at(x[i], y[i], share[i], coarse)
     return out
 
 
