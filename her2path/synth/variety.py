@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -88,51 +90,81 @@ def random_region(
     rng: Rng, *, name: str, disc: tuple[float, float, float] | None = None
 ) -> RegionRecipe:
     """Draw one region at random."""
-    growth = str(rng.choice(["solid", "glands", "cords", "mixed", "stroma", "benign", "in situ"]))
-    nest_um = _log_uniform(rng, 70, 320)
-    gland, cribriform, cord = 0.1, 0.05, 0.05
-    benign, dcis = _rare(rng, 0.3, 0.2), _rare(rng, 0.3, 0.2)
-    tumor = float(rng.uniform(0.75, 1.0))
-    if growth == "glands":
-        gland, nest_um = float(rng.uniform(0.5, 1.0)), _log_uniform(rng, 65, 160)
-    elif growth == "cords":
-        cord, nest_um = float(rng.uniform(0.4, 1.0)), _log_uniform(rng, 45, 110)
-    elif growth == "mixed":
-        gland, cribriform, cord = (float(v) for v in rng.uniform(0.0, 0.33, 3))
-    elif growth == "stroma":
-        tumor = float(rng.uniform(0.0, 0.6))
-    elif growth == "benign":
-        benign, nest_um = float(rng.uniform(0.3, 1.0)), _log_uniform(rng, 70, 160)
-    elif growth == "in situ":
-        dcis, cribriform = float(rng.uniform(0.3, 0.8)), 0.2
     mix = random_mix(rng)
     # Cytoplasm takes up brown as membranes do: strongly stained slides are brown all over.
     level = max((int(entry.intensity) for entry in mix), default=0) / 4
-    return RegionRecipe(
+    plain = RegionRecipe(
         name=name,
         mix=mix,
         disc=disc,
-        tumor_share=tumor,
-        nest_um=nest_um,
-        septum_um=_log_uniform(rng, 4, 60),
-        cell_um=float(rng.uniform(10, 19)),
-        gland_share=gland,
-        cribriform_share=cribriform,
-        cord_share=cord,
+        septum_um=_log_uniform(rng, 3.5, 50),
+        cell_um=float(rng.uniform(10, 18)),
         clustering=float(rng.uniform(0, 1)),
         lymphocytes=_log_uniform(rng, 0.2, 14),
-        cytoplasm_od=_rare(rng, 0.55, 0.08 + 0.3 * level),
+        cytoplasm_od=_rare(rng, 0.55, 0.08 + 0.4 * level),
         granular_od=_rare(rng, 0.2, 0.15),
         stroma_haze_od=float(rng.uniform(0, 0.03) if rng.random() < 0.7 else rng.uniform(0, 0.12)),
         pleomorphism=float(rng.uniform(0.1, 0.8)),
         vesicular_share=float(rng.uniform(0, 1)),
-        benign_share=benign,
-        dcis_share=dcis,
+        benign_mix=random_mix(rng) if rng.random() < 0.15 else None,
         dcis_mix=random_mix(rng) if rng.random() < 0.4 else None,
         necrosis_share=_rare(rng, 0.3, 0.4),
-        fat_share=_rare(rng, 0.3, 0.3),
+        fat_share=_rare(rng, 0.25, 0.3),
         oedema=float(rng.uniform(0, 0.8)),
+        smooth_share=float(rng.choice([0.2, 0.8, 1.0])),
+        vacuole_share=_rare(rng, 0.3, 0.7),
+        secretion_share=_rare(rng, 0.6, 0.9),
+        nucleus_od=_log_uniform(rng, 0.08, 0.26),
+        cytoplasm_h_od=_log_uniform(rng, 0.02, 0.13),
+        nucleus_fill=float(rng.uniform(0.25, 0.68)),
+        nucleus_brown=float(rng.uniform(0.0, 0.75)),
+        muscle_share=float(rng.uniform(0, 1)) if rng.random() < 0.35 else 0.0,
+        cleft_share=_rare(rng, 0.35, 0.35),
+        retraction_um=_rare(rng, 0.4, 6.0),
+        stroma_od=_log_uniform(rng, 0.45, 1.7),
+        fibre_scale=_log_uniform(rng, 0.55, 2.0),
+        edge_granules_od=_rare(rng, 0.15, 0.7),
     )
+    return replace(plain, **_growth(rng))
+
+
+def _growth(rng: Rng) -> dict[str, Any]:
+    """Draw what grows: mostly one way, sometimes all at once."""
+    kinds = ["solid", "glands", "cords", "single cells", "mixed", "stroma", "benign", "in situ"]
+    kind = str(rng.choice(kinds, p=[0.2, 0.27, 0.07, 0.06, 0.12, 0.1, 0.12, 0.06]))
+    share = {
+        "tumor_share": float(rng.uniform(0.7, 1.0)),
+        "nest_um": _log_uniform(rng, 80, 320),
+        "nest_stretch": _log_uniform(rng, 1.0, 3.0),
+        "gland_share": 0.1,
+        "stratified_share": float(rng.uniform(0.6, 1.0)),
+        "cribriform_share": 0.05,
+        "cord_share": 0.05,
+        "scattered_share": 0.05,
+        "benign_share": _rare(rng, 0.3, 0.2),
+        "squamous_share": _rare(rng, 0.5, 0.6),
+        "dcis_share": _rare(rng, 0.25, 0.2),
+    }
+    if kind == "glands":
+        share |= {
+            "gland_share": float(rng.uniform(0.5, 1.0)),
+            "nest_um": _log_uniform(rng, 75, 230),
+        }
+    elif kind == "cords":
+        share |= {"cord_share": float(rng.uniform(0.4, 1.0)), "nest_um": _log_uniform(rng, 45, 110)}
+    elif kind == "single cells":
+        share["scattered_share"] = float(rng.uniform(0.5, 1.0))
+    elif kind == "mixed":
+        gland, cribriform, cord = (float(v) for v in rng.uniform(0.0, 0.33, 3))
+        share |= {"gland_share": gland, "cribriform_share": cribriform, "cord_share": cord}
+    elif kind == "stroma":
+        share["tumor_share"] = float(rng.uniform(0.0, 0.5))
+        share["gland_share"] = float(rng.uniform(0.0, 1.0))
+    elif kind == "benign":
+        share |= {"benign_share": float(rng.uniform(0.3, 1)), "nest_um": _log_uniform(rng, 70, 200)}
+    elif kind == "in situ":
+        share |= {"dcis_share": float(rng.uniform(0.3, 0.8)), "cribriform_share": 0.2}
+    return share
 
 
 def random_artefacts(rng: Rng, area_mm2: float) -> Artefacts:
@@ -174,8 +206,8 @@ def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random
     )
     dab = (
         float(rng.uniform(0.22, 0.40)),
-        float(rng.uniform(0.48, 0.60)),
-        float(rng.uniform(0.70, 0.86)),
+        float(rng.uniform(0.48, 0.585)),
+        float(rng.uniform(0.73, 0.87)),
     )
     # Glass is nearly white, with a tint of a few counts.
     white = float(rng.uniform(226, 251)) + rng.normal(0, 2.5, 3)
@@ -186,8 +218,8 @@ def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random
         hematoxylin=hematoxylin,
         dab=dab,
         counterstain=_log_uniform(rng, 0.45, 2.2),
-        dab_strength=_log_uniform(rng, 0.65, 1.45),
-        dab_darkening=float(rng.uniform(0.0, 0.45)),
+        dab_strength=_log_uniform(rng, 0.6, 1.6),
+        dab_darkening=float(rng.uniform(0.0, 0.5)),
         haze_od=float(rng.uniform(0, 0.025) if rng.random() < 0.8 else rng.uniform(0, 0.08)),
         white_point=(
             float(np.clip(white[0], 215, 254)),
