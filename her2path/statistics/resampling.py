@@ -8,6 +8,8 @@ together from a bootstrap of the blocks (a rank coupling: Schefzik et al. 2013,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -127,6 +129,7 @@ def score_probabilities(
     rng: np.random.Generator,
     n_resamples: int = N_RESAMPLES,
     clusters: Clusters | None = None,
+    share_of: Callable[[ArrayLike, ArrayLike], ClusteredShare] = estimate_share,
 ) -> dict[Score, float]:
     """Tell how probable each score is, given how the cells scatter over the blocks.
 
@@ -144,6 +147,8 @@ def score_probabilities(
         Draws for the coupling.
     clusters : Clusters, optional
         For rules that look at clusters; they do not vary.
+    share_of : callable, optional
+        Estimates a share from points and sizes of blocks.
 
     Returns
     -------
@@ -156,7 +161,7 @@ def score_probabilities(
         return dict.fromkeys(EXPRESSION_SCORES, 0.0)
     observed = rule_set.fires(total, blank_upper_pct=blank_upper_pct, clusters=clusters)
     resampled = resample_tallies(blocks, n_resamples=n_resamples, rng=rng)
-    upward = accumulate(resampled)
+    upward, counted = accumulate(resampled), accumulate(blocks)
     # Equal shares follow the H-score and then the order of the draws, alike for every row.
     tie_breaker = h_scores(resampled)
     levels = (np.arange(n_resamples) + 0.5) / n_resamples
@@ -169,7 +174,7 @@ def score_probabilities(
             order = np.lexsort((tie_breaker, upward[:, row.intensity, row.extent] / n))
             level = np.empty(n_resamples)
             level[order] = levels
-            share = share_at_least(blocks, row.intensity, row.extent)
+            share = share_of(counted[:, row.intensity, row.extent], counted[:, 0, 0])
             probability = share.probability_above(
                 row.cut_pct(blank_upper_pct) / 100,
                 prior_points=0.5 * part_of_staining(row.intensity, row.extent),

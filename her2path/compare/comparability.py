@@ -1,0 +1,268 @@
+"""May two sides be compared at all? Every reason why not, each with its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from her2path.compare.drift import Adjustment, DriftCheck
+from her2path.compare.sides import Side
+from her2path.criteria.score import Score
+from her2path.results.record import SlideRecord
+
+__all__ = ["LEAST_CELLS", "Reason", "ReasonCode", "find_obstacles", "find_remarks", "find_voids"]
+
+# CAP 2025: the fewest invasive tumor cells before 0, 0+ and 1+ are told apart.
+LEAST_CELLS = 100
+# A 1+ line is 0.64 µm wide: at 20 % coarser pixels it has lost as much of its contrast as the
+# next scanner type takes.
+MAX_MPP_RATIO = 1.2
+# Columns of a manifest that name the assay, as laboratories write them.
+ASSAY_COLUMNS = ("assay", "antibody", "clone", "kit", "platform")
+
+ReasonCode = str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, in a code and a sentence; `before` and `after` are what stood on each side."""
+
+    code: ReasonCode
+    sentence: str
+    before: str = ""
+    after: str = ""
+
+
+def find_voids(before: Side, after: Side) -> tuple[Reason, ...]:
+    """Return why one of the sides says nothing: not assessable, or too few cells."""
+    return tuple(reason for side in (before, after) for reason in voids_of(side))
+
+
+def voids_of(side: Side) -> Iterator[Reason]:
+    if not side.assessable:
+        words = "; ".join(
+            dict.fromkeys(
+                slide.record.tissue.explanation or slide.record.status_comment
+                for slide in side.slides
+            )
+        )
+        yield Reason(
+            "not_assessable", f"The side {side.name} is not assessable: {words or 'no score'}."
+        )
+    elif len(side.counted) < LEAST_CELLS:
+        n = len(side.counted)
+        yield Reason(
+            "few_cells",
+            f"The side {side.name} has {n} tumor cells; at least {LEAST_CELLS} are needed before "
+            "scores are compared.",
+            *((str(n), "") if side.name == "before" else ("", str(n))),
+        )
+
+
+def find_obstacles(
+    before: Side, after: Side, *, adjustment: Adjustment, checks: tuple[DriftCheck, ...]
+) -> tuple[Reason, ...]:
+    """Return every reason why the sides cannot be compared; empty when they can."""
+    return (
+        *differences(before, after),
+        *assays(before, after),
+        *scales(before, after),
+        *scanners(before, after, adjustment),
+        *drifts(adjustment, checks),
+    )
+
+
+def differences(before: Side, after: Side) -> Iterator[Reason]:
+    """Compare what must be equal on all slides of both sides."""
+    asked: tuple[tuple[str, str, Callable[[SlideRecord], str], str], ...] = (
+        (
+            "patient",
+            "The slides are of different patients",
+            lambda r: r.patient_id,
+            "check which slides belong together",
+        ),
+        (
+            "rule_edition",
+            "The scores follow different criteria or editions",
+            lambda r: f"{r.rule_set}, {r.edition}",
+            "score both sides by one rule set",
+        ),
+        (
+            "calibration",
+            "The sides were classed with different cut-offs",
+            lambda r: f"{r.calibration.name} ({r.calibration.source[:60]})",
+            "score both sides with one calibration",
+        ),
+        (
+            "stain_vectors",
+            "The sides were separated with different stain vectors",
+            lambda r: vectors(r.stain.hematoxylin, r.stain.dab),
+            "score both sides with the vectors of one batch",
+        ),
+        (
+            "reading",
+            "The sides were read in different ways",
+            lambda r: f"{r.selection.method}, model {r.model}, her2path {r.software_version}",
+            "score both sides again with one version",
+        ),
+    )
+    for code, words, of, remedy in asked:
+        found = [side.values(of) for side in (before, after)]
+        # A patient without a name may be any.
+        known = [[str(value) for value in values if value] for values in found]
+        if len(set(known[0]) | set(known[1])) > 1:
+            left, right = (", ".join(values) for values in known)
+            yield Reason(code, f"{words}: {left} before, {right} after; {remedy}.", left, right)
+        elif code == "calibration" and len(calibrations(before) | calibrations(after)) > 1:
+            name = known[0][0]
+            yield Reason(code, f"{words} of one name, {name}; {remedy}.", name, name)
+
+
+def calibrations(side: Side) -> set[str]:
+    return {slide.record.calibration.model_dump_json() for slide in side.slides}
+
+
+def vectors(hematoxylin: tuple[float, ...], dab: tuple[float, ...]) -> str:
+    return " ".join(
+        f"{name} ({', '.join(f'{part:.2f}' for part in vector)})"
+        for name, vector in (("H", hematoxylin), ("DAB", dab))
+    )
+
+
+def assays_of(side: Side, column: str) -> set[str]:
+    named = [slide.record.extras.get(column, "") for slide in side.slides]
+    return {name.strip().casefold() for name in named} - {""}
+
+
+def assays(before: Side, after: Side) -> Iterator[Reason]:
+    for column in ASSAY_COLUMNS:
+        found = [assays_of(side, column) for side in (before, after)]
+        if found[0] and found[1] and len(found[0] | found[1]) > 1:
+            left, right = (", ".join(sorted(values)) for values in found)
+            yield Reason(
+                "assay",
+                f"The {column} differs: {left} before, {right} after; stain both with one assay.",
+                left,
+                right,
+            )
+
+
+def scales(before: Side, after: Side) -> Iterator[Reason]:
+    scales = [
+        [slide.record.scan.working_mpp for slide in side.slides if slide.record.scan.working_mpp]
+        for side in (before, after)
+    ]
+    every = [mpp for side in scales for mpp in side]
+    if every and max(every) > MAX_MPP_RATIO * min(every):
+        left, right = (", ".join(f"{mpp:.3f}" for mpp in dict.fromkeys(side)) for side in scales)
+        yield Reason(
+            "mpp",
+            f"The sides were measured at {left} and {right} µm/px, more than a factor of "
+            f"{MAX_MPP_RATIO:g} apart: fine lines do not look alike at both. Scan both alike.",
+            left,
+            right,
+        )
+
+
+def scanner_of(record: SlideRecord) -> str:
+    return record.scan.scanner.strip().casefold()
+
+
+def scanners(before: Side, after: Side, adjustment: Adjustment) -> Iterator[Reason]:
+    found = [{str(value) for value in side.values(scanner_of)} - {""} for side in (before, after)]
+    is_bridged = adjustment.source == "control" and not adjustment.is_too_large
+    if found[0] and found[1] and len(found[0] | found[1]) > 1 and not is_bridged:
+        left, right = (", ".join(sorted(values)) for values in found)
+        yield Reason(
+            "scanner",
+            f"The scanners differ ({left} before, {right} after) and no control tissue on both "
+            "slides brings them to one scale; scan both on one scanner, or with a control.",
+            left,
+            right,
+        )
+
+
+DRIFT_WORDS = {
+    "counterstain_od": (
+        "counterstain",
+        "The counterstain of cells that are no tumor differs by a factor of {apart:.2f}, more "
+        "than {cut:g}: the slides were not stained or scanned alike.",
+    ),
+    "background_od": (
+        "background",
+        "The brown of cells that are no tumor differs by {apart:.3f} OD, more than {cut:g}: "
+        "the slides were not stained alike.",
+    ),
+    "blur_um": (
+        "focus",
+        "The slides differ in sharpness by {apart:.2f} µm, more than {cut:g}: fine lines are "
+        "seen on one and not on the other.",
+    ),
+}
+
+
+def drifts(adjustment: Adjustment, checks: tuple[DriftCheck, ...]) -> Iterator[Reason]:
+    if adjustment.is_too_large:
+        left, right = adjustment.control_od_before or 0.0, adjustment.control_od_after or 0.0
+        yield Reason(
+            "adjustment",
+            f"The control tissue is {left:.2f} OD before and {right:.2f} OD after: a factor of "
+            f"{adjustment.size:.2f}, more than {adjustment.cut:g}, is too much to adjust.",
+            f"{left:.3f}",
+            f"{right:.3f}",
+        )
+    for check in checks:
+        if not check.is_within and check.apart is not None:
+            code, words = DRIFT_WORDS[check.name]
+            yield Reason(
+                code,
+                words.format(apart=check.apart, cut=check.cut),
+                f"{check.before:.3f}",
+                f"{check.after:.3f}",
+            )
+
+
+def find_remarks(
+    before: Side, after: Side, *, adjustment: Adjustment, checks: tuple[DriftCheck, ...]
+) -> tuple[str, ...]:
+    """Return what a reader should know that does not stop the comparison."""
+    remarks = []
+    if adjustment.source == "none":
+        remarks.append(
+            "No control tissue was measured on both sides: a change in the strength of the stain "
+            "itself cannot be told from a change of the tumor."
+        )
+    unchecked = [check.name for check in checks if check.apart is None]
+    if "counterstain_od" in unchecked:
+        remarks.append(
+            "Too few cells that are no tumor on one side: drift of the stain was not checked."
+        )
+    for side in (before, after):
+        sources = side.values(lambda r: r.stain.white_point_source)
+        if "default" in sources:
+            remarks.append(
+                f"No glass was in view on the side {side.name}: its white point is a default."
+            )
+        left_out = [
+            s.record.slide_id for s in side.slides if s.record.score is Score.NOT_ASSESSABLE
+        ]
+        if left_out and side.assessable:
+            remarks.append(
+                f"Not assessable and left out of the side {side.name}: {', '.join(left_out)}."
+            )
+    names = [{slide.record.path for slide in side.slides} for side in (before, after)]
+    if names[0] & names[1]:
+        remarks.append("The same file stands on both sides.")
+    scanners_known = [side.values(scanner_of) for side in (before, after)]
+    if scanners_known[0] != scanners_known[1]:
+        remarks.append(
+            "Scanners differ or are named on one side only: their sharpness may be part of the "
+            "difference."
+        )
+    organs = {side.rule_set.organ for side in (before, after)}
+    specimens = {str(v) for side in (before, after) for v in side.values(lambda r: r.specimen)}
+    if len(specimens - {"None"}) > 1:
+        remarks.append(f"Specimens differ: {', '.join(sorted(specimens - {'None'}))}.")
+    if len(organs) > 1:
+        remarks.append("The criteria are of different organs.")
+    return tuple(remarks)

@@ -1,0 +1,500 @@
+"""Compare two sides: what changed, how surely, and what may be said about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.compare.bands import DISTANCE, Bands, default_bands
+from her2path.compare.change import ScoreMove, StatusMove, move_of_scores, move_of_status
+from her2path.compare.comparability import Reason, find_obstacles, find_remarks, find_voids
+from her2path.compare.drift import (
+    Adjustment,
+    DriftCheck,
+    adjust,
+    adjustment_of,
+    drift_checks,
+)
+from her2path.compare.measures import (
+    class_distance,
+    cumulative,
+    drawn,
+    ratios_of,
+    unit_of,
+    values_of,
+)
+from her2path.compare.sides import PairSlide, Side
+from her2path.compare.verdict import Deciding, Verdict, conclude_pair
+from her2path.criteria.criterion import Criterion
+from her2path.criteria.rule_set import Call
+from her2path.criteria.score import Extent, Intensity, Score, Status
+from her2path.criteria.tally import measure_name
+from her2path.pipeline.scoring import CountedCells
+from her2path.statistics.intervals import Interval
+from her2path.statistics.paired import (
+    BlockRatio,
+    cautious_share,
+    change_interval,
+    draw_levels,
+    draw_ratio,
+    permutation_p,
+    permuted_labels,
+)
+from her2path.statistics.resampling import score_probabilities
+
+Floats = NDArray[np.float64]
+
+__all__ = ["Change", "Comparison", "Pair", "SideReading", "compare_sides"]
+
+# Percentiles at 2.5 % then rest on a hundred draws each.
+N_DRAWS = 4000
+# The smallest p is 1 in 2000.
+N_PERMUTATIONS = 1999
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Change of one continuous measure.
+
+    Attributes
+    ----------
+    unit : str
+    before, after, change : float or None
+        None where nothing was measured on a side. The distance between the two distributions of
+        cells has no before and after.
+    ci95 : Interval or None
+        Of the change, from resampled blocks of both sides and the error of an adjustment.
+    p_permutation : float or None
+        That blocks of both sides could have changed places.
+    band : float or None
+        By how much two readings of an unchanged thing may differ.
+    is_beyond_band : bool
+        Whether the whole interval lies beyond the band.
+    """
+
+    unit: str
+    before: float | None
+    after: float | None
+    change: float | None
+    ci95: Interval | None
+    p_permutation: float | None
+    band: float | None
+    is_beyond_band: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What changed, on one scale.
+
+    Attributes
+    ----------
+    score : ScoreMove
+    status : StatusMove
+    continuous : mapping of str to Change
+    deciding : Deciding or None
+        The share that separates the scores, against its band and cut; None without a cell.
+    """
+
+    score: ScoreMove
+    status: StatusMove
+    continuous: Mapping[str, Change]
+    deciding: Deciding | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideReading:
+    """A side in short: score and status as read, over all its slides."""
+
+    slides: tuple[Mapping[str, object], ...]
+    score: Score
+    status: Status
+    n_tumor_cells: int
+    n_blocks: int
+    n_control_cells: int
+    ish: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The comparison of two sides.
+
+    Attributes
+    ----------
+    before, after : SideReading
+    verdict : Verdict
+    sentence : str
+        The verdict in one sentence.
+    reasons : tuple of str
+        What it rests on.
+    as_read : Comparison
+    adjusted : Comparison or None
+        On the scale common to both sides, on which the verdict rests; None where it is the same.
+    voids, obstacles : tuple of Reason
+        Why a side says nothing; why the sides cannot be compared.
+    remarks : tuple of str
+        What does not stop a comparison but should be known.
+    adjustment : Adjustment
+    checks : tuple of DriftCheck
+    bands : Bands
+    seed, n_draws, n_permutations : int
+    """
+
+    before: SideReading
+    after: SideReading
+    verdict: Verdict
+    sentence: str
+    reasons: tuple[str, ...]
+    as_read: Comparison
+    adjusted: Comparison | None
+    voids: tuple[Reason, ...]
+    obstacles: tuple[Reason, ...]
+    remarks: tuple[str, ...]
+    adjustment: Adjustment
+    checks: tuple[DriftCheck, ...]
+    bands: Bands
+    seed: int
+    n_draws: int = N_DRAWS
+    n_permutations: int = N_PERMUTATIONS
+
+    @property
+    def common(self) -> Comparison:
+        """The comparison that the verdict rests on."""
+        return self.adjusted or self.as_read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Read:
+    """One side, read on one scale."""
+
+    side: Side
+    counted: CountedCells
+    call: Call
+    probabilities: Mapping[Score, float] = field(default_factory=dict)
+
+    def status_probabilities(self) -> dict[Status, float]:
+        """Return how probable each status is, with the side's ISH."""
+        found: dict[Status, float] = {}
+        for score, p in self.probabilities.items():
+            status = self.side.status(score)
+            found[status] = found.get(status, 0.0) + p
+        return found
+
+
+def compare_sides(before: Side, after: Side, *, bands: Bands | None = None, seed: int = 0) -> Pair:
+    """Compare two sides of one patient.
+
+    Parameters
+    ----------
+    before, after : Side
+    bands : Bands, optional
+        Repeatability; by default the shipped bands, which say so.
+    seed : int
+        Of the resampling and the permutations.
+
+    Returns
+    -------
+    Pair
+        The same for the same sides and seed.
+    """
+    bands = default_bands() if bands is None else bands
+    adjustment = adjustment_of(before, after)
+    checks = drift_checks(before, after)
+    plain = [read(side, side.counted, side.blank_upper_pct, seed) for side in (before, after)]
+    as_read = comparison(plain, bands, seed=seed)
+    adjusted = None
+    if not adjustment.is_none:
+        adjusted = comparison(
+            adjusted_reads(before, after, adjustment, seed), bands, seed=seed, adjustment=adjustment
+        )
+    common = adjusted or as_read
+    voids = find_voids(before, after)
+    obstacles = find_obstacles(before, after, adjustment=adjustment, checks=checks)
+    verdict, reasons, sentence = conclude_pair(
+        voids=voids,
+        obstacles=obstacles,
+        move=common.score,
+        raw_move=as_read.score,
+        deciding=common.deciding,
+    )
+    return Pair(
+        before=side_reading(plain[0]),
+        after=side_reading(plain[1]),
+        verdict=verdict,
+        sentence=sentence,
+        reasons=reasons,
+        as_read=as_read,
+        adjusted=adjusted,
+        voids=voids,
+        obstacles=obstacles,
+        remarks=find_remarks(before, after, adjustment=adjustment, checks=checks),
+        adjustment=adjustment,
+        checks=checks,
+        bands=bands,
+        seed=seed,
+    )
+
+
+def comparison(
+    sides: list[Read], bands: Bands, *, seed: int, adjustment: Adjustment | None = None
+) -> Comparison:
+    """Compare two sides that were read on one scale."""
+    calls = [side.call for side in sides]
+    row, call = deciding_row(*calls)
+    continuous = changes_of(
+        sides,
+        bands,
+        also=None if row is None else (row.intensity, row.extent),
+        adjustment=adjustment,
+        seed=seed,
+    )
+    return Comparison(
+        score=move_of_scores(
+            calls[0].score, calls[1].score, sides[0].probabilities, sides[1].probabilities
+        ),
+        status=move_of_status(
+            sides[0].side.status(calls[0].score),
+            sides[1].side.status(calls[1].score),
+            sides[0].status_probabilities(),
+            sides[1].status_probabilities(),
+        ),
+        continuous=continuous,
+        deciding=None if row is None else deciding_of(row, call, continuous, bands),
+    )
+
+
+def read(side: Side, counted: CountedCells, blank_upper_pct: float, seed: int) -> Read:
+    """Score a side, with the probability of each score."""
+    call = side.call(counted, blank_upper_pct=blank_upper_pct)
+    if call.score is Score.NOT_ASSESSABLE:
+        return Read(side=side, counted=counted, call=call)
+    number = 1 if side.name == "before" else 2
+    probabilities = score_probabilities(
+        side.rule_set,
+        counted.block_tallies(),
+        blank_upper_pct=blank_upper_pct,
+        rng=np.random.default_rng([seed, number]),
+        n_resamples=N_DRAWS,
+        clusters=side.clusters(counted),
+        share_of=cautious_share,
+    )
+    return Read(side=side, counted=counted, call=call, probabilities=probabilities)
+
+
+def adjusted_cells(side: Side, adjustment: Adjustment) -> CountedCells:
+    """Return the counted cells of a side on the common scale."""
+    is_before = side.name == "before"
+    return adjust(
+        side.counted,
+        side.first.calibration,
+        factor=adjustment.factor_before if is_before else adjustment.factor_after,
+        visible=adjustment.visible_before if is_before else adjustment.visible_after,
+    )
+
+
+def adjusted_reads(before: Side, after: Side, adjustment: Adjustment, seed: int) -> list[Read]:
+    # What both sides cannot tell from blank is blank on the common scale.
+    blank = max(before.blank_upper_pct, after.blank_upper_pct)
+    return [read(side, adjusted_cells(side, adjustment), blank, seed) for side in (before, after)]
+
+
+def deciding_row(before: Call, after: Call) -> tuple[Criterion | None, Call]:
+    """Return the row that makes the higher of two scores, or the nearest cut of a common one."""
+    if before.score is after.score:
+        nearest = before.deciding or after.deciding
+        return (nearest.criterion if nearest else None), before
+    call = max((before, after), key=lambda c: c.score.rank)
+    return (call.deciding_lower.criterion if call.deciding_lower else None), call
+
+
+def deciding_of(
+    row: Criterion, call: Call, continuous: Mapping[str, Change], bands: Bands
+) -> Deciding | None:
+    """Return the deciding share with its interval, band and cut."""
+    name = measure_name(row.intensity, row.extent)
+    change = continuous[name]
+    if change.before is None or change.after is None or change.change is None:
+        return None
+    held = next(
+        (d for d in (call.deciding_lower, call.deciding_upper) if d and d.criterion == row), None
+    )
+    found = bands.of(name)
+    return Deciding(
+        measure=name,
+        words=words_of(row.intensity, row.extent),
+        cut=held.cut if held is not None and held.unit == "%" else None,
+        higher_score=row.score,
+        before=change.before,
+        after=change.after,
+        change=change.change,
+        ci95=change.ci95,
+        band=found[0] if found else None,
+        band_measure=found[1] if found else "",
+    )
+
+
+def words_of(intensity: Intensity, extent: Extent) -> str:
+    """Say which cells a share counts."""
+    strength = {Intensity.FAINT: "any", Intensity.INTENSE: "intense"}.get(
+        intensity, f"{intensity.label} or stronger"
+    )
+    reach = {Extent.BASOLATERAL: ", basolateral or complete", Extent.COMPLETE: ", complete"}
+    return f"tumor cells with {strength}{reach.get(extent, '')} staining"
+
+
+def changes_of(
+    sides: list[Read],
+    bands: Bands,
+    *,
+    also: tuple[Intensity, Extent] | None,
+    adjustment: Adjustment | None,
+    seed: int,
+) -> dict[str, Change]:
+    """Return the change of every measure, with interval and test."""
+    ratios = [ratios_of(side.counted, also=also) for side in sides]
+    values = [values_of(part) for part in ratios]
+    n_blocks = [len(part["pct_stained"].sizes) for part in ratios]
+    rng = np.random.default_rng([seed, 3])
+    levels = [draw_levels(n, N_DRAWS, rng) for n in n_blocks]
+    draws = [drawn(part, level) for part, level in zip(ratios, levels, strict=True)]
+    labels = permuted_labels(n_blocks[0], n_blocks[1], N_PERMUTATIONS, rng)
+    slopes = {} if adjustment is None else slopes_of(sides, adjustment, also)
+    wobble = rng.standard_normal(N_DRAWS)
+    changes = {
+        name: change_of(
+            name,
+            (values[0][name], values[1][name]),
+            ci95=change_interval(draws[0][name], draws[1][name] + slopes.get(name, 0.0) * wobble),
+            p=permutation_p(ratios[0][name], ratios[1][name], labels),
+            bands=bands,
+        )
+        for name in ratios[0]
+    }
+    changes[DISTANCE] = distance_change(sides, levels, labels, bands)
+    return changes
+
+
+def slopes_of(
+    sides: list[Read], adjustment: Adjustment, also: tuple[Intensity, Extent] | None
+) -> dict[str, float]:
+    """Return by how much each change moves with one standard error of the control's factor."""
+    if adjustment.log_error == 0:
+        return {}
+    found = []
+    for n_errors in (-1.0, 1.0):
+        shifted = adjustment.shifted(n_errors)
+        values = [
+            values_of(ratios_of(adjusted_cells(part.side, shifted), also=also)) for part in sides
+        ]
+        found.append({k: (values[1][k] or 0.0) - (values[0][k] or 0.0) for k in values[0]})
+    return {name: (found[1][name] - found[0][name]) / 2 for name in found[0]}
+
+
+def change_of(
+    name: str,
+    values: tuple[float | None, float | None],
+    *,
+    ci95: Interval | None,
+    p: float,
+    bands: Bands,
+) -> Change:
+    """Gather what is known of the change of one measure."""
+    before, after = values
+    found = bands.of(name)
+    return Change(
+        unit=unit_of(name),
+        before=before,
+        after=after,
+        change=None if before is None or after is None else after - before,
+        ci95=ci95,
+        p_permutation=None if math.isnan(p) else p,
+        band=found[0].band if found else None,
+        is_beyond_band=bool(found and found[0].is_cleared_by(ci95)),
+    )
+
+
+def distance_change(
+    sides: list[Read], levels: list[tuple[Floats, Floats]], labels: Floats, bands: Bands
+) -> Change:
+    """Return the distance between the two distributions over the classes, with its interval.
+
+    A distance is never negative, so scatter alone makes one. Where the permutation test tells the
+    distributions apart, the interval is pivotal, which takes that bias out; else it runs from 0 to
+    the distance that scatter may hide.
+    """
+    shares = [cumulative(side.counted) for side in sides]
+    values = [np.array([ratio.value for ratio in side]) for side in shares]
+    found = float(class_distance(*values))
+    band = bands.measures.get(DISTANCE)
+    ci95, p = None, math.nan
+    if math.isfinite(found):
+        draws = [
+            np.stack([draw_ratio(ratio, level) for ratio in side])
+            for side, level in zip(shares, levels, strict=True)
+        ]
+        low, high = np.quantile(class_distance(*draws), [0.025, 0.975])
+        p = distance_p(shares, labels, found)
+        ci95 = Interval(0.0, float(high))
+        if p <= SIGNIFICANT:
+            low, high = max(2 * found - float(high), 0.0), max(2 * found - float(low), found)
+            ci95 = Interval(low, high)
+    return Change(
+        unit="classes",
+        before=None,
+        after=None,
+        change=found if math.isfinite(found) else None,
+        ci95=ci95,
+        p_permutation=None if math.isnan(p) else p,
+        band=band.band if band else None,
+        is_beyond_band=bool(band and band.is_cleared_by(ci95)),
+    )
+
+
+def distance_p(shares: list[tuple[BlockRatio, ...]], labels: Floats, found: float) -> float:
+    """Test the distance by relabelling blocks."""
+    points = np.concatenate([np.stack([ratio.points for ratio in side], axis=1) for side in shares])
+    sizes = np.concatenate([side[0].sizes for side in shares])
+    late = labels @ points / np.maximum(labels @ sizes, 1e-12)[:, None]
+    rest = 1 - labels
+    early = rest @ points / np.maximum(rest @ sizes, 1e-12)[:, None]
+    apart = class_distance(early.T, late.T)
+    return float((apart >= found * (1 - 1e-9)).mean())
+
+
+def side_reading(plain: Read) -> SideReading:
+    """Return a side in short."""
+    side = plain.side
+    return SideReading(
+        slides=tuple(slide_row(slide) for slide in side.slides),
+        score=plain.call.score,
+        status=side.status(plain.call.score),
+        n_tumor_cells=len(side.counted),
+        n_blocks=len(np.unique(side.counted.block)),
+        n_control_cells=len(side.control),
+        ish=None if side.ish is None else side.ish.value,
+    )
+
+
+def slide_row(slide: PairSlide) -> Mapping[str, object]:
+    """Return what pair.json says of one slide."""
+    record = slide.record
+    return {
+        "slide_id": record.slide_id,
+        "path": record.path,
+        "results": None if slide.folder is None else str(slide.folder),
+        "score": record.score,
+        "status": record.status,
+        "n_tumor_cells": record.reading.n_tumor_cells,
+        "mpp": math.sqrt(record.scan.mpp_x * record.scan.mpp_y),
+        "scanner": record.scan.scanner,
+        "rule_set": record.rule_set,
+        "edition": record.edition,
+        "calibration": record.calibration.name,
+        "flags": [
+            {"flag": f.flag, "severity": f.severity, "sentence": f.sentence} for f in record.flags
+        ],
+    }
