@@ -6,6 +6,7 @@ stored with every result, because a threshold means nothing without them.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,8 +78,11 @@ def optical_density(rgb: NDArray[np.uint8], white_point: WhitePoint) -> NDArray[
     >>> optical_density(np.full((1, 1, 3), 24, np.uint8), (240.0, 240.0, 240.0))[0, 0, 0].item()
     1.0
     """
-    table = od_table(white_point).astype(np.float32)
-    return np.stack([table[c][rgb[..., c]] for c in range(3)], axis=-1)
+    if rgb.size == 0:
+        return np.zeros(rgb.shape, np.float32)
+    table = np.ascontiguousarray(od_table(white_point).astype(np.float32).T[None])
+    od: NDArray[np.float32] = cv2.LUT(np.ascontiguousarray(rgb).reshape(1, -1, 3), table)
+    return od.reshape(rgb.shape)
 
 
 def transmitted(od: NDArray[np.floating], white_point: WhitePoint) -> NDArray[np.float64]:
