@@ -1,0 +1,178 @@
+"""A folder per score: ``train/2+/patient/picture.png``, with or without first and third level."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from her2path.errors import ManifestError
+from her2path.models.sources.sample import Part, Sample, ScoreLabel, parse_score
+
+__all__ = ["ClassFolder", "class_folders", "needed_mpp", "pictures_in", "read_class_folders"]
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+MAX_PICTURES = 1_000_000
+# Part and class stand among the topmost folders; deeper ones are patients.
+MAX_DEPTH = 4
+CLASS_NAME = re.compile(r"(?:her-?2|class|score|ihc)?[\s_-]*([0-3])[\s_-]*(\+|plus)?")
+PART_NAME = re.compile(r"(train|training|val|valid|validate|validation|test|testing)(?:[\s_-].*)?")
+PARTS = {"train": Part.TRAIN, "val": Part.VALIDATE, "test": Part.TEST}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFolder:
+    """A folder that is named after a score; `score` is as `parse_score` reads it."""
+
+    path: Path
+    score: str
+    part: Part | None
+
+
+def class_of(name: str) -> str | None:
+    """Return the score that a folder is named after, None when it is named otherwise.
+
+    >>> class_of("class_2+"), class_of("0+"), class_of("3plus"), class_of("slides")
+    ('2+', '0+', '3+', None)
+    """
+    found = CLASS_NAME.fullmatch(name.casefold())
+    if found is None:
+        return None
+    number, plus = found.groups()
+    return "0" if number == "0" and not plus else f"{number}+"
+
+
+def part_of(name: str) -> Part | None:
+    """Return the part that a folder is named after: ``train``, ``train_data_patch``, ``val``."""
+    found = PART_NAME.fullmatch(name.casefold())
+    if found is None:
+        return None
+    return next(part for word, part in PARTS.items() if found.group(1).startswith(word))
+
+
+def class_folders(root: Path) -> tuple[ClassFolder, ...]:
+    """Return the folders that are named after scores, to a bounded depth.
+
+    Raises
+    ------
+    ManifestError
+        If there is none, or the folder cannot be read.
+    """
+    found = tuple(walk(root, None, MAX_DEPTH))
+    if not found:
+        raise ManifestError(
+            f"{root} holds no folder named after a score (0, 0+, 1+, 2+, 3+, or class_2+); name "
+            "the folder that holds them, or write a manifest"
+        )
+    return found
+
+
+def walk(folder: Path, part: Part | None, depth: int) -> Iterator[ClassFolder]:
+    for child in listed(folder):
+        if not child.is_dir() or child.name.startswith("."):
+            continue
+        score = class_of(child.name)
+        if score is not None:
+            yield ClassFolder(child, score, part)
+        elif depth > 1:
+            yield from walk(child, part_of(child.name) or part, depth - 1)
+
+
+def listed(folder: Path) -> list[Path]:
+    """Return what is in a folder, by name."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise ManifestError(
+            f"{folder} cannot be read ({error.strerror or error}); name the unpacked folder"
+        ) from error
+
+
+def pictures_in(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the pictures below a folder by name, each with the sub-folder it lies in, or ''."""
+    n = 0
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        below = Path(place).relative_to(folder).parts
+        for name in sorted(files):
+            if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
+                n += 1
+                if n > MAX_PICTURES:
+                    raise ManifestError(f"{folder} holds more than {MAX_PICTURES:,} pictures")
+                yield Path(place, name), below[0] if below else ""
+
+
+def needed_mpp(mpp: float | None, what: str) -> float:
+    """Return µm/px, which pictures without metadata need.
+
+    Raises
+    ------
+    ManifestError
+        If it is not given.
+    """
+    if mpp is None:
+        raise ManifestError(
+            f"pictures of {what} hold no µm/px; give it with --mpp, as the paper of the set or "
+            "the scanner says"
+        )
+    return mpp
+
+
+def read_class_folders(
+    root: Path,
+    *,
+    mpp: float | None = None,
+    laboratory: str = "",
+    source: str = "folders",
+    score_of: Literal["picture", "slide"] = "picture",
+) -> tuple[Sample, ...]:
+    """Read pictures that lie in folders named after scores.
+
+    A folder above the classes may be named after a part (``train``, ``val``, ``test``), a folder
+    below them after a patient. Where no folder is named 0+, those named 0 hold both.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds them.
+    mpp : float
+        µm/px of the pictures.
+    laboratory : str
+        Of all of them; by default the name of the folder.
+    source : str
+        What samples name as their source.
+    score_of : {"picture", "slide"}
+        What was scored.
+
+    Raises
+    ------
+    ManifestError
+        If there is no such folder, no picture, or no µm/px.
+    """
+    folders = class_folders(root)
+    pixel = needed_mpp(mpp, str(root))
+    is_split = any(folder.score == "0+" for folder in folders)
+    samples = tuple(
+        Sample(
+            path=path,
+            mpp=pixel,
+            patient=patient,
+            laboratory=laboratory or root.resolve().name,
+            part=folder.part,
+            score=label_of(folder.score, is_split=is_split, of=score_of),
+            source=source,
+        )
+        for folder in folders
+        for path, patient in pictures_in(folder.path)
+    )
+    if not samples:
+        raise ManifestError(f"the folders of {root} hold no picture (PNG, JPEG, TIFF)")
+    return samples
+
+
+def label_of(score: str, *, is_split: bool, of: Literal["picture", "slide"]) -> ScoreLabel:
+    """Return the label of a class; 0 means 0 or 0+ where the set does not tell them apart."""
+    return parse_score("0|0+" if score == "0" and not is_split else score, of=of)
