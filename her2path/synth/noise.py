@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng([seed, *(k & 0xFFFFFFFF for k in key)])
 
 
+# A scene asks for the same few tiles again and again; nothing writes into them.
+@lru_cache(maxsize=32)
 def noise_tile(seed: int, purpose: int, *, rolloff: float = 1.0) -> NDArray[np.float32]:
     """Return periodic noise of mean 0 and standard deviation 1.
 
