@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from her2path.criteria import Score
+from her2path.criteria.label import ScoreLabel, parse_score
 from her2path.errors import ManifestError
 from her2path.geometry import Region
 from her2path.models.sources import (
     Label,
     Part,
     Sample,
-    ScoreLabel,
-    parse_score,
     read_manifest,
     read_source,
     write_manifest,
@@ -31,31 +30,6 @@ def touch(path: Path) -> Path:
 
 def by_name(samples: tuple[Sample, ...]) -> dict[str, Sample]:
     return {sample.path.name: sample for sample in samples}
-
-
-@pytest.mark.parametrize(
-    ("text", "low", "high"),
-    [
-        ("0", Score.ZERO, Score.ZERO),
-        ("0+", Score.ULTRALOW, Score.ULTRALOW),
-        (" 2+ ", Score.TWO_PLUS, Score.TWO_PLUS),
-        ("3", Score.THREE_PLUS, Score.THREE_PLUS),
-        ("ultralow", Score.ULTRALOW, Score.ULTRALOW),
-        ("0|0+", Score.ZERO, Score.ULTRALOW),
-        ("1+|2+", Score.ONE_PLUS, Score.TWO_PLUS),
-    ],
-)
-def test_scores_are_read_as_people_write_them(text: str, low: Score, high: Score) -> None:
-    found = parse_score(text)
-    assert (found.low, found.high) == (low, high)
-    assert found.is_exact == (low is high)
-    assert parse_score(str(found)) == found
-
-
-@pytest.mark.parametrize("text", ["", "4+", "2+|1+", "0|1|2", "not_assessable", "positive"])
-def test_what_is_no_score_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="score"):
-        parse_score(text)
 
 
 def test_a_sample_says_which_labels_exist() -> None:

@@ -7,7 +7,7 @@ labels at the network's µm/px.
 
 from her2path.models.sources.catalogue import SOURCES, read_source
 from her2path.models.sources.manifest import read_manifest, write_manifest
-from her2path.models.sources.sample import Label, Part, Sample, ScoreLabel, parse_score
+from her2path.models.sources.sample import Label, Part, Sample
 from her2path.models.sources.split import Apart, check_split, split_samples
 
 __all__ = [
@@ -16,9 +16,7 @@ __all__ = [
     "Label",
     "Part",
     "Sample",
-    "ScoreLabel",
     "check_split",
-    "parse_score",
     "read_manifest",
     "read_source",
     "split_samples",

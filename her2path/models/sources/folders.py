@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from her2path.criteria.label import ScoreLabel, parse_score
 from her2path.errors import ManifestError
-from her2path.models.sources.sample import Part, Sample, ScoreLabel, parse_score
+from her2path.models.sources.sample import Part, Sample
 
 __all__ = ["ClassFolder", "class_folders", "needed_mpp", "pictures_in", "read_class_folders"]
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from her2path.criteria.label import parse_score
 from her2path.errors import Her2pathError, ManifestError, TableError, list_faults
-from her2path.models.sources.sample import Part, Sample, parse_score
+from her2path.models.sources.sample import Part, Sample
 from her2path.results.sheet import SheetRow, read_sheet, write_sheet
 from her2path.slides.mpp import as_mpp
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from her2path.annotations.raster import rasterise
 from her2path.annotations.read import read_annotations
 from her2path.annotations.roi import Roi, RoiKind
+from her2path.criteria.label import ScoreLabel
 from her2path.errors import ManifestError
 from her2path.geometry import Mpp, Region, Size
-from her2path.models.sources.sample import Sample, ScoreLabel
+from her2path.models.sources.sample import Sample
 from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp
