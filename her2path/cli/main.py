@@ -10,6 +10,8 @@ import typer
 
 from her2path.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
 from her2path.cli.calibrate import calibrate
+from her2path.cli.cohort import EXAMPLES as COHORT_EXAMPLES
+from her2path.cli.cohort import cohort
 from her2path.cli.console import (
     OUTPUT,
     fail,
@@ -269,6 +271,7 @@ def report(
 
 
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
+app.command(epilog=COHORT_EXAMPLES)(cohort)
 app.command(epilog=SYNTH_EXAMPLES)(synth)
 
 

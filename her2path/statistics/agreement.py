@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from her2path.statistics.intervals import Interval
 
-__all__ = ["Agreement", "weighted_agreement", "weighted_kappa"]
+__all__ = ["Agreement", "Weights", "weighted_agreement", "weighted_kappa"]
 
 # Ends of a BCa interval lie in the tails: fewer resamples make them jump between seeds.
 N_RESAMPLES = 4999

@@ -1,0 +1,189 @@
+"""`her2path cohort`: what became of HER2 in a table of pairs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    readable_errors,
+    set_up_logging,
+    use_one_thread,
+)
+
+if TYPE_CHECKING:
+    from her2path.cli.score import ScoreOptions
+    from her2path.cohort.analysis import Cohort
+    from her2path.cohort.pairs import Pair, Side
+
+__all__ = ["EXAMPLES", "cohort"]
+
+EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path cohort pairs.csv --out cohort\n\n"
+    "her2path cohort pairs.csv --out cohort --mpp 0.25 --calibration site.json --workers 4\n\n"
+    "[bold]pairs.csv[/bold] has one row per pair with the columns patient_id, before, after. Each "
+    "side is a score (0, 0+, 1+, 2+, 3+, null, ultralow, not_assessable), the slide.json of a "
+    "scored slide, or a slide, which is scored first. It may have before_ish, after_ish "
+    "(amplified, not_amplified, group1 … group5), before_edition, after_edition, before_date, "
+    "after_date (2025-03-31), verdict, and pair, which tells pairs of one patient apart and may "
+    "name a pair.json. Other columns are kept.\n\n"
+    "patient_id,before,after,before_ish,after_ish\n\n"
+    "P01,2+,0,not_amplified,\n\n"
+    "P02,3+,1+,,\n\n"
+    "[bold]--out[/bold] gets cohort.html, cohort.json, transitions.csv, pairs.csv, and the figures "
+    "as SVG and PNG.\n\n"
+    "Exit status: 0 done · 1 done, but slides failed (their pairs are not evaluable) · 2 wrong "
+    "use: every fault of the table is listed with its row, and nothing is written"
+)
+SLIDES_FOLDER = "slides"
+SOME_FAILED = 1
+
+
+def cohort(
+    pairs: Annotated[
+        Path, typer.Argument(metavar="PAIRS.csv", help="One row per pair.", show_default=False)
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, tables and figures.")],
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="µm per pixel of slides, where the file is silent or wrong."),
+    ] = None,
+    criteria: Annotated[
+        str, typer.Option(help="Criteria for slides that must be scored; as for score.")
+    ] = "asco-cap-2018",
+    calibration: Annotated[
+        Path | None, typer.Option(help="Cut-offs of your site, for slides that must be scored.")
+    ] = None,
+    white_point: Annotated[
+        str, typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view.")
+    ] = "",
+    exclude_controls: Annotated[
+        bool, typer.Option("--exclude-controls", help="Leave out control tissue, as for score.")
+    ] = False,
+    model: Annotated[str, typer.Option(help="Second reader of slides, as for score.")] = "none",
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda", help="Where the second reader runs.")
+    ] = "auto",
+    workers: Annotated[
+        int, typer.Option(min=0, max=256, help="Processes that score; 0: one per processor.")
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Score slides again that were scored into --out.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of resampling and permutations.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+) -> None:
+    """Count what became of HER2 in pairs, test it, and put it beside untreated tumours."""
+    use_one_thread()
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug, resumes=False):
+        from her2path.cli.score import ScoreOptions
+        from her2path.cohort.analysis import analyse
+        from her2path.cohort.table import read_pairs
+        from her2path.cohort.writing import cohort_document, write_cohort
+        from her2path.pipeline.settings import find_rule_set
+        from her2path.report.cohort import write_cohort_page
+        from her2path.results.folder import ResultsFolder
+        from her2path.results.run_record import describe_input
+
+        folder = ResultsFolder(Path(os.path.abspath(out)))
+        slides = folder.path / SLIDES_FOLDER
+        sheet, rows = read_pairs(pairs, criteria=find_rule_set(criteria).name)
+        source = describe_input(pairs)
+
+        def reading(sources: Sequence[str]) -> ScoreOptions:
+            return ScoreOptions(
+                sources=sources,
+                out=slides,
+                criteria=criteria,
+                manifest=None,
+                roi=None,
+                roi_offset="0,0",
+                mpp=mpp,
+                calibration=calibration,
+                white_point=white_point,
+                ish=None,
+                specimen=None,
+                model=model,
+                device=device,
+                workers=workers,
+                resume=not overwrite and (slides / "journal.sqlite").exists(),
+                overwrite=overwrite,
+                exclude_controls=exclude_controls,
+                region_um=500.0,
+                seed=seed,
+                cells_geojson="none",
+                quiet=quiet or as_json,
+                as_json=False,
+            )
+
+        scored, failed = with_scores(rows, reading)
+        found = analyse(scored, seed=seed)
+        folder.create()
+        page = write_cohort_page(folder.path, found, source_name=pairs.name)
+        write_cohort(folder.path, found, sheet=sheet, pairs=scored, source=source)
+        if as_json:
+            document = {"out": str(folder.path), "page": str(page), "failed": list(failed)}
+            document.update(cohort_document(found, source=source))
+            OUTPUT.print(json.dumps(document, ensure_ascii=False), markup=False)
+        elif not quiet:
+            say_end(found, page, failed)
+    raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+def with_scores(
+    pairs: Sequence[Pair], reading: Callable[[Sequence[str]], ScoreOptions]
+) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    """Score the slides of the pairs; return the pairs with scores, and the slides that failed."""
+    from her2path.cli.score import score
+    from her2path.results.folder import ResultsFolder, name_slides
+    from her2path.results.record import read_record
+
+    sides = [side for pair in pairs for side in (pair.before, pair.after) if side.score is None]
+    paths = tuple(dict.fromkeys(side.path for side in sides if side.path is not None))
+    if not paths:
+        return tuple(pairs), ()
+    options = reading([str(path) for path in paths])
+    score(options)
+    results = ResultsFolder(options.out)
+    records = {}
+    for path, slide_id in zip(paths, name_slides(paths), strict=True):
+        slide_json = results.slide(slide_id).slide_json
+        records[path] = read_record(slide_json) if slide_json.is_file() else None
+
+    def scored(side: Side) -> Side:
+        if side.score is not None or side.path is None:
+            return side
+        return side.scored(records[side.path])
+
+    done = [replace(pair, before=scored(pair.before), after=scored(pair.after)) for pair in pairs]
+    return tuple(done), tuple(str(path) for path, record in records.items() if record is None)
+
+
+def say_end(found: Cohort, page: Path, failed: Sequence[str]) -> None:
+    """Say in a few lines what the cohort shows and where the page is."""
+    from her2path.report.cohort import findings
+    from her2path.results.record import RESEARCH_USE
+
+    for words in findings(found):
+        ERRORS.print(words, markup=False)
+    for remark in found.remarks:
+        ERRORS.print(f"  - {remark}", markup=False, style="yellow")
+    if failed:
+        ERRORS.print(f"{len(failed)} slides could not be scored: {', '.join(failed)}", markup=False)
+    ERRORS.print(f"Page: {page}", style="bold", markup=False)
+    ERRORS.print(RESEARCH_USE, style="dim")

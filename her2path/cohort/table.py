@@ -1,0 +1,261 @@
+"""The table of pairs: read it whole, list every fault with its row, then trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from her2path.cohort.pairs import Pair, PairVerdict, Side, edition_name
+from her2path.criteria.score import IshResult, Score
+from her2path.errors import Her2pathError, TableError, list_faults
+from her2path.results.jsonable import read_json
+from her2path.results.record import read_record
+from her2path.results.sheet import Sheet, SheetRow, read_sheet
+
+__all__ = ["KNOWN_COLUMNS", "read_pairs", "read_score"]
+
+NEEDED = ("patient_id", "before", "after")
+KNOWN_COLUMNS = (
+    *NEEDED,
+    "pair",
+    "before_ish",
+    "after_ish",
+    "before_edition",
+    "after_edition",
+    "before_date",
+    "after_date",
+    "verdict",
+)
+SCORE_WORDS = {
+    **{score.value: score for score in Score},
+    "ultralow": Score.ULTRALOW,
+    "null": Score.ZERO,
+}
+FORGOTTEN_PLUS = ("1", "2", "3")
+# A year outside is a slip of the keyboard; trastuzumab came in 1998.
+FIRST_YEAR, LAST_YEAR = 1980, 2100
+
+Value = TypeVar("Value")
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def read_score(text: str) -> Score | None:
+    """Return the score that a cell names, None when it names none."""
+    return SCORE_WORDS.get(text.strip().lower().replace(" ", "_"))
+
+
+def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ...]]:
+    """Read a table of pairs.
+
+    Columns are `patient_id`, `before`, `after` and any of `KNOWN_COLUMNS`; others are kept. A side
+    is a score, the `slide.json` of a scored slide (or the folder that holds it), or a slide.
+    Paths are relative to the table.
+
+    Parameters
+    ----------
+    path : Path
+    criteria : str
+        Rule set that slides of the table will be scored by.
+
+    Returns
+    -------
+    tuple of Sheet and of Pair
+        The table as it stands, and its pairs. The score of a slide is None: see `Side.scored`.
+
+    Raises
+    ------
+    TableError
+        If it cannot be used; every fault is listed with its row and column.
+    """
+    sheet = read_sheet(path, needed=NEEDED)
+    reader = PairReader(sheet, criteria=criteria)
+    pairs = [reader.pair(row) for row in sheet.rows]
+    reader.check_names()
+    reader.check_editions([pair for pair in pairs if pair is not None])
+    if reader.faults:
+        faults = [words for _, words in sorted(reader.faults, key=lambda fault: fault[0])]
+        raise TableError(list_faults(f"{path.name} cannot be used", faults))
+    return sheet, tuple(pair for pair in pairs if pair is not None)
+
+
+class PairReader:
+    """Turns rows into pairs and collects what is wrong with them."""
+
+    def __init__(self, sheet: Sheet, *, criteria: str) -> None:
+        self.sheet = sheet
+        self.folder = sheet.path.parent
+        self.criteria = edition_name(criteria)
+        self.has_names = "pair" in sheet.columns
+        self.faults: list[tuple[int, str]] = []
+        self.owner: dict[Path, tuple[int, str]] = {}
+
+    def fault(self, row: SheetRow, column: str, words: object) -> None:
+        """Note what is wrong with a cell."""
+        self.faults.append((row.number, f"row {row.number}, {column}: {words}"))
+
+    def cell(self, row: SheetRow, column: str, kind: Callable[[str], Value]) -> Value | None:
+        """Return what a cell says; None when it is empty or wrong, which is noted."""
+        text = row.get(column)
+        if not text:
+            return None
+        try:
+            return kind(text)
+        except (Her2pathError, ValueError, OSError) as error:
+            self.fault(row, column, error)
+            return None
+
+    def pair(self, row: SheetRow) -> Pair | None:
+        """Return the pair of one row, None when it has a fault."""
+        n_before = len(self.faults)
+        if not row.get("patient_id"):
+            self.fault(row, "patient_id", "is empty; several rows of one patient need its name")
+        verdict = self.cell(row, "verdict", word(PairVerdict))
+        name = row.get("pair")
+        compared = self.cell(row, "pair", self.compared) if name.lower().endswith(".json") else None
+        sides = {end: self.side(row, end, compared) for end in ("before", "after")}
+        self.check_dates(row)
+        if compared is not None:
+            if verdict is not None and verdict is not compared[0]:
+                self.fault(row, "verdict", f"is {verdict}, but {name} says {compared[0]}")
+            verdict = compared[0]
+        before, after = sides["before"], sides["after"]
+        if before and after and before.path is not None and before.path == after.path:
+            self.fault(row, "after", "is the same file as before")
+        if before is None or after is None or len(self.faults) > n_before:
+            return None
+        return Pair(
+            row=row.number,
+            patient_id=row.get("patient_id"),
+            name=name,
+            before=before,
+            after=after,
+            verdict=verdict,
+            extras={n: text for n, text in row.cells.items() if n and n not in KNOWN_COLUMNS},
+        )
+
+    def side(
+        self, row: SheetRow, end: str, compared: tuple[PairVerdict, dict[str, Score]] | None
+    ) -> Side | None:
+        """Return one side of a pair."""
+        said = compared[1].get(end) if compared else None
+        if not row.get(end) and said is None:
+            self.fault(row, end, "is empty; give a score, a slide, or not_assessable")
+        side = self.cell(row, end, self.named_side) if row.get(end) else Side(score=said)
+        ish = self.cell(row, f"{end}_ish", word(IshResult))
+        edition = self.cell(row, f"{end}_edition", edition_name) or ""
+        if side is None:
+            return None
+        if said is not None and side.score is not None and side.score is not said:
+            self.fault(row, end, f"is {side.score.value}, but {row.get('pair')} says {said.value}")
+        if ish is not None and side.ish is not None and ish is not side.ish:
+            self.fault(
+                row, f"{end}_ish", f"is {ish}, but {row.get(end)} was scored with {side.ish}"
+            )
+        if edition and side.edition and edition != side.edition:
+            self.fault(
+                row, f"{end}_edition", f"is {edition}, but {row.get(end)} has {side.edition}"
+            )
+        if side.path is not None:
+            number, owner = self.owner.setdefault(side.path, (row.number, row.get("patient_id")))
+            if owner != row.get("patient_id"):
+                self.fault(row, end, f"{side.path.name} belongs to {owner!r:.40} in row {number}")
+        return replace(side, ish=ish or side.ish, edition=edition or side.edition)
+
+    def named_side(self, text: str) -> Side:
+        """Return the side that a cell names: a score, a result, or a slide to be scored."""
+        score = read_score(text)
+        if score is not None:
+            return Side(score=score)
+        path = (self.folder / text).resolve()
+        if (path / "slide.json").is_file():
+            path = path / "slide.json"
+        if path.suffix.lower() == ".json":
+            record = read_record(path)
+            return Side(score=None, path=path).scored(record)
+        if path.is_file():
+            return Side(score=None, edition=self.criteria, path=path)
+        hint = f"write {text}+, or " if text in FORGOTTEN_PLUS else ""
+        raise TableError(
+            f"{text!r:.60} is no score and no file; {hint}give 0, 0+, 1+, 2+, 3+, null, ultralow, "
+            "not_assessable, a slide.json or a slide"
+        )
+
+    def compared(self, text: str) -> tuple[PairVerdict, dict[str, Score]]:
+        """Return the verdict and the scores of a pair.json."""
+        document = read_json(self.folder / text)
+        try:
+            scores = {end: Score(document["score"][end]) for end in ("before", "after")}
+            return PairVerdict(document["verdict"]), scores
+        except (KeyError, TypeError, ValueError) as error:
+            raise TableError(f"{text!r:.60} is no pair.json that compare has written") from error
+
+    def check_dates(self, row: SheetRow) -> None:
+        """Note dates that are none, and a second biopsy before the first."""
+        before = self.cell(row, "before_date", day)
+        after = self.cell(row, "after_date", day)
+        if before is not None and after is not None and after < before:
+            self.fault(row, "after_date", f"{after} lies before {before}; are they exchanged?")
+
+    def check_names(self) -> None:
+        """Note patients that stand twice without a name that tells their pairs apart."""
+        first: dict[tuple[str, str], int] = {}
+        for row in self.sheet.rows:
+            patient = row.get("patient_id")
+            if not patient:
+                continue
+            before = first.setdefault((patient, row.get("pair")), row.number)
+            if before == row.number:
+                continue
+            remedy = (
+                " with the same pair; name each pair of a patient differently"
+                if self.has_names
+                else "; name each pair of a patient in a column pair"
+            )
+            self.fault(row, "patient_id", f"{patient!r:.60} stands in row {before} already{remedy}")
+
+    def check_editions(self, pairs: list[Pair]) -> None:
+        """Note editions that differ: scores of two editions cannot be compared."""
+        known = [
+            (pair, end, side.edition)
+            for pair in pairs
+            for end, side in (("before", pair.before), ("after", pair.after))
+            if side.edition
+        ]
+        for pair, end, edition in known:
+            first, first_end, usual = known[0]
+            if edition != usual:
+                self.faults.append(
+                    (
+                        pair.row,
+                        f"row {pair.row}, {end}_edition: {edition}, but {first_end} of row "
+                        f"{first.row} has {usual}; score both by one edition, or give each edition "
+                        "a table",
+                    )
+                )
+
+
+def word(kind: type[Word]) -> Callable[[str], Word]:
+    """Return a reader of one of the words of an enum, whatever its case."""
+
+    def read(text: str) -> Word:
+        try:
+            return kind(text.lower().replace(" ", "_"))
+        except ValueError as error:
+            raise TableError(f"{text!r:.60} is none of {', '.join(kind)}") from error
+
+    return read
+
+
+def day(text: str) -> date:
+    """Read a day as YYYY-MM-DD."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError as error:
+        raise TableError(f"{text!r:.40} is no date; write it as 2025-03-31") from error
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise TableError(f"{text!r:.40} lies outside {FIRST_YEAR} to {LAST_YEAR}")
+    return found
