@@ -12,6 +12,7 @@ from her2path.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
 from her2path.cli.calibrate import calibrate
 from her2path.cli.cohort import EXAMPLES as COHORT_EXAMPLES
 from her2path.cli.cohort import cohort
+from her2path.cli.compare import COMPARE_EXAMPLES, REPEATABILITY_EXAMPLES, compare, repeatability
 from her2path.cli.console import (
     OUTPUT,
     fail,
@@ -271,6 +272,8 @@ def report(
 
 
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
+app.command(epilog=COMPARE_EXAMPLES)(compare)
+app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)
 app.command(epilog=COHORT_EXAMPLES)(cohort)
 app.command(epilog=SYNTH_EXAMPLES)(synth)
 

@@ -53,7 +53,7 @@ def voids_of(side: Side) -> Iterator[Reason]:
         n = len(side.counted)
         yield Reason(
             "few_cells",
-            f"The side {side.name} has {n} tumor cells; at least {LEAST_CELLS} are needed before "
+            f"The side {side.name} has {n} tumour cells; at least {LEAST_CELLS} are needed before "
             "scores are compared.",
             *((str(n), "") if side.name == "before" else ("", str(n))),
         )
@@ -185,12 +185,12 @@ def scanners(before: Side, after: Side, adjustment: Adjustment) -> Iterator[Reas
 DRIFT_WORDS = {
     "counterstain_od": (
         "counterstain",
-        "The counterstain of cells that are no tumor differs by a factor of {apart:.2f}, more "
+        "The counterstain of cells that are no tumour differs by a factor of {apart:.2f}, more "
         "than {cut:g}: the slides were not stained or scanned alike.",
     ),
     "background_od": (
         "background",
-        "The brown of cells that are no tumor differs by {apart:.3f} OD, more than {cut:g}: "
+        "The brown of cells that are no tumour differs by {apart:.3f} OD, more than {cut:g}: "
         "the slides were not stained alike.",
     ),
     "blur_um": (
@@ -230,12 +230,12 @@ def find_remarks(
     if adjustment.source == "none":
         remarks.append(
             "No control tissue was measured on both sides: a change in the strength of the stain "
-            "itself cannot be told from a change of the tumor."
+            "itself cannot be told from a change of the tumour."
         )
     unchecked = [check.name for check in checks if check.apart is None]
     if "counterstain_od" in unchecked:
         remarks.append(
-            "Too few cells that are no tumor on one side: drift of the stain was not checked."
+            "Too few cells that are no tumour on one side: drift of the stain was not checked."
         )
     for side in (before, after):
         sources = side.values(lambda r: r.stain.white_point_source)

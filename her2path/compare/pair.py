@@ -69,6 +69,8 @@ class Change:
         cells has no before and after.
     ci95 : Interval or None
         Of the change, from resampled blocks of both sides and the error of an adjustment.
+    before_ci95, after_ci95 : Interval or None
+        Of each side.
     p_permutation : float or None
         That blocks of both sides could have changed places.
     band : float or None
@@ -82,6 +84,8 @@ class Change:
     after: float | None
     change: float | None
     ci95: Interval | None
+    before_ci95: Interval | None
+    after_ci95: Interval | None
     p_permutation: float | None
     band: float | None
     is_beyond_band: bool
@@ -343,7 +347,7 @@ def words_of(intensity: Intensity, extent: Extent) -> str:
         intensity, f"{intensity.label} or stronger"
     )
     reach = {Extent.BASOLATERAL: ", basolateral or complete", Extent.COMPLETE: ", complete"}
-    return f"tumor cells with {strength}{reach.get(extent, '')} staining"
+    return f"tumour cells with {strength}{reach.get(extent, '')} staining"
 
 
 def changes_of(
@@ -364,16 +368,18 @@ def changes_of(
     labels = permuted_labels(n_blocks[0], n_blocks[1], N_PERMUTATIONS, rng)
     slopes = {} if adjustment is None else slopes_of(sides, adjustment, also)
     wobble = rng.standard_normal(N_DRAWS)
-    changes = {
-        name: change_of(
+    zero = np.zeros(N_DRAWS)
+    changes = {}
+    for name in ratios[0]:
+        early, late = (side[name] for side in draws)
+        changes[name] = change_of(
             name,
             (values[0][name], values[1][name]),
-            ci95=change_interval(draws[0][name], draws[1][name] + slopes.get(name, 0.0) * wobble),
+            ci95=change_interval(early, late + slopes.get(name, 0.0) * wobble),
+            each=(change_interval(zero, early), change_interval(zero, late)),
             p=permutation_p(ratios[0][name], ratios[1][name], labels),
             bands=bands,
         )
-        for name in ratios[0]
-    }
     changes[DISTANCE] = distance_change(sides, levels, labels, bands)
     return changes
 
@@ -399,6 +405,7 @@ def change_of(
     values: tuple[float | None, float | None],
     *,
     ci95: Interval | None,
+    each: tuple[Interval | None, Interval | None],
     p: float,
     bands: Bands,
 ) -> Change:
@@ -411,6 +418,8 @@ def change_of(
         after=after,
         change=None if before is None or after is None else after - before,
         ci95=ci95,
+        before_ci95=each[0],
+        after_ci95=each[1],
         p_permutation=None if math.isnan(p) else p,
         band=found[0].band if found else None,
         is_beyond_band=bool(found and found[0].is_cleared_by(ci95)),
@@ -448,6 +457,8 @@ def distance_change(
         after=None,
         change=found if math.isfinite(found) else None,
         ci95=ci95,
+        before_ci95=None,
+        after_ci95=None,
         p_permutation=None if math.isnan(p) else p,
         band=band.band if band else None,
         is_beyond_band=bool(band and band.is_cleared_by(ci95)),

@@ -74,7 +74,8 @@ def comparison_document(found: Comparison) -> dict[str, Any]:
 
 
 def change_document(change: Change) -> dict[str, Any]:
-    return {**to_json(change), "ci95": ends(change.ci95)}
+    intervals = ("ci95", "before_ci95", "after_ci95")
+    return {**to_json(change), **{name: ends(getattr(change, name)) for name in intervals}}
 
 
 def ends(interval: Interval | None) -> list[float] | None:

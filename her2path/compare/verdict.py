@@ -9,6 +9,7 @@ from enum import StrEnum
 from her2path.compare.bands import Band
 from her2path.compare.change import ScoreChange, ScoreMove
 from her2path.compare.comparability import Reason
+from her2path.criteria.score import Score
 from her2path.statistics.intervals import Interval
 
 __all__ = ["LEAST_P_MOVED", "Deciding", "Verdict", "conclude_pair"]
@@ -51,7 +52,7 @@ class Deciding:
     measure: str
     words: str
     cut: float | None
-    higher_score: str
+    higher_score: Score
     before: float
     after: float
     change: float
@@ -107,7 +108,7 @@ def conclude_pair(
             f"The score reads {move.before.value} before and {move.after.value} after, but this "
             f"is within measurement error: {plain(doubts[0])}",
         )
-    words = (clear_words(deciding), moved_words(move))
+    words = (clear_words(deciding), moved_words(move), *unsure_end(move))
     return (
         Verdict.CHANGED,
         words,
@@ -172,6 +173,14 @@ def clear_words(deciding: Deciding) -> str:
 
 def moved_words(move: ScoreMove) -> str:
     return f"The probability that the score moved is {move.p_moved or 0.0:.2f}."
+
+
+def unsure_end(move: ScoreMove) -> tuple[str, ...]:
+    """Say where a change is sure, but not to which score."""
+    p = move.probabilities_after.get(move.after, 0.0)
+    if p >= LEAST_P_MOVED:
+        return ()
+    return (f"To which score is less sure: the probability of {move.after.value} is {p:.2f}.",)
 
 
 def interval_words(found: Interval | None) -> str:

@@ -1,0 +1,297 @@
+"""`her2path compare` and `her2path repeatability`: whether HER2 changed, or its reading."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    fail,
+    readable_errors,
+    set_up_logging,
+    use_one_thread,
+)
+from her2path.criteria.score import IshResult, Specimen
+
+if TYPE_CHECKING:
+    from her2path.compare.bands import Bands
+    from her2path.compare.pair import Pair
+    from her2path.compare.sources import SideSource
+    from her2path.pipeline.settings import ScoreSettings
+    from her2path.pipeline.sources import JobDefaults
+
+__all__ = ["COMPARE_EXAMPLES", "REPEATABILITY_EXAMPLES", "compare", "repeatability"]
+
+COMPARE_EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path compare --before first.svs --after second.svs --out pair\n\n"
+    "her2path compare --before results/first --after results/second --out pair\n\n"
+    "her2path compare --before a.svs --before b.svs --after c.svs --out pair "
+    "--repeatability site-bands.json\n\n"
+    "Exit status: 0 compared (not comparable is an answer) · 1 a slide failed · 2 wrong use"
+)
+REPEATABILITY_EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path repeatability repeats.csv --out bands.json --name 'Site A, rescans'\n\n"
+    "repeats.csv has a column subject and, one row per reading, result (a slide.json or its "
+    "folder) or columns named as in slides.csv."
+)
+SOME_FAILED = 1
+
+
+def compare(
+    *,
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--before",
+            metavar="SLIDE_OR_RESULT",
+            help="A slide, a slide.json, or the results folder of a slide; may be repeated.",
+        ),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--after", metavar="SLIDE_OR_RESULT", help="The same, of the later time; repeatable."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the comparison.")],
+    repeatability: Annotated[
+        Path | None,
+        typer.Option(help="Bands from `her2path repeatability`; without, defaults that say so."),
+    ] = None,
+    before_ish: Annotated[
+        IshResult | None, typer.Option(help="In-situ hybridisation before, where known.")
+    ] = None,
+    after_ish: Annotated[IshResult | None, typer.Option(help="The same, after.")] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="µm per pixel of slides, where the file is silent or wrong."),
+    ] = None,
+    before_mpp: Annotated[
+        float | None, typer.Option(help="The same for the slides before alone.")
+    ] = None,
+    after_mpp: Annotated[
+        float | None, typer.Option(help="The same for the slides after alone.")
+    ] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(help="Folder of outlines, one file per slide, for slides to be scored."),
+    ] = None,
+    criteria: Annotated[
+        str,
+        typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file."),
+    ] = "asco-cap-2018",
+    specimen: Annotated[
+        Specimen | None, typer.Option(help="Decides which gastric criteria apply.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Cut-offs of your site; without, a generic one.")
+    ] = None,
+    white_point: Annotated[
+        str, typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view.")
+    ] = "",
+    exclude_controls: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-controls", help="Leave out separate pieces that look like control tissue."
+        ),
+    ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep slides that are scored in --out already.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a comparison that is in --out.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+) -> None:
+    """Compare two slides of one patient, and say whether HER2 changed or its reading."""
+    use_one_thread()
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug):
+        from her2path.cli.score import default_workers
+        from her2path.compare import compare_sides
+        from her2path.compare.bands import default_bands, read_bands
+        from her2path.compare.record import PAIR_JSON, write_pair_json
+        from her2path.compare.sources import find_side_sources, read_sides
+        from her2path.pipeline.manifest import parse_white_point
+        from her2path.pipeline.settings import ScoreSettings, find_calibration, find_rule_set
+        from her2path.pipeline.sources import JobDefaults
+        from her2path.report.pair import write_pair_report
+        from her2path.slides.mpp import as_mpp
+
+        if resume and overwrite:
+            raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
+        folder = Path(os.path.abspath(out))
+        if (folder / PAIR_JSON).exists() and not (overwrite or resume):
+            raise fail(f"--out {out} holds a comparison already; add --overwrite to replace it")
+        bands = default_bands() if repeatability is None else read_bands(repeatability)
+        rule_set = find_rule_set(criteria, specimen=specimen)
+        scales = {
+            name: None if given is None else as_mpp(given).mean
+            for name, given in (("before", before_mpp or mpp), ("after", after_mpp or mpp))
+        }
+        ish = {"before": before_ish, "after": after_ish}
+        defaults = {
+            name: JobDefaults(
+                rule_set=rule_set,
+                calibration=find_calibration(calibration),
+                mpp=scales[name],
+                roi=roi,
+                white_point=parse_white_point(white_point) if white_point else None,
+                ish=ish[name],
+                specimen=specimen,
+            )
+            for name in scales
+        }
+        sources = find_side_sources({"before": before or [], "after": after or []}, mpp=scales)
+        folder.mkdir(parents=True, exist_ok=True)
+        results = {
+            name: score_side(
+                source,
+                folder / name,
+                defaults[name],
+                ScoreSettings(exclude_controls=exclude_controls, seed=seed),
+                n_workers=workers or default_workers(),
+                resume=resume,
+                overwrite=overwrite,
+                is_shown=not (quiet or as_json),
+            )
+            for name, source in sources.items()
+        }
+        sides = read_sides(results, ish=ish, rule_set=rule_set)
+        pair = compare_sides(*sides, bands=bands, seed=seed)
+        page = write_pair_report(folder, pair, *sides)
+        document = write_pair_json(folder, pair)
+        if as_json:
+            OUTPUT.print(document.read_text(encoding="utf-8"), markup=False)
+        elif not quiet:
+            say_pair(pair, page)
+
+
+def score_side(
+    source: SideSource,
+    folder: Path,
+    defaults: JobDefaults,
+    settings: ScoreSettings,
+    *,
+    n_workers: int,
+    resume: bool,
+    overwrite: bool,
+    is_shown: bool,
+) -> tuple[Path, ...]:
+    """Score the pictures of a side and return all its slide.json files; end when one failed."""
+    from her2path.cli.display import Display
+    from her2path.errors import list_faults
+    from her2path.pipeline.batch import run_batch
+    from her2path.pipeline.sources import jobs_of_paths
+    from her2path.report import illustrate_slide, write_report
+    from her2path.results.folder import ResultsFolder
+    from her2path.results.record import read_record
+
+    if not source.pictures:
+        return source.results
+    jobs = jobs_of_paths(source.pictures, defaults)
+    results = ResultsFolder(folder)
+    with Display(ERRORS) if is_shown else nullcontext() as listener:
+        run = run_batch(
+            jobs,
+            settings,
+            results,
+            n_workers=n_workers,
+            resume=resume,
+            overwrite=overwrite,
+            after_slide=illustrate_slide,
+            listener=listener,
+        )
+    if run.failed:
+        faults = [f"{source.name}: {name}: {error}" for name, error in run.failed.items()]
+        raise fail(list_faults("slides could not be scored", faults), status=SOME_FAILED)
+    scored = [results.slide(job.slide_id).slide_json for job in jobs]
+    write_report(results, [read_record(path) for path in scored])
+    return (*source.results, *scored)
+
+
+def say_pair(pair: Pair, page: Path) -> None:
+    """Say the verdict and where the page is."""
+    from her2path.results.record import RESEARCH_USE
+
+    ERRORS.print(pair.sentence, style="bold", markup=False)
+    for reason in pair.reasons:
+        ERRORS.print(f"  {reason}", markup=False)
+    ERRORS.print(f"Report: {page}", markup=False)
+    ERRORS.print(RESEARCH_USE, style="dim", markup=False)
+
+
+def repeatability(
+    repeats: Annotated[
+        Path,
+        typer.Argument(
+            metavar="REPEATS.csv",
+            help="Repeated readings: subject, and result or columns named as in slides.csv.",
+            show_default=False,
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Bands to write, .json.")],
+    name: Annotated[str, typer.Option(help="What was repeated, as reports will name it.")] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace bands that are there.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+) -> None:
+    """Measure how far repeated readings differ: the band that a change must clear."""
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug, resumes=False):
+        from her2path.compare.bands import write_bands
+        from her2path.compare.repeats import bands_of_table
+        from her2path.results.jsonable import to_json
+
+        if out.suffix.lower() != ".json":
+            raise fail(f"--out {out}: bands are a JSON file; name it {out.stem or 'bands'}.json")
+        if out.exists() and not overwrite:
+            raise fail(f"--out {out} is there already; add --overwrite to replace it")
+        bands = bands_of_table(repeats, name=name)
+        write_bands(out, bands)
+        if as_json:
+            OUTPUT.print(json.dumps(to_json(bands), ensure_ascii=False), markup=False)
+        elif not quiet:
+            say_bands(bands, out)
+
+
+def say_bands(bands: Bands, out: Path) -> None:
+    """Print the bands as a table."""
+    from rich.table import Table
+
+    table = Table(title=bands.source)
+    for heading in ("measure", "Sw", "band (±)", "95 % interval", "unit", "subjects"):
+        table.add_column(heading, justify="left" if heading == "measure" else "right")
+    for name, band in bands.measures.items():
+        ends = f"{band.ci95.lower:.3g}–{band.ci95.upper:.3g}" if band.ci95 else "–"
+        table.add_row(
+            name, f"{band.sw:.3g}", f"{band.band:.3g}", ends, band.unit, str(band.n_subjects)
+        )
+    ERRORS.print(table)
+    for remark in bands.remarks:
+        ERRORS.print(remark, style="yellow", markup=False)
+    ERRORS.print(f"Bands: {out}", style="bold", markup=False)

@@ -1,0 +1,196 @@
+"""From a table of repeated readings to repeatability bands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from her2path.compare.bands import DISTANCE, Band, Bands
+from her2path.compare.measures import MEASURES, class_distance
+from her2path.compare.sources import result_of
+from her2path.criteria.score import Intensity
+from her2path.errors import Her2pathError, ResultsError, TableError, list_faults
+from her2path.results.record import SlideRecord, read_record
+from her2path.results.sheet import Sheet, SheetRow, read_sheet
+from her2path.statistics.repeatability import Repeatability, within_subject
+
+__all__ = ["bands_of_table"]
+
+SUBJECT, RESULT = "subject", "result"
+# Below so many degrees of freedom the band itself is known to a factor of two at best.
+LEAST_DF = 10
+SIGNIFICANT = 0.05
+
+Reading = Mapping[str, float]
+
+
+def bands_of_table(path: Path, *, name: str = "") -> Bands:
+    """Measure bands from repeated readings of unchanged things.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with the column `subject` (what was read: a slide, or a block of tissue) and, per row,
+        one reading of it: `result` names a slide.json or its folder, or columns named as measures
+        hold the numbers, as in slides.csv.
+    name : str
+        What was repeated, in words; goes into the source.
+
+    Raises
+    ------
+    TableError
+        If it cannot be used; all faults with their row.
+    """
+    sheet = read_sheet(path, needed=[SUBJECT])
+    subjects, readings = read_rows(sheet)
+    found: dict[str, Repeatability] = {}
+    for measure in MEASURES:
+        pairs = [
+            (reading[measure], subject)
+            for reading, subject in zip(readings, subjects, strict=True)
+            if measure in reading
+        ]
+        n_by_subject = [subject for _, subject in pairs]
+        if len(set(n_by_subject)) < len(n_by_subject):
+            found[measure] = within_subject([value for value, _ in pairs], n_by_subject)
+    if not found:
+        raise TableError(
+            f"{path.name} has no subject that was read more than once; give each repeat a row "
+            "with the same subject"
+        )
+    measures = {measure: band_of(measure, known) for measure, known in found.items()}
+    distance = distance_band(subjects, readings)
+    if distance is not None:
+        measures[DISTANCE] = distance
+    n_subjects = max(known.n_subjects for known in found.values())
+    n_readings = max(known.n_readings for known in found.values())
+    return Bands(
+        source=f"{name or path.name}: {n_readings} readings of {n_subjects} subjects",
+        is_default=False,
+        measures=measures,
+        remarks=remarks_on(found),
+    )
+
+
+def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
+    """Return subject and reading of each row, or raise TableError with every fault."""
+    columns = [name for name in MEASURES if name in sheet.columns]
+    faults: list[str] = []
+    if RESULT not in sheet.columns and not columns:
+        faults.append(
+            f"row 1: no column {RESULT} and no measure; name results, or give any of "
+            f"{', '.join(MEASURES)}"
+        )
+    subjects: list[str] = []
+    readings: list[Reading] = []
+    for row in sheet.rows if not faults else ():
+        subject = row.get(SUBJECT)
+        if not subject:
+            faults.append(f"row {row.number}, {SUBJECT}: is empty")
+        n_faults = len(faults)
+        reading = reading_of(row, sheet.path.parent, columns, faults)
+        if not reading and len(faults) == n_faults:
+            faults.append(f"row {row.number}: holds no reading")
+        subjects.append(subject)
+        readings.append(reading)
+    if faults:
+        raise TableError(list_faults(f"{sheet.path.name} cannot be used", faults))
+    return subjects, readings
+
+
+def reading_of(
+    row: SheetRow, folder: Path, columns: Sequence[str], faults: list[str]
+) -> dict[str, float]:
+    """Return the measures of one row; what is wrong goes to `faults`."""
+    reading: dict[str, float] = {}
+    if row.get(RESULT):
+        try:
+            path = result_of(folder / row.get(RESULT))
+            if path is None:
+                raise ResultsError(f"{row.get(RESULT)!r:.120} is no slide.json or folder of one")
+            reading |= reading_of_record(read_record(path))
+        except Her2pathError as error:
+            faults.append(f"row {row.number}, {RESULT}: {' '.join(str(error).split())}")
+    for name in columns:
+        text = row.get(name)
+        if not text:
+            continue
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            value = math.nan
+        high = MEASURES[name].scale if MEASURES[name].scale > 1 else math.inf
+        if not 0 <= value <= high:
+            faults.append(f"row {row.number}, {name}: {text!r:.40} is no number from 0 to {high:g}")
+        else:
+            reading[name] = value
+    return reading
+
+
+def reading_of_record(record: SlideRecord) -> dict[str, float]:
+    """Return the measures of a scored slide; none where no cell was counted."""
+    if record.reading.n_tumor_cells == 0:
+        raise ResultsError(f"{record.slide_id} has no tumor cell; leave it out")
+    known = {**record.reading.shares}
+    known |= {name: estimate.value for name, estimate in record.reading.measures.items()}
+    return {name: float(known[name]) for name in MEASURES if name in known}
+
+
+def band_of(measure: str, known: Repeatability) -> Band:
+    return Band(
+        band=known.band,
+        sw=known.sw,
+        unit=MEASURES[measure].unit,
+        ci95=known.band_interval,
+        n_subjects=known.n_subjects,
+        n_readings=known.n_readings,
+        df=known.df,
+    )
+
+
+def distance_band(subjects: Sequence[str], readings: Sequence[Reading]) -> Band | None:
+    """Return the distance that 95 % of repeats stay below, from all pairs of one subject.
+
+    It is no difference of two numbers, so there is no within-subject deviation to multiply.
+    """
+    names = [f"pct_{level.label}" for level in Intensity]
+    apart = []
+    shares: dict[str, list[list[float]]] = {}
+    for subject, reading in zip(subjects, readings, strict=True):
+        if all(name in reading for name in names):
+            shares.setdefault(subject, []).append([reading[name] / 100 for name in names])
+    for repeats in shares.values():
+        for one, other in combinations(np.asarray(repeats), 2):
+            upward = [part[::-1].cumsum()[::-1][1:] for part in (one, other)]
+            apart.append(float(class_distance(*upward)))
+    if not apart:
+        return None
+    return Band(
+        band=float(np.quantile(apart, 0.95)),
+        sw=math.sqrt(float(np.mean(np.square(apart))) / 2),
+        unit="classes",
+        n_subjects=sum(len(repeats) > 1 for repeats in shares.values()),
+        n_readings=sum(len(repeats) for repeats in shares.values() if len(repeats) > 1),
+    )
+
+
+def remarks_on(found: Mapping[str, Repeatability]) -> tuple[str, ...]:
+    """Say where the bands should be doubted."""
+    remarks = []
+    df = min(known.df for known in found.values())
+    if df < LEAST_DF:
+        remarks.append(
+            f"Only {df} degrees of freedom: the bands themselves are uncertain (see their "
+            f"intervals); {LEAST_DF} or more are wanted."
+        )
+    uneven = [name for name, known in found.items() if known.level_p < SIGNIFICANT]
+    if uneven:
+        remarks.append(
+            f"The scatter depends on the level ({', '.join(uneven)}): one band is too wide where "
+            "it is small and too narrow where it is large."
+        )
+    return tuple(remarks)
