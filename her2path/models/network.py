@@ -1,0 +1,282 @@
+"""The network: a U-Net at 0.5 µm/px with dense planes and an ordinal score that adds up."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity
+
+__all__ = [
+    "BACKBONES",
+    "CELL_CLASSES",
+    "PLANES",
+    "STRIDE_PX",
+    "Her2Network",
+    "NetworkDesign",
+    "Outputs",
+    "cell_class",
+    "mean_features",
+    "without_batch_norm",
+]
+
+# Dense planes in the order of the network's output. The last three are one choice per pixel:
+# area of an invasive tumor cell, other tissue, and neither (glass, fold, pen, out of focus).
+PLANES = ("nucleus", "centre", "membrane", "tumor", "other", "outside")
+# Kinds of tumor cell by what is stained of its membrane; shares of these are the first features.
+CELL_CLASSES = (
+    "none",
+    *(
+        f"{intensity.label}_{extent.label}"
+        for intensity in Intensity
+        if intensity != Intensity.NONE
+        for extent in Extent
+    ),
+)
+# Grid of the ordinal head, px: 8 µm, so that few positions hold two cells.
+STRIDE_PX = 16
+BACKBONES = ("compact", "resnet18")
+
+
+def cell_class(intensity: int, extent: int) -> int:
+    """Return the position in `CELL_CLASSES` of an intensity and an extent."""
+    return 0 if intensity == Intensity.NONE else 1 + len(Extent) * (intensity - 1) + extent
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDesign:
+    """What is needed to build the network again.
+
+    Attributes
+    ----------
+    backbone : str
+        ``compact`` (half a million parameters, made for this) or ``resnet18`` (torchvision's,
+        without its last stage, untrained).
+    n_features : int
+        Features of a position that the score is read from; the first ``len(CELL_CLASSES)`` are
+        shares of kinds of cell.
+    n_hidden : int
+        Width of the layer between the mean features and the score.
+    """
+
+    backbone: str = "compact"
+    n_features: int = 32
+    n_hidden: int = 32
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone {self.backbone!r}: use one of {list(BACKBONES)}")
+        if not len(CELL_CLASSES) < self.n_features <= 256:
+            raise ValueError(f"n_features = {self.n_features}: give {len(CELL_CLASSES) + 1} to 256")
+        if not 4 <= self.n_hidden <= 256:
+            raise ValueError(f"n_hidden = {self.n_hidden}: give 4 to 256")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the design as plain values."""
+        return asdict(self)
+
+
+class Outputs(NamedTuple):
+    """What the network gives for pictures of M × N px (both multiples of `STRIDE_PX`).
+
+    Attributes
+    ----------
+    planes : Tensor of shape (B, 6, M, N)
+        Logits of `PLANES`.
+    weight : Tensor of shape (B, 1, M / 16, N / 16)
+        Expected number of tumor cells whose centre lies at the position, ≥ 0.
+    features : Tensor of shape (B, K, M / 16, N / 16)
+        Features of the tumor cells there, each in 0–1.
+    cell_logits : Tensor of shape (B, len(CELL_CLASSES), M / 16, N / 16)
+        What the first features are the softmax of.
+    """
+
+    planes: Tensor
+    weight: Tensor
+    features: Tensor
+    cell_logits: Tensor
+
+
+def convolution(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Return convolution, batch normalisation and ReLU."""
+    padding = size // 2 if stride == 1 else 0
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, size, stride=stride, padding=padding, bias=False),
+        nn.BatchNorm2d(n_out, momentum=0.05),
+        nn.ReLU(inplace=True),
+    )
+
+
+class CompactEncoder(nn.Module):
+    """Stages at strides 2, 4, 8 and 16; dense convolutions, which a processor does fastest."""
+
+    channels = (16, 32, 64, 128)
+    # How far outside its position the deepest stage looks, px (3×3 convolutions only).
+    reach_px = 2 + 2 * 4 + 2 * 8 + 2 * 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b, c, d = self.channels
+        self.stage2 = convolution(12, a)
+        self.stage4 = nn.Sequential(convolution(a, b, 2, 2), convolution(b, b), convolution(b, b))
+        self.stage8 = nn.Sequential(convolution(b, c, 2, 2), convolution(c, c), convolution(c, c))
+        self.stage16 = nn.Sequential(convolution(c, d, 2, 2), convolution(d, d), convolution(d, d))
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the four stages."""
+        at2 = self.stage2(functional.pixel_unshuffle(rgb, 2))
+        at4 = self.stage4(at2)
+        at8 = self.stage8(at4)
+        return at2, at4, at8, self.stage16(at8)
+
+
+class Resnet18Encoder(nn.Module):
+    """torchvision's ResNet-18 up to stride 16: about nine times the work of the compact one."""
+
+    channels = (64, 64, 128, 256)
+    reach_px = 3 + 2 + 4 * 4 + (4 + 3 * 8) + (8 + 3 * 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        from her2path.models.torchvision_models import untrained_resnet18
+
+        net = untrained_resnet18()
+        self.stage2 = nn.Sequential(net.conv1, net.bn1, net.relu)
+        self.stage4 = nn.Sequential(net.maxpool, net.layer1)
+        self.stage8 = net.layer2
+        self.stage16 = net.layer3
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the four stages."""
+        at2 = self.stage2(rgb)
+        at4 = self.stage4(at2)
+        at8 = self.stage8(at4)
+        return at2, at4, at8, self.stage16(at8)
+
+
+class Her2Network(nn.Module):
+    """RGB (0–1) at 0.5 µm/px in, dense planes and a score that adds up over positions out.
+
+    A position's features count by how many tumor cells it holds, so the score of any area is
+    read from two sums over its positions, and tiles can be added in any order.
+
+    Parameters
+    ----------
+    design : NetworkDesign
+        What to build.
+
+    Notes
+    -----
+    Ordinal regression by one cumulative logit: McCullagh, J R Stat Soc B 1980;42:109–142.
+    """
+
+    def __init__(self, design: NetworkDesign) -> None:
+        super().__init__()
+        self.design = design
+        self.encoder: CompactEncoder | Resnet18Encoder = (
+            CompactEncoder() if design.backbone == "compact" else Resnet18Encoder()
+        )
+        c2, c4, c8, c16 = self.encoder.channels
+        self.lower8 = nn.Conv2d(c16, c8, 1)
+        self.join8 = convolution(c8, c8)
+        self.lower4 = nn.Conv2d(c8, c4, 1)
+        self.join4 = convolution(c4, c4)
+        self.lower2 = nn.Conv2d(c4, c2, 1)
+        self.join2 = convolution(c2, c2)
+        self.planes = nn.Conv2d(c2, 4 * len(PLANES), 1)
+        self.position = convolution(c2 + c4 + c16, 64, 1)
+        self.position_out = nn.Conv2d(64, 1 + design.n_features, 1)
+        self.hidden = nn.Linear(design.n_features, design.n_hidden)
+        self.grade = nn.Linear(design.n_hidden, 1)
+        n_cuts = len(EXPRESSION_SCORES) - 1
+        self.first_cut = nn.Parameter(torch.tensor(-float(n_cuts)))
+        # Steps between cuts, through softplus: the cuts cannot change their order.
+        self.cut_steps = nn.Parameter(torch.full((n_cuts - 1,), 2.0))
+        nn.init.constant_(self.planes.get_parameter("bias"), -2.0)
+
+    @property
+    def reach_px(self) -> int:
+        """How far outside itself a position or pixel depends on the picture, px at most."""
+        return self.encoder.reach_px + 8 + 4 + 2 + STRIDE_PX
+
+    def forward(self, rgb: Tensor) -> Outputs:
+        """Read pictures.
+
+        Parameters
+        ----------
+        rgb : Tensor of shape (B, 3, M, N)
+            Light, 0–1, at 0.5 µm/px; M and N multiples of `STRIDE_PX`.
+        """
+        # Centred on what stained tissue gives on average.
+        at2, at4, at8, at16 = self.encoder(rgb * 4.0 - 3.0)
+        at8 = self.join8(at8 + twice(self.lower8(at16)))
+        at4 = self.join4(at4 + twice(self.lower4(at8)))
+        at2 = self.join2(at2 + twice(self.lower2(at4)))
+        planes = functional.pixel_shuffle(self.planes(at2), 2)
+        seen = torch.cat(
+            [functional.avg_pool2d(at2, 8), functional.avg_pool2d(at4, 4), at16], dim=1
+        )
+        position = self.position_out(self.position(seen))
+        n_classes = len(CELL_CLASSES)
+        weight = functional.softplus(position[:, :1] - 1.0)
+        cell_logits = position[:, 1 : 1 + n_classes]
+        free = torch.sigmoid(position[:, 1 + n_classes :])
+        features = torch.cat([torch.softmax(cell_logits, dim=1), free], dim=1)
+        return Outputs(planes, weight, features, cell_logits)
+
+    def cut_points(self) -> Tensor:
+        """Return the four cuts between the five scores, ascending."""
+        steps = functional.softplus(self.cut_steps)
+        return self.first_cut + torch.cat([steps.new_zeros(1), torch.cumsum(steps, 0)])
+
+    def above_logits(self, features: Tensor) -> Tensor:
+        """Return the logits of being above each cut.
+
+        Parameters
+        ----------
+        features : Tensor of shape (B, K)
+            Mean features of areas.
+
+        Returns
+        -------
+        Tensor of shape (B, 4)
+            Falls from left to right.
+        """
+        hidden = functional.relu(self.hidden(features))
+        grade: Tensor = 4.0 * self.grade(hidden)
+        return grade - self.cut_points()
+
+    def score_probabilities(self, features: Tensor) -> Tensor:
+        """Return the probabilities of 0, 0+, 1+, 2+, 3+ for mean features: (B, K) to (B, 5)."""
+        above = torch.sigmoid(self.above_logits(features))
+        ends = above.new_ones((len(above), 1)), above.new_zeros((len(above), 1))
+        bounds = torch.cat([ends[0], above, ends[1]], dim=1)
+        return bounds[:, :-1] - bounds[:, 1:]
+
+
+def twice(planes: Tensor) -> Tensor:
+    """Return planes with each position repeated over 2 × 2."""
+    return functional.interpolate(planes, scale_factor=2.0, mode="nearest")
+
+
+def mean_features(weight: Tensor, features: Tensor) -> Tensor:
+    """Return the features of whole pictures, (B, K): each position counts by its weight."""
+    total = weight.sum(dim=(1, 2, 3)).clamp_min(1e-6)
+    return (weight * features).sum(dim=(2, 3)) / total[:, None]
+
+
+def without_batch_norm(network: Her2Network) -> Her2Network:
+    """Fold each batch normalisation into the convolution before it (in place) for inference."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.Sequential) and len(module) > 1:
+            first, second = module[0], module[1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[0] = fuse_conv_bn_eval(first, second)
+                module[1] = nn.Identity()
+    return network

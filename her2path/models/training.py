@@ -1,0 +1,344 @@
+"""Train a network: fields, batches, averaged weights, validation, and a run that can go on."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from her2path.errors import ModelError
+from her2path.models.augment import Crop
+from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
+from her2path.models.distributed import Team
+from her2path.models.losses import LossWeights, losses_of
+from her2path.models.network import Her2Network, NetworkDesign
+from her2path.models.run_state import load_state, save_state
+from her2path.models.scenes import TrainingField, draw_training_fields, load_training_fields
+from her2path.models.training_outputs import save_model, write_samples
+from her2path.models.training_recipe import TrainingRecipe
+from her2path.models.validation import measure_readings, read_crops, validation_crops
+from her2path.synth.laboratory import Laboratory, laboratories
+
+__all__ = ["Progress", "TrainingOptions", "TrainingResult", "train"]
+
+logger = logging.getLogger(__name__)
+
+CURVES = "curves.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """Where and how a run goes; none of it changes what is learned but rounding.
+
+    Attributes
+    ----------
+    out : Path
+        Folder of the run: ``model`` (the checkpoint), ``state``, ``fields``, ``samples``,
+        ``curves.csv``.
+    fields : Path or None
+        Folder of drawn fields to share between runs; None = in `out`.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    threads, workers : int
+        Threads of the processor, and processes that make batches (0 = none beside this one).
+    resume : bool
+        Go on with the run in `out`.
+    """
+
+    out: Path
+    fields: Path | None = None
+    device: str = "auto"
+    threads: int = 1
+    workers: int = 0
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: `stage` is ``drawing`` or ``training``; `figures` come with validations."""
+
+    stage: str
+    done: int
+    of: int
+    loss: float = math.nan
+    figures: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A finished run: its checkpoint, the steps taken, the best validation and its figures."""
+
+    model: Path
+    n_steps: int
+    minutes: float
+    figures: dict[str, float]
+
+
+def merit(figures: dict[str, float]) -> float:
+    """Return the one number by which checkpoints are compared: the mean of the four readings."""
+    names = ("nucleus_f1", "tumor_accuracy", "membrane_f1", "score_kappa")
+    return sum(figures[name] for name in names) / len(names)
+
+
+def train(
+    recipe: TrainingRecipe,
+    options: TrainingOptions,
+    *,
+    seed: int = 0,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> TrainingResult:
+    """Train a network and write its checkpoint.
+
+    Parameters
+    ----------
+    recipe : TrainingRecipe
+        What is trained.
+    options : TrainingOptions
+        Where and how.
+    seed : int
+        Seed of weights and batches; the fields have their own in the recipe.
+    progress : callable
+        Told of each step.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds another run, there is none to go on with, or the loss is lost.
+    """
+    torch.set_num_threads(options.threads)
+    team = Team.of_environment(options.device)
+    run = Run(recipe, options, team, seed, progress)
+    try:
+        return run.go()
+    finally:
+        team.leave()
+
+
+def split_laboratories(
+    recipe: TrainingRecipe,
+) -> tuple[tuple[Laboratory, ...], tuple[Laboratory, ...]]:
+    """Return the laboratories for training and for validation; none is in both."""
+    known = laboratories("training")
+    names = [lab.name for lab in known]
+    unknown = sorted(set(recipe.validation_laboratories) - set(names))
+    if unknown or not recipe.validation_laboratories:
+        raise ModelError(
+            f"validation_laboratories {list(recipe.validation_laboratories)}: use some of {names}"
+        )
+    kept = tuple(lab for lab in known if lab.name in recipe.validation_laboratories)
+    used = tuple(lab for lab in known if lab.name not in recipe.validation_laboratories)
+    if not used:
+        raise ModelError("every laboratory is kept for validation: leave some for training")
+    return used, kept
+
+
+class Run:
+    """One run of training, from the first step or from where it was interrupted."""
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        options: TrainingOptions,
+        team: Team,
+        seed: int,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.recipe = recipe
+        self.options = options
+        self.team = team
+        self.seed = seed
+        self.progress = progress
+        torch.manual_seed(seed)
+        self.network = Her2Network(NetworkDesign(backbone=recipe.backbone)).to(team.device)
+        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, recipe.weight_decay), lr=recipe.learning_rate
+        )
+        self.step = 0
+        self.minutes = 0.0
+        self.best = -math.inf
+        self.n_worse = 0
+        self.figures: dict[str, float] = {}
+
+    def go(self) -> TrainingResult:
+        recipe, options, team = self.recipe, self.options, self.team
+        if team.is_first:
+            self.prepare_folder()
+        team.wait()
+        if options.resume:
+            self.restore()
+        fields, kept_fields = self.draw()
+        used, kept = split_laboratories(recipe)
+        crops = validation_crops(kept_fields, kept, seed=self.seed)
+        plan = BatchPlan(recipe.groups, recipe.crops_per_group, recipe.crop_px)
+        batches = Batches(
+            fields, used, plan, seed=self.seed * 1009 + team.rank, n_steps=recipe.steps
+        )
+        loader = DataLoader(
+            Subset(batches, range(self.step, recipe.steps)),
+            batch_size=None,
+            num_workers=options.workers,
+            pin_memory=team.device.type == "cuda",
+        )
+        last, loss_sum, n_summed = time.monotonic(), 0.0, 0
+        for batch in loader:
+            loss = self.take_step({name: part.to(team.device) for name, part in batch.items()})
+            self.step += 1
+            now = time.monotonic()
+            self.minutes += team.greatest((now - last) / 60)
+            last = now
+            loss_sum, n_summed = loss_sum + loss, n_summed + 1
+            is_last = self.step >= recipe.steps or self.share >= 1
+            if self.step % recipe.validate_every == 0 or is_last:
+                team.average(list(self.averaged.buffers()))
+                if team.is_first:
+                    self.validate(crops, loss_sum / n_summed)
+                self.n_worse = int(team.greatest(float(self.n_worse)))
+                loss_sum, n_summed = 0.0, 0
+            self.progress(Progress("training", self.step, recipe.steps, loss))
+            if is_last or (recipe.patience and self.n_worse >= recipe.patience):
+                break
+        return TrainingResult(options.out / "model", self.step, self.minutes, self.figures)
+
+    def prepare_folder(self) -> None:
+        """Make the folder; refuse one that holds another run."""
+        out = self.options.out
+        out.mkdir(parents=True, exist_ok=True)
+        if (out / "state").exists() and not self.options.resume:
+            raise ModelError(f"{out} holds a run: go on with --resume, or choose another folder")
+        (out / "recipe.json").write_text(self.recipe.model_dump_json(indent=1), "utf-8")
+
+    def draw(self) -> tuple[list[TrainingField], list[TrainingField]]:
+        """Draw what is missing of the fields and load them."""
+        recipe, first = self.recipe, self.recipe.field_seed
+        folder = self.options.fields or self.options.out / "fields"
+        # Validation fields come first: a longer recipe keeps them.
+        seeds = range(first, first + recipe.n_validation_fields + recipe.n_fields)
+        if self.team.is_first:
+            draw_training_fields(
+                folder,
+                seeds,
+                recipe.field_um,
+                progress=lambda done, of: self.progress(Progress("drawing", done, of)),
+            )
+        self.team.wait()
+        fields = load_training_fields(folder, seeds)
+        n = recipe.n_validation_fields
+        return fields[n:], fields[:n]
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, by steps or by time."""
+        limit = self.recipe.max_minutes
+        return max(self.step / self.recipe.steps, self.minutes / limit if limit else 0.0)
+
+    def rate(self) -> float:
+        """Return the learning rate: a short rise, then half a cosine to nothing."""
+        done, warm = self.share, self.recipe.warm_up
+        if done < warm:
+            return self.recipe.learning_rate * (0.05 + 0.95 * done / warm)
+        return self.recipe.learning_rate * max(
+            0.002, 0.5 + 0.5 * math.cos(math.pi * (done - warm) / (1 - warm))
+        )
+
+    def take_step(self, batch: dict[str, Tensor]) -> float:
+        """Learn from one batch and return its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        self.network.train()
+        is_cuda = self.team.device.type == "cuda"
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=is_cuda):
+            outputs = self.network(light_of(batch))
+        terms = losses_of(self.network, outputs, targets_of(batch))
+        weights = LossWeights()
+        loss = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ModelError(
+                f"the loss became {value} at step {self.step}: train with a lower learning_rate"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.team.average([p.grad for p in self.network.parameters() if p.grad is not None])
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        self.optimizer.step()
+        self.average_weights()
+        return value
+
+    @torch.no_grad()
+    def average_weights(self) -> None:
+        """Move the averaged weights a little towards the new ones."""
+        # Early on the average is short, else it would remember the random start.
+        keep = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
+        for mean, new in zip(
+            self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
+        ):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(new, 1 - keep)
+            else:
+                mean.copy_(new)
+
+    def validate(self, crops: list[tuple[Crop, float]], mean_loss: float) -> None:
+        """Measure, write curves, samples and state, and the checkpoint where it is the best."""
+        out = self.options.out
+        readings = read_crops(self.averaged, crops, self.team.device)
+        figures = measure_readings(readings)
+        self.write_curve(figures | {"merit": merit(figures)}, mean_loss)
+        if merit(figures) > self.best:
+            self.best, self.n_worse, self.figures = merit(figures), 0, figures
+            write_samples(out / "samples", readings)
+            save_model(
+                out / "model",
+                self.averaged,
+                self.recipe,
+                figures,
+                seed=self.seed,
+                laboratories=tuple(lab.name for lab in split_laboratories(self.recipe)[0]),
+            )
+        else:
+            self.n_worse += 1
+        save_state(out / "state", self)
+        self.progress(Progress("training", self.step, self.recipe.steps, mean_loss, figures))
+
+    def write_curve(self, figures: dict[str, float], mean_loss: float) -> None:
+        """Add a line to the curves."""
+        path = self.options.out / CURVES
+        row = {
+            "step": self.step,
+            "minutes": round(self.minutes, 3),
+            "learning_rate": round(self.rate(), 8),
+            "loss": round(mean_loss, 6),
+            **{name: round(value, 5) for name, value in figures.items()},
+        }
+        is_new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def restore(self) -> None:
+        """Go on from the last state."""
+        stored = load_state(self.options.out / "state", self)
+        self.step, self.minutes = stored.step, stored.minutes
+        self.best, self.n_worse, self.figures = stored.best, stored.n_worse, stored.figures
+
+
+def parameter_groups(network: Her2Network, weight_decay: float) -> list[dict[str, object]]:
+    """Return the parameters with decay (weights) and without (biases, scales, cuts)."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]

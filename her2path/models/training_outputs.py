@@ -1,0 +1,95 @@
+"""What a run leaves behind: the checkpoint and pictures of what the network sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.criteria.score import EXPRESSION_SCORES
+from her2path.models.augment import NETWORK_MPP
+from her2path.models.checkpoint import save_checkpoint
+from her2path.models.description import (
+    Architecture,
+    CodeVersion,
+    ModelDescription,
+    Normalisation,
+    TrainingData,
+)
+from her2path.models.network import PLANES, Her2Network
+from her2path.models.peaks import nucleus_centres
+from her2path.models.training_recipe import TrainingRecipe
+from her2path.models.validation import FieldReading
+from her2path.results.run_record import software_version
+
+__all__ = ["MPP_RANGE", "save_model", "write_samples"]
+
+# µm/px of slides that the network takes: coarser ones lack what it looks for.
+MPP_RANGE = (0.1, 0.7)
+N_SAMPLES = 8
+N_DENSE = 3
+
+
+def save_model(
+    folder: Path,
+    network: Her2Network,
+    recipe: TrainingRecipe,
+    figures: dict[str, float],
+    *,
+    seed: int,
+    laboratories: tuple[str, ...],
+) -> None:
+    """Write the checkpoint of a network with its description."""
+    description = ModelDescription(
+        name=f"her2-{recipe.name}",
+        planes=PLANES[:N_DENSE],
+        tissue_classes=PLANES[N_DENSE:],
+        scores=EXPRESSION_SCORES,
+        mpp=NETWORK_MPP,
+        mpp_range=MPP_RANGE,
+        normalisation=Normalisation(mean=(0.75, 0.75, 0.75), std=(0.25, 0.25, 0.25)),
+        architecture=Architecture(
+            name=network.design.backbone,
+            parameters={
+                "n_features": network.design.n_features,
+                "n_hidden": network.design.n_hidden,
+            },
+        ),
+        data=TrainingData(
+            summary="Synthetic fields of the generator of her2path, coloured at random; no "
+            "picture of a patient.",
+            recipe=recipe.name,
+            seeds=(seed, recipe.field_seed),
+            laboratories=laboratories,
+            n_pictures=recipe.n_fields,
+        ),
+        code=CodeVersion(version=software_version()),
+        metrics={f"validation_{name}": float(value) for name, value in figures.items()},
+    )
+    save_checkpoint(folder, network.state_dict(), description, overwrite=True)
+
+
+def write_samples(folder: Path, readings: list[FieldReading]) -> None:
+    """Write pictures: the crop, and beside it what was read (see `drawn_over`)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, reading in enumerate(readings[:N_SAMPLES]):
+        pair = np.hstack([reading.crop.rgb, drawn_over(reading.crop.rgb, reading.planes)])
+        cv2.imwrite(str(folder / f"sample-{k:02d}.png"), pair[..., ::-1])
+
+
+def drawn_over(rgb: NDArray[np.uint8], planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Draw a reading over a picture: nuclei outlined (green tumor, blue other), membranes red."""
+    out = rgb.copy()
+    x, y, _ = nucleus_centres(planes[1], planes[0], mpp=NETWORK_MPP)
+    contours, _ = cv2.findContours(
+        (planes[0] > 127).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
+    )
+    out[planes[2] > 127] = (230, 30, 30)
+    cv2.drawContours(out, contours, -1, (90, 90, 90), 1)
+    for px, py in zip(x.astype(int), y.astype(int), strict=True):
+        is_tumor = planes[3, py, px] > max(planes[4, py, px], planes[5, py, px])
+        color = (0, 200, 0) if is_tumor else (20, 60, 255)
+        cv2.circle(out, (int(px), int(py)), 2, color, -1)
+    return out

@@ -1,0 +1,125 @@
+"""Recipes of training: all that a run depends on, as one value read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from her2path.errors import ModelError, list_faults
+from her2path.models.network import STRIDE_PX
+
+__all__ = ["TrainingRecipe", "read_training_recipe", "shipped_recipes"]
+
+MAX_BYTES = 1_000_000
+
+
+class TrainingRecipe(BaseModel):
+    """One training run.
+
+    Attributes
+    ----------
+    name : str
+        Goes into the checkpoint.
+    backbone : str
+        ``compact`` or ``resnet18``.
+    n_fields, n_validation_fields : int
+        Fields drawn for training, and for validation with other seeds.
+    field_um : float
+        Side of a field.
+    field_seed : int
+        Seed of the first field.
+    crop_px, groups, crops_per_group : int
+        Side of the crops (0.5 µm/px), fields in a batch, crops of each.
+    steps : int
+        Batches in all.
+    max_minutes : float
+        The learning rate comes down in time for this; 0 = no limit.
+    learning_rate, weight_decay, warm_up : float
+        Of AdamW; `warm_up` is the share of the run in which the rate rises.
+    averaging : float
+        Share of the averaged weights kept at each step.
+    validate_every : int
+        Steps between validations.
+    patience : int
+        Validations without a better one after which training ends; 0 = never.
+    validation_laboratories : tuple of str
+        Training laboratories that are kept from training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    backbone: Literal["compact", "resnet18"] = "compact"
+    n_fields: Annotated[int, Field(ge=1, le=100_000)] = 120
+    n_validation_fields: Annotated[int, Field(ge=1, le=1000)] = 24
+    field_um: Annotated[float, Field(ge=80, le=1000)] = 320.0
+    field_seed: Annotated[int, Field(ge=0, le=2**40)] = 1000
+    crop_px: Annotated[int, Field(ge=64, le=1024)] = 256
+    groups: Annotated[int, Field(ge=1, le=1024)] = 8
+    crops_per_group: Annotated[int, Field(ge=1, le=16)] = 2
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 6000
+    max_minutes: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.02
+    warm_up: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    validate_every: Annotated[int, Field(ge=1)] = 250
+    patience: Annotated[int, Field(ge=0)] = 0
+    validation_laboratories: tuple[str, ...] = ("training-c", "training-g")
+
+    @model_validator(mode="after")
+    def check_parts(self) -> TrainingRecipe:
+        """Refuse crops that do not fit."""
+        if self.crop_px % STRIDE_PX:
+            raise ValueError(f"crop_px = {self.crop_px}: give a multiple of {STRIDE_PX}")
+        if self.crop_px * 0.62 > self.field_um:
+            raise ValueError(
+                f"a crop of {self.crop_px} px does not fit a field of {self.field_um:g} µm; "
+                "make field_um larger"
+            )
+        return self
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that come with her2path."""
+    folder = resources.files("her2path.models") / "recipes"
+    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+
+
+def read_training_recipe(name: str | Path) -> TrainingRecipe:
+    """Read a recipe by its name, or from a TOML file.
+
+    Raises
+    ------
+    ModelError
+        When it is unknown or has faults; all are listed.
+    """
+    if str(name) in shipped_recipes():
+        text = (resources.files("her2path.models") / "recipes" / f"{name}.toml").read_text("utf-8")
+    else:
+        path = Path(name)
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise ModelError(
+                f"the recipe {name} cannot be read ({error.strerror or error}); give a TOML file "
+                f"or one of {', '.join(shipped_recipes())}"
+            ) from error
+        if len(data) > MAX_BYTES:
+            raise ModelError(f"{name} is larger than {MAX_BYTES:,} bytes: it is no recipe")
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{name} is no text in UTF-8 ({error}): it is no recipe") from error
+    try:
+        return TrainingRecipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"the recipe {name} is no valid TOML: {error}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, f['loc'])) or 'recipe'}: {f['msg']}" for f in error.errors()]
+        raise ModelError(list_faults(f"the recipe {name} cannot be used", faults)) from error
