@@ -184,6 +184,6 @@ def say_end(found: Cohort, page: Path, failed: Sequence[str]) -> None:
     for remark in found.remarks:
         ERRORS.print(f"  - {remark}", markup=False, style="yellow")
     if failed:
-        ERRORS.print(f"{len(failed)} slides could not be scored: {', '.join(failed)}", markup=False)
+        ERRORS.print(f"Slides that could not be scored: {', '.join(failed)}", markup=False)
     ERRORS.print(f"Page: {page}", style="bold", markup=False)
     ERRORS.print(RESEARCH_USE, style="dim")

@@ -268,7 +268,9 @@ def remarks_on(
     sides = [side for pair in pairs for side in (pair.before, pair.after)]
     n_lost = len(pairs) - len(evaluable)
     if n_lost:
-        found.append(f"{n_lost} of {len(pairs)} pairs lack a score on a side and are in no rate")
+        found.append(
+            f"pairs without a score on a side, which are in no rate: {n_lost} of {len(pairs)}"
+        )
     if evaluable and not any(side.score is Score.ULTRALOW for side in sides):
         found.append(
             "no side is 0+: where the reader did not tell 0+ from 0, a loss to null may be one to "
@@ -277,7 +279,7 @@ def remarks_on(
     n_open = sum(Status.EQUIVOCAL in (pair.before.status, pair.after.status) for pair in evaluable)
     if n_open:
         found.append(
-            f"{n_open} pairs have a 2+ without ISH: their status is equivocal and not guessed"
+            f"pairs with a 2+ without ISH, whose status is equivocal and not guessed: {n_open}"
         )
     n_silent = sum(not side.edition for side in sides)
     if n_silent and n_silent < len(sides):
@@ -295,5 +297,5 @@ def remarks_on(
             "bootstrap take patients, not pairs, as independent"
         )
     if len(evaluable) < FEW_PAIRS:
-        found.append(f"{len(evaluable)} pairs are few: intervals are wide and tests weak")
+        found.append(f"few pairs ({len(evaluable)}): intervals are wide and tests weak")
     return tuple(found)

@@ -1,0 +1,213 @@
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cohort_tables import GOUDA, write_counts, write_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from her2path.cohort.analysis import Cohort, analyse
+from her2path.cohort.pairs import Pair, PairVerdict, Side
+from her2path.cohort.rates import rate_of
+from her2path.cohort.table import read_pairs
+from her2path.criteria.score import EXPRESSION_SCORES, IshResult, Score, Status
+from her2path.statistics.intervals import wilson
+
+scores = st.sampled_from(tuple(Score))
+cohorts = st.lists(st.tuples(scores, scores, st.integers(0, 8)), min_size=1, max_size=25)
+
+
+def pairs_of(rows: Iterable[tuple[str, str, object]]) -> list[Pair]:
+    return [
+        Pair(
+            row=k + 2, patient_id=str(patient), name=str(k), before=Side(score=Score(before)),
+            after=Side(score=Score(after)),
+        )
+        for k, (before, after, patient) in enumerate(rows)
+    ]  # fmt: skip
+
+
+def cohort_of(counts: Iterable[tuple[str, str, int]]) -> Cohort:
+    rows = [(b, a, k) for k, (b, a) in enumerate((b, a) for b, a, n in counts for _ in range(n))]
+    return analyse(pairs_of(rows))
+
+
+def percents(cohort: Cohort, name: str) -> tuple[float, float, float]:
+    rate = cohort.rates[name]
+    assert rate.rate is not None
+    assert rate.ci95 is not None
+    return tuple(round(100 * v, 1) for v in (rate.rate, rate.ci95.lower, rate.ci95.upper))
+
+
+def test_gouda_2025_comes_out_as_published(tmp_path: Path):
+    # 41 pairs under trastuzumab deruxtecan, 10.1158/1078-0432.CCR-24-3468.
+    cohort = analyse(read_pairs(write_counts(tmp_path / "t.csv", GOUDA))[1])
+    assert (cohort.n_pairs, cohort.n_expressing_before) == (41, 34)
+    assert (cohort.rates["loss"].n, cohort.rates["decrease"].n) == (11, 10)
+    assert percents(cohort, "loss") == (32.4, 19.1, 49.2)
+    assert percents(cohort, "decrease") == (29.4, 16.8, 46.2)
+    assert percents(cohort, "loss_or_decrease") == (61.8, 45.0, 76.1)
+    assert cohort.rates["loss"].method == "Wilson"
+
+
+def test_the_noise_floor_is_no_excess_over_itself():
+    # PMC9777154: low to 0 in 387 of 3,209, 0 to low in 530 of 1,066.
+    cohort = cohort_of(
+        [("1+", "0", 387), ("1+", "1+", 3209 - 387), ("0", "1+", 530), ("0", "0", 1066 - 530)]
+    )
+    rows = {row.name: row for row in cohort.floor}
+    for name, rate in (("low_to_zero", 12.1), ("zero_to_low", 49.7)):
+        row = rows[name]
+        assert row.is_like_for_like
+        assert row.difference == 0
+        assert 100 * row.observed.rate == pytest.approx(rate, abs=0.05)
+        assert (row.observed.n, row.observed.of) == row.reference
+        assert row.excess.p > 0.45
+
+
+def test_a_loss_beyond_the_floor_is_an_excess():
+    loss = cohort_of([("1+", "0", 12), ("1+", "1+", 22)]).floor[0]
+    assert loss.excess.p < 0.001
+    assert loss.difference_ci95.lower > 0
+    assert cohort_of([("1+", "0", 4), ("1+", "1+", 30)]).floor[0].excess.p > 0.4
+
+
+def test_the_floor_compares_like_with_like():
+    sides = [
+        (Side(score=Score.TWO_PLUS, ish=IshResult.NOT_AMPLIFIED), Score.ZERO),
+        (Side(score=Score.TWO_PLUS, ish=IshResult.AMPLIFIED), Score.ZERO),
+        (Side(score=Score.TWO_PLUS), Score.ULTRALOW),
+        (Side(score=Score.THREE_PLUS), Score.ZERO),
+        (Side(score=Score.ONE_PLUS), Score.ONE_PLUS),
+        (Side(score=Score.ZERO), Score.TWO_PLUS),
+        (Side(score=Score.ULTRALOW), Score.ONE_PLUS),
+    ]
+    pairs = [
+        Pair(row=k, patient_id=str(k), name="", before=before, after=Side(score=after))
+        for k, (before, after) in enumerate(sides)
+    ]
+    rows = {row.name: row for row in analyse(pairs).floor}
+    found = {name: (row.observed.n, row.observed.of) for name, row in rows.items()}
+    assert found == {
+        "low_to_zero": (1, 2),
+        "low_to_zero_if_2plus_is_low": (2, 3),
+        # A 2+ after without ISH may be low or positive: it is in neither.
+        "zero_to_low": (1, 1),
+        "loss": (4, 5),
+    }
+    assert not rows["loss"].is_like_for_like
+    assert "1 at 2+ without ISH" in rows["low_to_zero"].note
+
+
+def test_a_loss_is_split_into_null_and_ultralow():
+    cohort = cohort_of([("1+", "0", 2), ("2+", "0+", 3), ("3+", "3+", 5), ("0+", "0", 4)])
+    counts = {name: (rate.n, rate.of) for name, rate in cohort.rates.items()}
+    assert counts["loss"] == (5, 10)
+    assert counts["loss_to_null"] == (2, 10)
+    assert counts["loss_to_ultralow"] == (3, 10)
+    assert counts["ultralow_to_null"] == (4, 4)
+    assert counts["decrease"] == (0, 10)
+    assert counts["stable"] == (5, 14)
+
+
+@given(cohorts)
+@settings(max_examples=60)
+def test_every_evaluable_pair_is_counted_once(rows):
+    cohort = analyse(pairs_of(rows))
+    n = {name: rate.n for name, rate in cohort.rates.items()}
+    of = {name: rate.of for name, rate in cohort.rates.items()}
+    parts = ("loss", "decrease", "stable", "increase", "gain", "ultralow_to_null")
+    assert sum(n[name] for name in parts) + n["null_to_ultralow"] == cohort.n_evaluable
+    assert n["loss_to_null"] + n["loss_to_ultralow"] == n["loss"]
+    assert n["loss"] + n["decrease"] == n["loss_or_decrease"]
+    expressing = ("loss", "decrease", "stable_expressing", "increase")
+    assert sum(n[name] for name in expressing) == of["loss"] == cohort.n_expressing_before
+    assert of["loss"] + of["gain"] == cohort.n_evaluable == cohort.transitions.sum()
+    assert cohort.n_evaluable + cohort.n_not_evaluable == len(rows)
+    assert sum(cohort.status.table.values()) == len(rows)
+    for rate in cohort.rates.values():
+        assert (rate.ci95 is None) == (rate.of == 0)
+        assert rate.ci95 is None or rate.ci95.lower <= rate.rate <= rate.ci95.upper
+    for test in (cohort.bowker, cohort.stuart_maxwell, cohort.wilcoxon):
+        assert 0 < test.p <= 1
+
+
+@given(cohorts)
+@settings(max_examples=20)
+def test_the_order_of_the_rows_changes_no_count(rows):
+    there, back = analyse(pairs_of(rows)), analyse(pairs_of(rows[::-1]))
+    assert np.array_equal(there.transitions, back.transitions)
+    for name, rate in there.rates.items():
+        assert (rate.n, rate.of) == (back.rates[name].n, back.rates[name].of)
+        assert rate.design_effect == pytest.approx(back.rates[name].design_effect)
+
+
+def test_several_pairs_of_a_patient_are_not_several_patients():
+    rows = [("2+", "0" if patient < 5 else "2+", patient) for patient in range(15)]
+    once = analyse(pairs_of(rows))
+    thrice = analyse(pairs_of(rows * 3))
+    loss = thrice.rates["loss"]
+    assert not once.is_clustered
+    assert thrice.is_clustered
+    assert loss.rate == once.rates["loss"].rate
+    assert loss.design_effect == pytest.approx(3, rel=0.1)
+    assert loss.ci95.width >= 0.95 * once.rates["loss"].ci95.width
+    assert loss.ci95.width > 1.4 * wilson(15, 45).width
+    assert "15 patients as clusters" in loss.method
+    assert thrice.bowker.p == pytest.approx(once.bowker.p, abs=0.01)
+    assert thrice.floor[-1].excess.method.startswith("one-sided z test with the effective number")
+    assert any("45 pairs come from 15 patients" in remark for remark in thrice.remarks)
+
+
+def test_kappa_uses_the_scale_of_the_laboratory():
+    four = cohort_of([("0", "1+", 5), ("1+", "1+", 9), ("3+", "3+", 9), ("0", "0", 9)])
+    five = cohort_of([("0", "1+", 5), ("1+", "1+", 9), ("3+", "3+", 9), ("0", "0+", 9)])
+    assert [score.value for score in four.scale] == ["0", "1+", "2+", "3+"]
+    assert five.scale == EXPRESSION_SCORES
+    assert any("no side is 0+" in remark for remark in four.remarks)
+
+
+def test_status_conversions_have_their_denominator():
+    cohort = cohort_of([("3+", "1+", 3), ("3+", "3+", 5), ("1+", "0", 2), ("2+", "0", 4)])
+    status = cohort.status
+    assert (status.changed.n, status.changed.of, status.n_unknown) == (5, 10, 4)
+    assert [(c.before, c.after, c.rate.n, c.rate.of) for c in status.conversions] == [
+        (Status.POSITIVE, Status.LOW, 3, 8),
+        (Status.LOW, Status.NULL, 2, 2),
+    ]
+    assert status.table[Status.EQUIVOCAL, Status.NULL] == 4
+
+
+def test_verdicts_are_counted_where_there_are_any(tmp_path: Path):
+    rows = [
+        {"patient_id": k, "before": "2+", "after": "0", "verdict": verdict}
+        for k, verdict in enumerate(["changed", "apparent", "changed", ""])
+    ]
+    verdicts = analyse(read_pairs(write_rows(tmp_path / "t.csv", *rows))[1]).verdicts
+    assert verdicts == {
+        PairVerdict.CHANGED: 2, PairVerdict.APPARENT: 1, PairVerdict.UNCHANGED: 0,
+        PairVerdict.NOT_COMPARABLE: 0, PairVerdict.NOT_EVALUABLE: 0,
+    }  # fmt: skip
+    assert cohort_of(GOUDA).verdicts is None
+
+
+def test_a_cohort_without_a_single_score_says_so():
+    cohort = cohort_of([("not_assessable", "0", 3)])
+    assert (cohort.n_evaluable, cohort.n_not_evaluable) == (0, 3)
+    assert cohort.rates["loss"].rate is None
+    assert cohort.kappa["linear"].kappa is None
+    assert cohort.wilcoxon.p == 1
+
+
+def test_a_cohort_needs_pairs_with_their_scores():
+    with pytest.raises(ValueError, match="at least one pair"):
+        analyse([])
+    pair = Pair(row=2, patient_id="P", name="", before=Side(score=None), after=Side(score=None))
+    with pytest.raises(ValueError, match="score the slides"):
+        analyse([pair])
+
+
+def test_only_eligible_pairs_are_counted():
+    rate = rate_of([True, True], [True, False], patients=["a", "b"], denominator="some")
+    assert (rate.n, rate.of) == (1, 1)

@@ -1,0 +1,200 @@
+import csv
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import pytest
+from cohort_tables import GOUDA, write_counts, write_rows
+from typer.testing import CliRunner, Result
+
+from her2path.cli.main import app
+
+FILES = {
+    "cohort.json", "cohort.html", "transitions.csv", "pairs.csv",
+    "alluvial.svg", "alluvial.png", "noise_floor.svg", "noise_floor.png",
+}  # fmt: skip
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def gouda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gouda")
+    table = write_counts(folder / "pairs.csv", GOUDA)
+    shown = run("cohort", table, "--out", folder / "out")
+    assert shown.exit_code == 0, shown.output
+    assert "11 lost it" in shown.output
+    return folder / "out"
+
+
+def test_the_folder_holds_page_tables_and_figures(gouda: Path):
+    assert {path.name for path in gouda.iterdir()} == FILES
+
+
+def test_cohort_json_keeps_the_contract(gouda: Path):
+    document = json.loads((gouda / "cohort.json").read_text(encoding="utf-8"))
+    assert (document["n_pairs"], document["n_expressing_before"]) == (41, 34)
+    for name in ("loss", "decrease", "loss_or_decrease", "stable", "increase", "gain"):
+        rate = document[name]
+        assert rate["rate"] == pytest.approx(rate["n"] / rate["of"])
+        low, high = rate["ci95"]
+        assert 0 <= low <= rate["rate"] <= high <= 1
+        assert rate["denominator"]
+    assert document["loss"]["to_null"]["n"] + document["loss"]["to_ultralow"]["n"] == 11
+    for kind in ("linear", "quadratic"):
+        low, high = document["kappa"][kind]["ci95"]
+        assert low < document["kappa"][kind]["value"] < high
+    for name in ("bowker", "stuart_maxwell", "wilcoxon"):
+        assert set(document[name]) == {"statistic", "df", "p", "method"}
+    assert document["status"]["conversions"][0]["before"] == "low"
+    floor = document["noise_floor"]
+    assert floor["source"] == "PMC9777154"
+    assert floor["rates"]["low_to_zero"]["reference"]["rate"] == pytest.approx(0.1206, abs=1e-4)
+    assert document["research_use"].startswith("For Research Use Only")
+    assert document["source"]["path"].endswith("pairs.csv")
+
+
+def test_transitions_add_up(gouda: Path):
+    rows = rows_of(gouda / "transitions.csv")
+    assert len(rows) == 25
+    assert sum(int(row["n"]) for row in rows) == 41
+    (lost,) = [row for row in rows if (row["before"], row["after"]) == ("1+", "0")]
+    assert (lost["n"], lost["of_before"], lost["pct_of_before"]) == ("5", "10", "50")
+
+
+def test_pairs_csv_says_what_became_of_each_pair(gouda: Path):
+    rows = rows_of(gouda / "pairs.csv")
+    assert len(rows) == 41
+    assert rows[0]["score_change"] == "loss"
+    assert rows[0]["loss_to"] == "null"
+    assert rows[0]["before_status"] == "positive"
+    assert rows[0]["steps"] == "-4"
+
+
+def test_the_page_stands_alone_and_says_research_use(gouda: Path):
+    text = (gouda / "cohort.html").read_text(encoding="utf-8")
+    assert "For Research Use Only" in text
+    assert "19.1–49.2" in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert 'src="data:image/svg+xml;base64,' in text
+    assert "style=" not in text
+
+
+def test_figures_are_drawn_in_both_formats(gouda: Path):
+    for name in ("alluvial", "noise_floor"):
+        ElementTree.parse(gouda / f"{name}.svg")
+        height, width, _ = cv2.imread(str(gouda / f"{name}.png")).shape
+        assert width > 1200
+        assert height > 300
+
+
+def test_the_same_table_gives_the_same_files(gouda: Path, tmp_path: Path):
+    table = write_counts(tmp_path / "pairs.csv", GOUDA)
+    assert run("cohort", table, "--out", tmp_path / "again", "--quiet").output == ""
+    for name in FILES - {"cohort.json"}:
+        assert (tmp_path / "again" / name).read_bytes() == (gouda / name).read_bytes(), name
+    there, back = (
+        json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
+        for folder in (gouda, tmp_path / "again")
+    )
+    for document in (there, back):
+        del document["created"], document["source"]
+    assert there == back
+
+
+def test_json_goes_to_standard_output_alone(tmp_path: Path):
+    table = write_counts(tmp_path / "pairs.csv", [("2+", "0", 3), ("0", "0", 2)])
+    shown = run("cohort", table, "--out", tmp_path / "out", "--json")
+    document = json.loads(shown.stdout)
+    assert (document["loss"]["n"], document["failed"]) == (3, [])
+    assert shown.stderr == ""
+
+
+def test_wrong_input_lists_every_fault_and_writes_nothing(tmp_path: Path):
+    row = {"patient_id": "P1", "before": "2+", "after": "5+"}
+    table = write_rows(tmp_path / "pairs.csv", row, row | {"before": ""})
+    shown = run("cohort", table, "--out", tmp_path / "out")
+    assert shown.exit_code == 2
+    for words in ("row 2, after: '5+'", "row 3, before: is empty", "row 3, patient_id: 'P1'"):
+        assert words in shown.output
+    assert not (tmp_path / "out").exists()
+    assert "Traceback" not in shown.output
+
+
+def test_slides_are_scored_first(blank_slide: Path, tmp_path: Path):
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"no slide")
+    table = write_rows(
+        tmp_path / "pairs.csv",
+        {"patient_id": "P1", "before": "2+", "after": blank_slide},
+        {"patient_id": "P2", "before": "2+", "after": "bad.svs"},
+        {"patient_id": "P3", "before": "2+", "after": "0"},
+    )
+    given = ("cohort", table, "--out", tmp_path / "out", "--mpp", 0.25, "--workers", 1)
+    shown = run(*given)
+    assert shown.exit_code == 1, shown.output
+    assert "Slides that could not be scored" in shown.output
+    document = json.loads((tmp_path / "out" / "cohort.json").read_text(encoding="utf-8"))
+    assert (document["n_pairs"], document["n_evaluable"], document["loss"]["n"]) == (3, 1, 1)
+    after = [row["after"] for row in rows_of(tmp_path / "out" / "pairs.csv")]
+    assert after == ["not_assessable", "not_assessable", "0"]
+    assert (tmp_path / "out" / "slides" / "report.html").is_file()
+    # A second run takes what is there, and tries only the failed slide again.
+    assert run(*given, "--quiet").exit_code == 1
+
+
+def test_a_slide_json_needs_no_slide(tmp_path: Path, slide_json):
+    slide_json("a.json", score="3+")
+    slide_json("b.json", score="0+")
+    row = {"patient_id": "P1", "before": "a.json", "after": "b.json"}
+    table = write_rows(tmp_path / "pairs.csv", row)
+    assert run("cohort", table, "--out", tmp_path / "out", "--quiet").exit_code == 0
+    document = json.loads((tmp_path / "out" / "cohort.json").read_text(encoding="utf-8"))
+    assert document["loss"]["to_ultralow"]["n"] == 1
+    assert document["editions"] == ["asco-cap-2018"]
+
+
+def test_text_of_the_table_is_escaped_and_harmless(tmp_path: Path):
+    name = "<script>alert(1)</script>.csv"
+    row = {"patient_id": "=1+1", "before": "2+", "after": "0", "note": "=cmd()"}
+    table = write_rows(tmp_path / "pairs.csv", row)
+    assert run("cohort", table, "--out", tmp_path / "out", "--quiet").exit_code == 0
+    (found,) = rows_of(tmp_path / "out" / "pairs.csv")
+    assert (found["patient_id"], found["note"]) == ("'=1+1", "'=cmd()")
+    from her2path.cohort.analysis import analyse
+    from her2path.cohort.table import read_pairs
+    from her2path.report.cohort import write_cohort_page
+
+    page = write_cohort_page(tmp_path, analyse(read_pairs(table)[1]), source_name=name)
+    assert "<script>alert" not in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [("not_assessable", "0", 2)],
+        [("0", "0", 1)],
+        [("3+", "3+", 4)],
+        [(b, a, 1) for b in ("0", "0+", "1+", "2+", "3+") for a in ("0", "0+", "1+", "2+", "3+")],
+        [("1+", "0", 4000), ("1+", "0+", 1)],
+    ],
+)
+def test_odd_cohorts_have_a_page_too(tmp_path: Path, counts):
+    table = write_counts(tmp_path / "pairs.csv", counts)
+    shown = run("cohort", table, "--out", tmp_path / "out", "--quiet")
+    assert shown.exit_code == 0, shown.output
+
+
+def test_help_teaches_the_table():
+    shown = run("cohort", "--help").output
+    assert "her2path cohort pairs.csv --out cohort" in shown
+    assert "patient_id,before,after" in shown
+    assert "Exit status" in shown
