@@ -10,6 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.line_contrast import N_DIRECTIONS, SMOOTHING_UM, line_map
+from her2path.cells.network_maps import (
+    NetworkMaps,
+    line_support,
+    trace_seen_nuclei,
+    tumor_support,
+)
 from her2path.cells.nuclei import Counterstain
 from her2path.cells.nucleus_tracing import fill_nuclei, nearest, trace_nuclei
 from her2path.cells.polar import (
@@ -52,7 +58,11 @@ class MeasureSettings:
 
 
 def measure_cells(
-    rgb: NDArray[np.uint8], settings: MeasureSettings, *, mpp: float
+    rgb: NDArray[np.uint8],
+    settings: MeasureSettings,
+    *,
+    mpp: float,
+    maps: NetworkMaps | None = None,
 ) -> CellMeasurements:
     """Find and measure all cells of a picture.
 
@@ -62,6 +72,8 @@ def measure_cells(
     settings : MeasureSettings
     mpp : float
         µm/px, at most 0.7 (a membrane line must span a pixel).
+    maps : NetworkMaps, optional
+        What a network sees on the picture: then its nuclei are measured.
 
     Returns
     -------
@@ -69,7 +81,7 @@ def measure_cells(
         x and y in px of `rgb`; cells within HALO_UM of its rim see less than they need.
     """
     hematoxylin, dab = separate(rgb, settings.white_point, settings.matrix)
-    return measure_planes(hematoxylin, dab, settings, mpp=mpp)
+    return measure_planes(hematoxylin, dab, settings, mpp=mpp, maps=maps)
 
 
 def measure_planes(
@@ -78,11 +90,15 @@ def measure_planes(
     settings: MeasureSettings,
     *,
     mpp: float,
+    maps: NetworkMaps | None = None,
 ) -> CellMeasurements:
     """Find and measure all cells of a separated picture; see `measure_cells`."""
     if not 0.05 <= mpp <= 0.7:
         raise ValueError(f"cells are measured at 0.05–0.7 µm/px, got {mpp}")
-    nuclei = trace_nuclei(hematoxylin, dab, settings.counterstain, mpp=mpp)
+    if maps is None:
+        nuclei = trace_nuclei(hematoxylin, dab, settings.counterstain, mpp=mpp)
+    else:
+        nuclei = trace_seen_nuclei(maps)
     smooth_dab = cv2.GaussianBlur(dab, (0, 0), SMOOTHING_UM / mpp)
     guarded = cv2.addWeighted(dab, 1.0, hematoxylin, -settings.matrix.guard, 0.0)
     lines = line_map(
@@ -90,13 +106,14 @@ def measure_planes(
         fill_nuclei(guarded, nuclei.x, nuclei.y, nuclei.contours, mpp),
         mpp=mpp,
     )
-    neighbors, _ = nearest(nuclei.x, nuclei.y, mpp)
-    clear = CLEAR_LINE_OD * lines.steps_per_od
-    nuclei = nuclei.select(
-        ~shares_an_enclosure(
-            lines.contrast, nuclei.x, nuclei.y, nuclei.area_um2, neighbors, mpp, clear
+    if maps is None:
+        neighbors, _ = nearest(nuclei.x, nuclei.y, mpp)
+        clear = CLEAR_LINE_OD * lines.steps_per_od
+        nuclei = nuclei.select(
+            ~shares_an_enclosure(
+                lines.contrast, nuclei.x, nuclei.y, nuclei.area_um2, neighbors, mpp, clear
+            )
         )
-    )
     x, y, contours = nuclei.x, nuclei.y, nuclei.contours
     neighbors, spacing = nearest(x, y, mpp)
     outline, contrast, line_dab, line_height, width = membrane_contours(
@@ -133,6 +150,14 @@ def measure_planes(
         line_od=line_dab / np.float32(STEPS_PER_OD),
         line_height_od=line_height / np.float32(STEPS_PER_OD),
         is_measurable=sectors_in_picture(x, y, outline, hematoxylin.shape, mpp),
+        seen_tumor=(
+            np.full(x.shape, np.nan, np.float32)
+            if maps is None
+            else tumor_support(maps, x, y, contours)
+        ),
+        seen_line=(
+            np.zeros(outline.shape, np.uint8) if maps is None else line_support(maps, x, y, outline)
+        ),
     )
 
 

@@ -49,6 +49,10 @@ class CellMeasurements:
         What the line rises above the higher of its two feet.
     is_measurable : ndarray of shape (n, N_SECTORS), bool
         Whether the sector lies on tissue inside the picture.
+    seen_tumor : ndarray of shape (n,), float32
+        Probability of invasive tumor by a network; NaN where none was asked.
+    seen_line : ndarray of shape (n, N_SECTORS), uint8
+        Probability of a stained membrane by a network, 255 = 1; 0 where none was asked.
     """
 
     x: NDArray[np.float64]
@@ -68,6 +72,8 @@ class CellMeasurements:
     line_od: NDArray[np.float32]
     line_height_od: NDArray[np.float32]
     is_measurable: NDArray[np.bool_]
+    seen_tumor: NDArray[np.float32]
+    seen_line: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.x)

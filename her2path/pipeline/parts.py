@@ -38,7 +38,14 @@ TILES_PER_PART = 4
 STEPS_PER_PX = 256
 COLUMNS = tuple(f.name for f in fields(CellMeasurements))
 # One value per sector of each cell; the others have one per cell.
-SECTOR_COLUMNS = ("outline_um", "line_contrast_od", "line_od", "line_height_od", "is_measurable")
+SECTOR_COLUMNS = (
+    "outline_um",
+    "line_contrast_od",
+    "line_od",
+    "line_height_od",
+    "is_measurable",
+    "seen_line",
+)
 
 
 @dataclass(frozen=True, slots=True)
