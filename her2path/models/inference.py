@@ -313,7 +313,7 @@ class NetworkReader:
 
 def has_bfloat16() -> bool:
     """Return whether this processor multiplies bfloat16 in hardware."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
