@@ -115,11 +115,12 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     tissue = grow_epithelium(nests, recipe, seed=seed)
     warp = noise_tile(seed, 32, rolloff=1.2)
     start, vx, vy, neighbour = _polygons(tissue)
-    graph = polygons_to_graph(start, vx, vy, neighbour, warp)
-    n = graph.n_cells
     nest = tissue.cell_nest
-    nest_kind = np.array([int(item.kind) for item in nests] or [0], dtype=np.uint8)[nest]
     region = np.array([item.region for item in nests] or [0], dtype=np.int32)[nest]
+    wobble = np.array([r.wobble for r in recipe.all_regions])[region]
+    graph = polygons_to_graph(start, vx, vy, neighbour, warp, wobble)
+    n = graph.n_cells
+    nest_kind = np.array([int(item.kind) for item in nests] or [0], dtype=np.uint8)[nest]
     kind = np.full(n, CellKind.TUMOR, np.uint8)
     kind[(nest_kind == NestKind.BENIGN) | (nest_kind == NestKind.SQUAMOUS)] = CellKind.BENIGN
     kind[nest_kind == NestKind.DCIS] = CellKind.IN_SITU

@@ -208,6 +208,7 @@ def polygons_to_graph(
     vertex_y: NDArray[np.float64],
     neighbour: NDArray[np.int32],
     warp: NDArray[np.float32],
+    wobble: NDArray[np.float64],
 ) -> CellGraph:
     """Join polygons into cells with common sides and bend the sides a little.
 
@@ -217,8 +218,10 @@ def polygons_to_graph(
         As `voronoi_cells` returns them.
     warp : ndarray of shape (NOISE_SIZE, NOISE_SIZE), float32
         Noise that bends the sides; both cells of a side see the same bend.
+    wobble : ndarray of shape (n,), float64
+        Factor on the bend of each cell's sides; the same for cells that touch.
     """
-    return CellGraph(*_join(start, vertex_x, vertex_y, neighbour, warp))
+    return CellGraph(*_join(start, vertex_x, vertex_y, neighbour, warp, wobble))
 
 
 # Membranes wander by half a micron over a cell's side, and a little within a micron.
@@ -235,6 +238,7 @@ def _join(
     vy: NDArray[np.float64],
     neighbour: NDArray[np.int32],
     warp: NDArray[np.float32],
+    wobble: NDArray[np.float64],
 ) -> tuple[
     NDArray[np.int32],
     NDArray[np.int32],
@@ -283,6 +287,7 @@ def _join(
             if side_a[s] != c:
                 continue
             forward[k] = True
+            bend = wobble[c]
             k2 = k + 1 if k + 1 < start[c + 1] else start[c]
             m = segment_start[s + 1] - segment_start[s]
             first = segment_start[s] + s
@@ -292,13 +297,17 @@ def _join(
                 y = vy[k] + t * (vy[k2] - vy[k])
                 px[first + i] = (
                     x
-                    + _BEND_UM * sample(warp, x * _BEND_SCALE, y * _BEND_SCALE)
-                    + _QUIVER_UM * sample(warp, x * _QUIVER_SCALE, y * _QUIVER_SCALE)
+                    + bend * _BEND_UM * sample(warp, x * _BEND_SCALE, y * _BEND_SCALE)
+                    + bend * _QUIVER_UM * sample(warp, x * _QUIVER_SCALE, y * _QUIVER_SCALE)
                 )
                 py[first + i] = (
                     y
-                    + _BEND_UM * sample(warp, x * _BEND_SCALE + 211.5, y * _BEND_SCALE + 97.25)
-                    + _QUIVER_UM * sample(warp, x * _QUIVER_SCALE + 33.5, y * _QUIVER_SCALE + 301.0)
+                    + bend
+                    * _BEND_UM
+                    * sample(warp, x * _BEND_SCALE + 211.5, y * _BEND_SCALE + 97.25)
+                    + bend
+                    * _QUIVER_UM
+                    * sample(warp, x * _QUIVER_SCALE + 33.5, y * _QUIVER_SCALE + 301.0)
                 )
             for i in range(m):
                 length[segment_start[s] + i] = np.sqrt(

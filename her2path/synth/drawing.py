@@ -106,12 +106,16 @@ def draw_cytoplasm(
     h_od: NDArray[np.float32],
     dab_od: NDArray[np.float32],
     granular_od: NDArray[np.float32],
+    mottle: NDArray[np.float64],
     x0: int,
     y0: int,
     mpp: float,
     fine: NDArray[np.float32],
 ) -> None:
-    """Fill the cells (label ≥ 0; −2 is a lumen) with cytoplasm (in place)."""
+    """Fill the cells (label ≥ 0; −2 is a lumen) with cytoplasm (in place).
+
+    `mottle` is the contrast of its texture.
+    """
     rows, cols = h.shape
     for r in range(rows):
         y = (y0 + r + 0.5) * mpp
@@ -128,8 +132,11 @@ def draw_cytoplasm(
             foam = sample(fine, x / 0.42, y / 0.42)
             cloud = sample(fine, x / 2.6 + 50.0, y / 2.6)
             net = sample(fine, x / 0.95 + 90.0, y / 0.95 + 12.0)
-            h[r, c] = h_od[cell] * max(0.0, 1 + 0.42 * foam + 0.26 * cloud + 0.30 * net)
-            brown = dab_od[cell] * max(0.0, 1 + 0.35 * foam + 0.4 * cloud + 0.4 * net)
+            m = mottle[cell]
+            h[r, c] = h_od[cell] * max(0.0, 1 + m * 0.42 * foam + m * 0.26 * cloud + m * 0.30 * net)
+            brown = dab_od[cell] * max(
+                0.0, 1 + m * 0.35 * foam + (0.2 + 0.8 * m) * 0.4 * cloud + m * 0.4 * net
+            )
             if granular_od[cell] > 0:
                 grain = sample(fine, x / 0.55 + 17.0, y / 0.55 + 5.0)
                 brown += granular_od[cell] * max(0.0, grain - 0.9) * 1.2
@@ -223,6 +230,7 @@ def draw_lines(
     od: NDArray[np.float32],
     width_um: NDArray[np.float32],
     intensity: NDArray[np.uint8],
+    patchiness: NDArray[np.float64],
     membrane: NDArray[np.uint8],
     x0: int,
     y0: int,
@@ -242,9 +250,9 @@ def draw_lines(
         # Thickness and darkness wander along a membrane.
         thick = sample(fine, mid_x / 2.1 + 71.0, mid_y / 2.1)
         dark = sample(fine, mid_x / 3.4, mid_y / 3.4 + 43.0)
-        seen = max(width_um[k] * (1 + 0.20 * thick), 0.50)
+        seen = max(width_um[k] * (1 + patchiness[k] * 0.20 * thick), 0.50)
         drawn = max(np.sqrt(seen * seen - REFERENCE_PSF_UM**2), 0.28)
-        strength = od[k] * max(0.45, 1 + 0.22 * dark)
+        strength = od[k] * max(0.45, 1 + patchiness[k] * 0.22 * dark)
         peak = strength * min(1.9, seen / drawn)
         # The pixel's own size blurs too; it is part of what is drawn.
         sigma2 = (drawn / FWHM) ** 2 + mpp * mpp / 12.0

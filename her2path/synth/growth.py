@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from her2path.synth.cells import HOLE, LUMEN, OUTSIDE, RIM
 from her2path.synth.layout import N_RADII, Nest, NestKind
 from her2path.synth.noise import stream
-from her2path.synth.recipe import SlideRecipe
+from her2path.synth.recipe import RegionRecipe, SlideRecipe
 from her2path.synth.strata import border_of, stratified_cells
 
 __all__ = ["Epithelium", "grow_epithelium"]
@@ -113,7 +113,7 @@ def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epi
         if nest.kind == NestKind.SCATTERED:
             made_points = _apart(nest, cell, rng)
         else:
-            made_points, holes = _points(nest, cell, region.necrosis_share, rng)
+            made_points, holes = _points(nest, cell, region, rng)
             lumens.extend(holes)
         if nest.is_smooth:
             made_points = _filled(made_points, nest, cell)
@@ -156,21 +156,22 @@ def _radius_at(nest: Nest, angle: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _points(
-    nest: Nest, cell: float, necrosis_share: float, rng: np.random.Generator
+    nest: Nest, cell: float, region: RegionRecipe, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], list[tuple[float, float, float, float]]]:
     """Return points (x, y, limit, is_hole) on a jittered triangular lattice, and holes."""
     largest = float(nest.radii.max())
     if nest.kind == NestKind.CORD:
         local = _cord(largest, cell, rng)
     else:
-        step = math.ceil(largest / (0.86 * cell)) + 1
+        longer = math.sqrt(region.cell_stretch) if nest.is_smooth else 1.0
+        step = math.ceil(longer * largest / (0.86 * cell)) + 1
         a, b = np.meshgrid(np.arange(-step, step + 1), np.arange(-step, step + 1))
         local = np.column_stack([(a + 0.5 * (b % 2)).ravel(), (0.866 * b).ravel()]) * cell
         local += rng.normal(0, 0.17 * cell, local.shape)
         turn = rng.uniform(0, math.pi)
         rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
         # Flow: nests are a little stretched, and so are the cells in them.
-        stretch = math.exp(rng.normal(0, 0.09))
+        stretch = math.exp(rng.normal(0, 0.09)) * longer
         local = local @ (rotation * np.array([stretch, 1 / stretch])) @ rotation.T
     angle = np.arctan2(local[:, 1], local[:, 0])
     reach = np.hypot(local[:, 0], local[:, 1])
@@ -189,7 +190,7 @@ def _points(
     elif (
         nest.kind in (NestKind.SOLID, NestKind.DCIS)
         and largest > 4.5 * cell
-        and rng.random() < necrosis_share
+        and rng.random() < region.necrosis_share
     ):
         size = 0.45 * float(nest.radii.mean())
         is_hole |= np.hypot(local[:, 0], local[:, 1]) < size

@@ -191,6 +191,7 @@ def epithelial_nuclei(
     tone = np.array([r.nucleus_od / _NUCLEUS_OD for r in regions])[region]
     h_od = np.clip(rng.normal(_NUCLEUS_OD, 0.035, n), 0.08, 0.45) * np.where(is_vesicular, 0.8, 1.0)
     h_od = h_od * tone
+    mottle = np.array([r.mottle for r in regions])[region]
     return Nuclei(
         x=x,
         y=y,
@@ -199,7 +200,7 @@ def epithelial_nuclei(
         angle=angle.astype(np.float32),
         h_od=h_od.astype(np.float32),
         vesicular=vesicular.astype(np.float32),
-        clumping=rng.uniform(0.22, 0.46, n).astype(np.float32),
+        clumping=(rng.uniform(0.22, 0.46, n) * mottle).astype(np.float32),
         nucleoli=rng.choice(3, n, p=[0.45, 0.4, 0.15]).astype(np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
     )

@@ -176,6 +176,8 @@ class RegionRecipe:
         How loose the stroma is, 0–1.
     nest_stretch : float
         Length over width of the nests' places, 1 = as long as wide; all lie in one direction.
+    cell_stretch : float
+        Length over width of the cells of solid nests with a smooth border, 1–2.5.
     stratified_share : float
         Share of the columnar glands whose cells stand crowded in one to three rows, with
         lumens of any shape.
@@ -207,6 +209,12 @@ class RegionRecipe:
         Factors on the stroma's hematoxylin, and on the thickness of its fibres; 1 = usual.
     edge_granules_od : float
         DAB OD of granules along the borders of nests.
+    mottle : float
+        Contrast of cytoplasm and chromatin, 1 = coarse, 0 = smooth.
+    wobble, patchiness : float
+        Factors on how much membranes bend, and on how much they vary in width and darkness.
+    stroma_cells : float
+        Factor on the number of spindle cells in the stroma.
     """
 
     name: str = "tumor"
@@ -233,6 +241,7 @@ class RegionRecipe:
     fat_share: float = 0.04
     oedema: float = 0.3
     nest_stretch: float = 1.0
+    cell_stretch: float = 1.0
     stratified_share: float = 0.0
     smooth_share: float = 0.0
     scattered_share: float = 0.0
@@ -250,6 +259,10 @@ class RegionRecipe:
     stroma_od: float = 1.0
     fibre_scale: float = 1.0
     edge_granules_od: float = 0.0
+    mottle: float = 1.0
+    wobble: float = 1.0
+    patchiness: float = 1.0
+    stroma_cells: float = 1.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -290,6 +303,7 @@ _REGION_RANGES = (
 )
 _ADDED_RANGES = (
     ("nest_stretch", 1, 4),
+    ("cell_stretch", 1, 2.5),
     ("stratified_share", 0, 1),
     ("smooth_share", 0, 1),
     ("scattered_share", 0, 1),
@@ -306,6 +320,10 @@ _ADDED_RANGES = (
     ("stroma_od", 0, 4),
     ("fibre_scale", 0.3, 4),
     ("edge_granules_od", 0, 2),
+    ("mottle", 0, 2),
+    ("wobble", 0, 3),
+    ("patchiness", 0, 3),
+    ("stroma_cells", 0.1, 6),
 )
 # Fields of a region that came later: where they do nothing, tables of a recipe leave them out,
 # so that the truth of an old slide stays as it was.

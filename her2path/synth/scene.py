@@ -236,7 +236,10 @@ class Scene:
             np.concatenate([part[k] for part in cytoplasm] or [np.zeros(0, np.float32)])
             for k in range(3)
         ]
-        draw_cytoplasm(h, d, label, *per_cell, x0, y0, mpp, fine)
+        mottle = region_values(regions, "mottle")[
+            np.concatenate([self.block(*key).region for key in near])
+        ]
+        draw_cytoplasm(h, d, label, *per_cell, mottle, x0, y0, mpp, fine)
         share = region_values(regions, "secretion_share")
         if share.any():
             draw_secretion(h, d, label, region, _DEPTH_STEP, share, x0, y0, mpp, coarse, fine)
@@ -344,6 +347,9 @@ class Scene:
         stained = np.flatnonzero(block.paint.intensity)
         side = np.searchsorted(block.graph.segment_start, stained, side="right") - 1
         point = stained + side
+        patchiness = region_values(self.recipe.all_regions, "patchiness")[
+            block.region[block.graph.side_a[side]]
+        ]
         px, py = block.graph.point_x, block.graph.point_y
         m = HALO_UM
         seen = (
@@ -362,6 +368,7 @@ class Scene:
             block.paint.od[stained],
             block.paint.width_um[stained],
             block.paint.intensity[stained],
+            patchiness[seen],
             maps.membrane,
             x0,
             y0,

@@ -343,7 +343,12 @@ def stroma_cells(
         y = y_from + (gy + rng.uniform(0.05, 0.95, gy.shape)) * (y_to - y_from) / ny
         return x.ravel(), y.ravel()
 
-    fx, fy = scatter(_FIBROBLAST_UM)
+    spindles = region_values(recipe.all_regions, "stroma_cells")
+    fx, fy = scatter(_FIBROBLAST_UM / math.sqrt(spindles.max()))
+    if spindles.min() < spindles.max():
+        wanted = spindles[region_at(fx, fy, recipe)] / spindles.max()
+        keep = stream(seed, 52, *block).random(len(fx)) < wanted
+        fx, fy = fx[keep], fy[keep]
     lx, ly = scatter(_LYMPHOCYTE_UM) if area > 0 else (np.zeros(0), np.zeros(0))
     region_l = region_at(lx, ly, recipe)
     wanted = np.array([r.lymphocytes for r in recipe.all_regions])[region_l]
@@ -372,6 +377,9 @@ def stroma_cells(
     plump = u < 0.3
     a = np.where(is_round, rng.normal(2.9, 0.25, n), np.where(plump, 5.0, 7.2) * _near(rng, n))
     b = np.where(is_round, a * rng.uniform(0.82, 1.0, n), np.where(plump, 2.3, 1.3) * _near(rng, n))
+    # Where they are many they are small.
+    small = np.where(is_round, 1.0, spindles[region] ** -0.2)
+    a, b = a * small, b * small
     pale = np.ones(n)
     if muscle.any():
         # Its own nuclei are long, pale rods.

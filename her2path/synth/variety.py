@@ -75,7 +75,7 @@ def random_recipe(
         x, y = (float(v) for v in rng.uniform(0.1, 0.9, 2))
         other = random_region(rng, name="other", disc=(x, y, float(rng.uniform(0.15, 0.45))))
         regions.append(other)
-    kind = str(rng.choice(["fill", "blob", "core", "biopsy"], p=[0.66, 0.2, 0.08, 0.06]))
+    kind = str(rng.choice(["fill", "blob", "core", "biopsy"], p=[0.8, 0.1, 0.05, 0.05]))
     return SlideRecipe(
         name=name,
         width_um=width_um,
@@ -103,7 +103,7 @@ def random_region(
         lymphocytes=_log_uniform(rng, 0.2, 14),
         cytoplasm_od=_rare(rng, 0.55, 0.08 + 0.4 * level),
         granular_od=_rare(rng, 0.2, 0.15),
-        stroma_haze_od=float(rng.uniform(0, 0.03) if rng.random() < 0.7 else rng.uniform(0, 0.12)),
+        stroma_haze_od=_rare(rng, 0.6, 0.03) + _rare(rng, 0.2, 0.1),
         pleomorphism=float(rng.uniform(0.1, 0.8)),
         vesicular_share=float(rng.uniform(0, 1)),
         benign_mix=random_mix(rng) if rng.random() < 0.15 else None,
@@ -124,6 +124,11 @@ def random_region(
         stroma_od=_log_uniform(rng, 0.45, 1.7),
         fibre_scale=_log_uniform(rng, 0.55, 2.0),
         edge_granules_od=_rare(rng, 0.15, 0.7),
+        mottle=float(rng.uniform(0.15, 1.2)),
+        wobble=float(rng.uniform(0.6, 2.3)),
+        patchiness=float(rng.uniform(0.6, 2.0)),
+        stroma_cells=_log_uniform(rng, 0.5, 4.0),
+        cell_stretch=float(rng.uniform(1.0, 2.0)),
     )
     return replace(plain, **_growth(rng))
 
@@ -181,7 +186,7 @@ def random_artefacts(rng: Rng, area_mm2: float) -> Artefacts:
         blurred_patches=some(0.12),
         pigment_per_mm2=_rare(rng, 0.2, 300),
         debris_per_mm2=_rare(rng, 0.35, 300),
-        vessels_per_mm2=float(rng.uniform(0, 40)),
+        vessels_per_mm2=float(rng.uniform(0, 16)),
         edge_stain_od=_rare(rng, 0.25, 0.3),
         tears=some(0.05),
     )
@@ -200,9 +205,9 @@ def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random
         Name of the laboratory.
     """
     hematoxylin = (
-        float(rng.uniform(0.58, 0.80)),
-        float(rng.uniform(0.50, 0.68)),
-        float(rng.uniform(0.28, 0.48)),
+        float(rng.uniform(0.58, 0.79)),
+        float(rng.uniform(0.53, 0.67)),
+        float(rng.uniform(0.30, 0.48)),
     )
     dab = (
         float(rng.uniform(0.22, 0.40)),
@@ -220,7 +225,7 @@ def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random
         counterstain=_log_uniform(rng, 0.45, 2.2),
         dab_strength=_log_uniform(rng, 0.6, 1.6),
         dab_darkening=float(rng.uniform(0.0, 0.5)),
-        haze_od=float(rng.uniform(0, 0.025) if rng.random() < 0.8 else rng.uniform(0, 0.08)),
+        haze_od=_rare(rng, 0.6, 0.02) + _rare(rng, 0.15, 0.06),
         white_point=(
             float(np.clip(white[0], 215, 254)),
             float(np.clip(white[1], 215, 254)),
