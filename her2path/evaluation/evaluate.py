@@ -1,0 +1,270 @@
+"""Hold a folder of results against references: scores, probabilities, flags, cells."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from her2path.criteria.label import ScoreLabel
+from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.errors import ResultsError, list_faults
+from her2path.evaluation.agreement import ScoreAgreement, agree
+from her2path.evaluation.case import Case
+from her2path.evaluation.cells import CELL_COLUMNS, CellAgreement, compare_cells, pooled
+from her2path.evaluation.human import HUMAN_AGREEMENT, HumanFigure
+from her2path.evaluation.references import Reference, read_known_cells
+from her2path.evaluation.selective import FlagWorth, worth_of_flags
+from her2path.evaluation.stated import StatedProbabilities, examine_stated
+from her2path.results.cells import read_cells
+from her2path.results.columns import SlideState
+from her2path.results.folder import ResultsFolder
+from her2path.results.sheet import SheetRow, read_sheet
+from her2path.statistics.counted import Counted
+
+__all__ = ["Evaluation", "Readings", "evaluate", "read_readings"]
+
+log = logging.getLogger(__name__)
+
+PROBABILITY_COLUMNS = ("p_0", "p_0plus", "p_1plus", "p_2plus", "p_3plus")
+# Stands in a reading until it meets its reference.
+NO_REFERENCE = ScoreLabel(EXPRESSION_SCORES[0], EXPRESSION_SCORES[-1])
+# Probabilities of a table are rounded; five of them may miss 1 by this much.
+SUM_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Slides as they were read, by their id, and why others failed.
+
+    `folder` holds their cells; None where only a table was given. `reader` is whose scores these
+    are: empty for the call.
+    """
+
+    cases: Mapping[str, Case]
+    failed: Mapping[str, str]
+    folder: Path | None
+    reader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    reader : str
+        Whose scores were evaluated; empty for the call.
+    is_truth : bool
+        Whether references are the truth of drawn slides.
+    cases : tuple of Case
+        Slides with a reference and a result.
+    scores : ScoreAgreement
+    by_group : mapping of str to ScoreAgreement
+        The same for each laboratory or group; empty with fewer than two.
+    stated : StatedProbabilities or None
+    flags : FlagWorth
+    not_assessable : Counted
+        Of the slides that should not be assessable: those that were not assessed.
+    cells : mapping of str to CellAgreement
+        By slide; empty without cell truth.
+    all_cells : CellAgreement or None
+        All of them added up.
+    failed : mapping of str to str
+        Slides that were not read, and why; they count in no figure.
+    without_reference, without_result : tuple of str
+        Slides that could not be compared.
+    human : tuple of HumanFigure
+        How far people agree.
+    seed : int
+        Of the resampling.
+    """
+
+    reader: str
+    is_truth: bool
+    cases: tuple[Case, ...]
+    scores: ScoreAgreement
+    by_group: Mapping[str, ScoreAgreement]
+    stated: StatedProbabilities | None
+    flags: FlagWorth
+    not_assessable: Counted
+    cells: Mapping[str, CellAgreement]
+    all_cells: CellAgreement | None
+    failed: Mapping[str, str]
+    without_reference: tuple[str, ...]
+    without_result: tuple[str, ...]
+    human: tuple[HumanFigure, ...]
+    seed: int
+
+
+def read_readings(results: Path, *, reader: str = "") -> Readings:
+    """Read the scores of a results folder, or of a table with the columns of slides.csv.
+
+    Parameters
+    ----------
+    results : Path
+        A folder that `her2path score` has written, or a CSV with `slide_id`, `score` and, where
+        they are known, `p_0 … p_3plus`, `review`, `review_reasons`, `state`, `error`.
+    reader : str
+        Empty for the call; another word takes the columns `WORD_score` and `WORD_p_0 …` instead.
+
+    Raises
+    ------
+    TableError
+        If the table cannot be read.
+    ResultsError
+        If values do not fit; all faults at once.
+    """
+    is_folder = results.is_dir()
+    path = ResultsFolder(results).slides_csv if is_folder else results
+    prefix = f"{reader}_" if reader else ""
+    sheet = read_sheet(path, needed=("slide_id", f"{prefix}score"))
+    faults: list[str] = []
+    cases: dict[str, Case] = {}
+    failed: dict[str, str] = {}
+    for row in sheet.rows:
+        slide_id = row.get("slide_id")
+        if row.get("state") == SlideState.FAILED:
+            failed[slide_id] = row.get("error") or "no reason was recorded"
+        elif slide_id in cases:
+            faults.append(f"row {row.number}: {slide_id!r:.60} stands twice")
+        else:
+            case = case_of(row, prefix, faults)
+            if case is not None:
+                cases[slide_id] = case
+    if faults:
+        raise ResultsError(list_faults(f"{path.name} cannot be evaluated", faults))
+    return Readings(cases, failed, results if is_folder else None, reader)
+
+
+def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
+    """Return a slide as read, still without its reference; None when it has a fault."""
+    try:
+        score = Score(row.get(f"{prefix}score"))
+    except ValueError:
+        faults.append(f"row {row.number}: {row.get(f'{prefix}score')!r:.40} is no score")
+        return None
+    return Case(
+        slide_id=row.get("slide_id"),
+        reference=NO_REFERENCE,
+        score=score,
+        probabilities=probabilities_of(row, prefix, faults),
+        is_flagged=row.get("review").lower() == "true",
+        flags=tuple(word for word in row.get("review_reasons").split(";") if word),
+        patient=row.get("patient_id"),
+    )
+
+
+def probabilities_of(row: SheetRow, prefix: str, faults: list[str]) -> dict[Score, float] | None:
+    """Return the stated probabilities of a row, None where there are none."""
+    texts = [row.get(prefix + name) for name in PROBABILITY_COLUMNS]
+    if not all(texts):
+        return None
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        values = [math.nan]
+    if sum(values) == 0:
+        # Nothing was counted.
+        return None
+    if not (min(values) >= 0 and abs(sum(values) - 1) <= SUM_TOLERANCE):
+        faults.append(f"row {row.number}: probabilities {', '.join(texts):.80} do not sum to 1")
+        return None
+    return dict(zip(EXPRESSION_SCORES, values, strict=True))
+
+
+def evaluate(
+    readings: Readings, references: Sequence[Reference], *, is_truth: bool, seed: int = 0
+) -> Evaluation:
+    """Hold readings against references.
+
+    Parameters
+    ----------
+    readings : Readings
+    references : sequence of Reference
+    is_truth : bool
+        Whether they are the truth of drawn slides.
+    seed : int
+        Of the resampling: the same gives the same intervals.
+
+    Raises
+    ------
+    ResultsError
+        If no slide has both a reading and a reference, or cells cannot be read.
+    """
+    known = {reference.slide_id: reference for reference in references}
+    shared = [slide_id for slide_id in readings.cases if slide_id in known]
+    cases = tuple(
+        replace(
+            readings.cases[slide_id],
+            reference=label,
+            patient=known[slide_id].patient or readings.cases[slide_id].patient,
+            group=known[slide_id].group,
+        )
+        for slide_id in shared
+        for label in [known[slide_id].label]
+        if label is not None
+    )
+    if not cases:
+        raise ResultsError(
+            f"none of {len(readings.cases):,} slides with a score has one of "
+            f"{len(references):,} references; slides are matched by slide_id, for example "
+            f"{next(iter(readings.cases), '–')!r:.60} and {next(iter(known), '–')!r:.60}"
+        )
+    rng = np.random.default_rng(seed)
+    groups = sorted({case.group for case in cases})
+    cells = dict(compared_cells(readings, [known[slide_id] for slide_id in shared]))
+    return Evaluation(
+        reader=readings.reader,
+        is_truth=is_truth,
+        cases=cases,
+        scores=agree(cases, rng=rng),
+        by_group={
+            group: agree([case for case in cases if case.group == group], rng=rng)
+            for group in groups
+        }
+        if len(groups) > 1
+        else {},
+        stated=examine_stated(cases, rng=rng),
+        flags=worth_of_flags(cases),
+        not_assessable=Counted.of(
+            not readings.cases[slide_id].is_assessed
+            for slide_id in shared
+            if known[slide_id].label is None
+        ),
+        cells=cells,
+        all_cells=pooled(list(cells.values())) if cells else None,
+        failed=readings.failed,
+        without_reference=tuple(sorted(set(readings.cases) - set(known))),
+        without_result=tuple(sorted(set(known) - set(readings.cases) - set(readings.failed))),
+        human=HUMAN_AGREEMENT,
+        seed=seed,
+    )
+
+
+def compared_cells(
+    readings: Readings, references: Sequence[Reference]
+) -> Iterator[tuple[str, CellAgreement]]:
+    """Yield how the cells of each slide were met, where truth and results have cells."""
+    if readings.folder is None:
+        return
+    results = ResultsFolder(readings.folder)
+    for reference in references:
+        if reference.cells_path is None or reference.mpp is None:
+            continue
+        found = results.slide(reference.slide_id).cells_parquet
+        if not found.is_file():
+            log.info("%s has no cells to compare", reference.slide_id)
+            continue
+        yield (
+            reference.slide_id,
+            compare_cells(
+                read_known_cells(reference.cells_path),
+                read_cells(found, columns=CELL_COLUMNS),
+                mpp=reference.mpp,
+            ),
+        )

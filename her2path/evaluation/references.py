@@ -1,0 +1,169 @@
+"""What results are held against: a table of scores, or the truth beside drawn slides."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from her2path.criteria.label import ScoreLabel, parse_score
+from her2path.criteria.score import Intensity, Pattern, Score
+from her2path.errors import ResultsError, TableError, list_faults
+from her2path.evaluation.cells import KnownCells, codes_of
+from her2path.results.folder import name_slides
+from her2path.results.jsonable import read_json
+from her2path.results.sheet import read_sheet
+
+__all__ = ["Reference", "read_known_cells", "read_references", "read_truths"]
+
+ID_COLUMNS = ("slide_id", "path", "picture")
+SCORE_COLUMNS = ("reference", "expected_score", "score")
+GROUP_COLUMNS = ("laboratory", "group", "site")
+TRUTH_SUFFIX = ".truth.json"
+MAX_TRUTHS = 100_000
+# A drawn whole slide holds some hundred thousand cells; a row with its outline about 500 bytes.
+MAX_CELLS = 5_000_000
+MAX_LINE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is known of a slide; `label` is None where it is known to be not assessable.
+
+    `cells_path` and `mpp` are there for drawn slides only.
+    """
+
+    slide_id: str
+    label: ScoreLabel | None
+    patient: str = ""
+    group: str = ""
+    cells_path: Path | None = None
+    mpp: float | None = None
+
+
+def read_references(path: Path) -> tuple[Reference, ...]:
+    """Read a table of reference scores.
+
+    It needs a column ``slide_id`` (or ``path``, whose file name it then is) and one of
+    ``reference``, ``expected_score`` or ``score``; it may have ``patient_id`` or ``patient``, and
+    ``laboratory``, ``group`` or ``site``. A score is as `parse_score` reads it, or
+    ``not_assessable``; rows without one are passed over.
+
+    Raises
+    ------
+    TableError
+        If it cannot be used; all faults at once.
+    """
+    sheet = read_sheet(path)
+    key = next((name for name in ID_COLUMNS if sheet.has(name)), None)
+    column = next((name for name in SCORE_COLUMNS if sheet.has(name)), None)
+    if key is None or column is None:
+        raise TableError(
+            f"{path.name} needs a column {' or '.join(ID_COLUMNS)} and one of "
+            f"{', '.join(SCORE_COLUMNS)}; it has {', '.join(sheet.columns):.200}"
+        )
+    rows = [row for row in sheet.rows if row.get(column)]
+    faults: list[str] = []
+    found: dict[str, Reference] = {}
+    for row in rows:
+        text = row.get(key)
+        if not text:
+            faults.append(f"row {row.number}, {key}: is empty")
+            continue
+        slide_id = text if key == "slide_id" else name_slides([Path(text)])[0]
+        label = None
+        if row.get(column) != Score.NOT_ASSESSABLE:
+            try:
+                label = parse_score(row.get(column))
+            except ValueError as error:
+                faults.append(f"row {row.number}, {column}: {error}")
+        if slide_id in found:
+            faults.append(f"row {row.number}, {key}: {slide_id!r:.60} stands twice")
+        found[slide_id] = Reference(
+            slide_id,
+            label,
+            patient=row.get("patient_id") or row.get("patient"),
+            group=next((row.get(name) for name in GROUP_COLUMNS if row.get(name)), ""),
+        )
+    if not found and not faults:
+        faults.append(f"no row has a {column}")
+    if faults:
+        raise TableError(list_faults(f"{path.name} cannot be used", faults))
+    return tuple(found.values())
+
+
+def read_truths(folder: Path) -> tuple[Reference, ...]:
+    """Read the truth of drawn slides: every ``NAME.truth.json`` of a folder and its cells.
+
+    Raises
+    ------
+    ResultsError
+        If there is none, or one cannot be used.
+    """
+    paths = sorted(itertools.islice(folder.glob(f"*{TRUTH_SUFFIX}"), MAX_TRUTHS))
+    if not paths:
+        raise ResultsError(
+            f"{folder} holds no {TRUTH_SUFFIX[1:]} of drawn slides; name the folder that "
+            "`her2path synth` wrote, or give --reference"
+        )
+    return tuple(map(truth_of, paths))
+
+
+def truth_of(path: Path) -> Reference:
+    """Return the truth in one file."""
+    document = read_json(path)
+    try:
+        score, mpp = Score(document["score"]), float(document["mpp"])
+        laboratory = str(document["laboratory"]["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultsError(
+            f"{path} is no truth of a drawn slide ({error!r}); draw it again with `her2path synth`"
+        ) from error
+    stem = path.name.removesuffix(TRUTH_SUFFIX)
+    cells = path.with_name(f"{stem}.cells.csv.gz")
+    return Reference(
+        slide_id=stem,
+        label=None if score is Score.NOT_ASSESSABLE else ScoreLabel(score, score),
+        group=laboratory,
+        cells_path=cells if cells.is_file() else None,
+        mpp=mpp,
+    )
+
+
+def read_known_cells(path: Path) -> KnownCells:
+    """Read the cells that were written beside a drawn slide.
+
+    Raises
+    ------
+    ResultsError
+        If they cannot be read, or are too many.
+    """
+    rows: list[dict[str, str]] = []
+    try:
+        with gzip.open(path, "rt", encoding="ascii", newline="") as file:
+            # What unpacks to endless lines must not fill the memory.
+            lines = iter(lambda: file.readline(MAX_LINE), "")
+            for row in csv.DictReader(lines):
+                row.pop("outline", None)
+                rows.append(row)
+                if len(rows) > MAX_CELLS:
+                    raise ResultsError(f"{path} holds more than {MAX_CELLS:,} cells")
+        return KnownCells(
+            x=np.array([float(row["x"]) for row in rows]),
+            y=np.array([float(row["y"]) for row in rows]),
+            is_tumor=np.array([row["is_tumor"] == "true" for row in rows], np.bool_),
+            intensity=codes_of([row["intensity"] for row in rows], Intensity),
+            pattern=codes_of([row["pattern"] for row in rows], Pattern),
+            completeness=np.array([float(row["completeness"]) for row in rows]),
+        )
+    except ResultsError:
+        raise
+    except (OSError, EOFError, zlib.error, csv.Error, KeyError, ValueError, TypeError) as error:
+        raise ResultsError(
+            f"{path} cannot be read as cells ({error!r:.200}); draw the slide again"
+        ) from error
