@@ -52,7 +52,7 @@ from her2path.statistics.heterogeneity import (
 
 __all__ = ["Conclusion", "Counted", "conclude_cells", "conclude_without_cells"]
 
-# How tumor cells are told from others; a network would be another method.
+# How tumor cells are told from others where no network is used.
 METHOD = "measurements"
 
 
@@ -111,7 +111,7 @@ def unscored(survey: Survey, settings: ScoreSettings, timings: Mapping[str, floa
             upper_pct=job.calibration.blank_upper_pct,
         ),
         selection=CellSelection(
-            method=METHOD,
+            method=METHOD if settings.network is None else settings.model,
             cut=settings.tumor_cut,
             cut_in_roi=settings.tumor_cut_in_roi,
             n_cells=0,
@@ -155,7 +155,10 @@ def conclude_cells(
     rule_set, calibration = job.rule_set, job.calibration
     cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
-    probability = tumor_probability(cells, x_um=place_um[0], y_um=place_um[1])
+    if survey.network is None:
+        probability = tumor_probability(cells, x_um=place_um[0], y_um=place_um[1])
+    else:
+        probability = cells.seen_tumor
     selection = select_cells(cells, probability, survey, settings)
     blank = blank_facts(cells, selection, calibration)
     classes = classify_cells(cells, calibration, min_line_contrast_od=blank.min_line_contrast_od)
@@ -315,7 +318,7 @@ def selection_facts(
     n_possible, n_counted = int(possibly.sum()), int(selection.is_counted.sum())
     is_counted = selection.is_counted
     return CellSelection(
-        method=METHOD,
+        method=METHOD if settings.network is None else settings.model,
         cut=settings.tumor_cut,
         cut_in_roi=settings.tumor_cut_in_roi,
         n_cells=len(cells),

@@ -15,11 +15,12 @@ from her2path.cells.classify import CellClasses
 from her2path.cells.table import N_SECTORS
 from her2path.criteria.score import Intensity, Pattern
 from her2path.pipeline.conclude import Conclusion, Counted
+from her2path.pipeline.frames import box_of
 from her2path.pipeline.regions import Grid
 from her2path.pipeline.rows import region_row
 from her2path.pipeline.selection import Selection
 from her2path.pipeline.settings import ScoreSettings
-from her2path.pipeline.survey import Survey, box_of
+from her2path.pipeline.survey import Survey
 from her2path.results.cells import write_cells
 from her2path.results.columns import CELL_COLUMNS, Kind
 from her2path.results.folder import SlideFolder

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ from her2path.cells.measure import MeasureSettings, measure_cells
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.errors import ResultsError
 from her2path.geometry import Mpp
+from her2path.pipeline.network import (
+    NetworkUse,
+    Positions,
+    maps_of,
+    positions_of,
+    reader_of,
+)
 from her2path.pipeline.survey import Survey
 from her2path.results.atomic import atomic_path
 from her2path.slides.opening import open_slide
@@ -27,7 +35,15 @@ from her2path.slides.reading import read_at_mpp
 from her2path.slides.slide import Slide
 from her2path.slides.tiling import Tile
 
-__all__ = ["OPEN_SLIDES", "TileTask", "has_part", "measure_tiles", "plan_parts", "read_parts"]
+__all__ = [
+    "OPEN_SLIDES",
+    "TileTask",
+    "has_part",
+    "measure_tiles",
+    "plan_parts",
+    "read_parts",
+    "read_positions",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +53,8 @@ TILES_PER_PART = 4
 # Coordinates in 1/256 px: the same cell has the same place, and one owner, in every tile.
 STEPS_PER_PX = 256
 COLUMNS = tuple(f.name for f in fields(CellMeasurements))
+# Columns of the network's positions in a part.
+POSITION = "position_"
 # One value per sector of each cell; the others have one per cell.
 SECTOR_COLUMNS = (
     "outline_um",
@@ -58,6 +76,7 @@ class TileTask:
     working_mpp: float
     measure: MeasureSettings
     tiles: tuple[Tile, ...]
+    network: NetworkUse | None
     key: str
     part: Path
 
@@ -79,6 +98,7 @@ def plan_parts(survey: Survey, folder: Path) -> tuple[TileTask, ...]:
             working_mpp=survey.working_mpp,
             measure=survey.measure,
             tiles=survey.tiles[first : first + size],
+            network=survey.network,
             key=survey.parts_key,
             part=folder / f"part-{first:07d}.npz",
         )
@@ -97,8 +117,12 @@ def measure_tiles(task: TileTask) -> int:
         The part cannot be written.
     """
     slide = OPEN_SLIDES.get(task)
-    cells = CellMeasurements.concatenate([measure_tile(slide, tile, task) for tile in task.tiles])
+    measured = [measure_tile(slide, tile, task) for tile in task.tiles]
+    cells = CellMeasurements.concatenate([cells for cells, _ in measured])
     columns = {name: getattr(cells, name) for name in COLUMNS}
+    if task.network is not None:
+        positions = Positions.concatenate([seen for _, seen in measured if seen is not None])
+        columns |= {POSITION + f.name: getattr(positions, f.name) for f in fields(Positions)}
     with atomic_path(task.part) as temporary, temporary.open("wb") as file:
         np.savez(
             file, allow_pickle=False, key=np.array(task.key), n=np.array(len(cells)), **columns
@@ -135,17 +159,27 @@ class OpenSlides:
 OPEN_SLIDES = OpenSlides(2)
 
 
-def measure_tile(slide: Slide, tile: Tile, task: TileTask) -> CellMeasurements:
-    """Return the cells whose centre lies in the core of a tile, x and y in level-0 px."""
+def measure_tile(
+    slide: Slide, tile: Tile, task: TileTask
+) -> tuple[CellMeasurements, Positions | None]:
+    """Return the cells whose centre lies in the core of a tile, and what the network says there.
+
+    x and y are in level-0 px.
+    """
     rgb = read_at_mpp(slide, tile.frame, task.working_mpp)
-    cells = measure_cells(rgb, task.measure, mpp=task.working_mpp)
+    maps, positions = None, None
+    if task.network is not None:
+        planes = reader_of(task.network).read(rgb, task.working_mpp)
+        maps = maps_of(planes)
+        positions = positions_of(planes, tile.frame, tile.core, task.working_mpp, task.mpp)
+    cells = measure_cells(rgb, task.measure, mpp=task.working_mpp, maps=maps)
     # Pixel k of the picture spans k … k + 1 in the frame of outlines and viewers.
     x = tile.frame.x + (cells.x + 0.5) * (task.working_mpp / task.mpp.x)
     y = tile.frame.y + (cells.y + 0.5) * (task.working_mpp / task.mpp.y)
     x, y = (np.round(v * STEPS_PER_PX) / STEPS_PER_PX for v in (x, y))
     core = tile.core
     is_owned = (x >= core.x) & (x < core.right) & (y >= core.y) & (y < core.bottom)
-    return replace(cells, x=x, y=y).select(is_owned)
+    return replace(cells, x=x, y=y).select(is_owned), positions
 
 
 def has_part(task: TileTask) -> bool:
@@ -180,16 +214,40 @@ def read_parts(paths: Sequence[Path]) -> CellMeasurements:
     return CellMeasurements(**columns)
 
 
+def read_positions(paths: Sequence[Path]) -> Positions:
+    """Read what the network says at the positions of all parts, in reading order.
+
+    Raises
+    ------
+    ResultsError
+        If a part is absent or damaged.
+    """
+    found = []
+    for path in paths:
+        with readable(path) as stored:
+            found.append(Positions(*(stored[POSITION + f.name] for f in fields(Positions))))
+    positions = Positions.concatenate(found)
+    order = np.lexsort((positions.x, positions.y))
+    return Positions(*(getattr(positions, f.name)[order] for f in fields(Positions)))
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Open a part; whatever is wrong with it becomes a ResultsError."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            yield stored
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ResultsError(f"{path} is damaged ({error}); run again with --resume") from error
+
+
 def gathered(paths: Sequence[Path], names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Read some columns of all parts, one behind the other."""
     found: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
     for path in paths:
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                columns = {name: stored[name] for name in names}
-                n = int(stored["n"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ResultsError(f"{path} is damaged ({error}); run again with --resume") from error
+        with readable(path) as stored:
+            columns = {name: stored[name] for name in names}
+            n = int(stored["n"])
         for name, values in columns.items():
             shape = (n, N_SECTORS) if name in SECTOR_COLUMNS else (n,)
             if values.shape != shape:

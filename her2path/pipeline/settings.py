@@ -11,6 +11,7 @@ from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
 from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import CalibrationError, CriteriaError
 from her2path.geometry import Location
+from her2path.pipeline.network import NetworkUse
 from her2path.results.journal import Fingerprint, fingerprint_of
 from her2path.results.run_record import settings_hash, software_version
 from her2path.stain.od import WhitePoint
@@ -56,8 +57,8 @@ class ScoreSettings:
         Cells within this of the cut may or may not be tumor.
     cells_geojson : str
         Which cells are written for QuPath: none, chosen (deciding and doubtful ones) or all.
-    model : str
-        Network read beside the rules; none ships with this version.
+    network : NetworkUse, optional
+        The network that finds nuclei and tumor, and reads beside the rules.
     """
 
     exclude_controls: bool = False
@@ -74,8 +75,13 @@ class ScoreSettings:
     tumor_cut_in_roi: float = 0.35
     uncertain_margin: float = 0.15
     cells_geojson: CellsGeojson = "none"
-    model: str = "none"
+    network: NetworkUse | None = None
     software: str = field(default_factory=software_version)
+
+    @property
+    def model(self) -> str:
+        """Name of the network; `none` without one."""
+        return "none" if self.network is None else self.network.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

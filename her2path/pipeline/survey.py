@@ -8,16 +8,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from her2path.annotations.raster import rasterise
 from her2path.annotations.read import read_annotations
 from her2path.annotations.roi import Roi, RoiKind
-from her2path.cells.measure import HALO_UM, MeasureSettings
+from her2path.cells.measure import MeasureSettings
 from her2path.cells.nuclei import typical_counterstain
 from her2path.errors import AnnotationError
 from her2path.geometry import Mpp, Region, Size
+from her2path.pipeline.frames import covered_mask, plan_frames, working_scale
+from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
 from her2path.results.record import ControlFacts, FocusFacts, ScanFacts, StainFacts, TissueFacts
 from her2path.results.run_record import settings_hash
@@ -26,7 +27,7 @@ from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.slide import Slide
-from her2path.slides.tiling import Tile, plan_tiles
+from her2path.slides.tiling import Tile
 from her2path.stain.separate import separate
 from her2path.tissue.assessment import (
     FIELD_UM,
@@ -42,15 +43,8 @@ __all__ = ["TOO_COARSE", "Survey", "survey_slide"]
 OVERVIEW_MPP = 6.0
 # Focus and kind of staining are judged where a membrane would just be seen.
 FIELD_MPP = 0.5
-# Finer pixels only sample the same optics more densely: they are averaged by two.
-FINEST_MPP = 0.14
 # At 0.7 µm/px a 1+ membrane (0.64 µm) is thinner than a pixel.
 COARSEST_MPP = 0.7
-# Nuclei are found on a grid up to 4 times coarser: with corners on multiples of 12 working px
-# that grid is the same whatever the tile, for every factor up to 4.
-ALIGNMENT_PX = 12
-# 3072 px and a halo are a frame of about 3460 px: 36 MB of RGB, ten times that while measuring.
-MAX_TILE_PX = 3072
 TOO_COARSE = "scan_too_coarse"
 EMPTY = Region(0, 0, 0, 0)
 
@@ -76,6 +70,8 @@ class Survey:
         Level-0 px per px of these masks.
     tiles : tuple of Tile
         In the order of the file; none when the slide is not assessable.
+    network : NetworkUse, optional
+        Reads the tiles as well.
     parts_key : str
         Hash of all that the measurement of a tile depends on.
     """
@@ -96,6 +92,7 @@ class Survey:
     mask_downsample: float
     rois: tuple[Roi, ...]
     tiles: tuple[Tile, ...]
+    network: NetworkUse | None
     parts_key: str
     remarks: tuple[str, ...] = field(default=())
 
@@ -130,6 +127,8 @@ def survey_slide(job: SlideJob, settings: ScoreSettings) -> Survey:
         Its µm/px is missing or cannot be used.
     AnnotationError
         Its outlines cannot be used.
+    ModelError
+        The network is damaged, or not made for its µm/px.
     """
     with open_slide(job.path, mpp=job.mpp) as slide:
         mpp = require_mpp(slide)
@@ -189,7 +188,7 @@ def survey_opened(
     covered = covered_mask(tissue | control, rois, whole, mask_downsample)
     tiles: tuple[Tile, ...] = ()
     if facts.is_assessable:
-        tiles = planned(slide, mpp, working_mpp, settings, rois, covered, mask_downsample)
+        tiles = plan_frames(slide, mpp, working_mpp, settings, rois, covered, mask_downsample)
     fingerprint = fingerprint_of_job(job, settings)
     return Survey(
         job=job,
@@ -216,17 +215,10 @@ def survey_opened(
         mask_downsample=mask_downsample,
         rois=rois,
         tiles=tiles,
+        network=settings.network,
         parts_key=settings_hash([fingerprint, measure, working_mpp, tiles]),
         remarks=(*remarks_of(rois), *misfits(job, working_mpp, slide.scanner)),
     )
-
-
-def working_scale(mpp: Mpp) -> float:
-    """Return the µm/px at which cells are measured: that of level 0, or 2, 4, … times coarser."""
-    working = mpp.mean
-    while working < FINEST_MPP:
-        working *= 2
-    return working
 
 
 def fields_on(
@@ -240,68 +232,6 @@ def fields_on(
     # Beyond the slide there is only white: a field at its edge is cut.
     cut = [region.intersection(frame) for region in regions]
     return [read_at_mpp(slide, region, field_mpp) for region in cut if not region.is_empty]
-
-
-def covered_mask(
-    tissue: NDArray[np.bool_], rois: tuple[Roi, ...], whole: Region, downsample: float
-) -> NDArray[np.bool_]:
-    """Return where cells are looked for: tissue, drawn outlines of it, and a margin."""
-    covered = tissue.copy()
-    # Control tissue that a person has drawn was taken out of the mask, but is measured; and where
-    # a person has drawn tumor the mask is not asked.
-    drawn = [roi for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]
-    if drawn:
-        painted = rasterise(drawn, whole, downsample=downsample)
-        rows, cols = (min(a, b) for a, b in zip(covered.shape, painted.shape, strict=True))
-        covered[:rows, :cols] |= painted[:rows, :cols]
-    # A cell at the rim of the mask has its centre on one side of it and its body on the other.
-    grown = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8))
-    return grown.astype(bool)
-
-
-def planned(
-    slide: Slide,
-    mpp: Mpp,
-    working_mpp: float,
-    settings: ScoreSettings,
-    rois: tuple[Roi, ...],
-    covered: NDArray[np.bool_],
-    mask_downsample: float,
-) -> tuple[Tile, ...]:
-    """Plan the tiles that touch tissue and, where tumor is drawn, an outline of tumor or control.
-
-    Frames are grown to corners that suit every coarser grid, and cut at the edge of the slide: a
-    cell is seen alike whichever tile shows it.
-    """
-    step = working_mpp / mpp.mean
-    drawn = [roi.polygon for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]
-    has_tumor = any(roi.kind is RoiKind.TUMOR for roi in rois)
-    whole = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
-    tiles = plan_tiles(
-        slide.dimensions,
-        tile_px=round(min(settings.tile_um / working_mpp, MAX_TILE_PX) * step),
-        halo_px=math.ceil(HALO_UM / min(mpp.x, mpp.y)),
-        file_tile=slide.tile_size,
-        mask=covered,
-        mask_downsample=mask_downsample,
-    )
-    if has_tumor:
-        outlines = shapely.union_all(drawn)
-        shapely.prepare(outlines)
-        tiles = tuple(tile for tile in tiles if outlines.intersects(box_of(tile.core)))
-    grid = ALIGNMENT_PX * max(1, round(step))
-    return tuple(Tile(i, t.core, aligned(t.frame, grid, whole)) for i, t in enumerate(tiles))
-
-
-def aligned(frame: Region, grid_px: int, whole: Region) -> Region:
-    """Return the frame grown to multiples of `grid_px` and cut at the edge of the slide."""
-    x, y = frame.x // grid_px * grid_px, frame.y // grid_px * grid_px
-    right, bottom = -(-frame.right // grid_px) * grid_px, -(-frame.bottom // grid_px) * grid_px
-    return Region(x, y, right - x, bottom - y).intersection(whole)
-
-
-def box_of(region: Region) -> shapely.Polygon:
-    return shapely.box(region.x, region.y, region.right, region.bottom)
 
 
 def suspected_mask(found: TissueAssessment) -> NDArray[np.bool_]:

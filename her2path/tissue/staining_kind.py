@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from her2path.stain.od import WhitePoint, optical_density
 from her2path.tissue.nuclear_dab import MAX_NUCLEAR_MPP, NuclearDab, measure_nuclear_dab
-from her2path.tissue.overview import check_rgb
+from her2path.tissue.overview import channel_max, channel_min, check_rgb
 
 __all__ = ["Staining", "StainingKind", "recognise_staining"]
 
@@ -105,7 +104,7 @@ def recognise_staining(
     for rgb in fields:
         check_rgb(rgb, mpp)
     numbers = {"n_fields": float(len(fields))}
-    dark_frac = mean_over(fields, lambda rgb: highest_channel(rgb) < DARK_VALUE)
+    dark_frac = mean_over(fields, lambda rgb: channel_max(rgb) < DARK_VALUE)
     numbers["dark_frac"] = dark_frac
     if dark_frac > MIN_DARK_FRAC:
         return StainingKind(
@@ -185,7 +184,8 @@ def measure_hues(hued: NDArray[np.float32], weights: NDArray[np.float32]) -> dic
     over = (green - np.maximum(red, blue)) / total
     under = (green - np.minimum(red, blue)) / total
     weight_sum = float(weights.sum())
-    chroma = (highest_channel(hued) + highest_channel(-hued)) * 3.0 / total
+    highest, lowest = (limit(hued[:, None])[:, 0] for limit in (channel_max, channel_min))
+    chroma = (highest - lowest) * 3.0 / total
     # Both outer channels must exceed green, so that DAB and hematoxylin never count.
     return {
         "pink_frac": float(weights[over > PINK].sum()) / weight_sum,
@@ -210,12 +210,6 @@ def smooth_mean(od: NDArray[np.float32], mpp: float) -> NDArray[np.float32]:
     return cv2.GaussianBlur(
         cv2.transform(od, CHANNEL_MEAN[None]), (0, 0), max(1.0 / max(mpp, 0.5), 0.5)
     )
-
-
-def highest_channel(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return the highest of the three channels: a maximum along so short an axis is slow."""
-    highest: NDArray[Any] = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
-    return highest
 
 
 def mean_over(

@@ -1,0 +1,186 @@
+"""The network in the pipeline: which one a run uses, and what it says of tiles and of areas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.cells.network_maps import NetworkMaps
+from her2path.cells.polar import REACH_UM
+from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.geometry import Mpp, Region
+from her2path.models.shipped import FoundModel
+
+if TYPE_CHECKING:
+    from her2path.models.inference import NetworkPlanes, NetworkReader
+
+__all__ = [
+    "NetworkUse",
+    "Positions",
+    "frame_grid_px",
+    "frame_halo_um",
+    "maps_of",
+    "positions_of",
+    "probabilities_of",
+    "reader_of",
+]
+
+# Positions with less than this many expected tumor cells add nothing to any mean.
+LEAST_WEIGHT = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkUse:
+    """Which network a run uses, and where it runs.
+
+    Attributes
+    ----------
+    name : str
+    folder : Path
+        Of the checkpoint.
+    fingerprint : str
+        Of all that its answers depend on: another network makes another result.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    name: str
+    folder: Path
+    fingerprint: str
+    device: str = "auto"
+
+    @classmethod
+    def of(cls, model: FoundModel, *, device: str = "auto") -> NetworkUse:
+        """Use a found model.
+
+        Raises
+        ------
+        ModelError
+            If its description does not fit.
+        """
+        return cls(model.name, model.folder, model.describe().fingerprint, device)
+
+
+@lru_cache(maxsize=1)
+def reader_of(use: NetworkUse) -> NetworkReader:
+    """Return the network, loaded once in each process.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is damaged, or the device is not there.
+    """
+    # torch takes seconds to load: only where a network is used.
+    from her2path.models.inference import NetworkReader
+
+    return NetworkReader(use.folder, device=use.device)
+
+
+def frame_halo_um(use: NetworkUse) -> float:
+    """Return the margin of a frame: what a cell depends on, plus what the network looks at."""
+    return 2 * REACH_UM + reader_of(use).halo_um
+
+
+def frame_grid_px(use: NetworkUse, working_mpp: float) -> int:
+    """Return on which multiples of working px frames begin, so that tiles agree where they meet.
+
+    Raises
+    ------
+    ModelError
+        When the network is not made for this µm/px.
+    """
+    from her2path.models.inference import box_factor
+    from her2path.models.network import STRIDE_PX
+
+    description = reader_of(use).description
+    description.check_mpp(working_mpp)
+    return STRIDE_PX * max(1, box_factor(working_mpp, description.mpp))
+
+
+def maps_of(planes: NetworkPlanes) -> NetworkMaps:
+    """Return what the measurement of cells needs of the planes."""
+    return NetworkMaps(
+        nucleus=planes.nucleus,
+        centre=planes.centre,
+        membrane=planes.membrane,
+        tumor=planes.tumor,
+        mpp=planes.mpp,
+        scale=planes.downsample,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Points on a grid, and what the network says of the tumor cells at each.
+
+    Attributes
+    ----------
+    x, y : ndarray of shape (n,), float64
+        Level-0 px.
+    weight : ndarray of shape (n,), float32
+        Expected number of tumor cells.
+    features : ndarray of shape (n, K), float16
+        Of these cells, each 0–1.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    weight: NDArray[np.float32]
+    features: NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def select(self, index: NDArray[np.bool_]) -> Positions:
+        """Return the positions that a mask picks."""
+        return Positions(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Positions]) -> Positions:
+        """Join the positions of several tiles; at least one part is needed."""
+        return Positions(
+            *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Positions))
+        )
+
+    def mean_features(self) -> NDArray[np.float64] | None:
+        """Return the mean features, shape (K,); None where no tumor cell is expected."""
+        total = float(self.weight.sum(dtype=np.float64))
+        if total < 1.0:
+            return None
+        weight = self.weight.astype(np.float64)
+        mean: NDArray[np.float64] = weight @ self.features.astype(np.float64) / total
+        return mean
+
+
+def positions_of(
+    planes: NetworkPlanes, frame: Region, core: Region, working_mpp: float, mpp: Mpp
+) -> Positions:
+    """Return the positions of a tile that lie in its core."""
+    rows, cols = planes.weight.shape
+    step = planes.stride * planes.downsample * working_mpp
+    x: NDArray[np.float64] = frame.x + (np.arange(cols, dtype=np.float64) + 0.5) * (step / mpp.x)
+    y: NDArray[np.float64] = frame.y + (np.arange(rows, dtype=np.float64) + 0.5) * (step / mpp.y)
+    is_row, is_col = (y >= core.y) & (y < core.bottom), (x >= core.x) & (x < core.right)
+    is_owned = is_row[:, None] & is_col[None, :] & (planes.weight >= LEAST_WEIGHT)
+    row, col = np.nonzero(is_owned)
+    return Positions(
+        x=x[col],
+        y=y[row],
+        weight=planes.weight[row, col],
+        features=planes.features[row, col].astype(np.float16),
+    )
+
+
+def probabilities_of(use: NetworkUse, positions: Positions) -> dict[Score, float] | None:
+    """Return the network's probability of each score for an area; None without tumor cells."""
+    mean = positions.mean_features()
+    if mean is None:
+        return None
+    found = reader_of(use).score_probabilities(mean[None])[0]
+    return dict(zip(EXPRESSION_SCORES, found.tolist(), strict=True))
