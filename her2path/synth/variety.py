@@ -36,6 +36,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("none", "moderate_basolateral", "intense_basolateral", "intense_incomplete"),
     ("moderate_complete", "intense_complete", "intense_incomplete", "intense_basolateral"),
 )
+# So that each score is drawn about as often as another.
+_OFTEN = (0.13, 0.17, 0.07, 0.07, 0.07, 0.07, 0.14, 0.08, 0.20)
 
 
 def random_mix(rng: Rng) -> tuple[MixEntry, ...]:
@@ -43,12 +45,20 @@ def random_mix(rng: Rng) -> tuple[MixEntry, ...]:
     if rng.random() < 0.1:
         words = tuple(sorted({word for family in _FAMILIES for word in family}))
     else:
-        words = _FAMILIES[int(rng.integers(len(_FAMILIES)))]
+        words = _FAMILIES[int(rng.choice(len(_FAMILIES), p=_OFTEN))]
+    stained = [word for word in words if word != "none"]
+    if not stained:
+        return mix_of(none=1.0)
+    # Every third lies round the criteria's 10 %, with few stained cells.
+    most = float(rng.uniform(0.02, 1.0) if rng.random() < 0.65 else rng.uniform(0.01, 0.14))
+    if "none" not in words:
+        most = 1.0
     # One class often prevails: a low concentration draws some shares near 0.
-    share = rng.dirichlet(np.full(len(words), float(rng.choice([0.35, 0.8, 2.0]))))
-    steps = np.floor(share * _STEP + 1e-9).astype(int)
-    steps[int(np.argmax(share))] += _STEP - int(steps.sum())
-    return mix_of(**{w: n / _STEP for w, n in zip(words, steps.tolist(), strict=True) if n > 0})
+    share = most * rng.dirichlet(np.full(len(stained), float(rng.choice([0.35, 0.8, 2.0]))))
+    steps = dict(zip(stained, np.floor(share * _STEP).astype(int).tolist(), strict=True))
+    rest = "none" if "none" in words else stained[int(np.argmax(share))]
+    steps[rest] = steps.get(rest, 0) + _STEP - sum(steps.values())
+    return mix_of(**{word: n / _STEP for word, n in steps.items() if n > 0})
 
 
 def random_recipe(
