@@ -20,6 +20,8 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
+from her2path.cli.evaluate import evaluate
 from her2path.cli.models import models_app
 from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
 from her2path.cli.synth import synth
@@ -276,6 +278,7 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)
 app.command(epilog=COHORT_EXAMPLES)(cohort)
 app.command(epilog=SYNTH_EXAMPLES)(synth)
+app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 
 
 @criteria_app.command("list")
