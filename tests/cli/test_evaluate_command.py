@@ -1,0 +1,140 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from her2path.cli.main import app
+from her2path.criteria import EXPRESSION_SCORES
+
+HEAD = (
+    "slide_id,path,state,score,p_0,p_0plus,p_1plus,p_2plus,p_3plus,review,review_reasons,error,"
+    "network_score"
+)
+SURE = {score.value: ",".join("1" if s is score else "0" for s in EXPRESSION_SCORES)
+        for score in EXPRESSION_SCORES}  # fmt: skip
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *(str(argument) for argument in arguments)])
+
+
+def line(slide_id: str, score: str, flags: str = "", network: str = "2+") -> str:
+    p = SURE.get(score, ",,,,")
+    review = str(bool(flags)).lower()
+    return f"{slide_id},{slide_id}.svs,done,{score},{p},{review},{flags},,{network}"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    rows = [
+        line("a", "0"),
+        line("b", "1+", "few_cells"),
+        line("c", "2+"),
+        line("d", "not_assessable", "not_assessable"),
+        line("e", "3+"),
+        "f,f.svs,failed,,,,,,,true,failed,<b>cannot</b> be opened,",
+    ]
+    (folder / "slides.csv").write_text("\n".join([HEAD, *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("readings") / "readings.csv"
+    path.write_text(
+        "slide_id,reference,laboratory\n"
+        "a,0|0+,A\nb,2+,A\nc,2+,B\nd,not_assessable,B\ne,3+,B\nf,1+,B\nz,1+,B\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(results: Path, readings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one evaluation; drawing its figures takes a while."""
+    out = tmp_path_factory.mktemp("evaluated") / "new"
+    shown = run(results, "--reference", readings, "--out", out)
+    assert shown.exit_code == 0, shown.stderr
+    assert "exact score" in shown.stderr
+    return out
+
+
+def test_results_are_held_against_readings(evaluated: Path) -> None:
+    out = evaluated
+    found = json.loads((out / "evaluation.json").read_text())
+    assert found["n_slides"] == 4
+    assert [found["scores"]["exact"][name] for name in ("n", "of", "rate")] == [3, 4, 0.75]
+    assert found["scores"]["grades"] == ["0|0+", "1+", "2+", "3+"]
+    assert found["not_assessable"]["n"] == 1
+    assert found["failed"] == {"f": "<b>cannot</b> be opened"}
+    assert found["without_result"] == ["z"]
+    assert found["flags"]["wrong_flagged"]["n"] == 1
+    assert set(found["by_group"]) == {"A", "B"}
+    with (out / "confusion.csv").open() as file:
+        table = list(csv.reader(file))
+    assert table[0] == ["reference", "0|0+", "1+", "2+", "3+", "not_assessable"]
+    assert table[3] == ["2+", "0", "1", "1", "0", "0"]
+    with (out / "evaluation_slides.csv").open() as file:
+        rows = {row["slide_id"]: row for row in csv.DictReader(file)}
+    assert rows["b"]["distance"] == "-1"
+    assert rows["b"]["flags"] == "few_cells"
+
+
+def test_the_page_stands_alone_and_escapes_what_it_shows(evaluated: Path) -> None:
+    page = (evaluated / "evaluation.html").read_text("utf-8")
+    assert "&lt;b&gt;cannot&lt;/b&gt;" in page
+    assert "<b>cannot" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "Research Use Only" in page
+    assert "Robbins 2023" in page
+    for name in ("boundaries", "reliability", "risk-coverage"):
+        assert (evaluated / f"{name}.svg").is_file()
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    evaluated: Path, results: Path, readings: Path, tmp_path: Path
+) -> None:
+    run(results, "--reference", readings, "--out", tmp_path, "--seed", 0, "-q")
+    for file in ("evaluation.json", "evaluation.html", "boundaries.png"):
+        assert (evaluated / file).read_bytes() == (tmp_path / file).read_bytes()
+
+
+def test_another_reader_of_the_table_can_be_evaluated(
+    results: Path, readings: Path, tmp_path: Path
+) -> None:
+    shown = run(
+        results / "slides.csv", "--reference", readings, "--out", tmp_path / "o", "--reader",
+        "network", "--json",
+    )  # fmt: skip
+    found = json.loads(shown.stdout)
+    assert found["reader"] == "network"
+    assert found["scores"]["exact"]["n"] == 2
+    assert found["stated_probabilities"] is None
+
+
+def test_wrong_use_ends_with_two_and_a_remedy(
+    results: Path, readings: Path, tmp_path: Path
+) -> None:
+    out = ("--out", tmp_path / "o")
+    assert run(results, *out).exit_code == 2
+    assert run(results, "--reference", readings, "--truth", tmp_path, *out).exit_code == 2
+    assert run(tmp_path / "nothing", "--reference", readings, *out).exit_code == 2
+    other = tmp_path / "other.csv"
+    other.write_text("slide_id,reference\nq,1+\n")
+    shown = run(results, "--reference", other, *out)
+    assert shown.exit_code == 2
+    assert "matched by slide_id" in shown.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_damaged_tables_are_refused_with_their_rows(readings: Path, tmp_path: Path) -> None:
+    table = tmp_path / "slides.csv"
+    broken = line("b", "1+").replace("0,0,1,0,0", "0,0,7,0,0")
+    table.write_text("\n".join([HEAD, line("a", "purple"), broken, line("c", "0"), line("c", "0")]))
+    shown = run(table, "--reference", readings, "--out", tmp_path / "o")
+    assert shown.exit_code == 2
+    for words in ("row 2: 'purple'", "row 3: probabilities", "row 5: 'c' stands twice"):
+        assert words in shown.stderr

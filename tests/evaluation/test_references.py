@@ -1,0 +1,120 @@
+"""Tables of reference scores and the truth beside drawn slides."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from her2path.criteria import Intensity, Pattern
+from her2path.errors import ResultsError, TableError
+from her2path.evaluation.references import read_known_cells, read_references, read_truths
+
+
+def sheet(folder: Path, text: str) -> Path:
+    path = folder / "readings.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_references_are_read_by_slide_id_with_their_groups(tmp_path: Path) -> None:
+    found = read_references(
+        sheet(
+            tmp_path,
+            "slide_id;reference;patient_id;laboratory;remark\n"
+            "a;2+;P1;Lab A;seen twice\n"
+            "b;0|0+;P2;Lab B;\n"
+            "c;not_assessable;;;\n"
+            "d;;;;no reading\n",
+        )
+    )
+    a, b, c = found
+    assert (a.slide_id, str(a.label), a.patient, a.group) == ("a", "2+", "P1", "Lab A")
+    assert str(b.label) == "0|0+"
+    assert c.label is None
+
+
+def test_a_path_stands_for_its_slide(tmp_path: Path) -> None:
+    (found,) = read_references(sheet(tmp_path, "path,expected_score\nsite/x.ome.tif,3+\n"))
+    assert found.slide_id == "x"
+
+
+def test_all_faults_of_a_table_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="3 faults"):
+        read_references(sheet(tmp_path, "slide_id,reference\na,7\na,1+\n,2+\n"))
+    with pytest.raises(TableError, match="needs a column"):
+        read_references(sheet(tmp_path, "name,grade\na,1\n"))
+    with pytest.raises(TableError, match="needs a column"):
+        read_references(sheet(tmp_path, "slide_id,reference\na,\n"))
+
+
+HEAD = (
+    "x,y,kind,is_tumor,region,intensity,pattern,completeness,membrane_od,membrane_width_um,"
+    "nucleus_area_um2,outline\n"
+)
+
+
+def cells(path: Path, *rows: str) -> Path:
+    path.write_bytes(gzip.compress((HEAD + "\n".join(rows) + "\n").encode()))
+    return path
+
+
+def test_the_cells_of_a_drawn_slide_are_read(tmp_path: Path) -> None:
+    found = read_known_cells(
+        cells(
+            tmp_path / "s.cells.csv.gz",
+            "10.5,20,tumor,true,0,weak,complete,0.95,0.3,1.0,40,1 2;3 4",
+            "30,40,stroma,false,0,none,absent,0,0,0,20,",
+        )
+    )
+    assert len(found) == 2
+    assert found.x.tolist() == [10.5, 30]
+    assert found.is_tumor.tolist() == [True, False]
+    assert found.intensity.tolist() == [Intensity.WEAK, Intensity.NONE]
+    assert found.pattern.tolist() == [Pattern.COMPLETE, Pattern.ABSENT]
+    assert found.completeness.tolist() == [0.95, 0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no gzip",
+        gzip.compress(b"x,y\n1,2\n"),
+        gzip.compress((HEAD + "1,2,t,true,0,purple,complete,1,1,1,1,\n").encode()),
+        gzip.compress((HEAD + "1,2\n").encode())[:-9],
+    ],
+)
+def test_damaged_cells_are_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "s.cells.csv.gz"
+    path.write_bytes(data)
+    with pytest.raises(ResultsError, match="cannot be read as cells"):
+        read_known_cells(path)
+
+
+def truth(folder: Path, name: str, **changes: object) -> None:
+    document = {
+        "slide_id": name,
+        "mpp": 0.25,
+        "score": "1+",
+        "laboratory": {"name": "lab"},
+    } | changes
+    (folder / f"{name}.truth.json").write_text(json.dumps(document))
+
+
+def test_truths_of_a_folder_are_read_with_their_cells(tmp_path: Path) -> None:
+    truth(tmp_path, "a")
+    truth(tmp_path, "blank", score="not_assessable")
+    cells(tmp_path / "a.cells.csv.gz")
+    a, blank = read_truths(tmp_path)
+    assert (a.slide_id, str(a.label), a.group, a.mpp) == ("a", "1+", "lab", 0.25)
+    assert a.cells_path == tmp_path / "a.cells.csv.gz"
+    assert blank.label is None
+    assert blank.cells_path is None
+
+
+def test_a_folder_without_truth_and_a_strange_truth_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="--reference"):
+        read_truths(tmp_path)
+    truth(tmp_path, "a", score="purple")
+    with pytest.raises(ResultsError, match="no truth"):
+        read_truths(tmp_path)
