@@ -18,6 +18,7 @@ from scipy.special import betaincinv, ndtri, stdtrit
 
 from her2path.statistics.clustered import (
     LEAST_DF,
+    NORMAL_DF,
     ClusteredShare,
     effective_number,
     estimate_share,
@@ -78,21 +79,27 @@ class BlockRatio:
 def cautious_share(points: ArrayLike, sizes: ArrayLike) -> ClusteredShare:
     """Estimate a fraction from blocks, and do not believe few blocks that happen to be alike.
 
-    With fewer than `LEAST_BLOCKS` effective blocks cells of a block are taken to correlate by at
-    least `ASSUMED_ICC`, with two degrees of freedom: many cells in one field make no narrow
-    interval.
+    With fewer than `LEAST_BLOCKS` effective blocks the interval is at least as wide as a
+    correlation of `ASSUMED_ICC` between cells of a block makes it: many cells in one field make
+    no narrow interval.
     """
     share = estimate_share(points, sizes)
     n = np.asarray(sizes, np.float64)
     if share.n_cells == 0 or effective_number(n) >= LEAST_BLOCKS:
         return share
     block_size = float((n * n).sum()) / float(n.sum())
-    n_effective = share.n_cells / (1 + max(block_size - 1, 0.0) * ASSUMED_ICC)
-    return replace(
-        share,
-        n_effective=min(share.n_effective, n_effective),
-        df=min(share.df, LEAST_DF),
-    )
+    assumed = share.n_cells / (1 + max(block_size - 1, 0.0) * ASSUMED_ICC)
+    if assumed < normal_number(share):
+        return replace(share, n_effective=assumed, df=NORMAL_DF)
+    return share
+
+
+def normal_number(share: ClusteredShare) -> float:
+    """Return the number of cells whose normal interval is as wide as that of the share.
+
+    Few degrees of freedom lower the number of cells as much as they widen an interval.
+    """
+    return share.n_effective * (float(ndtri(0.975)) / float(stdtrit(share.df, 0.975))) ** 2
 
 
 def mean_error(ratio: BlockRatio) -> tuple[float, float]:
@@ -116,7 +123,9 @@ def mean_error(ratio: BlockRatio) -> tuple[float, float]:
     if effective_number(sizes) < LEAST_BLOCKS:
         block_size = float((sizes * sizes).sum()) / n
         assumed = within / max(n - 1, 1) * (1 + max(block_size - 1, 0.0) * ASSUMED_ICC)
-        variance, df = max(variance, assumed), LEAST_DF
+        factor = float(stdtrit(max(df, LEAST_DF), 0.975)) / float(ndtri(0.975))
+        if assumed > variance * factor**2:
+            return math.sqrt(assumed), NORMAL_DF
     return math.sqrt(variance), max(df, LEAST_DF)
 
 
@@ -161,8 +170,7 @@ def draw_ratio(ratio: BlockRatio, levels: tuple[Floats, Floats]) -> Floats:
     level[order] = (np.arange(n_draws) + 0.5) / n_draws
     if ratio.is_share:
         share = cautious_share(ratio.points, ratio.sizes)
-        # Few degrees of freedom lower the number of cells as much as they widen an interval.
-        n = share.n_effective * (float(ndtri(0.975)) / float(stdtrit(share.df, 0.975))) ** 2
+        n = normal_number(share)
         k = share.fraction * n
         drawn: Floats = betaincinv(k + 0.5, n - k + 0.5, level)
         return drawn
