@@ -150,6 +150,7 @@ def draw_nuclei(
     label: NDArray[np.int32],
     own: NDArray[np.int32],
     clearing: NDArray[np.float64],
+    roughness: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     a_um: NDArray[np.float32],
@@ -168,7 +169,8 @@ def draw_nuclei(
 ) -> None:
     """Draw nuclei (in place); one with ``own ≥ 0`` stays within the cell of that label.
 
-    `clearing` is the share of the brown below that each one covers.
+    `clearing` is the share of the brown below that each one covers, `roughness` how much its
+    outline wanders as a share of its radius.
     """
     rows, cols = h.shape
     for k in range(x.size):
@@ -198,7 +200,9 @@ def draw_nuclei(
                     continue
                 rho = np.sqrt(rho2)
                 inv = 1.0 / max(rho, 1e-3)
-                rough = 0.10 * sample(coarse, p + 1.3 * u / a * inv, 3.0 * p + 1.3 * v / b * inv)
+                rough = roughness[k] * sample(
+                    coarse, p + 1.3 * u / a * inv, 3.0 * p + 1.3 * v / b * inv
+                )
                 inside = (1 + rough - rho) * b
                 alpha = min(1.0, max(0.0, inside / 0.35 + 0.5))
                 if alpha <= 0:
@@ -231,6 +235,7 @@ def draw_lines(
     width_um: NDArray[np.float32],
     intensity: NDArray[np.uint8],
     patchiness: NDArray[np.float64],
+    veiled: NDArray[np.float64],
     membrane: NDArray[np.uint8],
     x0: int,
     y0: int,
@@ -259,7 +264,7 @@ def draw_lines(
         # A membrane that stands oblique in the section trails a veil to one side.
         slope = sample(fine, mid_x / 6.5 + 19.0, mid_y / 6.5 + 83.0)
         veil_sigma = 0.45 + 0.35 * abs(slope)
-        veil_peak = strength * min(0.30, 0.17 * abs(slope))
+        veil_peak = strength * (veiled[k] * min(0.30, 0.17 * abs(slope)))
         reach = 1.6 * drawn + 0.3 + (2.6 * veil_sigma if veil_peak > 0.004 else 0.0)
         lx, rx = min(x_from[k], x_to[k]) - reach, max(x_from[k], x_to[k]) + reach
         ty, by = min(y_from[k], y_to[k]) - reach, max(y_from[k], y_to[k]) + reach

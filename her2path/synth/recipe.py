@@ -205,14 +205,16 @@ class RegionRecipe:
         Share of the stroma's area torn open along its fibres.
     retraction_um : float
         Mean width of the clefts round nests.
-    stroma_od, fibre_scale : float
-        Factors on the stroma's hematoxylin, and on the thickness of its fibres; 1 = usual.
+    stroma_od, fibre_scale, fibre_contrast : float
+        Factors on the stroma's hematoxylin, on the thickness of its fibres and on how they
+        stand out; 1 = usual.
     edge_granules_od : float
         DAB OD of granules along the borders of nests.
     mottle : float
         Contrast of cytoplasm and chromatin, 1 = coarse, 0 = smooth.
-    wobble, patchiness : float
-        Factors on how much membranes bend, and on how much they vary in width and darkness.
+    wobble, patchiness, veil : float
+        Factors on how much outlines of cells and nuclei bend, on how much membranes vary in
+        width and darkness, and on the brown beside membranes that stand oblique.
     stroma_cells : float
         Factor on the number of spindle cells in the stroma.
     """
@@ -258,10 +260,12 @@ class RegionRecipe:
     retraction_um: float = 0.0
     stroma_od: float = 1.0
     fibre_scale: float = 1.0
+    fibre_contrast: float = 1.0
     edge_granules_od: float = 0.0
     mottle: float = 1.0
     wobble: float = 1.0
     patchiness: float = 1.0
+    veil: float = 1.0
     stroma_cells: float = 1.0
 
     def __post_init__(self) -> None:
@@ -319,10 +323,12 @@ _ADDED_RANGES = (
     ("retraction_um", 0, 12),
     ("stroma_od", 0, 4),
     ("fibre_scale", 0.3, 4),
+    ("fibre_contrast", 0.3, 4),
     ("edge_granules_od", 0, 2),
     ("mottle", 0, 2),
     ("wobble", 0, 3),
     ("patchiness", 0, 3),
+    ("veil", 0, 4),
     ("stroma_cells", 0.1, 6),
 )
 # Fields of a region that came later: where they do nothing, tables of a recipe leave them out,

@@ -43,7 +43,16 @@ _CACHED_BLOCKS = 90
 _DEPTH_STEP = 8
 # How much of the stroma's brown its nuclei cover.
 _STROMA_CLEARING = 0.55
-_STROMA_KNOBS = ("muscle_share", "cleft_share", "retraction_um", "stroma_od", "fibre_scale")
+# How much the outlines of nuclei wander, as a share of their radius.
+_ROUGHNESS = 0.10
+_STROMA_KNOBS = (
+    "muscle_share",
+    "cleft_share",
+    "retraction_um",
+    "stroma_od",
+    "fibre_scale",
+    "fibre_contrast",
+)
 
 
 class Scene:
@@ -222,6 +231,7 @@ class Scene:
             nuclei,
             np.full(len(nuclei), -1, np.int32),
             np.full(len(nuclei), _STROMA_CLEARING),
+            np.full(len(nuclei), _ROUGHNESS),
             x0,
             y0,
             mpp,
@@ -260,6 +270,7 @@ class Scene:
                 block.nuclei.select(kept),
                 (kept + offset).astype(np.int32),
                 clearing[block.region[kept]],
+                _ROUGHNESS * region_values(regions, "wobble")[block.region[kept]],
                 x0,
                 y0,
                 mpp,
@@ -308,6 +319,7 @@ class Scene:
         nuclei: Nuclei,
         own: NDArray[np.int32],
         clearing: NDArray[np.float64],
+        roughness: NDArray[np.float64],
         x0: int,
         y0: int,
         mpp: float,
@@ -318,6 +330,7 @@ class Scene:
             label,
             own,
             clearing,
+            roughness,
             nuclei.x,
             nuclei.y,
             nuclei.a_um,
@@ -347,9 +360,9 @@ class Scene:
         stained = np.flatnonzero(block.paint.intensity)
         side = np.searchsorted(block.graph.segment_start, stained, side="right") - 1
         point = stained + side
-        patchiness = region_values(self.recipe.all_regions, "patchiness")[
-            block.region[block.graph.side_a[side]]
-        ]
+        region = block.region[block.graph.side_a[side]]
+        patchiness = region_values(self.recipe.all_regions, "patchiness")[region]
+        veil = region_values(self.recipe.all_regions, "veil")[region]
         px, py = block.graph.point_x, block.graph.point_y
         m = HALO_UM
         seen = (
@@ -369,6 +382,7 @@ class Scene:
             block.paint.width_um[stained],
             block.paint.intensity[stained],
             patchiness[seen],
+            veil[seen],
             maps.membrane,
             x0,
             y0,

@@ -153,9 +153,9 @@ def draw_stroma(
         First pixel of the maps and µm/px.
     oedema, fat, haze : ndarray of shape (regions,), float64
         Of each region.
-    more : ndarray of shape (5, regions), float64
+    more : ndarray of shape (6, regions), float64
         Share of muscle, share of clefts, width of the clefts round nests (µm), factors on the
-        hematoxylin and on the thickness of fibres.
+        hematoxylin, on the thickness of fibres and on how they stand out.
     distance : ndarray
         Distance outside the nests, µm, on the same lattice as `depth`.
     coarse, fine : ndarray
@@ -224,6 +224,11 @@ def draw_stroma(
             fibre = max(0.0, 1.0 - 2.6 * abs(strand)) * max(0.0, 0.8 + 0.7 * fibril)
             thin = max(0.0, 1.0 - 2.2 * abs(fibril))
             level = 0.024 * (1 + 0.35 * loose) + 0.055 * fibre + 0.022 * thin + 0.017 * grain
+            if not is_plain:
+                # Fibres that stand out have glass between them.
+                over = more[5, q] - 1.0
+                level += over * (0.055 * fibre + 0.022 * thin - 0.018)
+                opening -= 0.45 * over
             # Refractile spots: brighter than glass when sharp.
             speck = sample(fine, x * 1.1 + 60.0, y * 1.1 + 7.0)
             if speck > 1.0:

@@ -136,7 +136,9 @@ def random_region(
         edge_granules_od=_rare(rng, 0.15, 0.7),
         mottle=float(rng.uniform(0.15, 1.2)),
         wobble=float(rng.uniform(0.6, 2.3)),
-        patchiness=float(rng.uniform(0.6, 2.0)),
+        patchiness=float(rng.uniform(0.6, 2.8)),
+        veil=float(rng.uniform(0.3, 3.0)),
+        fibre_contrast=float(rng.uniform(0.6, 2.6)),
         stroma_cells=_log_uniform(rng, 0.5, 4.0),
         cell_stretch=float(rng.uniform(1.0, 2.0)),
     )
