@@ -23,6 +23,8 @@ from her2path.cli.console import (
 from her2path.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from her2path.cli.evaluate import evaluate
 from her2path.cli.models import models_app
+from her2path.cli.outcomes import EXAMPLES as OUTCOMES_EXAMPLES
+from her2path.cli.outcomes import outcomes
 from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
 from her2path.cli.synth import synth
 from her2path.criteria.score import IshResult, Specimen
@@ -49,7 +51,7 @@ app.add_typer(models_app, name="models")
 
 
 class Device(StrEnum):
-    """Where a network would run."""
+    """Where the network runs."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -170,10 +172,15 @@ def score(
         typer.Option(help="Write cell outlines for QuPath: none, chosen (stained, doubtful), all."),
     ] = CellsChoice.NONE,
     model: Annotated[
-        str, typer.Option(help="Second reader beside the rules; this version has none.")
-    ] = "none",
+        str,
+        typer.Option(
+            metavar="NAME|none",
+            help="Network that finds nuclei and tumor and reads beside the rules: auto is the one "
+            "that ships, none the rules alone; `her2path models list` names others.",
+        ),
+    ] = "auto",
     device: Annotated[
-        Device, typer.Option(help="Where a second reader would run; the rules use the CPU.")
+        Device, typer.Option(help="Where the network runs; the rules use the CPU.")
     ] = Device.AUTO,
     workers: Annotated[
         int,
@@ -277,6 +284,7 @@ app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)
 app.command(epilog=COHORT_EXAMPLES)(cohort)
+app.command(epilog=OUTCOMES_EXAMPLES)(outcomes)
 app.command(epilog=SYNTH_EXAMPLES)(synth)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 

@@ -15,6 +15,7 @@ from her2path.criteria.score import IshResult, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
+from her2path.pipeline.network import find_network
 from her2path.pipeline.settings import (
     ScoreSettings,
     SlideJob,
@@ -98,20 +99,14 @@ def score(options: ScoreOptions) -> int:
 
 def settings_of(options: ScoreOptions) -> ScoreSettings:
     """Return the settings of the run, or end it when they cannot be meant."""
-    if options.model != "none":
-        raise fail(
-            f"--model {options.model}: no network ships with this version, only the rule reader; "
-            "leave --model out or give none"
-        )
     if options.resume and options.overwrite:
         raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
-    if options.device == "cuda" and not options.quiet:
-        ERRORS.print("--device cuda: the rule reader runs on the CPU; nothing here uses the GPU.")
     return ScoreSettings(
         exclude_controls=options.exclude_controls,
         region_um=options.region_um,
         seed=options.seed,
         cells_geojson=options.cells_geojson,
+        network=find_network(options.model, device=options.device),
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.annotations.roi import RoiKind
 from her2path.cells.blank import measure_blank
 from her2path.cells.calibration import Calibration
 from her2path.cells.classify import CellClasses, classify_cells
@@ -17,8 +18,9 @@ from her2path.cells.tumor import tumor_probability
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet
-from her2path.criteria.score import Score, Status
+from her2path.criteria.score import Organ, Score, Status
 from her2path.flags.checks import needs_review
+from her2path.pipeline.network import Positions, network_facts, with_network_scores
 from her2path.pipeline.reasons import Suspects, flags_of_reading, flags_of_refusal
 from her2path.pipeline.regions import read_regions_of
 from her2path.pipeline.scoring import (
@@ -29,7 +31,7 @@ from her2path.pipeline.scoring import (
     read_counted,
     score_of,
 )
-from her2path.pipeline.selection import Selection, select_cells
+from her2path.pipeline.selection import Selection, is_sample, select_cells
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.stability import try_shifts
 from her2path.pipeline.survey import Survey
@@ -139,6 +141,7 @@ def conclude_cells(
     settings: ScoreSettings,
     *,
     timings: Mapping[str, float],
+    positions: Positions | None = None,
 ) -> Conclusion:
     """Conclude on the cells of a slide.
 
@@ -150,6 +153,8 @@ def conclude_cells(
     settings : ScoreSettings
     timings : mapping of str to float
         Seconds of the stages so far.
+    positions : Positions, optional
+        What the network says, where a run uses one.
     """
     job = survey.job
     rule_set, calibration = job.rule_set, job.calibration
@@ -183,6 +188,12 @@ def conclude_cells(
         rule_set=rule_set,
         settings=settings,
     )
+    network = None
+    if survey.network is not None and positions is not None:
+        positions = positions.select(is_sample(positions.x, positions.y, survey))
+        network = network_facts(survey.network, positions)
+        drawn = {roi.roi_id: roi for roi in survey.rois_of(RoiKind.TUMOR)}
+        regions = with_network_scores(regions, survey.network, positions, drawn)
     stability = try_shifts(
         cells,
         selection,
@@ -207,6 +218,8 @@ def conclude_cells(
         heterogeneity=heterogeneity,
         stain=stain,
         answer=answer,
+        # It has learned the criteria of breast: others give other scores for the same cells.
+        network_score=network.score if network and rule_set.organ is Organ.BREAST else None,
         suspects=suspects_of(everything, selection, settings, survey, blank),
     )
     record = replace(
@@ -224,6 +237,7 @@ def conclude_cells(
         flags=flags,
         review=needs_review(flags),
         regions=regions,
+        network=network,
     )
     return Conclusion(record, Counted(cells, classes, selection))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.annotations.raster import contains
+from her2path.annotations.roi import Roi
 from her2path.cells.network_maps import NetworkMaps
 from her2path.cells.polar import REACH_UM
 from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.errors import ModelError
 from her2path.geometry import Mpp, Region
-from her2path.models.shipped import FoundModel
+from her2path.models.shipped import FoundModel, find_model, list_models
+from her2path.results.record import NetworkFacts, RegionKind, RegionRecord
 
 if TYPE_CHECKING:
     from her2path.models.inference import NetworkPlanes, NetworkReader
@@ -23,14 +27,18 @@ if TYPE_CHECKING:
 __all__ = [
     "NetworkUse",
     "Positions",
+    "find_network",
     "frame_grid_px",
     "frame_halo_um",
     "maps_of",
+    "network_facts",
     "positions_of",
-    "probabilities_of",
     "reader_of",
+    "with_network_scores",
 ]
 
+# What `--model` takes beside the name of a network.
+SHIPPED_NETWORK, NO_NETWORK = "auto", "none"
 # Positions with less than this many expected tumor cells add nothing to any mean.
 LEAST_WEIGHT = 0.02
 
@@ -65,6 +73,35 @@ class NetworkUse:
             If its description does not fit.
         """
         return cls(model.name, model.folder, model.describe().fingerprint, device)
+
+
+def find_network(name: str, *, device: str = "auto") -> NetworkUse | None:
+    """Return the network that a run asks for.
+
+    Parameters
+    ----------
+    name : str
+        ``auto`` for the one that ships with the package, ``none`` for the rules alone, else a
+        name or a folder.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or its description does not fit.
+    """
+    if name == NO_NETWORK:
+        return None
+    if name != SHIPPED_NETWORK:
+        return NetworkUse.of(find_model(name), device=device)
+    shipped = [model for model in list_models() if model.origin == "shipped"]
+    if not shipped:
+        raise ModelError(
+            "the network that ships with her2path is not there; install the package again, or "
+            "give --model none for the rules alone"
+        )
+    return NetworkUse.of(shipped[0], device=device)
 
 
 @lru_cache(maxsize=1)
@@ -177,10 +214,56 @@ def positions_of(
     )
 
 
-def probabilities_of(use: NetworkUse, positions: Positions) -> dict[Score, float] | None:
-    """Return the network's probability of each score for an area; None without tumor cells."""
+def probabilities_of(use: NetworkUse, positions: Positions) -> dict[Score, float]:
+    """Return the network's probability of each score for an area; empty without tumor cells."""
     mean = positions.mean_features()
     if mean is None:
-        return None
+        return {}
     found = reader_of(use).score_probabilities(mean[None])[0]
     return dict(zip(EXPRESSION_SCORES, found.tolist(), strict=True))
+
+
+def most_probable(probabilities: Mapping[Score, float]) -> Score:
+    """Return the most probable score, *not assessable* where there is none."""
+    return max(probabilities, key=probabilities.__getitem__, default=Score.NOT_ASSESSABLE)
+
+
+def network_facts(use: NetworkUse, positions: Positions) -> NetworkFacts:
+    """Return what the network says of the positions of a slide where tumor counts."""
+    probabilities = probabilities_of(use, positions)
+    return NetworkFacts(
+        name=use.name,
+        fingerprint=use.fingerprint,
+        score=most_probable(probabilities),
+        probabilities=probabilities,
+        n_expected_cells=float(positions.weight.sum(dtype=np.float64)),
+    )
+
+
+def with_network_scores(
+    regions: Sequence[RegionRecord],
+    use: NetworkUse,
+    positions: Positions,
+    rois: Mapping[str, Roi],
+) -> tuple[RegionRecord, ...]:
+    """Return the regions with what the network reads in each; control tissue has none.
+
+    Parameters
+    ----------
+    rois : mapping of str to Roi
+        Outlines of tumor by their id.
+    """
+
+    def read(region: RegionRecord) -> RegionRecord:
+        if region.kind is RegionKind.CONTROL:
+            return region
+        if region.region_id in rois:
+            is_inside = contains([rois[region.region_id]], positions.x, positions.y)
+        else:
+            box = region.box
+            is_inside = (positions.x >= box.x) & (positions.x < box.right)
+            is_inside &= (positions.y >= box.y) & (positions.y < box.bottom)
+        score = most_probable(probabilities_of(use, positions.select(is_inside)))
+        return region if score is Score.NOT_ASSESSABLE else replace(region, network_score=score)
+
+    return tuple(read(region) for region in regions)

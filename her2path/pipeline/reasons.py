@@ -69,6 +69,7 @@ def flags_of_reading(
     heterogeneity: Heterogeneity,
     stain: StainFacts,
     answer: StatusCall,
+    network_score: Score | None,
     suspects: Suspects,
 ) -> tuple[Flag, ...]:
     """Return the flags of a slide whose cells were read."""
@@ -88,6 +89,7 @@ def flags_of_reading(
             regions=heterogeneity.regions,
             cluster=heterogeneity.cluster,
             cytoplasmic_pct=facts.cytoplasmic_pct,
+            network_score=network_score,
             uncertain_tumor_pct=facts.uncertain_pct,
             score_without_uncertain=facts.score_without_uncertain,
             score_with_uncertain=facts.score_with_uncertain,

@@ -14,7 +14,7 @@ from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import Survey
 from her2path.results.columns import Exclusion
 
-__all__ = ["Selection", "select_cells"]
+__all__ = ["Selection", "is_sample", "select_cells"]
 
 REASONS = tuple(Exclusion)
 CODE = {reason: np.int8(code) for code, reason in enumerate(REASONS)}
@@ -106,27 +106,52 @@ def select_cells(
     settings : ScoreSettings
     """
     x, y = cells.x, cells.y
-    tumor_rois = survey.rois_of(RoiKind.TUMOR)
-    is_drawn = contains(tumor_rois, x, y) if tumor_rois else np.zeros(len(cells), np.bool_)
+    is_drawn = contains(survey.rois_of(RoiKind.TUMOR), x, y)
     cut = np.where(is_drawn, settings.tumor_cut_in_roi, settings.tumor_cut).astype(np.float32)
-
-    def look_up(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        return survey.looked_up(mask, x, y)
-
-    is_drawn_control = contains(survey.rois_of(RoiKind.CONTROL), x, y)
-    is_control = is_drawn_control | look_up(survey.control)
     # The first that holds is the reason.
     why = {
-        Exclusion.CONTROL: is_control,
-        Exclusion.IGNORED_ROI: contains(survey.rois_of(RoiKind.IGNORE), x, y),
-        Exclusion.OUTSIDE_ROI: ~is_drawn if tumor_rois else np.zeros(len(cells), np.bool_),
-        Exclusion.ARTEFACT: look_up(survey.excluded),
-        Exclusion.NOT_TISSUE: ~(look_up(survey.tissue) | is_drawn),
+        **misplaced(x, y, is_drawn, survey),
         Exclusion.NOT_MEASURABLE: cells.is_measurable.mean(axis=1) < MIN_MEASURABLE_FRAC,
         Exclusion.NOT_TUMOR: probability < cut,
     }
     codes = [CODE[reason] for reason in why]
     reason = np.select(list(why.values()), codes, CODE[Exclusion.COUNTED]).astype(np.int8)
     # Where a person has said what is control, there is nothing to suspect.
-    is_suspected = look_up(survey.suspected) & ~is_drawn_control
+    is_suspected = survey.looked_up(survey.suspected, x, y) & ~contains(
+        survey.rois_of(RoiKind.CONTROL), x, y
+    )
     return Selection(reason, probability, cut, is_suspected)
+
+
+def is_sample(x: NDArray[np.float64], y: NDArray[np.float64], survey: Survey) -> NDArray[np.bool_]:
+    """Tell which points, level-0 px, lie where tumor cells would count."""
+    is_drawn = contains(survey.rois_of(RoiKind.TUMOR), x, y)
+    reasons = misplaced(x, y, is_drawn, survey).values()
+    return ~np.logical_or.reduce(list(reasons))
+
+
+def misplaced(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    is_drawn: NDArray[np.bool_],
+    survey: Survey,
+) -> dict[Exclusion, NDArray[np.bool_]]:
+    """Return for each reason which points do not count for it, the strongest reason first.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n,)
+        Level-0 px.
+    is_drawn : ndarray of shape (n,), bool
+        Points inside an outline of tumor.
+    survey : Survey
+    """
+    is_drawn_control = contains(survey.rois_of(RoiKind.CONTROL), x, y)
+    has_outlines = bool(survey.rois_of(RoiKind.TUMOR))
+    return {
+        Exclusion.CONTROL: is_drawn_control | survey.looked_up(survey.control, x, y),
+        Exclusion.IGNORED_ROI: contains(survey.rois_of(RoiKind.IGNORE), x, y),
+        Exclusion.OUTSIDE_ROI: ~is_drawn & has_outlines,
+        Exclusion.ARTEFACT: survey.looked_up(survey.excluded, x, y),
+        Exclusion.NOT_TISSUE: ~(survey.looked_up(survey.tissue, x, y) | is_drawn),
+    }

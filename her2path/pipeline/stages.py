@@ -14,7 +14,14 @@ from pathlib import Path
 
 from her2path.pipeline.conclude import Conclusion, conclude_cells, conclude_without_cells
 from her2path.pipeline.outputs import write_conclusion
-from her2path.pipeline.parts import TileTask, has_part, measure_tiles, plan_parts, read_parts
+from her2path.pipeline.parts import (
+    TileTask,
+    has_part,
+    measure_tiles,
+    plan_parts,
+    read_parts,
+    read_positions,
+)
 from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.survey import Survey, survey_slide
 from her2path.results.folder import SlideFolder
@@ -112,8 +119,11 @@ def conclude(
 def concluded(surveyed: Surveyed, settings: ScoreSettings, timings: dict[str, float]) -> Conclusion:
     if not surveyed.tasks:
         return conclude_without_cells(surveyed.survey, settings, timings=timings)
-    cells = read_parts([task.part for task in surveyed.tasks])
-    return conclude_cells(surveyed.survey, cells, settings, timings=timings)
+    parts = [task.part for task in surveyed.tasks]
+    positions = None if settings.network is None else read_positions(parts)
+    return conclude_cells(
+        surveyed.survey, read_parts(parts), settings, timings=timings, positions=positions
+    )
 
 
 def remove_parts(folder: Path) -> None:

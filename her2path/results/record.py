@@ -226,6 +226,29 @@ class Reading:
         return self.tally.n_cells
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFacts:
+    """What the network, the second reader, said of the slide.
+
+    Attributes
+    ----------
+    name, fingerprint : str
+        Which network.
+    score : Score
+        Its most probable score; not assessable where it expects no tumor cell.
+    probabilities : mapping of Score to float
+        Its own, before they are combined with those of the rules.
+    n_expected_cells : float
+        Tumor cells that it expects where tumor counts.
+    """
+
+    name: str
+    fingerprint: str
+    score: Score
+    probabilities: Mapping[Score, float]
+    n_expected_cells: float
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One shift of the cut-offs, in words, and what it gave."""
@@ -259,7 +282,8 @@ class RegionRecord:
     """One region: a square of the grid, an outline drawn by a person, or control tissue.
 
     `box` is in level-0 px; `outline` holds polygons of rings of (x, y), the first ring outside,
-    the others holes, and is empty for a square. `call` is None where too few cells were counted.
+    the others holes, and is empty for a square. `network_score` is what the network read, None
+    without a network or without a tumor cell that it expects.
     """
 
     region_id: str
@@ -271,6 +295,7 @@ class RegionRecord:
     score: Score
     reading: Reading
     outline: tuple[Rings, ...] = ()
+    network_score: Score | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +337,7 @@ class SlideRecord:
     patient_id: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
     model: str = "none"
+    network: NetworkFacts | None = None
     research_use: str = RESEARCH_USE
     format: int = FORMAT
 

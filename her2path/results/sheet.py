@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from her2path.errors import TableError, list_faults
 from her2path.results.atomic import write_bytes
 from her2path.results.jsonable import to_json
 from her2path.results.tables import cell_text, harmless
 
-__all__ = ["Sheet", "SheetRow", "read_sheet", "write_sheet"]
+__all__ = ["Sheet", "SheetRow", "number_in", "read_sheet", "word", "write_sheet"]
 
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000
 MAX_COLUMNS = 2000
+
+Word = TypeVar("Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,27 @@ def header_faults(header: Sequence[str], needed: Sequence[str]) -> list[str]:
     if len(header) > MAX_COLUMNS:
         faults.append(f"row 1: {len(header):,} columns are more than {MAX_COLUMNS:,}")
     return faults
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a cell holds, with a decimal comma or point; None when it is none."""
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def word(kind: type[Word]) -> Callable[[str], Word]:
+    """Return a reader of the words of an enum, whatever their case; it raises TableError."""
+
+    def read(text: str) -> Word:
+        try:
+            return kind(text.strip().lower().replace(" ", "_"))
+        except ValueError as error:
+            raise TableError(f"{text!r:.60} is none of {', '.join(kind)}") from error
+
+    return read
 
 
 def write_sheet(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
