@@ -32,8 +32,6 @@ from accuracy_measures import (
     exact,
     flagged,
     hits_flagged,
-    kappa_of,
-    mean_of,
     misses_flagged,
     sums_of,
 )
@@ -41,6 +39,9 @@ from accuracy_page import write_page
 from accuracy_recipes import Plan, plan_slides
 
 from her2path.criteria import EXPRESSION_SCORES, Score
+from her2path.evaluation.agreement import agree
+from her2path.evaluation.cells import CELL_COLUMNS, mean_of
+from her2path.evaluation.stated import examine_stated
 from her2path.pipeline.batch import run_batch
 from her2path.pipeline.progress import Event, SlideDone, SlideFailed
 from her2path.pipeline.settings import (
@@ -54,6 +55,7 @@ from her2path.results.atomic import write_text
 from her2path.results.cells import read_cells
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import read_record
+from her2path.statistics.agreement import Agreement
 from her2path.synth.records import describe_recipe
 from her2path.synth.writing import WrittenSlide, write_slide
 
@@ -63,7 +65,6 @@ QUICK_SIDE_UM = 800.0
 # Every score in every test laboratory once; quick: every score and every laboratory.
 N_SLIDES = 35
 N_QUICK = 7
-CELL_COLUMNS = ("x", "y", "is_tumor", "excluded", "intensity", "pattern")
 # What the rule reader alone aims at.
 AIM_EXACT = 0.90
 AIM_STAINED_POINTS = 3.0
@@ -164,14 +165,26 @@ def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[
     """Return the figures over all slides, with their aims, in words."""
     sums = sums_of(slides)
     right, misses = exact(slides), misses_flagged(slides)
+    cases = [slide.case for slide in slides]
+    agreement = agree(cases, rng=np.random.default_rng(0))
+    stated = examine_stated(cases, rng=np.random.default_rng(0))
     figures = {
         "slides": f"{len(slides)} scored, {len(failed)} failed",
         "exact score": f"{right}{aim(right.frac >= AIM_EXACT, f'≥ {AIM_EXACT:.2f}')}",
-        "quadratic κ": number(kappa_of(slides), 3),
+        "within one grade": str(agreement.within_one),
+        "κ, linear / quadratic": f"{kappa_words(agreement.kappa_linear)} / "
+        f"{kappa_words(agreement.kappa_quadratic)}",
         "misses flagged": f"{misses}{aim(misses.k == misses.n, 'all')}",
         "right scores flagged": str(hits_flagged(slides)),
         "slides flagged": str(flagged(slides)),
     }
+    if stated is not None:
+        of_score = stated.of_score
+        figures["stated probability"] = (
+            f"expected calibration error {of_score.expected_error:.3f} (by chance "
+            f"{of_score.error_by_chance:.3f}); {of_score.mean_stated:.2f} stated, "
+            f"{of_score.came_true:.2f} came true"
+        )
     for low, high in BOUNDARIES:
         figures[f"right side of {low}/{high}"] = str(at_boundary(slides, low, high))
     stained, count = sums["stained abs"], sums["count abs %"]
@@ -185,13 +198,13 @@ def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[
         "tumor cells counted": f"bias {sums['count bias %']:+.1f} %, mean absolute {count:.1f} %"
         + aim(count <= AIM_COUNT_PCT, f"≤ {AIM_COUNT_PCT:g} %"),
         "nucleus F1 at 3 µm": f"{sums['nucleus F1']:.3f} (precision "
-        f"{mean_of(s.nucleus_precision for s in slides):.3f}, recall "
-        f"{mean_of(s.nucleus_recall for s in slides):.3f})",
+        f"{mean_of(s.cells.nuclei.precision for s in slides):.3f}, recall "
+        f"{mean_of(s.cells.nuclei.recall for s in slides):.3f})",
         "tumor nuclei found": f"{sums['tumor found']:.3f} at 3 µm; "
-        f"{mean_of(s.unmatched_frac for s in slides):.3f} of the counted cells meet no nucleus",
+        f"{sums['unmatched']:.3f} of the counted cells meet no nucleus",
         "tumor or not": f"{sums['tumor acc']:.3f} of matched cells (counted ones that are tumor "
-        f"{mean_of(s.tumor_precision for s in slides):.3f}, tumor cells counted "
-        f"{mean_of(s.tumor_recall for s in slides):.3f})",
+        f"{sums['counted are tumor']:.3f}, tumor cells counted "
+        f"{mean_of(s.cells.kind_tumor.frac for s in slides):.3f})",
         "stained cells": f"{sums['stained recall']:.3f} of the stained read as stained, "
         f"{sums['stained fallout']:.3f} of the unstained",
         "complete cells": f"{sums['complete recall']:.3f} of the complete read as complete, "
@@ -205,6 +218,14 @@ def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[
 def aim(is_met: bool, words: str) -> str:
     """Return an aim and whether it is met."""
     return f"; aim {words}: {'met' if is_met else 'not met'}"
+
+
+def kappa_words(found: Agreement) -> str:
+    """Return a κ with its interval."""
+    if found.kappa is None:
+        return "–"
+    ends = found.interval
+    return f"{found.kappa:.3f}" + (f" ({ends.lower:.2f}–{ends.upper:.2f})" if ends else "")
 
 
 Table = tuple[Sequence[str], list[list[str]]]
@@ -290,10 +311,10 @@ def listed(slides: Sequence[SlideAccuracy]) -> Table:
                 *pairs,
                 f"{s.n_true} → {s.n_counted}",
                 f"{s.blank_upper_pct:.2f}",
-                number(s.nucleus_f1, 2),
-                number(s.tumor_accuracy, 2),
-                f"{number(s.stained_recall, 2)}/{number(s.stained_fallout, 3)}",
-                f"{number(s.complete_recall, 2)}/{number(s.complete_fallout, 3)}",
+                number(s.cells.nuclei.f1, 2),
+                number(s.cells.kind.frac, 2),
+                f"{number(s.cells.stained.recall, 2)}/{number(s.cells.unstained.frac, 3)}",
+                f"{number(s.cells.complete.recall, 2)}/{number(s.cells.incomplete.frac, 3)}",
                 ", ".join(s.flags) or "none",
             ]
         )

@@ -1,7 +1,6 @@
 """scripts/accuracy*.py: what is drawn means what it says, and the sums are right."""
 
 import importlib
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import pytest
 
 from her2path.criteria import EXPRESSION_SCORES, Score
 from her2path.criteria.tally import Tally
+from her2path.evaluation.cells import KnownCells, compare_cells
+from her2path.statistics.counted import Counted
 from her2path.synth import laboratories
 from her2path.synth.truth import score_of
 
@@ -40,6 +41,8 @@ def page():
 def slide(measures):
     """A slide that was read without a fault."""
     zeros = dict.fromkeys((*measures.SHARES, "h_score"), 0.0)
+    places, codes = np.zeros(0), np.zeros(0, np.int64)
+    none = KnownCells(places, places, np.zeros(0, np.bool_), codes, codes, places)
     numbers = {
         name: 1.0
         for name, field in measures.SlideAccuracy.__dataclass_fields__.items()
@@ -60,6 +63,8 @@ def slide(measures):
         n_counted=1000,
         known=zeros,
         measured=zeros,
+        probabilities={score: float(score is Score.ZERO) for score in EXPRESSION_SCORES},
+        cells=compare_cells(none, None, mpp=0.25),
         **numbers,
     )
 
@@ -97,47 +102,6 @@ def test_a_seed_draws_the_same_slides_however_many_are_asked_for(recipes):
     assert recipes.plan_slides(5, seed=10, side_um=500.0) != many[:5]
 
 
-def test_cells_are_matched_one_to_one_nearest_first(measures):
-    known = np.array([[0.0, 0.0], [10.0, 0.0], [50.0, 0.0]])
-    found = np.array([[1.0, 0.0], [0.5, 0.0], [12.0, 0.0], [54.0, 0.0]])
-    i, j = measures.match_cells(known, found, reach=3.0)
-    assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 1), (1, 2)]
-
-
-def test_no_cell_matches_no_cell(measures):
-    for known, found in [(0, 0), (0, 3), (3, 0)]:
-        i, j = measures.match_cells(np.zeros((known, 2)), np.zeros((found, 2)), reach=3.0)
-        assert len(i) == len(j) == 0
-
-
-def test_a_shifted_copy_matches_itself(measures):
-    places = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0)), axis=-1).reshape(-1, 2) * 10
-    i, j = measures.match_cells(places, places[::-1] + 1.0, reach=3.0)
-    assert len(i) == 400
-    assert np.array_equal(i, 399 - j)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "kappa"),
-    [
-        ([(0, 0), (2, 2), (4, 4)], 1.0),
-        ([(0, 0), (0, 1), (1, 0), (1, 1)], 0.0),
-        ([(0, 1), (1, 0)], -1.0),
-        # Squared distances: 1 is observed, (1 + 4 + 8 + 2) / 3 = 5 expected by chance.
-        ([(0, 0), (2, 2), (2, 1)], 0.8),
-    ],
-)
-def test_kappa_of_known_tables(measures, pairs, kappa):
-    found = measures.quadratic_kappa(pairs, n_classes=5)
-    assert found == pytest.approx(kappa)
-    turned = [(b, a) for a, b in pairs]
-    assert measures.quadratic_kappa(turned, n_classes=5) == pytest.approx(found)
-
-
-def test_kappa_without_spread_is_not_a_number(measures):
-    assert math.isnan(measures.quadratic_kappa([(1, 1), (1, 1)], n_classes=5))
-
-
 def test_a_boundary_counts_the_slides_beside_it(measures, slide):
     slides = [
         slide,
@@ -157,9 +121,9 @@ def test_misses_are_counted_with_their_flags(measures, slide):
         replace(slide, score=Score.ULTRALOW, is_flagged=True),
         replace(slide, score=Score.NOT_ASSESSABLE),
     ]
-    assert measures.exact(slides) == measures.Counted(2, 4)
-    assert measures.misses_flagged(slides) == measures.Counted(1, 2)
-    assert measures.flagged(slides) == measures.Counted(2, 4)
+    assert measures.exact(slides) == Counted(2, 4)
+    assert measures.misses_flagged(slides) == Counted(1, 2)
+    assert measures.flagged(slides) == Counted(2, 4)
 
 
 def test_errors_leave_out_what_was_not_assessed(measures, slide):
@@ -171,6 +135,19 @@ def test_errors_leave_out_what_was_not_assessed(measures, slide):
     assert sums["stained abs"] == pytest.approx(3.0)
     assert sums["count bias %"] == pytest.approx(0.0)
     assert sums["count abs %"] == pytest.approx(10.0)
+
+
+def test_a_slide_becomes_a_case_of_the_evaluation(slide):
+    case = replace(slide, score=Score.TWO_PLUS, flags=("few_cells",), is_flagged=True).case
+    assert (case.distance, case.flags, case.group) == (3, ("few_cells",), "test-a")
+    assert case.stated == 0.0
+    assert replace(slide, probabilities=dict.fromkeys(EXPRESSION_SCORES, 0.0)).case.stated is None
+
+
+def test_a_row_of_the_table_holds_numbers_and_words_only(slide):
+    row = slide.row()
+    assert all(isinstance(value, str | int | float | None) for value in row.values())
+    assert {"nuclei_f1", "stained_precision", "stained_recall"} <= set(row)
 
 
 def test_the_page_shows_names_as_text(page, slide, tmp_path):
