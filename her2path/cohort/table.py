@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from her2path.cohort.pairs import Pair, PairVerdict, Side, edition_name
 from her2path.criteria.score import IshResult, Score
+from her2path.criteria.words import SCORE_WORDS, score_named
 from her2path.errors import Her2pathError, TableError, list_faults
 from her2path.results.jsonable import read_json
 from her2path.results.record import read_record
-from her2path.results.sheet import Sheet, SheetRow, read_sheet
+from her2path.results.sheet import Sheet, SheetRow, read_sheet, word
 
-__all__ = ["KNOWN_COLUMNS", "read_pairs", "read_score"]
+__all__ = ["KNOWN_COLUMNS", "read_pairs"]
 
 NEEDED = ("patient_id", "before", "after")
 KNOWN_COLUMNS = (
@@ -30,22 +30,11 @@ KNOWN_COLUMNS = (
     "after_date",
     "verdict",
 )
-SCORE_WORDS = {
-    **{score.value: score for score in Score},
-    "ultralow": Score.ULTRALOW,
-    "null": Score.ZERO,
-}
 FORGOTTEN_PLUS = ("1", "2", "3")
 # A year outside is a slip of the keyboard; trastuzumab came in 1998.
 FIRST_YEAR, LAST_YEAR = 1980, 2100
 
 Value = TypeVar("Value")
-Word = TypeVar("Word", bound=StrEnum)
-
-
-def read_score(text: str) -> Score | None:
-    """Return the score that a cell names, None when it names none."""
-    return SCORE_WORDS.get(text.strip().lower().replace(" ", "_"))
 
 
 def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ...]]:
@@ -167,7 +156,7 @@ class PairReader:
 
     def named_side(self, text: str) -> Side:
         """Return the side that a cell names: a score, a result, or a slide to be scored."""
-        score = read_score(text)
+        score = score_named(text)
         if score is not None:
             return Side(score=score)
         path = (self.folder / text).resolve()
@@ -180,8 +169,8 @@ class PairReader:
             return Side(score=None, edition=self.criteria, path=path)
         hint = f"write {text}+, or " if text in FORGOTTEN_PLUS else ""
         raise TableError(
-            f"{text!r:.60} is no score and no file; {hint}give 0, 0+, 1+, 2+, 3+, null, ultralow, "
-            "not_assessable, a slide.json or a slide"
+            f"{text!r:.60} is no score and no file; {hint}give "
+            f"{', '.join(SCORE_WORDS)}, a slide.json or a slide"
         )
 
     def compared(self, text: str) -> tuple[PairVerdict, dict[str, Score]]:
@@ -236,18 +225,6 @@ class PairReader:
                         "a table",
                     )
                 )
-
-
-def word(kind: type[Word]) -> Callable[[str], Word]:
-    """Return a reader of one of the words of an enum, whatever its case."""
-
-    def read(text: str) -> Word:
-        try:
-            return kind(text.lower().replace(" ", "_"))
-        except ValueError as error:
-            raise TableError(f"{text!r:.60} is none of {', '.join(kind)}") from error
-
-    return read
 
 
 def day(text: str) -> date:

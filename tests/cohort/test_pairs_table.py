@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.cohort.pairs import PairVerdict, edition_name
-from her2path.cohort.table import read_pairs, read_score
+from her2path.cohort.table import read_pairs
 from her2path.criteria.score import IshResult, Score, Status
+from her2path.criteria.words import score_named
 from her2path.errors import TableError
 
 PAIR = {"patient_id": "P1", "before": "2+", "after": "0"}
@@ -35,7 +36,7 @@ def test_every_word_of_a_score_is_understood(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ["", "4+", "1", "low", "+", "2 +", "negative"])
 def test_other_words_are_no_score(text: str):
-    assert read_score(text) is None
+    assert score_named(text) is None
 
 
 def test_ish_makes_the_status(tmp_path: Path):

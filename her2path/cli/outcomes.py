@@ -1,0 +1,150 @@
+"""`her2path outcomes`: HER2 groups, and what happened to the patients."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    readable_errors,
+    set_up_logging,
+    use_one_thread,
+)
+from her2path.criteria.score import Organ
+
+__all__ = ["EXAMPLES", "outcomes"]
+
+EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path outcomes patients.csv --out outcomes --covariates age,grade --response response\n\n"
+    "her2path outcomes patients.csv --out outcomes --time pfs_months --event progressed "
+    "--unit months --endpoint 'Progression-free survival' --adjust age,grade --strata site\n\n"
+    "her2path outcomes results/slides.csv --out outcomes --time months --event died\n\n"
+    "her2path outcomes cohort/pairs.csv --out outcomes --group score_change --response response\n\n"
+    "[bold]patients.csv[/bold] has one row per patient. The groups (positive, low, ultralow, null, "
+    "equivocal) come from the columns score and ish, from status in a slides.csv, or from any "
+    "column named with --group. Responses are CR, PR, SD, PD, NE, or yes and no; events 1 and 0, "
+    "or yes and no. Empty cells are unknown.\n\n"
+    "patient_id,score,ish,age,response,months,died\n\n"
+    "P01,2+,not_amplified,61,PR,14.2,0\n\n"
+    "P02,0+,,48,SD,5.1,1\n\n"
+    "[bold]--out[/bold] gets outcomes.html, outcomes.json, a CSV table of each part, and the "
+    "figures as SVG and PNG. Survival needs the extra: pip install 'her2path\\[outcomes]'.\n\n"
+    "Exit status: 0 done · 2 wrong use: every fault of the table is listed with its row, and "
+    "nothing is written"
+)
+
+
+def outcomes(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE.csv", help="One row per patient.", show_default=False)
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, tables and figures.")],
+    score: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Score; score when there is such a column.")
+    ] = "",
+    ish: Annotated[
+        str, typer.Option(metavar="COLUMN", help="ISH; ish when there is such a column.")
+    ] = "",
+    group: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Groups as they stand, instead of score and ISH.")
+    ] = "",
+    organ: Annotated[
+        Organ, typer.Option(help="Whose rules make a status from score and ISH.")
+    ] = Organ.BREAST,
+    covariates: Annotated[
+        str, typer.Option(metavar="COLUMN,…", help="Columns of the baseline table.")
+    ] = "",
+    categorical: Annotated[
+        str,
+        typer.Option(metavar="COLUMN,…", help="Covariates whose numbers are names, like a grade."),
+    ] = "",
+    response: Annotated[str, typer.Option(metavar="COLUMN", help="Best response.")] = "",
+    responders: Annotated[
+        str,
+        typer.Option(metavar="WORD,…", help="Words that count as response, if not CR, PR, yes."),
+    ] = "",
+    time: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Time to the event or the end of observation.")
+    ] = "",
+    event: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Whether the event happened, 1 or 0.")
+    ] = "",
+    endpoint: Annotated[
+        str, typer.Option(help="What the time is to, as the plot names it.")
+    ] = "Survival",
+    unit: Annotated[str, typer.Option(help="What time is counted in, such as months.")] = "",
+    adjust: Annotated[
+        str, typer.Option(metavar="COLUMN,…", help="Covariates of a second, adjusted Cox model.")
+    ] = "",
+    strata: Annotated[
+        str, typer.Option(metavar="COLUMN", help="A factor to stratify tests and models by.")
+    ] = "",
+    reference: Annotated[
+        str,
+        typer.Option(metavar="GROUP", help="Group that hazards are compared with; the largest."),
+    ] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of exact tests by random tables.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+) -> None:
+    """Compare HER2 groups: baseline, response, survival, hazards."""
+    use_one_thread()
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug, resumes=False):
+        from her2path.outcomes.analysis import analyse_outcomes
+        from her2path.outcomes.patients import Columns, read_patients
+        from her2path.outcomes.writing import outcomes_document, write_outcomes
+        from her2path.report.outcomes import outcome_findings, write_outcomes_page
+        from her2path.results.folder import ResultsFolder
+        from her2path.results.record import RESEARCH_USE
+        from her2path.results.run_record import describe_input
+
+        columns = Columns(
+            score=score,
+            ish=ish,
+            group=group,
+            time=time,
+            event=event,
+            response=response,
+            responders=listed(responders),
+            covariates=listed(covariates),
+            adjust=listed(adjust),
+            categorical=listed(categorical),
+            strata=strata,
+        )
+        found = analyse_outcomes(
+            read_patients(table, columns, organ=organ), reference=reference, seed=seed
+        )
+        source = describe_input(table)
+        folder = ResultsFolder(Path(os.path.abspath(out))).create()
+        page = write_outcomes_page(
+            folder.path, found, source_name=table.name, endpoint=endpoint, unit=unit
+        )
+        write_outcomes(folder.path, found, source=source)
+        if as_json:
+            document = {"out": str(folder.path), "page": str(page)}
+            document.update(outcomes_document(found, source=source))
+            OUTPUT.print(json.dumps(document, ensure_ascii=False), markup=False)
+        elif not quiet:
+            for words in outcome_findings(found, endpoint=endpoint, unit=unit):
+                ERRORS.print(words, markup=False)
+            for remark in found.remarks:
+                ERRORS.print(f"  - {remark}", markup=False, style="yellow")
+            ERRORS.print(f"Page: {page}", style="bold", markup=False)
+            ERRORS.print(RESEARCH_USE, style="dim")
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return names that commas separate, each once."""
+    return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))

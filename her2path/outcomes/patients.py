@@ -1,0 +1,342 @@
+"""The table of patients: read it whole, list every fault with its row, then trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from her2path.criteria.ish import status
+from her2path.criteria.score import IshResult, Organ, Score, Status
+from her2path.criteria.words import SCORE_WORDS, score_named
+from her2path.errors import TableError, list_faults
+from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet, word
+
+__all__ = ["GROUP_ORDER", "Columns", "Patient", "Patients", "read_patients"]
+
+GROUP_ORDER = (Status.POSITIVE, Status.LOW, Status.ULTRALOW, Status.NULL, Status.EQUIVOCAL)
+YES = frozenset({"1", "yes", "y", "true", "event", "dead", "died", "death", "progressed"})
+NO = frozenset({"0", "no", "n", "false", "censored", "alive", "none"})
+# Best overall response of RECIST: complete and partial count as response.
+RESPONSE = YES | {"cr", "pr", "responder", "response", "pcr"}
+NO_RESPONSE = NO | {"sd", "pd", "non-responder", "nonresponder", "no response", "non-pcr"}
+NOT_EVALUABLE = frozenset({"ne", "na", "n/a", "unknown", "not evaluable"})
+# More distinct numbers than this are a measurement, fewer are names of categories.
+MOST_CATEGORIES = 5
+# A category for almost every patient is a name, not a group.
+MOST_GROUPS = 20
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which columns of the table hold what; an empty name means that there is none.
+
+    Attributes
+    ----------
+    score, ish : str
+        Score and ISH, from which the HER2 group is made.
+    group : str
+        A column whose words are the groups as they stand, instead.
+    time, event : str
+        Time to the event or to the end of observation, and whether it happened.
+    response : str
+        CR, PR, SD, PD, or yes and no.
+    responders : tuple of str
+        Words of `response` that count as response, when others than the usual do.
+    covariates : tuple of str
+        For the baseline table.
+    adjust : tuple of str
+        Covariates in the Cox model beside the group.
+    categorical : tuple of str
+        Covariates whose numbers are names of categories.
+    strata : str
+        A factor to stratify by.
+    """
+
+    score: str = ""
+    ish: str = ""
+    group: str = ""
+    time: str = ""
+    event: str = ""
+    response: str = ""
+    responders: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    adjust: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    strata: str = ""
+
+    @property
+    def all_covariates(self) -> tuple[str, ...]:
+        """Covariates of the baseline table and of the model, each once."""
+        return tuple(dict.fromkeys((*self.covariates, *self.adjust)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """One patient; what is not known is None, or an empty text."""
+
+    row: int
+    patient_id: str
+    group: str
+    time: float | None = None
+    event: bool | None = None
+    response: bool | None = None
+    stratum: str = ""
+    numbers: Mapping[str, float | None] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patients:
+    """The patients of a table that belong to a group, and how many do not.
+
+    `groups` are in the order of HER2 (positive first), or as their words sort. `counts` says how
+    many have each score and ISH, where the groups were made from them.
+    """
+
+    columns: Columns
+    rows: tuple[Patient, ...]
+    groups: tuple[str, ...]
+    group_source: str
+    n_without_group: int
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def of(self, group: str) -> tuple[Patient, ...]:
+        """Return the patients of a group."""
+        return tuple(patient for patient in self.rows if patient.group == group)
+
+
+def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) -> Patients:
+    """Read a table with one row per patient.
+
+    Parameters
+    ----------
+    path : Path
+        CSV; the columns that `columns` names must be there.
+    columns : Columns
+        Without `score` and `group` the columns score and ish are looked for, or status in a
+        slides.csv.
+    organ : Organ
+        Whose rules make a status from score and ISH.
+
+    Raises
+    ------
+    TableError
+        If it cannot be used; every fault is listed with its row and column.
+    """
+    sheet = read_sheet(path)
+    columns = with_groups(sheet, columns)
+    named = (
+        columns.score, columns.ish, columns.group, columns.time, columns.event, columns.response,
+        columns.strata, *columns.all_covariates, *columns.categorical,
+    )  # fmt: skip
+    missing = [name for name in dict.fromkeys(named) if name and name not in sheet.columns]
+    faults = [f"row 1: no column {name!r:.60}; known are {known(sheet)}" for name in missing]
+    if bool(columns.time) != bool(columns.event):
+        faults.append("--time and --event belong together: give both, or neither")
+    strange = [name for name in columns.categorical if name not in columns.all_covariates]
+    if strange:
+        faults.append(f"--categorical names {', '.join(strange)}, which is no covariate")
+    if faults:
+        raise TableError(list_faults(f"{path.name} cannot be used", faults))
+    reader = PatientReader(sheet, columns, organ=organ)
+    rows = [reader.patient(row) for row in sheet.rows]
+    reader.check_names()
+    if reader.faults:
+        found = [words for _, words in sorted(reader.faults, key=lambda fault: fault[0])]
+        raise TableError(list_faults(f"{path.name} cannot be used", found))
+    kept = tuple(patient for patient in rows if patient.group)
+    groups = ordered({patient.group for patient in kept})
+    if not kept:
+        raise TableError(f"{path.name}: no row belongs to a group; fill {reader.source}")
+    if len(groups) > MOST_GROUPS:
+        raise TableError(
+            f"{path.name}: {len(groups)} groups in {reader.source} are more than {MOST_GROUPS}; "
+            "is it the right column?"
+        )
+    return Patients(
+        columns=columns,
+        rows=kept,
+        groups=groups,
+        group_source=reader.source,
+        n_without_group=len(rows) - len(kept),
+        counts=reader.counts,
+    )
+
+
+def with_groups(sheet: Sheet, columns: Columns) -> Columns:
+    """Return the columns with what the groups are made of, where nobody said."""
+    if columns.group and columns.score:
+        raise TableError("--group and --score exclude each other: the groups come from one of them")
+    if columns.group or columns.score:
+        return columns
+    if "ish" in sheet.columns and "score" in sheet.columns:
+        return replace(columns, score="score", ish=columns.ish or "ish")
+    if "status" in sheet.columns and not columns.ish:
+        # A slides.csv: its status has seen the ISH.
+        return replace(columns, group="status")
+    if "score" in sheet.columns:
+        return replace(columns, score="score")
+    raise TableError(
+        f"{sheet.path.name} has no column score; name it with --score, or name groups that stand "
+        f"in the table with --group; known are {known(sheet)}"
+    )
+
+
+def known(sheet: Sheet) -> str:
+    return ", ".join(sheet.columns[:20])
+
+
+def ordered(groups: set[str]) -> tuple[str, ...]:
+    """Return groups in the order of HER2 where they are its words, else as they sort."""
+    words = [group.value for group in GROUP_ORDER]
+    if groups <= set(words):
+        return tuple(word for word in words if word in groups)
+    return tuple(sorted(groups, key=sort_key))
+
+
+def sort_key(text: str) -> tuple[bool, float, str]:
+    number = number_in(text)
+    return (number is None, number or 0.0, text)
+
+
+class PatientReader:
+    """Turns rows into patients and collects what is wrong with them."""
+
+    def __init__(self, sheet: Sheet, columns: Columns, *, organ: Organ) -> None:
+        self.sheet = sheet
+        self.columns = columns
+        self.organ = organ
+        self.faults: list[tuple[int, str]] = []
+        self.counts: dict[tuple[str, str], int] = {}
+        self.numeric = tuple(n for n in columns.all_covariates if self.is_numeric(n))
+        self.categorical = tuple(n for n in columns.all_covariates if n not in self.numeric)
+
+    @property
+    def source(self) -> str:
+        """What the groups are made of, in words."""
+        columns = self.columns
+        if columns.group:
+            return f"column {columns.group}"
+        return f"column {columns.score}" + (f" with ISH in {columns.ish}" if columns.ish else "")
+
+    def is_numeric(self, column: str) -> bool:
+        """Return whether a covariate is measured, not named."""
+        texts = {row.get(column) for row in self.sheet.rows} - {""}
+        return (
+            column not in self.columns.categorical
+            and len(texts) > MOST_CATEGORIES
+            and sum(number_in(text) is not None for text in texts) > len(texts) / 2
+        )
+
+    def fault(self, row: SheetRow, column: str, words: object) -> None:
+        """Note what is wrong with a cell."""
+        self.faults.append((row.number, f"row {row.number}, {column}: {words}"))
+
+    def cell(self, row: SheetRow, column: str, kind: Callable[[str], Value]) -> Value | None:
+        """Return what a cell says; None when it is empty or wrong, which is noted."""
+        text = row.get(column) if column else ""
+        if not text:
+            return None
+        try:
+            return kind(text)
+        except ValueError as error:
+            self.fault(row, column, error)
+            return None
+
+    def patient(self, row: SheetRow) -> Patient:
+        """Return the patient of one row."""
+        columns = self.columns
+        time = self.cell(row, columns.time, duration)
+        event = self.cell(row, columns.event, yes_or_no)
+        has_time, has_event = bool(row.get(columns.time)), bool(row.get(columns.event))
+        if columns.time and has_time != has_event:
+            lacking = columns.event if has_time else columns.time
+            self.fault(row, lacking, "is empty, though its partner is not; fill both or neither")
+        return Patient(
+            row=row.number,
+            patient_id=row.get("patient_id"),
+            group=self.group(row),
+            time=time,
+            event=event,
+            response=self.cell(row, columns.response, self.responds),
+            stratum=row.get(columns.strata) if columns.strata else "",
+            numbers={name: self.cell(row, name, measured) for name in self.numeric},
+            categories={name: row.get(name) for name in self.categorical},
+        )
+
+    def group(self, row: SheetRow) -> str:
+        """Return the group of a row, empty when it belongs to none."""
+        columns = self.columns
+        if columns.group:
+            text = row.get(columns.group)
+            return "" if text == Status.NOT_ASSESSABLE else text
+        score = self.cell(row, columns.score, named_score)
+        ish = self.cell(row, columns.ish, word(IshResult))
+        if score is None:
+            return ""
+        found = status(score, ish, organ=self.organ).status
+        key = (score.value, ish.value if ish else "")
+        self.counts[key] = self.counts.get(key, 0) + 1
+        return "" if found is Status.NOT_ASSESSABLE else found.value
+
+    def responds(self, text: str) -> bool | None:
+        """Return whether a word is a response; None when it says that nobody knows."""
+        plain = text.strip().casefold()
+        if plain in NOT_EVALUABLE:
+            return None
+        if self.columns.responders:
+            return plain in {word.casefold() for word in self.columns.responders}
+        if plain in RESPONSE or plain in NO_RESPONSE:
+            return plain in RESPONSE
+        raise TableError(
+            f"{text!r:.40} is no response; give CR, PR, SD, PD, NE, yes or no, or name those that "
+            "count with --responders"
+        )
+
+    def check_names(self) -> None:
+        """Note patients that stand twice: a patient has one outcome."""
+        first: dict[str, int] = {}
+        for row in self.sheet.rows:
+            name = row.get("patient_id")
+            before = first.setdefault(name, row.number)
+            if name and before != row.number:
+                self.fault(
+                    row,
+                    "patient_id",
+                    f"{name!r:.60} stands in row {before} already; keep one row per patient",
+                )
+
+
+def duration(text: str) -> float:
+    value = number_in(text)
+    if value is None or value < 0:
+        raise TableError(f"{text!r:.40} is no time; give a number of 0 or more")
+    return value
+
+
+def measured(text: str) -> float:
+    value = number_in(text)
+    if value is None:
+        raise TableError(
+            f"{text!r:.40} is no number; leave unknown values empty, or name the column with "
+            "--categorical"
+        )
+    return value
+
+
+def yes_or_no(text: str) -> bool:
+    plain = text.strip().casefold()
+    if plain in YES or plain in NO:
+        return plain in YES
+    raise TableError(f"{text!r:.40} is no event; give 1 or 0, yes or no")
+
+
+def named_score(text: str) -> Score:
+    found = score_named(text)
+    if found is None:
+        raise TableError(f"{text!r:.40} is no score; give one of {', '.join(SCORE_WORDS)}")
+    return found

@@ -1,0 +1,176 @@
+"""Time to an event by group: Kaplan–Meier curves, medians, and the log-rank test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.outcomes.libraries import library
+from her2path.outcomes.patients import Patient, Patients
+from her2path.statistics.significance import Significance
+
+__all__ = ["Curve", "Survival", "survival_of"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Curve:
+    """The Kaplan–Meier curve of a group.
+
+    Attributes
+    ----------
+    group : str
+    n, n_events : int
+        Patients, and events among them.
+    time, survival, lower, upper : ndarray of shape (n_steps,)
+        The curve holds its value from one time to the next; ends are those of the log-log
+        interval, 95 %.
+    censored : ndarray
+        Times at which observation ended without an event.
+    median, median_lower, median_upper : float or None
+        None where the curve, or the end of its interval, does not fall to one half.
+    observed : ndarray of shape (n,)
+        All times, for the numbers at risk.
+    """
+
+    group: str
+    n: int
+    n_events: int
+    time: Floats
+    survival: Floats
+    lower: Floats
+    upper: Floats
+    censored: Floats
+    median: float | None
+    median_lower: float | None
+    median_upper: float | None
+    observed: Floats
+
+    def at_risk(self, times: Sequence[float]) -> tuple[int, ...]:
+        """Return how many patients are still observed and free of the event at each time."""
+        return tuple(int((self.observed >= time).sum()) for time in times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survival:
+    """Curves of all groups with a known time, and the tests between them.
+
+    `follow_up` is the median time of observation, by Kaplan–Meier with the roles of event and
+    censoring exchanged.
+    """
+
+    curves: tuple[Curve, ...]
+    n_unknown: int
+    follow_up: float | None
+    logrank: Significance | None
+    stratified_logrank: Significance | None
+    remarks: tuple[str, ...] = ()
+
+
+def survival_of(patients: Patients) -> Survival:
+    """Estimate survival in each group, by lifelines and statsmodels.
+
+    Raises
+    ------
+    MissingLibraryError
+        If they are not installed.
+
+    References
+    ----------
+    Kaplan and Meier 1958, 10.1080/01621459.1958.10501452; reversed: Schemper and Smith 1996,
+    10.1016/0197-2456(96)00075-X.
+    """
+    lifelines = library("lifelines")
+    known = [p for p in patients.rows if p.time is not None and p.event is not None]
+    groups = [g for g in patients.groups if any(p.group == g for p in known)]
+    curves = tuple(curve_of(lifelines, g, [p for p in known if p.group == g]) for g in groups)
+    remarks = [
+        f"{curve.group}: {curve.n_events} events are too few for a median or a comparison"
+        for curve in curves
+        if curve.n_events < 3
+    ]
+    plain = stratified = None
+    n_events = sum(curve.n_events for curve in curves)
+    if len(curves) > 1 and n_events:
+        plain = logrank(known, strata=False)
+        strata = {p.stratum for p in known} - {""}
+        if len(strata) > 1:
+            within = [p for p in known if p.stratum]
+            if len(within) < len(known):
+                remarks.append(
+                    f"the stratified test leaves out {len(known) - len(within)} patients without "
+                    f"{patients.columns.strata}"
+                )
+            stratified = logrank(within, strata=True)
+    return Survival(
+        curves=curves,
+        n_unknown=len(patients.rows) - len(known),
+        follow_up=follow_up(lifelines, known),
+        logrank=plain,
+        stratified_logrank=stratified,
+        remarks=tuple(remarks),
+    )
+
+
+def times_of(rows: Sequence[Patient]) -> tuple[Floats, NDArray[np.bool_]]:
+    time = np.array([patient.time for patient in rows], np.float64)
+    return time, np.array([bool(patient.event) for patient in rows], np.bool_)
+
+
+def curve_of(lifelines: Any, group: str, rows: Sequence[Patient]) -> Curve:  # noqa: ANN401
+    """Return the curve of one group."""
+    time, event = times_of(rows)
+    fit = lifelines.KaplanMeierFitter().fit(time, event)
+    ends = fit.confidence_interval_
+    medians = library("lifelines.utils").median_survival_times(ends)
+    low, high = (float(value) for value in np.ravel(medians.to_numpy()))
+    return Curve(
+        group=group,
+        n=len(rows),
+        n_events=int(event.sum()),
+        time=fit.survival_function_.index.to_numpy(np.float64),
+        survival=fit.survival_function_.to_numpy(np.float64)[:, 0],
+        lower=ends.to_numpy(np.float64)[:, 0],
+        upper=ends.to_numpy(np.float64)[:, 1],
+        censored=np.sort(time[~event]),
+        median=finite(float(fit.median_survival_time_)),
+        median_lower=finite(low),
+        median_upper=finite(high),
+        observed=time,
+    )
+
+
+def finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def follow_up(lifelines: Any, rows: Sequence[Patient]) -> float | None:  # noqa: ANN401
+    if not rows:
+        return None
+    time, event = times_of(rows)
+    return finite(float(lifelines.KaplanMeierFitter().fit(time, ~event).median_survival_time_))
+
+
+def logrank(rows: Sequence[Patient], *, strata: bool) -> Significance | None:
+    """Compare the groups; None where the risk sets leave nothing to compare."""
+    time, event = times_of(rows)
+    groups = np.array([patient.group for patient in rows])
+    n_groups = len(set(groups.tolist()))
+    if n_groups < 2 or not event.any():
+        return None
+    survfunc = library("statsmodels.duration.survfunc")
+    kinds = np.array([patient.stratum for patient in rows]) if strata else None
+    try:
+        statistic, p = survfunc.survdiff(time, event.astype(int), groups, strata=kinds)
+    except np.linalg.LinAlgError:
+        return None
+    if not math.isfinite(p):
+        return None
+    words = f"log-rank{', stratified' if strata else ''}"
+    return Significance(float(statistic), n_groups - 1, float(p), words)
