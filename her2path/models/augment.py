@@ -7,26 +7,31 @@ pictures that only have to be plausible are coloured here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
+import numba as nb
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
 from her2path.models.network import CELL_CLASSES, STRIDE_PX
-from her2path.models.scenes import FIELD_MPP, TrainingField, decode_od
+from her2path.models.scenes import FIELD_MPP, NETWORK_MPP, TrainingField, decode_od, halved
 from her2path.synth.laboratory import Laboratory
+from her2path.synth.variety import random_laboratory
 
 __all__ = ["NETWORK_MPP", "Appearance", "Crop", "appearance_of", "random_appearance", "take_crop"]
 
-NETWORK_MPP = 0.5
 # Spread of the bump that marks a nucleus's centre.
 CENTRE_SIGMA_UM = 1.2
 # Scorers' classes rest on how dark a membrane is: beyond this, the stain of the whole run was
 # too weak or strong for its truth to be read off the picture.
 HONEST_STRENGTH = (0.78, 1.3)
 _GRAIN_SIDE = 1024
+_GRAIN = np.random.default_rng(1).standard_normal((_GRAIN_SIDE, _GRAIN_SIDE), dtype=np.float32)
+# The tone curve as a table: steps per unit of light, up to half as bright again as glass.
+_TONE_STEPS = 2048
+_TONES = 3 * _TONE_STEPS // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Appearance:
         Standard deviation of blur over the whole picture, on top of the optics.
     illumination : tuple of 2 float
         Change of light from one side of the picture to the other, along x and y.
+    nuclear, background : float
+        Factors on the hematoxylin of nuclei, and of all between them.
     """
 
     laboratory: Laboratory
@@ -52,6 +59,8 @@ class Appearance:
     is_coarse: bool = False
     defocus_um: float = 0.0
     illumination: tuple[float, float] = (0.0, 0.0)
+    nuclear: float = 1.0
+    background: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,62 +101,55 @@ def appearance_of(laboratory: Laboratory) -> Appearance:
 
 
 def random_appearance(rng: np.random.Generator, laboratories: tuple[Laboratory, ...]) -> Appearance:
-    """Return a random laboratory: between and well beyond those given."""
-    base = laboratories[rng.integers(len(laboratories))]
-    other = laboratories[rng.integers(len(laboratories))]
+    """Return how a picture looks: one of these laboratories, any other, or one beyond all.
 
-    def near(name: str, spread: float, low: float, high: float) -> float:
-        t = rng.uniform(-0.3, 1.3)
-        middle = (1 - t) * getattr(base, name) + t * getattr(other, name)
-        return float(np.clip(middle + spread * rng.standard_normal(), low, high))
-
-    hematoxylin = vector(rng, base.hematoxylin, ((0.50, 0.82), (0.42, 0.72), (0.18, 0.52)), 0.045)
-    dab = vector(rng, base.dab, ((0.18, 0.46), (0.44, 0.64), (0.62, 0.86)), 0.035)
-    glass = rng.uniform(205, 253)
-    tint = rng.normal(0, 3.5, 3)
-    is_plain = rng.random() < 0.15
-    laboratory = Laboratory(
-        name="random",
-        mpp=FIELD_MPP,
-        hematoxylin=hematoxylin,
-        dab=dab,
-        counterstain=float(np.exp(rng.normal(0.0, 0.42)).clip(0.25, 2.6)),
-        dab_strength=near("dab_strength", 0.16, 0.45, 1.9),
-        dab_darkening=float(rng.uniform(0, 0.5)),
-        haze_od=float(rng.exponential(0.015)),
-        white_point=tuple(np.clip(glass + tint, 190, 255).tolist()),
-        shading=0.0,
-        gamma=float(np.exp(rng.normal(0.0, 0.13)).clip(0.65, 1.5)),
-        blur_um=float(rng.uniform(0.12, 0.42)),
-        sharpen=0.0 if is_plain else float(rng.uniform(0, 2.2)),
-        sharpen_um=float(rng.uniform(0.18, 0.6)),
-        noise=float(rng.exponential(2.2)),
-        read_noise=float(rng.exponential(0.8)),
-        saturation=float(rng.uniform(0.65, 1.35)),
-        compression="none" if is_plain else "jpeg",
-        quality=int(rng.integers(35, 97)),
-    )
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all that is random.
+    laboratories : tuple of Laboratory
+        Those kept for training.
+    """
+    kind = rng.random()
+    laboratory = random_laboratory(rng, mpp=FIELD_MPP)
+    if kind < 0.15:
+        laboratory = laboratories[rng.integers(len(laboratories))]
+    elif kind < 0.5:
+        laboratory = widened_laboratory(rng, laboratory)
     return Appearance(
         laboratory=laboratory,
         scale_mpp=float(np.exp(rng.uniform(np.log(0.40), np.log(0.62)))),
-        is_coarse=bool(rng.random() < 0.5),
-        defocus_um=float(rng.exponential(0.35)) if rng.random() < 0.3 else 0.0,
+        is_coarse=bool(rng.random() < 0.65),
+        defocus_um=float(rng.exponential(0.35)) if rng.random() < 0.25 else 0.0,
         illumination=(float(rng.normal(0, 0.02)), float(rng.normal(0, 0.02))),
+        nuclear=float(np.exp(rng.normal(0, 0.25)).clip(0.4, 1.8)),
+        background=float(np.exp(rng.normal(0, 0.4)).clip(0.25, 2.5)),
     )
 
 
-def vector(
-    rng: np.random.Generator,
-    middle: tuple[float, float, float],
-    box: tuple[tuple[float, float], ...],
-    spread: float,
+def widened_laboratory(rng: np.random.Generator, laboratory: Laboratory) -> Laboratory:
+    """Return a laboratory of colours, tones and sharpness that hardly any scanner gives."""
+    glass = rng.uniform(200, 252) + rng.normal(0, 4, 3)
+    white_r, white_g, white_b = (float(v) for v in np.clip(glass, 185, 255))
+    return replace(
+        laboratory,
+        hematoxylin=from_box(rng, ((0.50, 0.82), (0.42, 0.74), (0.18, 0.52))),
+        dab=from_box(rng, ((0.18, 0.46), (0.42, 0.64), (0.62, 0.88))),
+        counterstain=float(np.exp(rng.normal(0, 0.5)).clip(0.2, 3.0)),
+        white_point=(white_r, white_g, white_b),
+        gamma=float(np.exp(rng.normal(0, 0.16)).clip(0.6, 1.6)),
+        sharpen=float(rng.uniform(0, 2.4)),
+        saturation=float(rng.uniform(0.55, 1.45)),
+        noise=float(min(12.0, rng.exponential(3.0))),
+        quality=int(rng.integers(35, 97)),
+    )
+
+
+def from_box(
+    rng: np.random.Generator, box: tuple[tuple[float, float], ...]
 ) -> tuple[float, float, float]:
-    """Return a stain vector near one, or from anywhere in a box."""
-    if rng.random() < 0.4:
-        parts = [rng.uniform(low, high) for low, high in box]
-    else:
-        parts = list(np.asarray(middle) + rng.normal(0, spread, 3))
-    a, b, c = (float(max(0.02, part)) for part in parts)
+    """Return a stain vector from anywhere in a box."""
+    a, b, c = (float(rng.uniform(low, high)) for low, high in box)
     return a, b, c
 
 
@@ -182,8 +184,13 @@ def take_crop(
     """
     if size_px % STRIDE_PX:
         raise ValueError(f"size_px = {size_px}: give a multiple of {STRIDE_PX}")
-    fine = 2 * size_px
-    step = appearance.scale_mpp / 2 / FIELD_MPP
+    # The scanner's pixels are the network's, or half their size.
+    per_px = 1 if appearance.is_coarse else 2
+    fine = per_px * size_px
+    drawn = field.coarse if appearance.is_coarse else field
+    drawn_mpp = NETWORK_MPP if appearance.is_coarse else FIELD_MPP
+    centre = (centre[0] * FIELD_MPP / drawn_mpp, centre[1] * FIELD_MPP / drawn_mpp)
+    step = appearance.scale_mpp / per_px / drawn_mpp
     ca, sa = math.cos(turn) * step, math.sin(turn) * step
     flip = -1.0 if is_mirrored else 1.0
     # From px of the crop's fine grid to px of the field.
@@ -198,14 +205,13 @@ def take_crop(
             cv2.warpAffine(planes, matrix, (fine, fine), flags=flags, borderMode=cv2.BORDER_REFLECT)
         )
 
-    place = warped(field.place)
-    stain = warped(field.stain)
-    truth = halved(warped(field.truth))
-    rgb = colour(stain, place, appearance, rng)
-    coarse_place = halved(place)
-    x, y, kept = inside(field, linear, shift, size_px)
-    kind = field.kind[kept]
-    planes = label_planes(truth, coarse_place, appearance.defocus_um)
+    place, stain, truth = warped(drawn.place), warped(drawn.stain), warped(drawn.truth)
+    rgb = colour(stain, place, truth[..., 0], appearance, rng)
+    if not appearance.is_coarse:
+        place, truth = halved(place), halved(truth)
+    x, y, kept = inside(drawn, linear, shift, size_px, per_px)
+    kind = drawn.kind[kept]
+    planes = label_planes(truth, place, appearance.defocus_um)
     planes[1] = centre_bumps(x, y, size_px, CENTRE_SIGMA_UM / appearance.scale_mpp)
     is_tumor = kind >= 0
     low, high = HONEST_STRENGTH
@@ -222,57 +228,37 @@ def take_crop(
     )
 
 
-def halved(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return 2 × 2 means."""
-    rows, cols = planes.shape[:2]
-    return np.asarray(cv2.resize(planes, (cols // 2, rows // 2), interpolation=cv2.INTER_AREA))
-
-
 def colour(
     stain: NDArray[np.uint8],
     place: NDArray[np.uint8],
+    nucleus: NDArray[np.uint8],
     appearance: Appearance,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """Return the picture at half the fine grid's size."""
+    """Return the picture at the network's µm/px, from stain on the scanner's pixels."""
     lab = appearance.laboratory
-    mpp = appearance.scale_mpp / 2
-    light = absorbed(stain, place, lab)
-    if appearance.is_coarse:
-        rows, cols = light.shape[:2]
-        light = cv2.resize(light, (cols // 2, rows // 2), interpolation=cv2.INTER_AREA)
-        mpp *= 2
+    mpp = appearance.scale_mpp / (1 if appearance.is_coarse else 2)
+    od = decode_od(stain)
+    scale_hematoxylin(od, nucleus, appearance)
+    light = absorbed(od, place, lab)
     blur_px = math.hypot(lab.blur_um, appearance.defocus_um) / mpp
     light = blurred(light, blur_px)
     local = place[..., 2]
     if local.any():
-        if appearance.is_coarse:
-            local = halved(local)
         part = np.clip(local * np.float32(2.0 / 255), 0, 1)[..., None]
         light = light * (1 - part) + blurred(light, 1.1 / mpp) * part
-    rows, cols = light.shape[:2]
-    fall_x, fall_y = appearance.illumination
-    if fall_x or fall_y:
-        light *= (
-            1
-            + np.linspace(-fall_x, fall_x, cols, dtype=np.float32)[None, :, None]
-            + np.linspace(-fall_y, fall_y, rows, dtype=np.float32)[:, None, None]
-        )
-    if lab.noise or lab.read_noise:
-        light += grain(rows, cols, rng) * (
-            np.sqrt(np.maximum(light, 0)) * np.float32(lab.noise / 255)
-            + np.float32(lab.read_noise / 255)
-        )
-    if lab.sharpen:
-        light += np.float32(lab.sharpen) * (light - blurred(light, lab.sharpen_um / mpp))
-    np.maximum(light, 0, out=light)
-    if lab.gamma != 1.0:
-        light = cv2.pow(light, lab.gamma)
-    light *= np.asarray(lab.white_point, np.float32)
-    if lab.saturation != 1.0:
-        mean = light.mean(axis=2, keepdims=True)
-        light = mean + np.float32(lab.saturation) * (light - mean)
-    rgb = np.clip(light + 0.5, 0, 255).astype(np.uint8)
+    noise = np.array([lab.noise / 255, lab.read_noise / 255], np.float32)
+    corners = rng.integers(0, _GRAIN_SIDE, 6)
+    add_noise(light, _GRAIN, corners, noise, np.asarray(appearance.illumination, np.float32))
+    soft = blurred(light, lab.sharpen_um / mpp) if lab.sharpen else light
+    rgb = developed(
+        light,
+        soft,
+        np.float32(lab.sharpen),
+        (np.arange(_TONES, dtype=np.float32) / _TONE_STEPS) ** np.float32(lab.gamma),
+        np.asarray(lab.white_point, np.float32),
+        np.float32(lab.saturation),
+    )
     if lab.compression != "none":
         subsampling = ("444", "422", "420")[int(rng.integers(3))]
         packed = simplejpeg.encode_jpeg(rgb, quality=lab.quality, colorsubsampling=subsampling)
@@ -280,11 +266,19 @@ def colour(
     return rgb if appearance.is_coarse else halved(rgb)
 
 
+def scale_hematoxylin(
+    od: NDArray[np.float32], nucleus: NDArray[np.uint8], appearance: Appearance
+) -> None:
+    """Make nuclei and what lies between them paler or darker, each by its own factor (in place)."""
+    between, inside = np.float32(appearance.background), np.float32(appearance.nuclear)
+    if between != 1 or inside != 1:
+        od[..., 0] *= between + nucleus * ((inside - between) / np.float32(255))
+
+
 def absorbed(
-    stain: NDArray[np.uint8], place: NDArray[np.uint8], lab: Laboratory
+    od: NDArray[np.float32], place: NDArray[np.uint8], lab: Laboratory
 ) -> NDArray[np.float32]:
     """Return the light that stains let through, of shape (M, N, 3)."""
-    od = decode_od(stain)
     dab = od[..., 1]
     if lab.haze_od:
         dab = dab + place[..., 0] * np.float32(lab.haze_od / 255)
@@ -312,25 +306,67 @@ def blurred(light: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
 _GRAIN = np.random.default_rng(1).standard_normal((_GRAIN_SIDE, _GRAIN_SIDE), dtype=np.float32)
 
 
-def grain(rows: int, cols: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return noise of shape (rows, cols, 3): cut from one piece at random places, for speed."""
-    if max(rows, cols) > _GRAIN_SIDE:
-        return rng.standard_normal((rows, cols, 3), dtype=np.float32)
-    planes = []
-    for _ in range(3):
-        r, c = rng.integers(_GRAIN_SIDE - rows + 1), rng.integers(_GRAIN_SIDE - cols + 1)
-        planes.append(_GRAIN[r : r + rows, c : c + cols])
-    return np.dstack(planes)
+@nb.njit(cache=True)
+def add_noise(
+    light: NDArray[np.float32],
+    grain: NDArray[np.float32],
+    corners: NDArray[np.int64],
+    noise: NDArray[np.float32],
+    illumination: NDArray[np.float32],
+) -> None:
+    """Add uneven light, and noise of dark and of photons cut from one large piece (in place)."""
+    rows, cols = light.shape[:2]
+    n = grain.shape[0]
+    for r in range(rows):
+        fall_r = 1 + illumination[1] * np.float32(2 * r / rows - 1)
+        for c in range(cols):
+            fall = fall_r + illumination[0] * np.float32(2 * c / cols - 1)
+            for q in range(3):
+                value = light[r, c, q] * fall
+                spread = noise[0] * np.sqrt(max(value, np.float32(0))) + noise[1]
+                drawn = grain[(r + corners[q]) % n, (c + corners[q + 3]) % n]
+                light[r, c, q] = value + spread * drawn
+
+
+@nb.njit(cache=True)
+def developed(
+    light: NDArray[np.float32],
+    soft: NDArray[np.float32],
+    sharpen: np.float32,
+    tones: NDArray[np.float32],
+    white: NDArray[np.float32],
+    saturation: np.float32,
+) -> NDArray[np.uint8]:
+    """Return what the camera stores: sharpened, by its tone curve, white point and colours."""
+    rows, cols = light.shape[:2]
+    out = np.empty((rows, cols, 3), np.uint8)
+    value = np.empty(3, np.float32)
+    last = np.float32(len(tones) - 1)
+    steps = np.float32(_TONE_STEPS)
+    for r in range(rows):
+        for c in range(cols):
+            for q in range(3):
+                v = light[r, c, q] + sharpen * (light[r, c, q] - soft[r, c, q])
+                value[q] = tones[int(min(max(v * steps, np.float32(0)), last))] * white[q]
+            mean = (value[0] + value[1] + value[2]) * np.float32(1 / 3)
+            for q in range(3):
+                v = mean + saturation * (value[q] - mean) + np.float32(0.5)
+                out[r, c, q] = np.uint8(min(max(v, np.float32(0)), np.float32(255)))
+    return out
 
 
 def inside(
-    field: TrainingField, linear: NDArray[np.float64], shift: NDArray[np.float64], size_px: int
+    field: TrainingField,
+    linear: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    size_px: int,
+    per_px: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
     """Return the nuclei whose centre lies in the crop, in its px, and which they are."""
     # Places count from the corner of a pixel, warps from its middle.
     points = np.stack([field.x - 0.5, field.y - 0.5]) - shift[:, None]
     fine = np.linalg.solve(linear, points) + 0.5
-    x, y = fine[0] / 2, fine[1] / 2
+    x, y = fine[0] / per_px, fine[1] / per_px
     kept = np.flatnonzero((x >= 0) & (y >= 0) & (x < size_px) & (y < size_px))
     return x[kept].astype(np.float32), y[kept].astype(np.float32), kept
 

@@ -6,31 +6,37 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+import her2path.synth as synth
 from her2path.criteria.score import Pattern
 from her2path.errors import ModelError
 from her2path.geometry import Region
-from her2path.models.field_recipes import varied_recipe
 from her2path.models.network import cell_class
 from her2path.results.atomic import atomic_path
 from her2path.synth.blocks import CellKind
 from her2path.synth.scene import Scene
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.truth import cells_within, scene_frame
+from her2path.synth.variety import random_recipe
 
 __all__ = [
     "FIELD_MPP",
     "MAX_OD",
+    "NETWORK_MPP",
     "TrainingField",
     "decode_od",
     "draw_training_field",
     "draw_training_fields",
+    "halved",
     "load_training_fields",
 ]
 
@@ -38,18 +44,20 @@ logger = logging.getLogger(__name__)
 
 # Half the network's pixel: sharpening and compression happen on the scanner's own pixels.
 FIELD_MPP = 0.25
+NETWORK_MPP = 0.5
 # Stain amounts are kept as 8 bits on a square-root scale: fine where staining is faint.
 MAX_OD = 3.0
 _MAX_BLUR_UM = 2.0
 # In-situ carcinoma looks like invasive nests from near by: its label counts less.
 _DOUBTFUL = (CellKind.IN_SITU,)
 _NOT_COUNTED = (CellKind.CONTROL,)
-STAIN_PLANES = ("h", "d", "red", "neutral")
-TRUTH_PLANES = ("nucleus", "membrane", "tumor", "doubtful")
-PLACE_PLANES = ("tissue", "spoilt", "blur")
+# Fields with fewer tumor cells than this teach little of them: most are drawn anew.
+_FEW_PER_MM2 = 800.0
+_KEEP_FEW = 0.25
+_MAX_ATTEMPTS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrainingField:
     """A drawn field before any colour.
 
@@ -78,6 +86,27 @@ class TrainingField:
     intensity: NDArray[np.uint8]
     extent: NDArray[np.uint8]
 
+    @cached_property
+    def coarse(self) -> TrainingField:
+        """The field at 0.5 µm/px."""
+        od = halved(decode_od(self.stain))
+        return TrainingField(
+            stain=encode_od(od),
+            truth=halved(self.truth),
+            place=halved(self.place),
+            x=self.x / np.float32(2),
+            y=self.y / np.float32(2),
+            kind=self.kind,
+            intensity=self.intensity,
+            extent=self.extent,
+        )
+
+
+def halved(planes: NDArray[Any]) -> NDArray[Any]:
+    """Return 2 × 2 means."""
+    rows, cols = planes.shape[:2]
+    return np.asarray(cv2.resize(planes, (cols // 2, rows // 2), interpolation=cv2.INTER_AREA))
+
 
 def encode_od(od: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return OD (0–3) on a square-root scale of 8 bits."""
@@ -103,9 +132,8 @@ def draw_training_field(seed: int, side_um: float) -> TrainingField:
     side_um : float
         Its side.
     """
-    recipe = varied_recipe(np.random.default_rng([seed, 11]), side_um)
-    scene = Scene(recipe, seed=seed)
     side = round(side_um / FIELD_MPP)
+    scene = choose_scene(seed, side_um)
     maps = scene.stain_maps(0, 0, side, side, FIELD_MPP)
     region = Region(0, 0, side, side)
     cells, _ = cells_within(scene, region, FIELD_MPP)
@@ -151,6 +179,19 @@ def draw_training_field(seed: int, side_um: float) -> TrainingField:
         intensity=cells.intensity[seen],
         extent=extent[cells.pattern[seen]],
     )
+
+
+def choose_scene(seed: int, side_um: float) -> Scene:
+    """Return a random scene; one with few tumor cells mostly gives way to another."""
+    rng = np.random.default_rng([seed, 11])
+    for attempt in range(_MAX_ATTEMPTS):
+        recipe = random_recipe(rng, width_um=side_um, height_um=side_um, name="training")
+        scene = Scene(recipe, seed=seed * _MAX_ATTEMPTS + attempt)
+        blocks = [scene.block(c, r) for c in range(scene.columns) for r in range(scene.rows)]
+        n_tumor = sum(int((b.is_kept & (b.kind == CellKind.TUMOR)).sum()) for b in blocks)
+        if n_tumor * 1e6 / side_um**2 >= _FEW_PER_MM2 or rng.random() < _KEEP_FEW:
+            break
+    return scene
 
 
 def nuclei_of(scene: Scene, near: list[tuple[int, int]], maps: StainMaps) -> NDArray[np.bool_]:
@@ -200,6 +241,9 @@ def fill_nuclei(
                     out[r, c] = True
 
 
+STORED = tuple(f.name for f in fields(TrainingField))
+
+
 def field_path(folder: Path, seed: int) -> Path:
     return folder / f"field-{seed:08d}.npz"
 
@@ -238,31 +282,23 @@ def draw_training_fields(
                 np.savez(
                     file,
                     allow_pickle=False,
-                    **{name: getattr(field, name) for name in TrainingField.__slots__},
+                    **{name: getattr(field, name) for name in STORED},
                 )
         progress(done + 1, len(seeds))
 
 
 def load_training_fields(folder: Path, seeds: range) -> list[TrainingField]:
     """Load fields that `draw_training_fields` has drawn."""
-    fields = []
+    loaded = []
     for seed in seeds:
         with np.load(field_path(folder, seed), allow_pickle=False) as stored:
-            fields.append(TrainingField(**{name: stored[name] for name in TrainingField.__slots__}))
-    return fields
+            loaded.append(TrainingField(**{name: stored[name] for name in STORED}))
+    return loaded
 
 
 def generator_hash() -> str:
-    """Return the SHA-256 of the generator's code and of the recipes: what fields depend on."""
-    import her2path.synth as synth
-    from her2path.models import field_recipes
-
+    """Return the SHA-256 of the code that fields depend on."""
     digest = hashlib.sha256()
-    files = [
-        *sorted(Path(synth.__file__).parent.glob("*.py")),
-        Path(field_recipes.__file__),
-        Path(__file__),
-    ]
-    for path in files:
+    for path in (*sorted(Path(synth.__file__).parent.glob("*.py")), Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()

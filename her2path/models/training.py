@@ -46,20 +46,26 @@ class TrainingOptions:
         ``curves.csv``.
     fields : Path or None
         Folder of drawn fields to share between runs; None = in `out`.
+    sources : tuple of str
+        Annotated pictures beside the drawn ones: manifests, or ``KIND:FOLDER``.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     threads, workers : int
         Threads of the processor, and processes that make batches (0 = none beside this one).
     resume : bool
         Go on with the run in `out`.
+    write_onnx : bool
+        Whether the checkpoint gets an ONNX form at the end, where the package onnx is there.
     """
 
     out: Path
     fields: Path | None = None
+    sources: tuple[str, ...] = ()
     device: str = "auto"
     threads: int = 1
     workers: int = 0
     resume: bool = False
+    write_onnx: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -82,6 +83,12 @@ class TrainingRecipe(BaseModel):
                 "make field_um larger"
             )
         return self
+
+    def to_toml(self) -> str:
+        """Return the recipe as a TOML file that `read_training_recipe` reads."""
+        # JSON writes texts, numbers and lists as TOML does.
+        values = self.model_dump(mode="json")
+        return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def shipped_recipes() -> tuple[str, ...]:

@@ -1,0 +1,214 @@
+"""`her2path train`: train the network that reads slides beside the rules."""
+
+from __future__ import annotations
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+from her2path.cli.console import ERRORS, OUTPUT, THREADS, fail, readable_errors, set_up_logging
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from her2path.models.training import Progress, TrainingResult
+
+__all__ = ["EXAMPLES", "train"]
+
+EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path train --recipe small --out first-try\n\n"
+    "her2path train --recipe cpu --out run --threads 2\n\n"
+    "her2path train my-recipe.toml --out run --data manifest.csv\n\n"
+    "her2path train --recipe cpu --out run --resume\n\n"
+    "torchrun --nproc-per-node 4 -m her2path train --recipe gpu --out run\n\n"
+    "Fields with known truth are drawn first, coloured anew for each batch, and two laboratories "
+    "are kept aside: RUN/curves.csv shows how well those are read, RUN/samples what is seen in "
+    "them. RUN/model is the best network so far; use it with\n\n"
+    "her2path score slide.svs --model run/model --out results"
+)
+FIGURES = {
+    "nucleus_f1": "nuclei",
+    "tumor_accuracy": "tumor",
+    "membrane_f1": "membranes",
+    "score_kappa": "score",
+}
+
+
+class Device(StrEnum):
+    """Where the network is trained."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def train(
+    recipe_file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RECIPE.toml",
+            help="A recipe of your own; --print-recipe shows one to start from.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the run and its network.")
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="A recipe of the package: small (minutes, to try), cpu (under two hours on two "
+            "processor cores), gpu (full)."
+        ),
+    ] = "",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MANIFEST.csv|KIND:FOLDER",
+            help="Annotated pictures to train on beside the drawn ones; may be given again.",
+        ),
+    ] = None,
+    fields: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the drawn fields, to share them between runs."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    device: Annotated[
+        Device, typer.Option(help="auto takes a graphics card where torch sees one.")
+    ] = Device.AUTO,
+    threads: Annotated[
+        int, typer.Option(min=1, max=256, help="Threads of the processor for the network.")
+    ] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, max=64, help="Processes that colour pictures; 0: none beside this."),
+    ] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**20, help="Seed of the first weights and of the batches.")
+    ] = 0,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Come to an end in this time; the recipe's own otherwise."),
+    ] = None,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx/--no-onnx", help="Write the network as ONNX too, if onnx is there."),
+    ] = True,
+    print_recipe: Annotated[
+        bool, typer.Option("--print-recipe", help="Print the recipe and end.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the result as JSON, and say nothing else.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+) -> None:
+    """Train a network on drawn slides, and on annotated ones where you have them."""
+    for variable in THREADS:
+        os.environ.setdefault(variable, str(threads))
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug):
+        if bool(recipe) == (recipe_file is not None):
+            raise fail("give a recipe: --recipe small, cpu or gpu, or a file RECIPE.toml")
+        from her2path.models.training_recipe import read_training_recipe
+
+        chosen = read_training_recipe(recipe_file if recipe_file is not None else recipe)
+        if max_minutes is not None:
+            chosen = chosen.model_copy(update={"max_minutes": max_minutes})
+        if print_recipe:
+            OUTPUT.print(chosen.to_toml(), markup=False)
+            return
+        if out is None:
+            raise fail("give a folder for the run: --out RUN")
+        from her2path.models.training import TrainingOptions
+        from her2path.models.training import train as train_network
+
+        options = TrainingOptions(
+            out=out,
+            fields=fields,
+            sources=tuple(data or ()),
+            device=device.value,
+            threads=threads,
+            workers=workers,
+            resume=resume,
+            write_onnx=onnx,
+        )
+        with Display(is_quiet=quiet or as_json) as display:
+            result = train_network(chosen, options, seed=seed, progress=display)
+        show(result, as_json=as_json, is_quiet=quiet)
+
+
+def show(result: TrainingResult, *, as_json: bool, is_quiet: bool) -> None:
+    """Say what came out."""
+    if as_json:
+        OUTPUT.print(
+            json.dumps(
+                {
+                    "model": str(result.model),
+                    "steps": result.n_steps,
+                    "minutes": round(result.minutes, 2),
+                    "validation": result.figures,
+                }
+            ),
+            markup=False,
+        )
+    elif not is_quiet:
+        OUTPUT.print(f"{result.model}  ({words_of(result.figures)})", markup=False)
+
+
+def words_of(figures: dict[str, float]) -> str:
+    """Return the figures of a validation in one line."""
+    return " · ".join(f"{word} {figures[name]:.3f}" for name, word in FIGURES.items())
+
+
+class Display:
+    """Shows how far training is: a bar at a terminal, and a line for each validation."""
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
+        self.bar: Bar | None = None
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if ERRORS.is_terminal and not self.is_quiet:
+            from rich.progress import Progress as Bar
+
+            self.bar = Bar(console=ERRORS, transient=True)
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show how far it is."""
+        if self.is_quiet:
+            return
+        if self.bar is not None:
+            if progress.stage not in self.tasks:
+                self.tasks[progress.stage] = self.bar.add_task(progress.stage, total=progress.of)
+            self.bar.update(self.tasks[progress.stage], completed=progress.done)
+        elif progress.stage == "drawing" and progress.done in (1, progress.of):
+            ERRORS.print(f"drawing fields: {progress.done} of {progress.of}", markup=False)
+        if progress.figures is not None:
+            ERRORS.print(
+                f"step {progress.done} of {progress.of}: loss {progress.loss:.3f} · "
+                f"{words_of(progress.figures)}",
+                markup=False,
+            )
