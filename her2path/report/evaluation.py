@@ -22,7 +22,7 @@ from her2path.report.forest import ForestRow, draw_forest
 from her2path.report.paper import INK, LINE, QUIET, Plate, bare, new_figure, paper_look
 from her2path.report.phrases import FLAG_TITLES, code_words
 from her2path.report.study import ends_pct, share_words, write_page
-from her2path.report.wording import DASH, count, decimal
+from her2path.report.wording import DASH, count, counted, decimal
 from her2path.statistics.agreement import Agreement
 from her2path.statistics.counted import Counted
 
@@ -163,9 +163,10 @@ def findings(evaluation: Evaluation) -> list[str]:
     n_wrong = flags.wrong_flagged.n
     if n_wrong:
         words.append(
-            f"Of {count(n_wrong)} wrong scores {count(flags.wrong_flagged.k)} were flagged for a "
-            f"second read. Flags cover {counted_words(flags.flagged)} of all slides; of those left "
-            f"without one, {counted_words(flags.wrong_left)} are wrong."
+            f"Of {counted(n_wrong, 'wrong score')} {count(flags.wrong_flagged.k)} "
+            f"{'was' if flags.wrong_flagged.k == 1 else 'were'} flagged for a second read. Flags "
+            f"cover {counted_words(flags.flagged)} of all slides; of those left without one, "
+            f"{counted_words(flags.wrong_left)} are wrong."
         )
     else:
         words.append(
@@ -233,7 +234,11 @@ def draw_reliability(stated: StatedProbabilities) -> Plate:
             strict=True,
         ):
             draw_bins(axes, found)
-            axes.set_title(title, loc="left", fontweight="bold")
+            axes.set_title(
+                f"{title}\n{counted(found.n, 'statement')}, error {found.expected_error:.3f}, "
+                f"by chance {found.error_by_chance:.3f}",
+                loc="left",
+            )
     parts = [
         f"stated {part.mean_stated:.2f}, came true {part.came_true.k} of {part.came_true.n}"
         for part in stated.of_score.bins
@@ -258,12 +263,6 @@ def draw_bins(axes: Axes, found: Reliability) -> None:
     axes.set_aspect("equal")
     axes.set_xlabel("stated probability")
     axes.set_ylabel("came true")
-    axes.text(
-        0.99, 0.02,
-        f"error {found.expected_error:.3f}, by chance {found.error_by_chance:.3f}\n"
-        f"{found.n:,} statements".replace(",", "\u202f"),
-        ha="right", va="bottom", color=QUIET, linespacing=1.4,
-    )  # fmt: skip
     axes.grid(color=LINE, linewidth=0.4)
     axes.set_axisbelow(True)
     bare(axes)
@@ -298,7 +297,7 @@ def draw_risk(flags: FlagWorth) -> Plate:
         axes.set_ylabel("wrong among them, %")
         axes.grid(color=LINE, linewidth=0.4)
         axes.set_axisbelow(True)
-        axes.legend(frameon=False, loc="upper left")
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2)
         bare(axes)
     words = (
         f"Flags keep {kept.n} of {flags.flagged.n} slides, {kept.k} of them wrong; with all slides "
@@ -318,7 +317,7 @@ def cell_rows(cells: CellAgreement) -> list[tuple[str, str, str, str, str]]:
 
     return [
         of("nuclei met within 3 µm", cells.nuclei),
-        of("tumor cells counted", cells.tumor),
+        of("tumour cells counted", cells.tumor),
         of("membranes with any staining", cells.stained),
         of("complete membranes, weak or stronger", cells.complete),
     ]
