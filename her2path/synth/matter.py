@@ -199,7 +199,8 @@ def draw_edge_granules(
         for c in range(cols):
             lc = (x0 + c) // step - x0 // step
             level = od[region[lr, lc]]
-            if level <= 0:
+            # A cell of the lattice is a few microns wide.
+            if level <= 0 or abs(distance[lr, lc]) > 5 + 2 * step * mpp:
                 continue
             tc = ((x0 + c) % step) / step
             upper = distance[lr, lc] + tc * (distance[lr, lc + 1] - distance[lr, lc])

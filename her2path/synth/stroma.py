@@ -182,6 +182,9 @@ def draw_stroma(
                     lattice[lr + 1, lc + 1, q] - lattice[lr + 1, lc, q]
                 )
                 f[q] = upper + tr * (lower - upper)
+                # Depth comes first, and epithelium needs no more.
+                if q == 0 and (f[0] <= 0 or label[r, c] != -1):
+                    break
             if f[0] <= 0:
                 continue
             tissue[r, c] = True
