@@ -1,0 +1,260 @@
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from her2path.geometry import Region
+from her2path.synth import (
+    Artefacts,
+    Laboratory,
+    RecipeError,
+    RegionRecipe,
+    SlideRecipe,
+    mix_of,
+    recipe_from_toml,
+)
+from her2path.synth.blocks import CellKind, build_block
+from her2path.synth.layout import Nest, NestKind
+from her2path.synth.matter import FAR_UM, nest_distance, quantile
+from her2path.synth.nuclei import polygon_moments
+from her2path.synth.recipe import ADDED
+from her2path.synth.records import describe_recipe
+from her2path.synth.scene import Scene
+from her2path.synth.strata import border_of, stratified_cells
+from her2path.synth.truth import cells_within
+
+LAB = Laboratory()
+HALF = mix_of(none=0.5, moderate_complete=0.5)
+ALL = RegionRecipe(
+    mix=HALF,
+    gland_share=0.4,
+    benign_share=0.2,
+    nest_um=90.0,
+    nest_stretch=1.8,
+    cell_stretch=1.6,
+    stratified_share=1.0,
+    smooth_share=1.0,
+    scattered_share=0.4,
+    squamous_share=0.5,
+    benign_mix=mix_of(weak_incomplete=1.0),
+    vacuole_share=0.4,
+    secretion_share=0.8,
+    nucleus_od=0.1,
+    cytoplasm_h_od=0.04,
+    nucleus_fill=0.6,
+    nucleus_brown=0.1,
+    cytoplasm_od=0.1,
+    muscle_share=0.4,
+    cleft_share=0.2,
+    retraction_um=4.0,
+    stroma_od=1.4,
+    fibre_scale=0.7,
+    fibre_contrast=2.0,
+    edge_granules_od=0.4,
+    mottle=0.4,
+    wobble=1.8,
+    patchiness=2.0,
+    veil=2.0,
+    stroma_cells=2.0,
+)
+
+
+def recipe_of(region: RegionRecipe, side_um: float = 400.0) -> SlideRecipe:
+    return SlideRecipe(width_um=side_um, height_um=side_um, regions=(region,))
+
+
+def only(**knobs: float) -> RegionRecipe:
+    """Return a region of tumor nests of one kind."""
+    plain = dict.fromkeys(("gland_share", "cribriform_share", "cord_share"), 0.0)
+    more = {"benign_share": 0.0, "dcis_share": 0.0, "necrosis_share": 0.0, "fat_share": 0.0}
+    return RegionRecipe(**{"tumor_share": 1.0, **plain, **more, **knobs})
+
+
+def maps_of(region: RegionRecipe, side_um: float = 200.0, seed: int = 4):
+    scene = Scene(
+        replace(recipe_of(region, side_um), artefacts=Artefacts(vessels_per_mm2=0)), seed=seed
+    )
+    return scene.stain_maps(0, 0, 400, 400, side_um / 400)
+
+
+def test_pixels_do_not_depend_on_the_tiling_with_everything_on() -> None:
+    recipe = recipe_of(ALL, 140.0)
+    frame = Region(0, 0, 420, 330)
+    whole = Scene(recipe, seed=6).render(frame, LAB)
+    scene = Scene(recipe, seed=6)
+    for piece in (Region(x, y, 170, 120) for x in (340, 0, 170) for y in (240, 0, 120)):
+        cut = piece.intersection(frame)
+        rows, cols = cut.slices_within(frame)
+        assert np.array_equal(scene.render(cut, LAB), whole[rows, cols])
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    stratified=st.floats(0, 1),
+    smooth=st.floats(0, 1),
+    scattered=st.floats(0, 1),
+    stretch=st.floats(1, 3),
+)
+def test_shares_are_met_whatever_grows(seed, stratified, smooth, scattered, stretch) -> None:
+    mix = mix_of(none=0.4, faint_incomplete=0.3, weak_complete=0.3)
+    region = replace(
+        ALL,
+        mix=mix,
+        stratified_share=stratified,
+        smooth_share=smooth,
+        scattered_share=scattered,
+        nest_stretch=stretch,
+    )
+    recipe = recipe_of(region)
+    cells, _ = cells_within(Scene(recipe, seed=seed), Region(0, 0, 1600, 1600), 0.25)
+    tumor = cells.is_tumor
+    assert tumor.any()
+    for entry in mix:
+        found = (cells.intensity == entry.intensity) & (cells.pattern == entry.pattern) & tumor
+        assert abs(int(found.sum()) - entry.share * tumor.sum()) < 1
+
+
+def test_benign_cells_are_stained_as_asked_and_never_counted() -> None:
+    recipe = recipe_of(replace(only(benign_share=0.6), mix=HALF, benign_mix=ALL.benign_mix))
+    cells, _ = cells_within(Scene(recipe, seed=3), Region(0, 0, 1600, 1600), 0.25)
+    benign = cells.kind == CellKind.BENIGN
+    assert benign.sum() > 50
+    assert not cells.is_tumor[benign].any()
+    assert (cells.intensity[benign] > 0).mean() > 0.7
+
+
+def test_cells_of_stratified_glands_are_longer_than_wide_and_have_a_base() -> None:
+    block = build_block(
+        recipe_of(only(gland_share=1.0, stratified_share=1.0, nest_um=120.0)), 0, 0, seed=1
+    )
+    shape = polygon_moments(*block.graph.outlines())
+    assert np.median(shape.long_um / shape.short_um) > 1.5
+    assert len(block.lumen_start) > 3
+
+
+def test_a_smooth_nest_is_filled_to_its_border() -> None:
+    filled = (maps_of(only(smooth_share=1.0)).label >= 0).mean()
+    assert filled > (maps_of(only(smooth_share=0.0)).label >= 0).mean() + 0.03
+
+
+def test_single_cells_rarely_touch() -> None:
+    block = build_block(recipe_of(only(scattered_share=1.0)), 0, 0, seed=2)
+    apart = block.graph.side_b < 0
+    assert block.graph.n_cells > 30
+    assert apart.mean() > 0.8
+
+
+def test_white_nuclei_cover_the_brown_of_the_cytoplasm() -> None:
+    knobs = {"cytoplasm_od": 0.4, "vesicular_share": 0.0}
+    white = maps_of(only(**knobs, nucleus_brown=0.0))
+    brown = maps_of(only(**knobs, nucleus_brown=1.0))
+    assert (white.d[white.label >= 0] < 0.01).mean() > 0.2
+    assert (brown.d[brown.label >= 0] < 0.01).mean() < 0.1
+
+
+def test_clefts_are_glass_and_take_about_their_share() -> None:
+    stroma = {"tumor_share": 0.0, "oedema": 0.0}
+    shares = [
+        1 - maps_of(only(**stroma, cleft_share=0.3), side_um=800, seed=seed).tissue.mean()
+        for seed in range(4)
+    ]
+    assert 0.12 < np.mean(shares) < 0.5
+
+
+def test_muscle_is_denser_than_loose_stroma() -> None:
+    stroma = {"tumor_share": 0.0, "oedema": 0.5, "stroma_cells": 0.1, "lymphocytes": 0.0}
+    muscle = np.median(maps_of(only(**stroma, muscle_share=1.0)).h)
+    assert muscle > 1.5 * np.median(maps_of(only(**stroma)).h)
+
+
+def test_retraction_leaves_glass_round_nests_and_only_there() -> None:
+    region = only(smooth_share=1.0, nest_um=150.0, septum_um=40.0, mix=HALF)
+    with_gap, without = maps_of(replace(region, retraction_um=6.0)), maps_of(region)
+    inside = with_gap.label >= 0
+    assert np.array_equal(inside, without.label >= 0)
+    assert (with_gap.h == 0)[~inside].mean() > (without.h == 0)[~inside].mean() + 0.05
+
+
+def test_granules_lie_along_nests_and_are_no_membrane() -> None:
+    plain, granular = maps_of(only()), maps_of(only(edge_granules_od=1.0))
+    changed = np.abs(granular.d - plain.d) > 0.02
+    assert 0.001 < changed.mean() < 0.2
+    assert np.array_equal(plain.membrane, granular.membrane)
+
+
+def test_secretion_fills_lumens_alone() -> None:
+    glands = {"gland_share": 1.0, "stratified_share": 1.0, "nest_um": 130.0}
+    empty, full = maps_of(only(**glands)), maps_of(only(**glands, secretion_share=1.0))
+    lumen = empty.label == -2
+    assert lumen.any()
+    assert full.h[lumen].mean() > 3 * empty.h[lumen].mean()
+    assert np.array_equal(full.h[~lumen], empty.h[~lumen])
+
+
+def test_vacuoles_keep_to_their_cells() -> None:
+    block = build_block(recipe_of(only(vacuole_share=1.0)), 0, 0, seed=4)
+    assert len(block.vacuoles) > 0.9 * block.graph.n_cells
+    assert block.vacuoles[:, 3].max() < block.graph.n_cells
+
+
+def round_nest(kind: NestKind = NestKind.STRATIFIED, radius: float = 60.0) -> Nest:
+    return Nest(100.0, 80.0, np.full(64, radius), kind, 0, 0, 0, True)
+
+
+def test_the_border_of_a_round_nest_is_a_circle() -> None:
+    border = border_of(round_nest())
+    assert np.allclose(np.hypot(border[:, 0] - 100, border[:, 1] - 80), 60, atol=1e-6)
+
+
+def test_a_gland_is_a_closed_ring_of_cells_round_its_lumen() -> None:
+    strata = stratified_cells(round_nest(), 12.0, np.random.default_rng(5))
+    assert strata is not None
+    area = sum(polygon_area(p) for p in strata.polygons) + polygon_area(strata.lumen)
+    assert area == pytest.approx(np.pi * 60**2, rel=0.02)
+    n = len(strata.polygons)
+    for cell, others in enumerate(strata.neighbours):
+        for other in others[others >= 0]:
+            assert other < n
+            assert cell in strata.neighbours[other]
+
+
+def polygon_area(points) -> float:
+    x, y = points.T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+
+
+def test_a_nest_too_narrow_for_columns_gets_none() -> None:
+    assert stratified_cells(round_nest(radius=9.0), 12.0, np.random.default_rng(1)) is None
+
+
+def test_distance_to_a_round_nest_is_that_to_a_circle() -> None:
+    x, y = np.linspace(20, 190, 60), np.linspace(10, 170, 50)
+    found = nest_distance([round_nest()], x, y)
+    truth = np.minimum(np.hypot(x[None] - 100, y[:, None] - 80) - 60, FAR_UM)
+    assert np.allclose(found, truth, atol=1e-4)
+    assert (nest_distance([round_nest(NestKind.CORD)], x, y) == FAR_UM).all()
+
+
+@pytest.mark.parametrize(("share", "cut"), [(0.5, 0.0), (0.1587, 1.0), (0.9772, -2.0)])
+def test_the_cut_for_a_share_is_that_of_a_normal(share: float, cut: float) -> None:
+    assert quantile(share) == pytest.approx(cut, abs=0.01)
+
+
+def test_tables_of_a_recipe_leave_out_only_what_does_nothing() -> None:
+    plain = describe_recipe(recipe_of(RegionRecipe()))
+    assert not set(plain["regions"][0]) & set(ADDED)
+    told = describe_recipe(recipe_of(ALL))
+    assert json.dumps(told) == json.dumps(asdict(recipe_of(ALL)))
+
+
+def test_new_knobs_read_from_toml_and_are_checked() -> None:
+    text = "[[regions]]\nmuscle_share = {}\nbenign_mix = {{none = 0.5, weak_incomplete = 0.5}}\n"
+    region = recipe_from_toml(text.format(0.5)).regions[0]
+    assert region.muscle_share == 0.5
+    assert region.benign_mix == mix_of(none=0.5, weak_incomplete=0.5)
+    with pytest.raises(RecipeError, match="muscle_share"):
+        recipe_from_toml(text.format(2))
