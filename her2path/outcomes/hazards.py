@@ -145,9 +145,10 @@ def fitted(
         remarks.append("one group alone has events: there is nothing to compare")
         return no_model(name, rows, n_incomplete, remarks)
     if n_events < EVENTS_PER_TERM * len(terms):
+        many = "a coefficient" if len(terms) == 1 else f"{len(terms)} coefficients"
         remarks.append(
-            f"{n_events} events for {len(terms)} coefficients: with fewer than {EVENTS_PER_TERM} "
-            "each they are unsteady"
+            f"{n_events} events for {many}: with fewer than {EVENTS_PER_TERM} for each they are "
+            "unsteady"
         )
     return estimated(name, patients, rows, terms, n_incomplete, remarks)
 

@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import pytest
+from patient_tables import YAN, write_rows
+
+from her2path.criteria.score import Organ
+from her2path.errors import TableError
+from her2path.outcomes.patients import Columns, read_patients
+
+
+def faults_of(path: Path, columns: Columns) -> str:
+    with pytest.raises(TableError) as caught:
+        read_patients(path, columns)
+    return str(caught.value)
+
+
+def test_groups_of_yan_2025_come_out_as_published(tmp_path: Path):
+    rows = [{"score": s, "ish": ish} for s, ish, n in YAN for _ in range(n)]
+    patients = read_patients(write_rows(tmp_path / "t.csv", *rows), Columns())
+    assert patients.groups == ("positive", "low")
+    assert [len(patients.of(group)) for group in patients.groups] == [46, 52]
+    assert patients.counts == {(s, ish): n for s, ish, n in YAN}
+
+
+def test_groups_stand_in_the_order_of_her2(tmp_path: Path):
+    rows = [{"score": s} for s in ("0", "0+", "2+", "1+", "3+", "not_assessable")]
+    patients = read_patients(write_rows(tmp_path / "t.csv", *rows), Columns())
+    assert patients.groups == ("positive", "low", "ultralow", "null", "equivocal")
+    assert patients.n_without_group == 1
+
+
+def test_the_stomach_has_its_own_rules(tmp_path: Path):
+    table = write_rows(tmp_path / "t.csv", {"score": "1+", "ish": "amplified"})
+    assert read_patients(table, Columns()).groups == ("positive",)
+    assert read_patients(table, Columns(), organ=Organ.STOMACH).groups == ("low",)
+
+
+def test_slides_csv_is_taken_by_its_status(tmp_path: Path):
+    rows = [{"slide_id": "a", "score": "2+", "status": "low"}, {"slide_id": "b", "status": ""}]
+    patients = read_patients(write_rows(tmp_path / "t.csv", *rows), Columns())
+    assert (patients.groups, patients.n_without_group) == (("low",), 1)
+    assert patients.group_source == "column status"
+
+
+def test_any_column_can_name_the_groups(tmp_path: Path):
+    rows = [{"age_group": g} for g in ("<65", "≥65", "<65")]
+    patients = read_patients(write_rows(tmp_path / "t.csv", *rows), Columns(group="age_group"))
+    assert patients.groups == ("<65", "≥65")
+
+
+def test_numbers_and_names_are_told_apart(tmp_path: Path):
+    rows = [{"score": "0", "age": 40 + k, "grade": 1 + k % 3, "stage": 10 + k} for k in range(9)]
+    columns = Columns(covariates=("age", "grade", "stage"), categorical=("stage",))
+    (first, *_) = read_patients(write_rows(tmp_path / "t.csv", *rows), columns).rows
+    assert first.numbers == {"age": 40}
+    assert first.categories == {"grade": "1", "stage": "10"}
+
+
+def test_decimal_commas_and_words_are_read(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("score;m;d;r\n1+;7,5;yes;PR\n0;3;Alive;PD\n3+;;;ne\n", encoding="utf-8")
+    rows = read_patients(path, Columns(time="m", event="d", response="r")).rows
+    assert [(p.time, p.event, p.response) for p in rows] == [
+        (7.5, True, True), (3.0, False, False), (None, None, None),
+    ]  # fmt: skip
+
+
+def test_other_words_of_response_can_be_named(tmp_path: Path):
+    rows = [{"score": "1+", "r": word} for word in ("RCB-0", "RCB-1", "RCB-2", "")]
+    columns = Columns(response="r", responders=("rcb-0", "RCB-1"))
+    found = [p.response for p in read_patients(write_rows(tmp_path / "t.csv", *rows), columns).rows]
+    assert found == [True, True, False, None]
+
+
+def test_every_fault_is_listed_at_once_with_its_row(tmp_path: Path):
+    good = {"score": "1+", "ish": "", "m": 3, "d": 1, "r": "PR", "age": 50}
+    table = write_rows(
+        tmp_path / "t.csv",
+        *({**good, "patient_id": k, "age": 50 + k} for k in range(6)),
+        {**good, "patient_id": "A", "score": "4+"},
+        {**good, "patient_id": "A", "m": -2},
+        {**good, "patient_id": "B", "m": "soon"},
+        {**good, "patient_id": "C", "d": "perhaps"},
+        {**good, "patient_id": "D", "d": ""},
+        {**good, "patient_id": "E", "r": "better"},
+        {**good, "patient_id": "F", "age": "old"},
+        {**good, "patient_id": "G", "ish": "group9"},
+    )
+    faults = faults_of(table, Columns(time="m", event="d", response="r", covariates=("age",)))
+    for words in (
+        "row 8, score: '4+' is no score",
+        "row 9, m: '-2' is no time",
+        "row 9, patient_id: 'A' stands in row 8 already",
+        "row 10, m: 'soon' is no time",
+        "row 11, d: 'perhaps' is no event",
+        "row 12, d: is empty, though its partner is not",
+        "row 13, r: 'better' is no response",
+        "row 14, age: 'old' is no number",
+        "row 15, ish: 'group9' is none of amplified",
+    ):
+        assert words in faults
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (Columns(time="m"), "--time and --event belong together"),
+        (Columns(covariates=("weight",)), "no column 'weight'; known are"),
+        (Columns(score="ihc"), "no column 'ihc'"),
+        (Columns(score="score", group="score"), "exclude each other"),
+        (Columns(categorical=("score",)), "which is no covariate"),
+    ],
+)
+def test_wrong_columns_are_named(tmp_path: Path, columns: Columns, words: str):
+    table = write_rows(tmp_path / "t.csv", {"score": "1+", "m": 1})
+    assert words in faults_of(table, columns)
+
+
+def test_a_table_without_groups_is_refused(tmp_path: Path):
+    assert "name it with --score" in faults_of(
+        write_rows(tmp_path / "t.csv", {"age": 1}), Columns()
+    )
+    table = write_rows(tmp_path / "t.csv", {"score": "", "age": 1})
+    assert "no row belongs to a group" in faults_of(table, Columns())
+    table = write_rows(tmp_path / "t.csv", *({"g": k} for k in range(30)))
+    assert "is it the right column" in faults_of(table, Columns(group="g"))
