@@ -57,7 +57,8 @@ MARKS = Path(__file__).resolve().parents[1] / "tests" / "marks"
 LIBRARY_PICTURE = "skimage_immunohistochemistry"
 # Of the drawing of windows for intervals.
 SEED = 20261121
-MARGIN_UM = 64.0
+# What a network sees round a place, and a little more.
+MARGIN_UM = 80.0
 # A cell is tumor if the network says so over the middle of its nucleus.
 MIDDLE_UM = 2.0
 # Points between two sectors of an outline: closer together than a line is wide.
