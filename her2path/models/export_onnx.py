@@ -6,15 +6,17 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from her2path.errors import ModelError
 from her2path.models.checkpoint import add_files
 from her2path.models.description import ONNX_FILE
-from her2path.models.network import Her2Network, without_batch_norm
+from her2path.models.network import SCALE, SHIFT, Her2Network, without_batch_norm
 
-__all__ = ["INPUT", "OUTPUTS", "PixelReader", "export_onnx"]
+__all__ = ["INPUT", "OUTPUTS", "PixelReader", "export_onnx", "unfolded"]
 
 INPUT = "rgb"
 OUTPUTS = ("planes", "weight", "features")
@@ -44,23 +46,33 @@ class PixelReader(nn.Module):
 
         Returns
         -------
-        planes : Tensor of shape (B, 5, M, N), uint8
-            Nucleus, centre, membrane; share of tumor in tumor and other; outside. 255 = 1.
+        planes : Tensor of shape (B, 20, M / 2, N / 2), uint8
+            Four pixels of each of five planes (see `unfolded`): nucleus, centre, membrane; share
+            of tumor in tumor and other; outside. 255 = 1.
         weight : Tensor of shape (B, 1, M / 16, N / 16), float32
         features : Tensor of shape (B, K, M / 16, N / 16), float32
         """
-        light = rgb.permute(0, 3, 1, 2).to(torch.float32) * (1.0 / 255.0)
-        out = self.network(light)
-        logits = out.planes.float()
-        # Tumor against other is asked of tissue alone; outside is a question of its own.
-        tumor = torch.sigmoid(logits[:, 3:4] - logits[:, 4:5])
-        outside = torch.softmax(logits[:, 3:6], dim=1)[:, 2:3]
-        planes = torch.cat([torch.sigmoid(logits[:, :3]), tumor, outside], dim=1)
-        return (
-            (planes * 255.0 + 0.5).to(torch.uint8),
-            out.weight.float(),
-            out.features.float(),
-        )
+        network = self.network
+        light = rgb.permute(0, 3, 1, 2).to(torch.float32) * (SCALE / 255.0) - SHIFT
+        at2, position = network.trunk(light)
+        logits = network.planes(at2).float()
+        position = position.float()
+        # Channels hold the four pixels of one plane side by side.
+        tumor, other, outside = logits[:, 12:16], logits[:, 16:20], logits[:, 20:24]
+        # Tumor against other is asked of tissue alone, outside against the likelier of the two.
+        tissue = torch.maximum(tumor, other)
+        asked = torch.cat([logits[:, :12], tumor - other, outside - tissue], dim=1)
+        planes = (torch.sigmoid(asked) * 255.0 + 0.5).to(torch.uint8)
+        return planes, network.weights_of(position), network.features_of(position)
+
+
+def unfolded(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return planes of shape (5, M, N) from one picture's (20, M / 2, N / 2)."""
+    n, rows, cols = planes.shape
+    out = np.empty((n // 4, 2 * rows, 2 * cols), np.uint8)
+    for k in range(4):
+        out[:, k // 2 :: 2, k % 2 :: 2] = planes[k::4]
+    return out
 
 
 def export_onnx(folder: Path, network: Her2Network) -> None:
@@ -84,7 +96,7 @@ def export_onnx(folder: Path, network: Her2Network) -> None:
         raise ModelError("writing ONNX needs the package onnx: install her2path[train]") from error
     reader = PixelReader(without_batch_norm(network)).eval()
     sides = {1: "rows", 2: "columns"}
-    fine = {2: "rows", 3: "columns"}
+    fine = {2: "half_rows", 3: "half_columns"}
     coarse = {2: "position_rows", 3: "position_columns"}
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         # The exporter that follows shapes by example writes the plainer graph; torch deprecates it.

@@ -17,7 +17,7 @@ from her2path.errors import ModelError
 from her2path.models.checkpoint import Checkpoint, load_checkpoint
 from her2path.models.description import ModelDescription
 from her2path.models.distributed import choose_device
-from her2path.models.export_onnx import INPUT, OUTPUTS, PixelReader
+from her2path.models.export_onnx import INPUT, OUTPUTS, PixelReader, unfolded
 from her2path.models.network import STRIDE_PX, Her2Network, NetworkDesign, without_batch_norm
 
 __all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "network_of"]
@@ -32,7 +32,8 @@ N_PLANES = 5
 # Whole boxes of pixels are averaged where that comes this near to the network's µm/px.
 BOX_RANGE = (0.42, 0.58)
 
-# Pictures (B, M, N, 3) to planes (B, 5, M, N), weight (B, 1, ·, ·) and features (B, K, ·, ·).
+# Pictures (B, M, N, 3) to folded planes (B, 20, M / 2, N / 2), weight (B, 1, ·, ·) and features
+# (B, K, ·, ·).
 Runner = Callable[
     [NDArray[np.uint8]], tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
 ]
@@ -280,7 +281,7 @@ class NetworkReader:
                 piece = rgb[r0 : min(rows, bottom + halo), c0 : min(cols, right + halo)]
                 dense, weights, found = self._run(np.ascontiguousarray(piece[None]))
                 inner = np.s_[top - r0 : bottom - r0, left - c0 : right - c0]
-                planes[:, top:bottom, left:right] = dense[0][:, inner[0], inner[1]]
+                planes[:, top:bottom, left:right] = unfolded(dense[0])[:, inner[0], inner[1]]
                 outer = np.s_[top // s : bottom // s, left // s : right // s]
                 coarse = np.s_[
                     (top - r0) // s : (bottom - r0) // s, (left - c0) // s : (right - c0) // s

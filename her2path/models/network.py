@@ -16,6 +16,8 @@ __all__ = [
     "BACKBONES",
     "CELL_CLASSES",
     "PLANES",
+    "SCALE",
+    "SHIFT",
     "STRIDE_PX",
     "Her2Network",
     "NetworkDesign",
@@ -40,6 +42,8 @@ CELL_CLASSES = (
 )
 # Grid of the ordinal head, px: 8 µm, so that few positions hold two cells.
 STRIDE_PX = 16
+# Light (0–1) is centred on what stained tissue gives on average.
+SCALE, SHIFT = 4.0, 3.0
 BACKBONES = ("compact", "resnet18")
 
 
@@ -102,9 +106,12 @@ class Outputs(NamedTuple):
     cell_logits: Tensor
 
 
-def convolution(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+def convolution(
+    n_in: int, n_out: int, size: int = 3, stride: int = 1, padding: int | None = None
+) -> nn.Sequential:
     """Return convolution, batch normalisation and ReLU."""
-    padding = size // 2 if stride == 1 else 0
+    if padding is None:
+        padding = size // 2 if stride == 1 else 0
     return nn.Sequential(
         nn.Conv2d(n_in, n_out, size, stride=stride, padding=padding, bias=False),
         nn.BatchNorm2d(n_out, momentum=0.05),
@@ -122,14 +129,15 @@ class CompactEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         a, b, c, d = self.channels
-        self.stage2 = convolution(12, a)
+        # The same as 3×3 over pixels folded 2 × 2 into channels, without moving any pixel.
+        self.stage2 = convolution(3, a, 6, 2, padding=2)
         self.stage4 = nn.Sequential(convolution(a, b, 2, 2), convolution(b, b), convolution(b, b))
         self.stage8 = nn.Sequential(convolution(b, c, 2, 2), convolution(c, c), convolution(c, c))
         self.stage16 = nn.Sequential(convolution(c, d, 2, 2), convolution(d, d), convolution(d, d))
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the four stages."""
-        at2 = self.stage2(functional.pixel_unshuffle(rgb, 2))
+        at2 = self.stage2(rgb)
         at4 = self.stage4(at2)
         at8 = self.stage8(at4)
         return at2, at4, at8, self.stage16(at8)
@@ -212,22 +220,36 @@ class Her2Network(nn.Module):
         rgb : Tensor of shape (B, 3, M, N)
             Light, 0–1, at 0.5 µm/px; M and N multiples of `STRIDE_PX`.
         """
-        # Centred on what stained tissue gives on average.
-        at2, at4, at8, at16 = self.encoder(rgb * 4.0 - 3.0)
+        at2, position = self.trunk(rgb * SCALE - SHIFT)
+        planes = functional.pixel_shuffle(self.planes(at2), 2)
+        n_classes = len(CELL_CLASSES)
+        return Outputs(
+            planes,
+            self.weights_of(position),
+            self.features_of(position),
+            position[:, 1 : 1 + n_classes],
+        )
+
+    def trunk(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last stage at stride 2, and the logits of the positions."""
+        at2, at4, at8, at16 = self.encoder(rgb)
         at8 = self.join8(at8 + twice(self.lower8(at16)))
         at4 = self.join4(at4 + twice(self.lower4(at8)))
         at2 = self.join2(at2 + twice(self.lower2(at4)))
-        planes = functional.pixel_shuffle(self.planes(at2), 2)
         seen = torch.cat(
             [functional.avg_pool2d(at2, 8), functional.avg_pool2d(at4, 4), at16], dim=1
         )
-        position = self.position_out(self.position(seen))
-        n_classes = len(CELL_CLASSES)
-        weight = functional.softplus(position[:, :1] - 1.0)
-        cell_logits = position[:, 1 : 1 + n_classes]
-        free = torch.sigmoid(position[:, 1 + n_classes :])
-        features = torch.cat([torch.softmax(cell_logits, dim=1), free], dim=1)
-        return Outputs(planes, weight, features, cell_logits)
+        return at2, self.position_out(self.position(seen))
+
+    def weights_of(self, position: Tensor) -> Tensor:
+        """Return the numbers of tumor cells, (B, 1, ·, ·), from the logits of the positions."""
+        return functional.softplus(position[:, :1] - 1.0)
+
+    def features_of(self, position: Tensor) -> Tensor:
+        """Return the features, (B, K, ·, ·), from the logits of the positions."""
+        end = 1 + len(CELL_CLASSES)
+        kinds = torch.softmax(position[:, 1:end], dim=1)
+        return torch.cat([kinds, torch.sigmoid(position[:, end:])], dim=1)
 
     def cut_points(self) -> Tensor:
         """Return the four cuts between the five scores, ascending."""

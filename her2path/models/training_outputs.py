@@ -18,7 +18,7 @@ from her2path.models.description import (
     Normalisation,
     TrainingData,
 )
-from her2path.models.network import PLANES, Her2Network
+from her2path.models.network import PLANES, SCALE, SHIFT, Her2Network
 from her2path.models.peaks import nucleus_centres
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import FieldReading
@@ -49,7 +49,7 @@ def save_model(
         scores=EXPRESSION_SCORES,
         mpp=NETWORK_MPP,
         mpp_range=MPP_RANGE,
-        normalisation=Normalisation(mean=(0.75, 0.75, 0.75), std=(0.25, 0.25, 0.25)),
+        normalisation=Normalisation(mean=(SHIFT / SCALE,) * 3, std=(1 / SCALE,) * 3),
         architecture=Architecture(
             name=network.design.backbone,
             parameters={
