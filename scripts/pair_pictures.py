@@ -1,0 +1,112 @@
+"""Pairs of drawn slides through the whole chain: drawn, scored, compared; kept to go on with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pair_scenarios import Outcome, Scenario
+
+from her2path.compare.pair import compare_sides
+from her2path.compare.sources import read_sides
+from her2path.pipeline.batch import run_batch
+from her2path.pipeline.settings import (
+    DEFAULT_CRITERIA,
+    ScoreSettings,
+    SlideJob,
+    find_calibration,
+    find_rule_set,
+)
+from her2path.results.atomic import write_text
+from her2path.results.folder import ResultsFolder
+from her2path.synth import Artefacts, RegionRecipe, SlideRecipe, TissueShape, laboratories
+from her2path.synth.laboratory import Laboratory
+from her2path.synth.pairs import write_pair
+
+# Tumor cells on a square millimetre of glass of such a recipe, tissue not everywhere.
+CELLS_PER_MM2 = 1100.0
+
+
+def laboratories_of(scenario: Scenario, rng: np.random.Generator) -> tuple[Laboratory, Laboratory]:
+    """Return a test laboratory for each side."""
+    known = laboratories("test")
+    first, second = rng.permutation(len(known))[:2]
+    return known[first], known[second if scenario.is_other_laboratory else first]
+
+
+def recipe_of(
+    scenario: Scenario, name: str, position: int, rng: np.random.Generator
+) -> SlideRecipe:
+    """Return the tissue of a patient, with the mix before."""
+    side_um = 1000 * float(np.sqrt(scenario.n_cells / CELLS_PER_MM2))
+    return SlideRecipe(
+        name=name,
+        width_um=side_um,
+        height_um=side_um,
+        tissue=TissueShape("blob", 50.0),
+        regions=(
+            RegionRecipe(
+                mix=scenario.mixes[position % len(scenario.mixes)][0],
+                nest_um=float(rng.uniform(120, 220)),
+                septum_um=float(rng.uniform(8, 24)),
+                cell_um=float(rng.uniform(12, 14.5)),
+                clustering=scenario.clustering,
+                lymphocytes=float(rng.uniform(1, 5)),
+                cytoplasm_od=float(rng.choice([0.0, 0.0, 0.03])),
+                stroma_haze_od=float(rng.uniform(0, 0.02)),
+            ),
+        ),
+        artefacts=Artefacts(),
+        control=scenario.has_control,
+    )
+
+
+def picture_pair(scenario: Scenario, seed: int, folder: Path) -> Outcome:
+    """Draw, score and compare one pair; what an earlier run has found is taken from there."""
+    cv2.setNumThreads(1)
+    number = zlib.crc32(scenario.name.encode())
+    name = f"{number:08x}-{seed}"
+    done = folder / f"{name}.json"
+    if done.is_file():
+        return Outcome(**json.loads(done.read_text("utf-8")))
+    rng = np.random.default_rng([seed, number])
+    labs = laboratories_of(scenario, rng)
+    recipe = recipe_of(scenario, name, seed, rng)
+    before, after = scenario.mixes[seed % len(scenario.mixes)]
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    written = write_pair(
+        recipe,
+        None if before == after else after,
+        place,
+        laboratories=labs,
+        seed=int(rng.integers(2**40)),
+    )
+    out = ResultsFolder(place / "results")
+    jobs = [
+        SlideJob(
+            slide_id=name_of_side,
+            path=side.path,
+            rule_set=find_rule_set(DEFAULT_CRITERIA),
+            calibration=find_calibration(None),
+        )
+        for name_of_side, side in (("before", written.before), ("after", written.after))
+    ]
+    settings = replace(ScoreSettings(), exclude_controls=scenario.has_control)
+    result = run_batch(jobs, settings, out, overwrite=True)
+    if result.failed:
+        raise RuntimeError(f"{name} could not be scored: {dict(result.failed)}")
+    sides = read_sides({job.slide_id: [out.slide(job.slide_id).slide_json] for job in jobs})
+    pair = compare_sides(*sides, seed=seed)
+    truth = tuple(
+        float(side.truth["slide"]["pct_stained"]) for side in (written.before, written.after)
+    )
+    outcome = Outcome.of(scenario, seed, (truth[0], truth[1]), pair)
+    write_text(done, json.dumps(asdict(outcome)) + "\n")
+    shutil.rmtree(place)
+    return outcome
