@@ -30,6 +30,7 @@ class ArtefactKind(IntEnum):
     DEBRIS = 6
     RED_CELLS = 7
     TEAR = 8
+    CRUSH = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def place_artefacts(recipe: SlideRecipe, *, seed: int) -> Placed:
         ArtefactKind.DEBRIS: round(faults.debris_per_mm2 * area_mm2),
         ArtefactKind.RED_CELLS: round(faults.vessels_per_mm2 * area_mm2),
         ArtefactKind.TEAR: faults.tears,
+        ArtefactKind.CRUSH: faults.crushed_patches,
     }
     # Half length and half width of each kind, low and high end, µm.
     sizes = {
@@ -79,6 +81,7 @@ def place_artefacts(recipe: SlideRecipe, *, seed: int) -> Placed:
         ArtefactKind.DEBRIS: ((0.6, 3.0), (0.4, 1.8)),
         ArtefactKind.RED_CELLS: ((14.0, 60.0), (6.0, 14.0)),
         ArtefactKind.TEAR: ((40.0, 0.3 * side), (6.0, 40.0)),
+        ArtefactKind.CRUSH: ((40.0, 160.0), (25.0, 70.0)),
     }
     kinds: list[int] = []
     rows: list[tuple[float, ...]] = []
@@ -269,6 +272,21 @@ def _draw(
                         coarse,
                         fine,
                     )
+                elif what == 9:
+                    # Squeezed cells smear their chromatin into streaks.
+                    ragged = 0.25 * sample(coarse, u / 14.0 + k, v / 14.0)
+                    t = 1.0 + ragged - (u / long_um) ** 2 - (v / short_um) ** 2
+                    if t <= 0 or not tissue[r, c]:
+                        continue
+                    bent = v + 4.0 * sample(coarse, u / 40.0, v / 40.0 + 3.0 * k)
+                    streak = sample(fine, u / 7.0, bent / 1.0) + 0.6 * sample(
+                        fine, u / 4.0 + 40.0, bent / 0.6
+                    )
+                    g = min(1.0, 3.0 * t)
+                    smeared = 0.03 + strength * 0.30 * max(0.0, streak - 0.1)
+                    h[r, c] += g * (smeared - 0.75 * h[r, c])
+                    d[r, c] *= 1 - 0.5 * g
+                    spoilt[r, c] = True
                 else:
                     v += 0.5 * short_um * sample(coarse, u / 25.0 + k, 2.0 * k)
                     taper = 1 - (u / long_um) ** 2

@@ -13,6 +13,7 @@ from her2path.synth.noise import sample
 
 __all__ = [
     "FAR_UM",
+    "draw_bodies",
     "draw_edge_granules",
     "draw_secretion",
     "draw_vacuoles",
@@ -125,6 +126,59 @@ def draw_vacuoles(
                 inside = min(1.0, max(0.0, (1.0 - far) * radius_um[k] / 0.4))
                 h[r, c] *= 1 - 0.72 * inside
                 d[r, c] *= 1 - 0.80 * inside
+
+
+@nb.njit(cache=True)
+def draw_bodies(
+    h: NDArray[np.float32],
+    label: NDArray[np.int32],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    a_um: NDArray[np.float32],
+    b_um: NDArray[np.float32],
+    angle: NDArray[np.float32],
+    od: NDArray[np.float64],
+    x0: int,
+    y0: int,
+    mpp: float,
+    fine: NDArray[np.float32],
+) -> None:
+    """Draw the cytoplasm of cells of the stroma under their nuclei (in place).
+
+    Parameters
+    ----------
+    h : ndarray of shape (M, N), float32
+        Hematoxylin OD.
+    label : ndarray of shape (M, N), int32
+        Nothing is drawn but where it is −1.
+    x, y, a_um, b_um, angle : ndarray of shape (n,)
+        Ellipses, µm and radians.
+    od : ndarray of shape (n,), float64
+        Hematoxylin OD of each; 0 = none.
+    """
+    rows, cols = h.shape
+    for k in range(x.size):
+        if od[k] <= 0:
+            continue
+        reach = 1.3 * a_um[k]
+        r_from = max(0, int((y[k] - reach) / mpp) - y0)
+        r_to = min(rows - 1, int((y[k] + reach) / mpp) - y0 + 1)
+        c_from = max(0, int((x[k] - reach) / mpp) - x0)
+        c_to = min(cols - 1, int((x[k] + reach) / mpp) - x0 + 1)
+        ca, sa = np.cos(angle[k]), np.sin(angle[k])
+        for r in range(r_from, r_to + 1):
+            for c in range(c_from, c_to + 1):
+                if label[r, c] != -1:
+                    continue
+                px, py = (x0 + c + 0.5) * mpp, (y0 + r + 0.5) * mpp
+                dx, dy = px - x[k], py - y[k]
+                u, v = dx * ca + dy * sa, -dx * sa + dy * ca
+                rho = np.sqrt((u / a_um[k]) ** 2 + (v / b_um[k]) ** 2)
+                rho += 0.10 * sample(fine, px / 2.2 + 3.0, py / 2.2)
+                inside = min(1.0, max(0.0, (1.0 - rho) * b_um[k] / 0.5))
+                if inside > 0:
+                    level = od[k] * max(0.2, 1 + 0.25 * sample(fine, px / 0.7, py / 0.7 + 9.0))
+                    h[r, c] += inside * (level - h[r, c])
 
 
 @nb.njit(cache=True)

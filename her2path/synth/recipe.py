@@ -217,6 +217,8 @@ class RegionRecipe:
         width and darkness, and on the brown beside membranes that stand oblique.
     stroma_cells : float
         Factor on the number of spindle cells in the stroma.
+    stroma_bodies_od : float
+        Hematoxylin OD of the cytoplasm of plasma cells and other plump cells of the stroma.
     """
 
     name: str = "tumor"
@@ -267,6 +269,7 @@ class RegionRecipe:
     patchiness: float = 1.0
     veil: float = 1.0
     stroma_cells: float = 1.0
+    stroma_bodies_od: float = 0.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -330,10 +333,11 @@ _ADDED_RANGES = (
     ("patchiness", 0, 3),
     ("veil", 0, 4),
     ("stroma_cells", 0.1, 6),
+    ("stroma_bodies_od", 0, 0.5),
 )
-# Fields of a region that came later: where they do nothing, tables of a recipe leave them out,
-# so that the truth of an old slide stays as it was.
-ADDED = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))
+# Fields that came later: where they do nothing, tables of a recipe leave them out, so that the
+# truth of an old slide stays as it was.
+ADDED = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES), "crushed_patches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +354,7 @@ class Artefacts:
     vessels_per_mm2: float = 6.0
     edge_stain_od: float = 0.0
     tears: int = 0
+    crushed_patches: int = 0
 
     def __post_init__(self) -> None:
         check_ranges(self, "artefacts: ", tuple((f.name, 0, 10_000) for f in fields(self)))

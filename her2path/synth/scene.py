@@ -33,7 +33,14 @@ from her2path.synth.nuclei import Nuclei, join_nuclei
 from her2path.synth.optics import HALO_UM, expose
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.stain_maps import StainMaps
-from her2path.synth.stroma import StromaCells, StromaNoise, draw_stroma, region_values, stroma_cells
+from her2path.synth.stroma import (
+    StromaCells,
+    StromaNoise,
+    draw_stroma,
+    draw_stroma_bodies,
+    region_values,
+    stroma_cells,
+)
 
 __all__ = ["Scene"]
 
@@ -223,6 +230,10 @@ class Scene:
             coarse,
             fine,
         )
+        bodies = region_values(regions, "stroma_bodies_od")
+        if bodies.any():
+            for key in near:
+                draw_stroma_bodies(maps, self.stroma(*key), bodies, x0, y0, mpp, fine)
         nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
         self._draw_nuclei(
             h,

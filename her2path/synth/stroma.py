@@ -10,12 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
-from her2path.synth.matter import quantile
+from her2path.synth.matter import draw_bodies, quantile
 from her2path.synth.noise import sample, stream
 from her2path.synth.nuclei import Nuclei
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
+from her2path.synth.stain_maps import StainMaps
 
-__all__ = ["StromaCells", "StromaNoise", "draw_stroma", "fat_at", "stroma_cells"]
+__all__ = [
+    "StromaCells",
+    "StromaNoise",
+    "draw_stroma",
+    "draw_stroma_bodies",
+    "fat_at",
+    "stroma_cells",
+]
 
 # Adipocytes are 50–100 µm wide.
 _FAT_UM = 62.0
@@ -412,6 +420,47 @@ def stroma_cells(
         phase=rng.uniform(0, 512, n).astype(np.float32),
     )
     return StromaCells(kind.astype(np.uint8), region, nuclei)
+
+
+def draw_stroma_bodies(
+    maps: StainMaps,
+    cells: StromaCells,
+    od: NDArray[np.float64],
+    x0: int,
+    y0: int,
+    mpp: float,
+    fine: NDArray[np.float32],
+) -> None:
+    """Draw the cytoplasm of plasma cells, and of the plump ones of the others (in place).
+
+    Parameters
+    ----------
+    maps : StainMaps
+        Where it is drawn.
+    cells : StromaCells
+        The cells.
+    od : ndarray of shape (regions,), float64
+        Hematoxylin OD of their cytoplasm, of each region.
+    """
+    nuclei = cells.nuclei
+    is_plasma = cells.kind == 5
+    is_plump = (cells.kind == 3) & (nuclei.b_um > 1.9)
+    # A plasma cell's nucleus lies at one end of it.
+    off = np.where(is_plasma, 2.2, 0.0)
+    draw_bodies(
+        maps.h,
+        maps.label,
+        nuclei.x + off * np.cos(nuclei.angle),
+        nuclei.y + off * np.sin(nuclei.angle),
+        np.where(is_plasma, np.float32(5.2), 1.9 * nuclei.a_um).astype(np.float32),
+        np.where(is_plasma, np.float32(4.2), 2.0 * nuclei.b_um).astype(np.float32),
+        nuclei.angle,
+        np.where(is_plasma | is_plump, od[cells.region], 0.0) * np.where(is_plasma, 1.0, 0.6),
+        x0,
+        y0,
+        mpp,
+        fine,
+    )
 
 
 def _near(rng: np.random.Generator, n: int) -> NDArray[np.float64]:

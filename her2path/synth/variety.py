@@ -107,7 +107,7 @@ def random_region(
         name=name,
         mix=mix,
         disc=disc,
-        septum_um=_log_uniform(rng, 3.5, 50),
+        septum_um=_log_uniform(rng, 3.5, 30),
         cell_um=float(rng.uniform(10, 18)),
         clustering=float(rng.uniform(0, 1)),
         lymphocytes=_log_uniform(rng, 0.2, 14),
@@ -139,6 +139,7 @@ def random_region(
         patchiness=float(rng.uniform(0.6, 2.8)),
         veil=float(rng.uniform(0.3, 3.0)),
         fibre_contrast=float(rng.uniform(0.6, 2.6)),
+        stroma_bodies_od=_rare(rng, 0.6, 0.16),
         stroma_cells=_log_uniform(rng, 0.5, 4.0),
         cell_stretch=float(rng.uniform(1.0, 2.0)),
     )
@@ -201,6 +202,7 @@ def random_artefacts(rng: Rng, area_mm2: float) -> Artefacts:
         vessels_per_mm2=float(rng.uniform(0, 16)),
         edge_stain_od=_rare(rng, 0.25, 0.3),
         tears=some(0.05),
+        crushed_patches=some(0.1),
     )
 
 

@@ -59,6 +59,7 @@ ALL = RegionRecipe(
     patchiness=2.0,
     veil=2.0,
     stroma_cells=2.0,
+    stroma_bodies_od=0.12,
 )
 
 
@@ -195,6 +196,21 @@ def test_secretion_fills_lumens_alone() -> None:
     assert np.array_equal(full.h[~lumen], empty.h[~lumen])
 
 
+def test_bodies_of_stroma_cells_lie_outside_the_epithelium() -> None:
+    region = only(nest_um=120.0, lymphocytes=10.0)
+    plain, bodies = maps_of(region), maps_of(replace(region, stroma_bodies_od=0.2))
+    changed = plain.h != bodies.h
+    assert changed.any()
+    assert not changed[plain.label >= 0].any()
+
+
+def test_crushed_tissue_is_marked_as_spoilt_and_streaked() -> None:
+    recipe = replace(recipe_of(only(), 300.0), artefacts=Artefacts(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3))
+    maps = Scene(recipe, seed=2).stain_maps(0, 0, 600, 600, 0.5)
+    assert 0.02 < maps.artefacts.mean() < 1
+    assert maps.h[maps.artefacts].std() > 0.03
+
+
 def test_vacuoles_keep_to_their_cells() -> None:
     block = build_block(recipe_of(only(vacuole_share=1.0)), 0, 0, seed=4)
     assert len(block.vacuoles) > 0.9 * block.graph.n_cells
@@ -247,8 +263,8 @@ def test_the_cut_for_a_share_is_that_of_a_normal(share: float, cut: float) -> No
 def test_tables_of_a_recipe_leave_out_only_what_does_nothing() -> None:
     plain = describe_recipe(recipe_of(RegionRecipe()))
     assert not set(plain["regions"][0]) & set(ADDED)
-    told = describe_recipe(recipe_of(ALL))
-    assert json.dumps(told) == json.dumps(asdict(recipe_of(ALL)))
+    full = replace(recipe_of(ALL), artefacts=Artefacts(crushed_patches=1))
+    assert json.dumps(describe_recipe(full)) == json.dumps(asdict(full))
 
 
 def test_new_knobs_read_from_toml_and_are_checked() -> None:
