@@ -76,6 +76,9 @@ def train(
             help="Annotated pictures to train on beside the drawn ones; may be given again.",
         ),
     ] = None,
+    data_mpp: Annotated[
+        float | None, typer.Option(help="µm per pixel of pictures in --data that hold none.")
+    ] = None,
     fields: Annotated[
         Path | None,
         typer.Option(help="Folder for the drawn fields, to share them between runs."),
@@ -137,6 +140,7 @@ def train(
             out=out,
             fields=fields,
             sources=tuple(data or ()),
+            sources_mpp=data_mpp,
             device=device.value,
             threads=threads,
             workers=workers,

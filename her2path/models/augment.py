@@ -82,6 +82,8 @@ class Crop:
     is_tumor : ndarray of shape (n,), bool
     kinds_known : bool
         Whether the classes of the cells can be read off the picture.
+    count_known : bool
+        Whether `cells` holds every tumor cell.
     """
 
     rgb: NDArray[np.uint8]
@@ -92,6 +94,7 @@ class Crop:
     y: NDArray[np.float32]
     is_tumor: NDArray[np.bool_]
     kinds_known: bool
+    count_known: bool = True
 
 
 def appearance_of(laboratory: Laboratory) -> Appearance:

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from her2path.criteria.label import ScoreLabel
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Extent, Intensity
 from her2path.criteria.tally import Tally
+from her2path.models.annotated import MIN_SHOWN, AnnotatedCrop, annotated_crop
 from her2path.models.augment import Crop, random_appearance, take_crop
 from her2path.models.losses import MIN_SCORED_CELLS, Targets
 from her2path.models.network import CELL_CLASSES
 from her2path.models.scenes import TrainingField
+from her2path.models.sources.sample import Sample
 from her2path.synth.laboratory import Laboratory
 
 __all__ = ["BatchPlan", "Batches", "collate", "score_rank"]
@@ -38,11 +41,23 @@ class BatchPlan:
         Crops of each field: the score is learned of one crop and of all of a field together.
     crop_px : int
         Side of a crop.
+    annotated_share : float
+        Share of the groups that come from annotated pictures, where there are any.
     """
 
     n_groups: int = 8
     per_group: int = 2
     crop_px: int = 256
+    annotated_share: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class GivenScore:
+    """A score that somebody gave, the crops that show enough of its picture, and their group."""
+
+    label: ScoreLabel
+    crops: tuple[int, ...]
+    group: int
 
 
 def score_rank(kind_tally: NDArray[np.int64], least: int = MIN_SCORED_CELLS) -> int:
@@ -77,6 +92,8 @@ class Batches(Dataset[dict[str, Tensor]]):
         Seed of everything.
     n_steps : int
         Number of batches.
+    samples : tuple of Sample
+        Annotated pictures to cut from as well.
     """
 
     def __init__(
@@ -87,8 +104,10 @@ class Batches(Dataset[dict[str, Tensor]]):
         *,
         seed: int,
         n_steps: int,
+        samples: tuple[Sample, ...] = (),
     ) -> None:
         self.fields = fields
+        self.samples = samples
         self.laboratories = laboratories
         self.plan = plan
         self.seed = seed
@@ -101,23 +120,47 @@ class Batches(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng([self.seed, step, 5])
         crops: list[Crop] = []
         groups: list[int] = []
+        given: list[GivenScore] = []
         for group in range(self.plan.n_groups):
-            field = self.fields[rng.integers(len(self.fields))]
-            appearance = random_appearance(rng, self.laboratories)
-            for _ in range(self.plan.per_group):
-                crops.append(
-                    take_crop(
-                        field,
-                        appearance,
-                        self.plan.crop_px,
-                        centre=crop_centre(field, rng),
-                        turn=float(rng.uniform(0, 2 * math.pi)),
-                        is_mirrored=bool(rng.random() < 0.5),
-                        rng=rng,
-                    )
-                )
-                groups.append(group)
-        return collate(crops, groups)
+            if self.samples and rng.random() < self.plan.annotated_share:
+                found = self.annotated_group(rng)
+                given += scores_given(found, len(crops), group)
+                crops += [part.crop for part in found]
+            else:
+                crops += self.drawn_group(rng)
+            groups += [group] * self.plan.per_group
+        return collate(crops, groups, given)
+
+    def drawn_group(self, rng: np.random.Generator) -> list[Crop]:
+        """Return crops of one drawn field, all of one appearance."""
+        field = self.fields[rng.integers(len(self.fields))]
+        appearance = random_appearance(rng, self.laboratories)
+        return [
+            take_crop(
+                field,
+                appearance,
+                self.plan.crop_px,
+                centre=crop_centre(field, rng),
+                turn=float(rng.uniform(0, 2 * math.pi)),
+                is_mirrored=bool(rng.random() < 0.5),
+                rng=rng,
+            )
+            for _ in range(self.plan.per_group)
+        ]
+
+    def annotated_group(self, rng: np.random.Generator) -> list[AnnotatedCrop]:
+        """Return crops of one annotated picture."""
+        sample = self.samples[rng.integers(len(self.samples))]
+        return [annotated_crop(sample, self.plan.crop_px, rng) for _ in range(self.plan.per_group)]
+
+
+def scores_given(found: list[AnnotatedCrop], first: int, group: int) -> list[GivenScore]:
+    """Return which crops, or which group of them, are to be read for the score of a picture."""
+    label = found[0].score
+    if label is None:
+        return []
+    shown = [k for k, part in enumerate(found) if part.shown >= MIN_SHOWN]
+    return [GivenScore(label, tuple(first + k for k in shown), group)]
 
 
 def crop_centre(field: TrainingField, rng: np.random.Generator) -> tuple[float, float]:
@@ -130,7 +173,7 @@ def crop_centre(field: TrainingField, rng: np.random.Generator) -> tuple[float, 
     return float(rng.uniform(0.2, 0.8) * cols), float(rng.uniform(0.2, 0.8) * rows)
 
 
-def collate(crops: list[Crop], groups: list[int]) -> dict[str, Tensor]:
+def collate(crops: list[Crop], groups: list[int], given: list[GivenScore]) -> dict[str, Tensor]:
     """Stack crops; planes stay 8 bits until they are where they are used."""
     group_tally = np.zeros((max(groups) + 1, len(CELL_CLASSES)), np.int64)
     all_known = np.ones(max(groups) + 1, bool)
@@ -142,15 +185,21 @@ def collate(crops: list[Crop], groups: list[int]) -> dict[str, Tensor]:
         score_rank(tally, 2 * MIN_SCORED_CELLS) if known else -1
         for tally, known in zip(group_tally, all_known, strict=True)
     ]
+    bounds = [[(rank, rank) for rank in ranks] for ranks in (singles, grouped)]
+    for score in given:
+        limits = (score.label.low.rank, score.label.high.rank)
+        bounds[1][score.group] = limits
+        for place in score.crops:
+            bounds[0][place] = limits
     return {
         "rgb": torch.from_numpy(np.stack([crop.rgb for crop in crops])),
         "planes": torch.from_numpy(np.stack([crop.planes for crop in crops])),
         "cells": torch.from_numpy(np.stack([crop.cells for crop in crops])),
         "kinds_known": torch.tensor([float(crop.kinds_known) for crop in crops]),
-        "count_known": torch.ones(len(crops)),
-        "score": torch.tensor(singles),
+        "count_known": torch.tensor([float(crop.count_known) for crop in crops]),
+        "score": torch.tensor(bounds[0]),
         "group": torch.tensor(groups),
-        "group_score": torch.tensor(grouped),
+        "group_score": torch.tensor(bounds[1]),
     }
 
 

@@ -34,12 +34,12 @@ class Targets:
         1 where kinds of cells are known.
     count_known : Tensor of shape (B,), float
         1 where numbers of tumor cells are known.
-    score : Tensor of shape (B,), int64
-        Rank of the score, −1 = not known.
+    score : Tensor of shape (B, 2), int64
+        Lowest and highest rank that the score may have, −1 = not known.
     group : Tensor of shape (B,), int64
         Pictures of one slide in this batch share a number.
-    group_score : Tensor of shape (n_groups,), int64
-        Rank of the score of all pictures of a group together, −1 = not known.
+    group_score : Tensor of shape (n_groups, 2), int64
+        The same of all pictures of a group together.
     """
 
     nucleus: Tensor
@@ -77,15 +77,15 @@ def ordinal_loss(above_logits: Tensor, score: Tensor) -> Tensor:
     ----------
     above_logits : Tensor of shape (B, 4)
         From `Her2Network.above_logits`.
-    score : Tensor of shape (B,), int64
-        Rank 0–4; negative = not known, left out.
+    score : Tensor of shape (B, 2), int64
+        Lowest and highest rank, 0–4; a cut between them is not asked for. Negative = not known.
     """
-    known = score >= 0
-    if not bool(known.any()):
-        return above_logits.sum() * 0.0
     cuts = torch.arange(above_logits.shape[1], device=score.device)
-    target = (score[known, None] > cuts).to(above_logits.dtype)
-    return functional.binary_cross_entropy_with_logits(above_logits[known], target)
+    low, high = score[:, :1], score[:, 1:]
+    known = ((low > cuts) | (high <= cuts)) & (low >= 0)
+    return masked_mean(
+        binary(above_logits, (low > cuts).to(above_logits.dtype)), known.to(above_logits.dtype)
+    )
 
 
 def losses_of(network: Her2Network, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:

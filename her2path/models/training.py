@@ -16,13 +16,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from her2path.errors import ModelError
+from her2path.models.annotated import read_annotated
+from her2path.models.annotated_validation import measure_annotated
 from her2path.models.augment import Crop
 from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
+from her2path.models.checkpoint import load_checkpoint
 from her2path.models.distributed import Team
+from her2path.models.export_onnx import export_onnx
+from her2path.models.inference import network_of
 from her2path.models.losses import LossWeights, losses_of
 from her2path.models.network import Her2Network, NetworkDesign
 from her2path.models.run_state import load_state, save_state
 from her2path.models.scenes import TrainingField, draw_training_fields, load_training_fields
+from her2path.models.sources.sample import Sample
 from her2path.models.training_outputs import save_model, write_samples
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import measure_readings, read_crops, validation_crops
@@ -48,6 +54,8 @@ class TrainingOptions:
         Folder of drawn fields to share between runs; None = in `out`.
     sources : tuple of str
         Annotated pictures beside the drawn ones: manifests, or ``KIND:FOLDER``.
+    sources_mpp : float or None
+        µm/px of those that hold none.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     threads, workers : int
@@ -61,6 +69,7 @@ class TrainingOptions:
     out: Path
     fields: Path | None = None
     sources: tuple[str, ...] = ()
+    sources_mpp: float | None = None
     device: str = "auto"
     threads: int = 1
     workers: int = 0
@@ -175,6 +184,7 @@ class Run:
         self.best = -math.inf
         self.n_worse = 0
         self.figures: dict[str, float] = {}
+        self.kept_samples: tuple[Sample, ...] = ()
 
     def go(self) -> TrainingResult:
         recipe, options, team = self.recipe, self.options, self.team
@@ -186,9 +196,19 @@ class Run:
         fields, kept_fields = self.draw()
         used, kept = split_laboratories(recipe)
         crops = validation_crops(kept_fields, kept, seed=self.seed)
-        plan = BatchPlan(recipe.groups, recipe.crops_per_group, recipe.crop_px)
+        plan = BatchPlan(
+            recipe.groups, recipe.crops_per_group, recipe.crop_px, recipe.annotated_share
+        )
+        samples, self.kept_samples = read_annotated(
+            options.sources, mpp=options.sources_mpp, seed=self.seed
+        )
         batches = Batches(
-            fields, used, plan, seed=self.seed * 1009 + team.rank, n_steps=recipe.steps
+            fields,
+            used,
+            plan,
+            seed=self.seed * 1009 + team.rank,
+            n_steps=recipe.steps,
+            samples=samples,
         )
         loader = DataLoader(
             Subset(batches, range(self.step, recipe.steps)),
@@ -214,7 +234,17 @@ class Run:
             self.progress(Progress("training", self.step, recipe.steps, loss))
             if is_last or (recipe.patience and self.n_worse >= recipe.patience):
                 break
+        if team.is_first and options.write_onnx:
+            self.write_onnx()
         return TrainingResult(options.out / "model", self.step, self.minutes, self.figures)
+
+    def write_onnx(self) -> None:
+        """Add the ONNX form to the best checkpoint."""
+        folder = self.options.out / "model"
+        try:
+            export_onnx(folder, network_of(load_checkpoint(folder)))
+        except ModelError as error:
+            logger.warning("%s", error)
 
     def prepare_folder(self) -> None:
         """Make the folder; refuse one that holds another run."""
@@ -298,7 +328,9 @@ class Run:
         """Measure, write curves, samples and state, and the checkpoint where it is the best."""
         out = self.options.out
         readings = read_crops(self.averaged, crops, self.team.device)
-        figures = measure_readings(readings)
+        figures = measure_readings(readings) | measure_annotated(
+            self.averaged, self.kept_samples, self.recipe.crop_px, self.team.device
+        )
         self.write_curve(figures | {"merit": merit(figures)}, mean_loss)
         if merit(figures) > self.best:
             self.best, self.n_worse, self.figures = merit(figures), 0, figures
@@ -310,6 +342,7 @@ class Run:
                 figures,
                 seed=self.seed,
                 laboratories=tuple(lab.name for lab in split_laboratories(self.recipe)[0]),
+                sources=self.options.sources,
             )
         else:
             self.n_worse += 1

@@ -30,6 +30,7 @@ __all__ = ["MPP_RANGE", "save_model", "write_samples"]
 MPP_RANGE = (0.1, 0.7)
 N_SAMPLES = 8
 N_DENSE = 3
+ONLY_DRAWN = "no picture of a patient."
 
 
 def save_model(
@@ -40,6 +41,7 @@ def save_model(
     *,
     seed: int,
     laboratories: tuple[str, ...],
+    sources: tuple[str, ...] = (),
 ) -> None:
     """Write the checkpoint of a network with its description."""
     description = ModelDescription(
@@ -58,11 +60,12 @@ def save_model(
             },
         ),
         data=TrainingData(
-            summary="Synthetic fields of the generator of her2path, coloured at random; no "
-            "picture of a patient.",
+            summary="Synthetic fields of the generator of her2path, coloured at random; "
+            + ("annotated pictures of the sources beside them." if sources else ONLY_DRAWN),
             recipe=recipe.name,
             seeds=(seed, recipe.field_seed),
             laboratories=laboratories,
+            sources=sources,
             n_pictures=recipe.n_fields,
         ),
         code=CodeVersion(version=software_version()),

@@ -35,6 +35,8 @@ class TrainingRecipe(BaseModel):
         Seed of the first field.
     crop_px, groups, crops_per_group : int
         Side of the crops (0.5 µm/px), fields in a batch, crops of each.
+    annotated_share : float
+        Share of the fields in a batch that come from annotated pictures, where some are given.
     steps : int
         Batches in all.
     max_minutes : float
@@ -62,6 +64,7 @@ class TrainingRecipe(BaseModel):
     crop_px: Annotated[int, Field(ge=64, le=1024)] = 256
     groups: Annotated[int, Field(ge=1, le=1024)] = 8
     crops_per_group: Annotated[int, Field(ge=1, le=16)] = 2
+    annotated_share: Annotated[float, Field(ge=0, le=1)] = 0.3
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 6000
     max_minutes: Annotated[float, Field(ge=0)] = 0.0
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 3e-3

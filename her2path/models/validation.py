@@ -187,7 +187,7 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
         "score_kappa": kappa if np.isfinite(kappa) else 0.0,
         "score_exact": float(np.trace(table) / max(1.0, table.sum())),
         "n_scored": float(table.sum()),
-        "count_error": counted / max(1, expected),
+        "count_error": float(counted / max(1, expected)),
     }
 
 
