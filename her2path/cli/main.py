@@ -27,6 +27,8 @@ from her2path.cli.outcomes import EXAMPLES as OUTCOMES_EXAMPLES
 from her2path.cli.outcomes import outcomes
 from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
 from her2path.cli.synth import synth
+from her2path.cli.train import EXAMPLES as TRAIN_EXAMPLES
+from her2path.cli.train import train
 from her2path.criteria.score import IshResult, Specimen
 
 __all__ = ["app", "main"]
@@ -286,6 +288,7 @@ app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)
 app.command(epilog=COHORT_EXAMPLES)(cohort)
 app.command(epilog=OUTCOMES_EXAMPLES)(outcomes)
 app.command(epilog=SYNTH_EXAMPLES)(synth)
+app.command(epilog=TRAIN_EXAMPLES)(train)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 
 
