@@ -21,9 +21,42 @@ from her2path.synth import Laboratory, RegionRecipe, SlideRecipe, draw_field, mi
 
 SIDE_PX = 700
 # The cores are about 0.23 µm/px (an estimate from their size).
-LAB = replace(Laboratory(), mpp=0.23)
+LAB = replace(
+    Laboratory(),
+    mpp=0.23,
+    hematoxylin=(0.655, 0.62, 0.43),
+    dab=(0.31, 0.53, 0.79),
+    white_point=(236.0, 235.0, 245.0),
+    haze_od=0.0,
+    dab_darkening=0.05,
+)
 SIDE_UM = SIDE_PX * LAB.mpp
-GLANDS = {"gland_share": 1.0, "nest_um": 105.0, "cord_share": 0.0, "septum_um": 6.0}
+# How the tissue of the cores is built, whatever its stain.
+PLAIN = RegionRecipe(
+    mix=mix_of(none=1.0),
+    tumor_share=1.0,
+    cell_um=10.5,
+    cord_share=0.0,
+    cribriform_share=0.0,
+    benign_share=0.0,
+    dcis_share=0.0,
+    fat_share=0.0,
+    stroma_haze_od=0.0,
+    stratified_share=1.0,
+    smooth_share=1.0,
+    cell_stretch=1.5,
+    nest_stretch=1.6,
+    nucleus_fill=0.5,
+    secretion_share=0.5,
+    stroma_cells=2.5,
+    stroma_bodies_od=0.06,
+    fibre_scale=0.65,
+    fibre_contrast=2.2,
+    mottle=0.6,
+    wobble=1.6,
+    patchiness=2.5,
+    veil=2.2,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +76,13 @@ MATCHES = (
         "2_0123.jpg",
         2100,
         2200,
-        RegionRecipe(
-            mix=mix_of(weak_complete=0.25, moderate_complete=0.45, weak_incomplete=0.3),
+        replace(
+            PLAIN,
+            mix=mix_of(weak_complete=0.25, moderate_complete=0.25, weak_incomplete=0.5),
             nest_um=230.0,
-            gland_share=0.2,
-            tumor_share=1.0,
+            gland_share=0.5,
             septum_um=6.0,
-            cytoplasm_od=0.06,
+            cytoplasm_od=0.04,
         ),
     ),
     Match(
@@ -57,26 +90,85 @@ MATCHES = (
         "2_0123.jpg",
         1900,
         600,
-        RegionRecipe(
-            mix=mix_of(moderate_basolateral=0.5, weak_basolateral=0.3, none=0.2),
+        replace(
+            PLAIN,
+            mix=mix_of(moderate_basolateral=0.4, weak_basolateral=0.4, none=0.2),
+            nest_um=140.0,
+            gland_share=0.8,
+            septum_um=10.0,
             cytoplasm_od=0.04,
-            **GLANDS,
         ),
     ),
-    Match("0, solid", "0_a6d0.jpg", 1200, 1500, RegionRecipe(mix=mix_of(none=1.0), nest_um=230.0)),
+    Match(
+        "0, solid",
+        "0_a6d0.jpg",
+        1200,
+        1500,
+        replace(
+            PLAIN,
+            nest_um=230.0,
+            gland_share=0.4,
+            nucleus_od=0.12,
+            cytoplasm_h_od=0.06,
+            vesicular_share=0.8,
+            cleft_share=0.1,
+        ),
+    ),
     Match(
         "0, glands",
         "1_154a.jpg",
         1700,
         1500,
-        RegionRecipe(mix=mix_of(none=1.0), oedema=0.5, **GLANDS),
+        replace(
+            PLAIN,
+            gland_share=1.0,
+            nest_um=105.0,
+            tumor_share=0.6,
+            septum_um=15.0,
+            oedema=0.8,
+            vacuole_share=0.3,
+        ),
     ),
     Match(
-        "stroma",
+        "stroma and single cells",
         "0_ccb6.jpg",
         2500,
         1800,
-        RegionRecipe(mix=mix_of(none=1.0), tumor_share=0.4, lymphocytes=4.0),
+        replace(PLAIN, scattered_share=0.8, lymphocytes=4.0, stroma_od=1.3, vesicular_share=0.8),
+    ),
+    Match(
+        "muscle",
+        "2_ac71.jpg",
+        2000,
+        3500,
+        replace(
+            PLAIN,
+            tumor_share=0.05,
+            muscle_share=0.95,
+            cleft_share=0.3,
+            lymphocytes=0.3,
+            stroma_od=0.8,
+            stroma_cells=1.5,
+        ),
+    ),
+    Match(
+        "pale gland with granules",
+        "1_f8a2.jpg",
+        2700,
+        3500,
+        replace(
+            PLAIN,
+            gland_share=1.0,
+            tumor_share=0.4,
+            nest_um=240.0,
+            nucleus_od=0.08,
+            cytoplasm_h_od=0.02,
+            cytoplasm_od=0.02,
+            vesicular_share=1.0,
+            lymphocytes=0.5,
+            stroma_od=0.7,
+            edge_granules_od=0.4,
+        ),
     ),
 )
 
@@ -183,10 +275,14 @@ def main() -> int:
         recipe = SlideRecipe(width_um=SIDE_UM, height_um=SIDE_UM, regions=(match.region,))
         pairs.append((match.name, real, draw_field(recipe, LAB, seed=arguments.seed).rgb))
     # The picture that comes with scikit-image is strongly stained and about 0.5 µm/px.
-    strong = RegionRecipe(
-        mix=mix_of(intense_basolateral=0.7, moderate_basolateral=0.3),
-        cytoplasm_od=0.3,
-        **GLANDS,
+    strong = replace(
+        PLAIN,
+        mix=mix_of(intense_basolateral=0.3, moderate_basolateral=0.7),
+        gland_share=0.8,
+        nest_um=170.0,
+        cytoplasm_od=0.4,
+        nucleus_brown=0.4,
+        mottle=0.3,
     )
     recipe = SlideRecipe(width_um=256.0, height_um=256.0, regions=(strong,))
     drawn = draw_field(recipe, replace(LAB, mpp=0.5), seed=arguments.seed).rgb
