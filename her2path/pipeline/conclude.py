@@ -51,6 +51,7 @@ from her2path.statistics.heterogeneity import (
     RegionSpread,
     find_3plus_cluster,
 )
+from her2path.statistics.readers import Opinion
 
 __all__ = ["Conclusion", "Counted", "conclude_cells", "conclude_without_cells"]
 
@@ -191,7 +192,8 @@ def conclude_cells(
     network = None
     if survey.network is not None and positions is not None:
         positions = positions.select(is_sample(positions.x, positions.y, survey))
-        network = network_facts(survey.network, positions)
+        rule = Opinion(call.score, reading.probabilities)
+        network = network_facts(survey.network, positions, rule)
         drawn = {roi.roi_id: roi for roi in survey.rois_of(RoiKind.TUMOR)}
         regions = with_network_scores(regions, survey.network, positions, drawn)
     stability = try_shifts(
@@ -219,7 +221,7 @@ def conclude_cells(
         stain=stain,
         answer=answer,
         # It has learned the criteria of breast: others give other scores for the same cells.
-        network_score=network.score if network and rule_set.organ is Organ.BREAST else None,
+        joint=network.joint if network and rule_set.organ is Organ.BREAST else None,
         suspects=suspects_of(everything, selection, settings, survey, blank),
     )
     record = replace(

@@ -20,6 +20,13 @@ from her2path.errors import ModelError
 from her2path.geometry import Mpp, Region
 from her2path.models.shipped import FoundModel, find_model, list_models
 from her2path.results.record import NetworkFacts, RegionKind, RegionRecord
+from her2path.statistics.readers import (
+    Conformal,
+    Opinion,
+    combine_readers,
+    median_score,
+    network_opinion,
+)
 
 if TYPE_CHECKING:
     from her2path.models.inference import NetworkPlanes, NetworkReader
@@ -223,20 +230,26 @@ def probabilities_of(use: NetworkUse, positions: Positions) -> dict[Score, float
     return dict(zip(EXPRESSION_SCORES, found.tolist(), strict=True))
 
 
-def most_probable(probabilities: Mapping[Score, float]) -> Score:
-    """Return the most probable score, *not assessable* where there is none."""
-    return max(probabilities, key=probabilities.__getitem__, default=Score.NOT_ASSESSABLE)
+def network_facts(use: NetworkUse, positions: Positions, rule: Opinion) -> NetworkFacts:
+    """Return what the network says of a slide, beside the rules.
 
-
-def network_facts(use: NetworkUse, positions: Positions) -> NetworkFacts:
-    """Return what the network says of the positions of a slide where tumor counts."""
-    probabilities = probabilities_of(use, positions)
+    Parameters
+    ----------
+    positions : Positions
+        Those where tumor counts.
+    rule : Opinion
+        The rule reader's score and probabilities.
+    """
+    calibration = reader_of(use).description.calibration
+    conformal = None
+    if calibration.coverage is not None and calibration.conformal_quantile is not None:
+        conformal = Conformal(calibration.coverage, calibration.conformal_quantile)
+    network = network_opinion(probabilities_of(use, positions))
     return NetworkFacts(
         name=use.name,
         fingerprint=use.fingerprint,
-        score=most_probable(probabilities),
-        probabilities=probabilities,
         n_expected_cells=float(positions.weight.sum(dtype=np.float64)),
+        joint=combine_readers(rule, network, conformal=conformal),
     )
 
 
@@ -263,7 +276,7 @@ def with_network_scores(
             box = region.box
             is_inside = (positions.x >= box.x) & (positions.x < box.right)
             is_inside &= (positions.y >= box.y) & (positions.y < box.bottom)
-        score = most_probable(probabilities_of(use, positions.select(is_inside)))
+        score = median_score(probabilities_of(use, positions.select(is_inside)))
         return region if score is Score.NOT_ASSESSABLE else replace(region, network_score=score)
 
     return tuple(read(region) for region in regions)

@@ -20,6 +20,7 @@ from her2path.results.record import (
     Stability,
     StainFacts,
 )
+from her2path.statistics.readers import JointReading
 from her2path.tissue.artefacts import ArtefactKind
 
 __all__ = ["Suspects", "flags_of_reading", "flags_of_refusal"]
@@ -69,7 +70,7 @@ def flags_of_reading(
     heterogeneity: Heterogeneity,
     stain: StainFacts,
     answer: StatusCall,
-    network_score: Score | None,
+    joint: JointReading | None,
     suspects: Suspects,
 ) -> tuple[Flag, ...]:
     """Return the flags of a slide whose cells were read."""
@@ -89,7 +90,7 @@ def flags_of_reading(
             regions=heterogeneity.regions,
             cluster=heterogeneity.cluster,
             cytoplasmic_pct=facts.cytoplasmic_pct,
-            network_score=network_score,
+            network_score=None if joint is None else joint.network.score,
             uncertain_tumor_pct=facts.uncertain_pct,
             score_without_uncertain=facts.score_without_uncertain,
             score_with_uncertain=facts.score_with_uncertain,

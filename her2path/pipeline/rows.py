@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from her2path.criteria.ish import status
-from her2path.criteria.score import EXPRESSION_SCORES
+from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.pipeline.settings import SlideJob
 from her2path.results.columns import SlideState
 from her2path.results.journal import JournalEntry
@@ -20,7 +22,11 @@ def row_of(record: SlideRecord) -> dict[str, object]:
         "state": SlideState.DONE,
         "score": record.score,
         "status": record.status,
-        **columns_of(record.reading),
+        **columns_of(record.reading, record.probabilities),
+        "network_score": None if record.network is None else record.network.joint.network.score,
+        "network_set": []
+        if record.network is None
+        else [score.value for score in record.network.joint.conformal_set],
         "review": record.review,
         "review_reasons": list(record.review_reasons),
         "mpp": (record.scan.mpp_x * record.scan.mpp_y) ** 0.5,
@@ -29,6 +35,7 @@ def row_of(record: SlideRecord) -> dict[str, object]:
         "rule_set": record.rule_set,
         "edition": record.edition,
         "calibration": record.calibration.name,
+        "model": record.model,
         "patient_id": record.patient_id,
         **record.extras,
     }
@@ -69,18 +76,19 @@ def region_row(region: RegionRecord, record: SlideRecord) -> dict[str, object]:
         "n_cells": region.n_cells,
         "score": region.score,
         "status": status(region.score, record.ish, organ=record.organ).status,
-        **columns_of(region.reading),
+        **columns_of(region.reading, region.reading.probabilities),
+        "network_score": region.network_score,
     }
 
 
-def columns_of(reading: Reading) -> dict[str, float | None]:
+def columns_of(reading: Reading, probabilities: Mapping[Score, float]) -> dict[str, float | None]:
     """Return count, shares and probabilities under their columns.
 
     Of no cell there is no share: an empty value, not 0 %, which a mean would take for negative.
     """
     words = ("0", "0plus", "1plus", "2plus", "3plus")
     pairs = zip(words, EXPRESSION_SCORES, strict=True)
-    found = dict(reading.shares) | {f"p_{word}": reading.probabilities[s] for word, s in pairs}
+    found = dict(reading.shares) | {f"p_{word}": probabilities[s] for word, s in pairs}
     is_empty = reading.n_tumor_cells == 0
     return {
         "n_tumor_cells": reading.n_tumor_cells,

@@ -115,7 +115,10 @@ READING: tuple[Column, ...] = (
         high=300,
     ),
     *(
-        fraction(f"p_{word}", f"Probability that the score is {score.value}.")
+        fraction(
+            f"p_{word}",
+            f"Probability that the score is {score.value}; of a slide by both readers.",
+        )
         for word, score in (
             ("0", Score.ZERO),
             ("0plus", Score.ULTRALOW),
@@ -131,6 +134,12 @@ CALL: tuple[Column, ...] = (
     Column("score", Kind.CATEGORY, "IHC score.", words=tuple(score.value for score in Score)),
     Column("status", Kind.CATEGORY, "HER2 status.", words=tuple(status.value for status in Status)),
 )
+NETWORK_SCORE = Column(
+    "network_score",
+    Kind.CATEGORY,
+    "Score that the network reads by itself; empty without one.",
+    words=("", *(score.value for score in Score)),
+)
 
 SLIDE_COLUMNS: tuple[Column, ...] = (
     Column("slide_id", Kind.TEXT, "Name of the slide in this run.", is_required=True),
@@ -144,6 +153,12 @@ SLIDE_COLUMNS: tuple[Column, ...] = (
     ),
     *CALL,
     *READING,
+    NETWORK_SCORE,
+    Column(
+        "network_set",
+        Kind.TEXT,
+        "Scores that the network does not rule out at its stated coverage, separated by ';'.",
+    ),
     Column("mpp", Kind.DOUBLE, "Pixel size at level 0.", "µm/px", low=0),
     Column("seconds", Kind.DOUBLE, "Time taken.", "s", low=0),
     Column("error", Kind.TEXT, "Why the slide failed."),
@@ -161,6 +176,7 @@ REGION_COLUMNS: tuple[Column, ...] = (
     Column("n_cells", Kind.INTEGER, "Cells found, tumor or not.", low=0),
     *CALL,
     *READING,
+    NETWORK_SCORE,
 )
 
 CELL_COLUMNS: tuple[Column, ...] = (

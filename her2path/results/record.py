@@ -24,6 +24,7 @@ from her2path.results.decoding import from_json
 from her2path.results.jsonable import read_json, write_json
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
+from her2path.statistics.readers import JointReading
 
 __all__ = [
     "RESEARCH_USE",
@@ -234,19 +235,16 @@ class NetworkFacts:
     ----------
     name, fingerprint : str
         Which network.
-    score : Score
-        Its most probable score; not assessable where it expects no tumor cell.
-    probabilities : mapping of Score to float
-        Its own, before they are combined with those of the rules.
     n_expected_cells : float
         Tumor cells that it expects where tumor counts.
+    joint : JointReading
+        Its score and probabilities beside those of the rules, and both together.
     """
 
     name: str
     fingerprint: str
-    score: Score
-    probabilities: Mapping[Score, float]
     n_expected_cells: float
+    joint: JointReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +338,13 @@ class SlideRecord:
     network: NetworkFacts | None = None
     research_use: str = RESEARCH_USE
     format: int = FORMAT
+
+    @property
+    def probabilities(self) -> Mapping[Score, float]:
+        """Of each score, by both readers where a network has read, else by the rules."""
+        return (
+            self.reading.probabilities if self.network is None else self.network.joint.probabilities
+        )
 
     @property
     def review_reasons(self) -> tuple[str, ...]:
