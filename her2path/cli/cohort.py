@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -20,9 +20,12 @@ from her2path.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from her2path.cli.score import ScoreOptions
     from her2path.cohort.analysis import Cohort
     from her2path.cohort.pairs import Pair, Side
+    from her2path.results.record import SlideRecord
 
 __all__ = ["EXAMPLES", "cohort"]
 
@@ -70,9 +73,11 @@ def cohort(
     exclude_controls: Annotated[
         bool, typer.Option("--exclude-controls", help="Leave out control tissue, as for score.")
     ] = False,
-    model: Annotated[str, typer.Option(help="Second reader of slides, as for score.")] = "none",
+    model: Annotated[
+        str, typer.Option(metavar="NAME|none", help="Network that reads slides, as for score.")
+    ] = "auto",
     device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda", help="Where the second reader runs.")
+        str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
     ] = "auto",
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Processes that score; 0: one per processor.")
@@ -80,6 +85,17 @@ def cohort(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Score slides again that were scored into --out.")
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Compare the two slides of each pair that has both, and count the verdicts.",
+        ),
+    ] = True,
+    repeatability: Annotated[
+        Path | None,
+        typer.Option(help="Bands from her2path repeatability, for the verdicts; else defaults."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of resampling and permutations.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
@@ -94,7 +110,9 @@ def cohort(
         from her2path.cli.score import ScoreOptions
         from her2path.cohort.analysis import analyse
         from her2path.cohort.table import read_pairs
+        from her2path.cohort.verdicts import comparable_pairs, with_verdicts
         from her2path.cohort.writing import cohort_document, write_cohort
+        from her2path.compare.bands import read_bands
         from her2path.pipeline.settings import find_rule_set
         from her2path.report.cohort import write_cohort_page
         from her2path.results.folder import ResultsFolder
@@ -102,7 +120,9 @@ def cohort(
 
         folder = ResultsFolder(Path(os.path.abspath(out)))
         slides = folder.path / SLIDES_FOLDER
-        sheet, rows = read_pairs(pairs, criteria=find_rule_set(criteria).name)
+        rule_set = find_rule_set(criteria)
+        bands = None if repeatability is None else read_bands(repeatability)
+        sheet, rows = read_pairs(pairs, criteria=rule_set.name)
         source = describe_input(pairs)
 
         def reading(sources: Sequence[str]) -> ScoreOptions:
@@ -132,7 +152,13 @@ def cohort(
             )
 
         scored, failed = with_scores(rows, reading)
-        found = analyse(scored, seed=seed)
+        faults: tuple[str, ...] = ()
+        if compare:
+            with Bar("comparing", len(comparable_pairs(scored)), quiet or as_json) as progress:
+                scored, faults = with_verdicts(
+                    scored, bands=bands, rule_set=rule_set, seed=seed, progress=progress
+                )
+        found = analyse(scored, seed=seed, remarks=faults)
         folder.create()
         page = write_cohort_page(folder.path, found, source_name=pairs.name)
         write_cohort(folder.path, found, sheet=sheet, pairs=scored, source=source)
@@ -160,18 +186,20 @@ def with_scores(
     options = reading([str(path) for path in paths])
     score(options)
     results = ResultsFolder(options.out)
-    records = {}
+    records: dict[Path, tuple[SlideRecord | None, Path | None]] = {}
     for path, slide_id in zip(paths, name_slides(paths), strict=True):
-        slide_json = results.slide(slide_id).slide_json
-        records[path] = read_record(slide_json) if slide_json.is_file() else None
+        result = results.slide(slide_id).slide_json
+        is_there = result.is_file()
+        records[path] = (read_record(result), result) if is_there else (None, None)
 
     def scored(side: Side) -> Side:
         if side.score is not None or side.path is None:
             return side
-        return side.scored(records[side.path])
+        record, result = records[side.path]
+        return side.scored(record, result)
 
     done = [replace(pair, before=scored(pair.before), after=scored(pair.after)) for pair in pairs]
-    return tuple(done), tuple(str(path) for path, record in records.items() if record is None)
+    return tuple(done), tuple(str(path) for path, (record, _) in records.items() if record is None)
 
 
 def say_end(found: Cohort, page: Path, failed: Sequence[str]) -> None:
@@ -187,3 +215,30 @@ def say_end(found: Cohort, page: Path, failed: Sequence[str]) -> None:
         ERRORS.print(f"Slides that could not be scored: {', '.join(failed)}", markup=False)
     ERRORS.print(f"Page: {page}", style="bold", markup=False)
     ERRORS.print(RESEARCH_USE, style="dim")
+
+
+class Bar:
+    """A bar at a terminal while pairs are compared; nothing elsewhere."""
+
+    def __init__(self, words: str, n: int, is_quiet: bool) -> None:
+        self.words, self.n = words, n
+        self.is_shown = n > 0 and not is_quiet and ERRORS.is_terminal
+        self.bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if self.is_shown:
+            from rich.progress import Progress
+
+            self.bar = Progress(console=ERRORS, transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task(self.words, total=self.n)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, n: int) -> None:
+        """Show that n more are done."""
+        if self.bar is not None:
+            self.bar.advance(self.task, n)

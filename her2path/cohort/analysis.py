@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cohort.noise_floor import FloorRow, floor_rows
-from her2path.cohort.pairs import Pair, PairVerdict
+from her2path.cohort.pairs import Pair
 from her2path.cohort.rates import EXPRESSING, Rate, rate_of
 from her2path.compare.change import ScoreChange
+from her2path.compare.verdict import Verdict
 from her2path.criteria.score import EXPRESSION_SCORES, Score, Status
 from her2path.statistics.agreement import Agreement, Weights, weighted_agreement
 from her2path.statistics.marginal import bowker, signed_rank, stuart_maxwell
@@ -80,7 +81,7 @@ class Cohort:
     stuart_maxwell: Significance
     wilcoxon: Significance
     status: StatusSummary
-    verdicts: Mapping[PairVerdict, int] | None
+    verdicts: Mapping[Verdict, int] | None
     floor: tuple[FloorRow, ...]
     editions: tuple[str, ...]
     is_clustered: bool
@@ -93,7 +94,7 @@ class Cohort:
         return self.n_pairs - self.n_evaluable
 
 
-def analyse(pairs: Sequence[Pair], *, seed: int = 0) -> Cohort:
+def analyse(pairs: Sequence[Pair], *, seed: int = 0, remarks: Sequence[str] = ()) -> Cohort:
     """Count and test a cohort.
 
     Parameters
@@ -102,6 +103,8 @@ def analyse(pairs: Sequence[Pair], *, seed: int = 0) -> Cohort:
         All sides scored, or not assessable.
     seed : int
         Of resampling and of permutations that must be drawn.
+    remarks : sequence of str
+        What else a reader of the numbers must know.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def analyse(pairs: Sequence[Pair], *, seed: int = 0) -> Cohort:
         ),
         is_clustered=is_clustered,
         seed=seed,
-        remarks=remarks_on(pairs, evaluable, is_clustered=is_clustered),
+        remarks=(*remarks_on(pairs, evaluable, is_clustered=is_clustered), *remarks),
     )
 
 
@@ -254,10 +257,10 @@ def status_summary(pairs: Sequence[Pair]) -> StatusSummary:
     )
 
 
-def count_verdicts(pairs: Sequence[Pair]) -> dict[PairVerdict, int] | None:
+def count_verdicts(pairs: Sequence[Pair]) -> dict[Verdict, int] | None:
     """Return how often each verdict was given, None when no pair has one."""
     given = Counter(pair.verdict for pair in pairs if pair.verdict is not None)
-    return {verdict: given[verdict] for verdict in PairVerdict} if given else None
+    return {verdict: given[verdict] for verdict in Verdict} if given else None
 
 
 def remarks_on(
@@ -271,10 +274,11 @@ def remarks_on(
         found.append(
             f"pairs without a score on a side, which are in no rate: {n_lost} of {len(pairs)}"
         )
-    if evaluable and not any(side.score is Score.ULTRALOW for side in sides):
+    told = [side.score for side in sides if side.result is None]
+    if evaluable and Score.ZERO in told and Score.ULTRALOW not in told:
         found.append(
-            "no side is 0+: where the reader did not tell 0+ from 0, a loss to null may be one to "
-            "ultralow"
+            "no score of the table is 0+: where the reader did not tell 0+ from 0, a loss to null "
+            "may be one to ultralow"
         )
     n_open = sum(Status.EQUIVOCAL in (pair.before.status, pair.after.status) for pair in evaluable)
     if n_open:

@@ -5,29 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 
 from her2path.compare.change import ScoreChange, score_change
+from her2path.compare.verdict import Verdict
 from her2path.criteria.ish import status
 from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.results.record import SlideRecord
 
-__all__ = ["Pair", "PairVerdict", "Side", "edition_name"]
+__all__ = ["Pair", "Side", "edition_name"]
 
 YEAR = re.compile(r"\b(2007|2013|2018|2023)\b")
 # What has a year in its name without being ASCO/CAP for breast.
 OTHER_CRITERIA = re.compile(r"gastr|toga|hofmann|ruschoff|rüschoff|matrix")
-
-
-class PairVerdict(StrEnum):
-    """What `compare` says of a pair."""
-
-    CHANGED = "changed"
-    APPARENT = "apparent"
-    UNCHANGED = "unchanged"
-    NOT_COMPARABLE = "not_comparable"
-    NOT_EVALUABLE = "not_evaluable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +34,8 @@ class Side:
     organ : Organ
     path : Path or None
         The slide or its result; None for a score that stands in the table.
+    result : Path or None
+        Its slide.json, once there is one.
     """
 
     score: Score | None
@@ -51,6 +43,7 @@ class Side:
     edition: str = ""
     organ: Organ = Organ.BREAST
     path: Path | None = None
+    result: Path | None = None
 
     @property
     def rank(self) -> int:
@@ -69,8 +62,11 @@ class Side:
             return Status.NOT_ASSESSABLE
         return status(self.score, self.ish, organ=self.organ).status
 
-    def scored(self, record: SlideRecord | None) -> Side:
-        """Return the side with the score of its slide; None: the slide could not be scored."""
+    def scored(self, record: SlideRecord | None, result: Path | None = None) -> Side:
+        """Return the side with the score of its slide; None: the slide could not be scored.
+
+        `result` is the slide.json that holds the record.
+        """
         if record is None:
             return replace(self, score=Score.NOT_ASSESSABLE)
         return replace(
@@ -79,6 +75,7 @@ class Side:
             ish=self.ish or record.ish,
             edition=edition_name(record.rule_set),
             organ=record.organ,
+            result=result,
         )
 
 
@@ -94,8 +91,10 @@ class Pair:
     name : str
         What tells it from other pairs of the patient; may be empty.
     before, after : Side
-    verdict : PairVerdict or None
+    verdict : Verdict or None
         As `compare` gave it; None when it was not asked.
+    sentence : str
+        The verdict in a sentence, where the pair was compared here.
     extras : mapping of str to str
         Columns that mean nothing here.
     """
@@ -105,7 +104,8 @@ class Pair:
     name: str
     before: Side
     after: Side
-    verdict: PairVerdict | None = None
+    verdict: Verdict | None = None
+    sentence: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -8,7 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
-from her2path.cohort.pairs import Pair, PairVerdict, Side, edition_name
+from her2path.cohort.pairs import Pair, Side, edition_name
+from her2path.compare.verdict import Verdict
 from her2path.criteria.score import IshResult, Score
 from her2path.criteria.words import SCORE_WORDS, score_named
 from her2path.errors import Her2pathError, TableError, list_faults
@@ -102,7 +103,7 @@ class PairReader:
         n_before = len(self.faults)
         if not row.get("patient_id"):
             self.fault(row, "patient_id", "is empty; several rows of one patient need its name")
-        verdict = self.cell(row, "verdict", word(PairVerdict))
+        verdict = self.cell(row, "verdict", word(Verdict))
         name = row.get("pair")
         compared = self.cell(row, "pair", self.compared) if name.lower().endswith(".json") else None
         sides = {end: self.side(row, end, compared) for end in ("before", "after")}
@@ -127,7 +128,7 @@ class PairReader:
         )
 
     def side(
-        self, row: SheetRow, end: str, compared: tuple[PairVerdict, dict[str, Score]] | None
+        self, row: SheetRow, end: str, compared: tuple[Verdict, dict[str, Score]] | None
     ) -> Side | None:
         """Return one side of a pair."""
         said = compared[1].get(end) if compared else None
@@ -164,7 +165,7 @@ class PairReader:
             path = path / "slide.json"
         if path.suffix.lower() == ".json":
             record = read_record(path)
-            return Side(score=None, path=path).scored(record)
+            return Side(score=None, path=path).scored(record, path)
         if path.is_file():
             return Side(score=None, edition=self.criteria, path=path)
         hint = f"write {text}+, or " if text in FORGOTTEN_PLUS else ""
@@ -173,12 +174,12 @@ class PairReader:
             f"{', '.join(SCORE_WORDS)}, a slide.json or a slide"
         )
 
-    def compared(self, text: str) -> tuple[PairVerdict, dict[str, Score]]:
+    def compared(self, text: str) -> tuple[Verdict, dict[str, Score]]:
         """Return the verdict and the scores of a pair.json."""
         document = read_json(self.folder / text)
         try:
             scores = {end: Score(document["score"][end]) for end in ("before", "after")}
-            return PairVerdict(document["verdict"]), scores
+            return Verdict(document["verdict"]), scores
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"{text!r:.60} is no pair.json that compare has written") from error
 

@@ -37,6 +37,7 @@ PAIR_COLUMNS = (
     "loss_to",
     "steps",
     "verdict",
+    "verdict_sentence",
 )
 # Of the table, and the same here; its other columns of a name of ours get a prefix.
 SAME_COLUMNS = ("patient_id", "pair", "verdict")
@@ -226,6 +227,7 @@ def write_pairs(path: Path, sheet: Sheet, pairs: Sequence[Pair]) -> None:
                 "loss_to": to if is_loss else "",
                 "steps": pair.after.rank - pair.before.rank if pair.is_evaluable else None,
                 "verdict": pair.verdict,
+                "verdict_sentence": pair.sentence,
                 **{column: text[pair.row].get(name, "") for name, column in own},
             }
         )

@@ -19,7 +19,9 @@ def blank_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = np.random.default_rng(0).integers(238, 243, (300, 400, 3)).astype(np.uint8)
     cv2.imwrite(str(path), noise)
     given = ("score", str(path), "--mpp", "0.25", "--out", str(path.parent / "out"))
-    assert CliRunner().invoke(app, [*given, "--workers", "1", "--quiet"]).exit_code == 0
+    assert (
+        CliRunner().invoke(app, [*given, "--model", "none", "--workers", "1", "-q"]).exit_code == 0
+    )
     return path
 
 

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2path.cohort.analysis import Cohort, analyse
-from her2path.cohort.pairs import Pair, PairVerdict, Side
+from her2path.cohort.pairs import Pair, Side
 from her2path.cohort.rates import rate_of
 from her2path.cohort.table import read_pairs
+from her2path.compare.verdict import Verdict
 from her2path.criteria.score import EXPRESSION_SCORES, IshResult, Score, Status
 from her2path.statistics.intervals import wilson
 
@@ -165,7 +166,7 @@ def test_kappa_uses_the_scale_of_the_laboratory():
     five = cohort_of([("0", "1+", 5), ("1+", "1+", 9), ("3+", "3+", 9), ("0", "0+", 9)])
     assert [score.value for score in four.scale] == ["0", "1+", "2+", "3+"]
     assert five.scale == EXPRESSION_SCORES
-    assert any("no side is 0+" in remark for remark in four.remarks)
+    assert any("no score of the table is 0+" in remark for remark in four.remarks)
 
 
 def test_status_conversions_have_their_denominator():
@@ -186,8 +187,8 @@ def test_verdicts_are_counted_where_there_are_any(tmp_path: Path):
     ]
     verdicts = analyse(read_pairs(write_rows(tmp_path / "t.csv", *rows))[1]).verdicts
     assert verdicts == {
-        PairVerdict.CHANGED: 2, PairVerdict.APPARENT: 1, PairVerdict.UNCHANGED: 0,
-        PairVerdict.NOT_COMPARABLE: 0, PairVerdict.NOT_EVALUABLE: 0,
+        Verdict.CHANGED: 2, Verdict.APPARENT: 1, Verdict.UNCHANGED: 0,
+        Verdict.NOT_COMPARABLE: 0, Verdict.NOT_EVALUABLE: 0,
     }  # fmt: skip
     assert cohort_of(GOUDA).verdicts is None
 

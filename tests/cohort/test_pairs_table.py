@@ -6,8 +6,9 @@ from cohort_tables import write_rows, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2path.cohort.pairs import PairVerdict, edition_name
+from her2path.cohort.pairs import edition_name
 from her2path.cohort.table import read_pairs
+from her2path.compare.verdict import Verdict
 from her2path.criteria.score import IshResult, Score, Status
 from her2path.criteria.words import score_named
 from her2path.errors import TableError
@@ -220,7 +221,7 @@ def test_a_pair_json_gives_verdict_and_scores(tmp_path: Path):
     row = {"patient_id": "P1", "before": "", "after": "", "pair": "pair.json"}
     (pair,) = read(write_rows(tmp_path / "t.csv", row))
     assert (pair.before.score, pair.after.score) == (Score.TWO_PLUS, Score.ZERO)
-    assert pair.verdict is PairVerdict.CHANGED
+    assert pair.verdict is Verdict.CHANGED
 
 
 def test_a_pair_json_must_agree_with_its_row(tmp_path: Path):
