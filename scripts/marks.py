@@ -28,7 +28,7 @@ from her2path.evaluation.against_marks import (
     estimate_measures,
     outlined_share,
 )
-from her2path.evaluation.cells import REACH_UM, match_cells
+from her2path.evaluation.cells import REACH_UM
 from her2path.evaluation.marks import (
     Label,
     MarkedMembrane,
@@ -51,6 +51,7 @@ from her2path.pipeline.settings import (
 )
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.folder import ResultsFolder
+from her2path.statistics.matching import match_points
 
 MARKS = Path(__file__).resolve().parents[1] / "tests" / "marks"
 # The one picture that comes with a library, by its name in the marks.
@@ -232,7 +233,7 @@ def print_agreement(marks: Path) -> None:
         readings[window.name] = CellReading(x, y, is_tumor, np.zeros(0), np.zeros(0))
         known = np.flatnonzero(np.isin(window.labels, SURE))
         there = np.column_stack([window.x[known], window.y[known]])
-        i, j = match_cells(there, np.column_stack([x, y]), reach=REACH_UM / window.mpp)
+        i, j = match_points(there, np.column_stack([x, y]), reach=REACH_UM / window.mpp)
         apart.extend(np.hypot(there[i, 0] - x[j], there[i, 1] - y[j]) * window.mpp)
     print(
         f"marked twice: {len(first)} windows; the two marks of a nucleus are "

@@ -10,10 +10,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from her2path.evaluation.cells import REACH_UM, match_cells
+from her2path.evaluation.cells import REACH_UM
 from her2path.evaluation.marks import Label, MarkedMembrane, MarkedWindow
 from her2path.geometry import Region
 from her2path.statistics.intervals import Interval
+from her2path.statistics.matching import match_points
 
 __all__ = [
     "CellReading",
@@ -118,7 +119,7 @@ def compare_window(
         window.labels == Label.NOT_A_CELL,
     )
     nuclei = np.flatnonzero(~is_trap)
-    mark, found = match_cells(
+    mark, found = match_points(
         np.column_stack([window.x[nuclei], window.y[nuclei]]), np.column_stack([x, y]), reach=reach
     )
     met = nuclei[mark]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from her2path.criteria.score import Extent, Intensity, Pattern
 from her2path.results.cells import CellTable
 from her2path.statistics.counted import Counted
+from her2path.statistics.matching import match_points
 
 __all__ = [
     "CELL_COLUMNS",
@@ -22,7 +22,6 @@ __all__ = [
     "KnownCells",
     "codes_of",
     "compare_cells",
-    "match_cells",
     "mean_of",
     "pooled",
 ]
@@ -143,35 +142,6 @@ def codes_of(words: Iterable[str], kind: type[Intensity] | type[Pattern]) -> NDA
     return np.array([int(kind[word.upper()]) for word in words], np.int64)
 
 
-def match_cells(
-    known: NDArray[np.float64], found: NDArray[np.float64], *, reach: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pair points one to one, nearest pairs first.
-
-    Parameters
-    ----------
-    known, found : ndarray of shape (n, 2) and (m, 2)
-        Places in one unit.
-    reach : float
-        Largest distance of a pair.
-
-    Returns
-    -------
-    known_index, found_index : ndarray of shape (p,)
-    """
-    if not len(known) or not len(found):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    near = cKDTree(known).sparse_distance_matrix(cKDTree(found), reach, output_type="ndarray")
-    free_known, free_found = np.ones(len(known), np.bool_), np.ones(len(found), np.bool_)
-    pairs = []
-    for i, j, _ in np.sort(near, order=["v", "i", "j"]):
-        if free_known[i] and free_found[j]:
-            free_known[i] = free_found[j] = False
-            pairs.append((i, j))
-    array = np.array(pairs, np.int64).reshape(-1, 2)
-    return array[:, 0], array[:, 1]
-
-
 def is_complete(intensity: NDArray[np.int64], pattern: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which cells count for `pct_complete`: complete and weak or stronger."""
     wanted = [int(p) for p in Pattern if p.extent is Extent.COMPLETE]
@@ -204,7 +174,7 @@ def compare_cells(known: KnownCells, cells: CellTable | None, *, mpp: float) -> 
         intensity = codes_of(cells["intensity"].tolist(), Intensity)
         pattern = codes_of(cells["pattern"].tolist(), Pattern)
         completeness = np.nan_to_num(cells["completeness"].astype(np.float64))
-    i, j = match_cells(np.column_stack([known.x, known.y]) * mpp, places, reach=REACH_UM)
+    i, j = match_points(np.column_stack([known.x, known.y]) * mpp, places, reach=REACH_UM)
     is_tumor = known.is_tumor[i]
     is_right = is_tumor == is_counted[j]
     both = is_tumor & is_counted[j]

@@ -26,6 +26,7 @@ from her2path.models.description import (
     MAX_FILE_BYTES,
     ONNX_FILE,
     WEIGHTS_FILE,
+    ModelCalibration,
     ModelDescription,
     described,
     read_description,
@@ -37,7 +38,7 @@ from her2path.results.jsonable import to_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Checkpoint", "add_files", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "add_files", "load_checkpoint", "recalibrate", "save_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,29 @@ def add_files(folder: Path, files: Mapping[str, bytes]) -> ModelDescription:
     if WEIGHTS_FILE in files:
         raise ModelError(f"{WEIGHTS_FILE} cannot be added to {folder}; save a checkpoint anew")
     return write_folder(folder, description, {**kept, **files}, overwrite=True)
+
+
+def recalibrate(
+    folder: Path, calibration: ModelCalibration, *, metrics: Mapping[str, float] | None = None
+) -> ModelDescription:
+    """Give a checkpoint another calibration, and further metrics; its files stay.
+
+    The fingerprint changes with it: the same weights state other probabilities.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is damaged, or cannot be written.
+    """
+    description = read_description(folder)
+    kept = {name: read_verified(folder, description, name) for name in description.files}
+    changed = description.model_copy(
+        update={
+            "calibration": calibration,
+            "metrics": {**description.metrics, **(metrics or {})},
+        }
+    )
+    return write_folder(folder, changed, kept, overwrite=True)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -13,7 +13,12 @@ from pydantic import ValidationError
 
 from her2path.criteria import EXPRESSION_SCORES
 from her2path.errors import ModelError
-from her2path.models.checkpoint import add_files, load_checkpoint, save_checkpoint
+from her2path.models.checkpoint import (
+    add_files,
+    load_checkpoint,
+    recalibrate,
+    save_checkpoint,
+)
 from her2path.models.description import (
     CARD_FILE,
     DESCRIPTION_FILE,
@@ -272,6 +277,18 @@ def test_files_are_added_and_verified_beside_the_same_weights(folder: Path) -> N
         found.read_onnx()
     with pytest.raises(ModelError, match="1 fault"):
         verify_folder(folder)
+
+
+def test_another_calibration_keeps_the_weights_and_changes_the_fingerprint(folder: Path) -> None:
+    before = read_description(folder)
+    calibration = ModelCalibration(temperature=1.5, coverage=0.9, conformal_quantile=0.7)
+    recalibrate(folder, calibration, metrics={"coverage": 0.91})
+    found = load_checkpoint(folder)
+    assert found.description.calibration == calibration
+    assert found.description.metrics == before.metrics | {"coverage": 0.91}
+    assert found.description.files == before.files
+    assert found.description.fingerprint != before.fingerprint
+    assert set(found.tensors) == set(TENSORS)
 
 
 def test_a_name_with_a_folder_in_it_is_not_saved(tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""One number that makes the stated probabilities of an ordinal reader neither too sure nor too shy.
+
+The reader states, for each cut between two scores, the probability of lying above it. All its
+logits are divided by one temperature: above 1 it becomes less sure. The order of scores does not
+change, nor which cut is the likeliest to be crossed.
+
+References
+----------
+Guo et al. 2017, On Calibration of Modern Neural Networks (PMLR 70).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
+
+__all__ = ["above_logits", "fit_temperature", "ordinal_probabilities"]
+
+LOWEST, HIGHEST = 0.1, 10.0
+# A probability nearer to 0 or 1 than this is as good as certain: beyond, doubles lose the logit.
+LEAST_PROBABILITY = 1e-12
+
+
+def above_logits(probabilities: ArrayLike) -> NDArray[np.float64]:
+    """Return the logits of lying above each cut.
+
+    Parameters
+    ----------
+    probabilities : array_like of shape (n, k)
+        Of k ordered scores; each row sums to 1.
+
+    Returns
+    -------
+    ndarray of shape (n, k − 1), float64
+    """
+    p = np.asarray(probabilities, np.float64)
+    # Both tails are summed from their own end, where they are small and exact.
+    above = np.cumsum(p[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    below = np.cumsum(p, axis=1)[:, :-1]
+    above, below = (np.maximum(tail, LEAST_PROBABILITY) for tail in (above, below))
+    logits: NDArray[np.float64] = np.log(above) - np.log(below)
+    return logits
+
+
+def ordinal_probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the probability of each score from the logits of lying above each cut.
+
+    Parameters
+    ----------
+    logits : array_like of shape (n, k − 1)
+        Falling from left to right.
+    temperature : float
+        They are divided by it.
+
+    Returns
+    -------
+    ndarray of shape (n, k), float64
+        Rows sum to 1.
+    """
+    scaled = np.asarray(logits, np.float64) / temperature
+    n = len(scaled)
+    above = np.hstack([np.ones((n, 1)), expit(scaled), np.zeros((n, 1))])
+    return np.maximum(above[:, :-1] - above[:, 1:], 0.0)
+
+
+def fit_temperature(logits: ArrayLike, low: ArrayLike, high: ArrayLike | None = None) -> float:
+    """Return the temperature under which the known scores are most probable.
+
+    Parameters
+    ----------
+    logits : array_like of shape (n, k − 1)
+        As stated, of pictures that trained nothing.
+    low, high : array_like of shape (n,), int
+        The lowest and highest score (from 0) that the reference of each allows; `high` is `low`
+        where it is not given.
+
+    Returns
+    -------
+    float
+        Between 0.1 and 10.
+
+    Raises
+    ------
+    ValueError
+        Without a picture, or if scores lie outside the scale.
+    """
+    given = np.asarray(logits, np.float64)
+    first = np.asarray(low, np.int64)
+    last = first if high is None else np.asarray(high, np.int64)
+    n_scores = given.shape[1] + 1 if given.ndim == 2 else 0
+    if len(given) == 0 or first.shape != (len(given),) or last.shape != first.shape:
+        raise ValueError(f"give logits (n, k − 1) and n scores, got {given.shape}, {first.shape}")
+    if not ((first >= 0) & (first <= last) & (last < n_scores)).all():
+        raise ValueError(f"scores run from 0 to {n_scores - 1}")
+    is_allowed = (np.arange(n_scores) >= first[:, None]) & (np.arange(n_scores) <= last[:, None])
+
+    def loss(log_temperature: float) -> float:
+        p = ordinal_probabilities(given, math.exp(log_temperature))
+        return -float(np.log((p * is_allowed).sum(axis=1) + LEAST_PROBABILITY).mean())
+
+    found = minimize_scalar(
+        loss, bounds=(math.log(LOWEST), math.log(HIGHEST)), method="bounded",
+        options={"xatol": 1e-4},
+    )  # fmt: skip
+    return math.exp(float(found.x))
