@@ -51,7 +51,7 @@ PLAIN = RegionRecipe(
     stroma_cells=2.5,
     stroma_bodies_od=0.06,
     fibre_scale=0.65,
-    fibre_contrast=2.2,
+    fibre_contrast=1.6,
     mottle=0.6,
     wobble=1.6,
     patchiness=2.5,
@@ -143,7 +143,7 @@ MATCHES = (
         3500,
         replace(
             PLAIN,
-            tumor_share=0.05,
+            tumor_share=0.0,
             muscle_share=0.95,
             cleft_share=0.3,
             lymphocytes=0.3,
@@ -280,12 +280,16 @@ def main() -> int:
         mix=mix_of(intense_basolateral=0.3, moderate_basolateral=0.7),
         gland_share=0.8,
         nest_um=170.0,
-        cytoplasm_od=0.4,
+        cytoplasm_od=0.7,
         nucleus_brown=0.4,
         mottle=0.3,
     )
     recipe = SlideRecipe(width_um=256.0, height_um=256.0, regions=(strong,))
-    drawn = draw_field(recipe, replace(LAB, mpp=0.5), seed=arguments.seed).rgb
+    drawn = draw_field(
+        recipe,
+        replace(LAB, mpp=0.5, dab_strength=0.75, noise=0.8, sharpen=0.5),
+        seed=arguments.seed,
+    ).rgb
     pairs.append(("3+ (scikit-image)", skimage.data.immunohistochemistry(), drawn))
 
     names: list[str] = []

@@ -263,7 +263,7 @@ def draw_lines(
         sigma2 = (drawn / FWHM) ** 2 + mpp * mpp / 12.0
         # A membrane that stands oblique in the section trails a veil to one side.
         slope = sample(fine, mid_x / 6.5 + 19.0, mid_y / 6.5 + 83.0)
-        veil_sigma = 0.45 + 0.35 * abs(slope)
+        veil_sigma = (0.45 + 0.35 * abs(slope)) * np.sqrt(max(1.0, veiled[k]))
         veil_peak = strength * (veiled[k] * min(0.30, 0.17 * abs(slope)))
         reach = 1.6 * drawn + 0.3 + (2.6 * veil_sigma if veil_peak > 0.004 else 0.0)
         lx, rx = min(x_from[k], x_to[k]) - reach, max(x_from[k], x_to[k]) + reach

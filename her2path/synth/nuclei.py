@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from her2path.synth.growth import Epithelium
 from her2path.synth.recipe import RegionRecipe
 
-__all__ = ["Moments", "Nuclei", "epithelial_nuclei", "join_nuclei", "polygon_moments"]
+__all__ = ["NUCLEUS_OD", "Moments", "Nuclei", "epithelial_nuclei", "join_nuclei", "polygon_moments"]
 
 # Mean hematoxylin OD of a nucleus where a recipe does not say otherwise.
-_NUCLEUS_OD = 0.165
+NUCLEUS_OD = 0.165
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +188,8 @@ def epithelial_nuclei(
     y = moments.y + uy * shift + np.where(column, 0.0, rng.normal(0, 1, n) * loose)
     is_vesicular = rng.random(n) < vesicular_share
     vesicular = np.where(is_vesicular, rng.uniform(0.45, 0.95, n), rng.uniform(0.0, 0.35, n))
-    tone = np.array([r.nucleus_od / _NUCLEUS_OD for r in regions])[region]
-    h_od = np.clip(rng.normal(_NUCLEUS_OD, 0.035, n), 0.08, 0.45) * np.where(is_vesicular, 0.8, 1.0)
+    tone = np.array([r.nucleus_od / NUCLEUS_OD for r in regions])[region]
+    h_od = np.clip(rng.normal(NUCLEUS_OD, 0.035, n), 0.08, 0.45) * np.where(is_vesicular, 0.8, 1.0)
     h_od = h_od * tone
     mottle = np.array([r.mottle for r in regions])[region]
     return Nuclei(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
 from her2path.synth.matter import draw_bodies, quantile
 from her2path.synth.noise import sample, stream
-from her2path.synth.nuclei import Nuclei
+from her2path.synth.nuclei import NUCLEUS_OD, Nuclei
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
 from her2path.synth.stain_maps import StainMaps
 
@@ -402,6 +402,9 @@ def stroma_cells(
         in_muscle = _muscle_at(x, y, muscle[region], noise.coarse) > 0
         a, b = np.where(in_muscle, 8.5 * _near(rng, n), a), np.where(in_muscle, 1.7, b)
         pale = np.where(in_muscle, 0.8, 1.0)
+    # Where the tumor's nuclei are pale or dark, these are so too, if less.
+    tone = region_values(recipe.all_regions, "nucleus_od") / NUCLEUS_OD
+    pale = pale * np.sqrt(tone)[region]
     kind = np.where(is_plasma, 5, np.where(is_round, 4, np.where(u > 0.85, 6, 3)))
     nuclei = Nuclei(
         x=x,

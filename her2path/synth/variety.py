@@ -111,7 +111,7 @@ def random_region(
         cell_um=float(rng.uniform(10, 18)),
         clustering=float(rng.uniform(0, 1)),
         lymphocytes=_log_uniform(rng, 0.2, 14),
-        cytoplasm_od=_rare(rng, 0.55, 0.08 + 0.4 * level),
+        cytoplasm_od=_rare(rng, 0.6, 0.06 + 0.7 * level**2),
         granular_od=_rare(rng, 0.2, 0.15),
         stroma_haze_od=_rare(rng, 0.6, 0.03) + _rare(rng, 0.2, 0.1),
         pleomorphism=float(rng.uniform(0.1, 0.8)),
@@ -237,7 +237,7 @@ def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random
         hematoxylin=hematoxylin,
         dab=dab,
         counterstain=_log_uniform(rng, 0.45, 2.2),
-        dab_strength=_log_uniform(rng, 0.6, 1.6),
+        dab_strength=_log_uniform(rng, 0.5, 1.5),
         dab_darkening=float(rng.uniform(0.0, 0.5)),
         haze_od=_rare(rng, 0.6, 0.02) + _rare(rng, 0.15, 0.06),
         white_point=(
