@@ -39,10 +39,12 @@ from accuracy_page import write_page
 from accuracy_recipes import Plan, plan_slides
 
 from her2path.criteria import EXPRESSION_SCORES, Score
+from her2path.errors import ModelError
 from her2path.evaluation.agreement import agree
 from her2path.evaluation.cells import CELL_COLUMNS, mean_of
 from her2path.evaluation.stated import examine_stated
 from her2path.pipeline.batch import run_batch
+from her2path.pipeline.network import SHIPPED_NETWORK, NetworkUse, find_network
 from her2path.pipeline.progress import Event, SlideDone, SlideFailed
 from her2path.pipeline.settings import (
     DEFAULT_CRITERIA,
@@ -56,6 +58,7 @@ from her2path.results.cells import read_cells
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import read_record
 from her2path.statistics.agreement import Agreement
+from her2path.statistics.counted import Counted
 from her2path.synth.records import describe_recipe
 from her2path.synth.writing import WrittenSlide, write_slide
 
@@ -120,7 +123,7 @@ def draw_all(
 
 
 def measure(
-    plans: Sequence[Plan], folder: Path, *, n_jobs: int
+    plans: Sequence[Plan], folder: Path, *, n_jobs: int, network: NetworkUse | None
 ) -> tuple[list[SlideAccuracy], dict[str, str]]:
     """Draw and score all slides; return their accuracy, and why slides failed by their name."""
     drawn: dict[str, tuple[WrittenSlide, float]] = {}
@@ -147,7 +150,7 @@ def measure(
 
     shutil.rmtree(folder / "results", ignore_errors=True)
     out = ResultsFolder(folder / "results")
-    result = run_batch(jobs, ScoreSettings(), out, n_workers=n_jobs, listener=tell)
+    result = run_batch(jobs, ScoreSettings(network=network), out, n_workers=n_jobs, listener=tell)
     slides = []
     for plan in plans:
         if plan.slide_id in result.failed:
@@ -184,6 +187,19 @@ def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[
             f"expected calibration error {of_score.expected_error:.3f} (by chance "
             f"{of_score.error_by_chance:.3f}); {of_score.mean_stated:.2f} stated, "
             f"{of_score.came_true:.2f} came true"
+        )
+    read = [s for s in slides if s.network_score is not None]
+    if read:
+        alone = Counted.of(s.network_score is s.true_score for s in read)
+        figures["network alone, exact"] = str(alone)
+        figures["readers a grade apart"] = str(
+            Counted.of(s.network_score is not s.score for s in read)
+        )
+    sets = [s for s in read if s.network_set]
+    if sets:
+        figures["true score in the network's set"] = (
+            f"{Counted.of(s.true_score in s.network_set for s in sets)}, "
+            f"{mean_of(float(len(s.network_set)) for s in sets):.2f} scores in a set"
         )
     for low, high in BOUNDARIES:
         figures[f"right side of {low}/{high}"] = str(at_boundary(slides, low, high))
@@ -355,6 +371,9 @@ def main() -> int:
     parser.add_argument("--slides", type=int, help=f"how many ({N_SLIDES}; quick: {N_QUICK})")
     parser.add_argument("--seed", type=int, help="draw the slides of this seed again")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument(
+        "--model", default=SHIPPED_NETWORK, help="network, as for her2path score, or none"
+    )
     parser.add_argument("--quick", action="store_true", help="few small slides: a look, no figure")
     parser.add_argument("--out", type=Path, default=Path("accuracy_results"), help="folder")
     parser.add_argument(
@@ -372,14 +391,19 @@ def main() -> int:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     if seed < 0:
         parser.error("--seed must not be negative")
-    print(f"seed {seed}: {n_slides} slides", flush=True)
+    try:
+        network = find_network(arguments.model)
+    except ModelError as error:
+        parser.error(str(error))
+    reader = "rules alone" if network is None else f"network {network.name}"
+    print(f"seed {seed}: {n_slides} slides, {reader}", flush=True)
     side_um = QUICK_SIDE_UM if arguments.quick else SIDE_UM
     plans = plan_slides(n_slides, seed=seed, side_um=side_um)
     arguments.out.mkdir(parents=True, exist_ok=True)
     folder = arguments.out / f"slides-{seed}"
     folder.mkdir(exist_ok=True)
     try:
-        slides, failed = measure(plans, folder, n_jobs=arguments.jobs)
+        slides, failed = measure(plans, folder, n_jobs=arguments.jobs, network=network)
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -407,7 +431,7 @@ def main() -> int:
     write_csv(arguments.out / "accuracy.csv", slides)
     page = arguments.out / "accuracy.html"
     tables["All slides"] = listed(slides)
-    title = f"Accuracy on {len(slides)} synthetic slides, seed {seed}"
+    title = f"Accuracy on {len(slides)} synthetic slides, {reader}, seed {seed}"
     write_page(page, slides, title=title, lines=figures, tables=tables)
     print(f"\n{arguments.out / 'accuracy.csv'}\n{page}")
     return 1 if failed else 0

@@ -33,6 +33,7 @@ class SlideAccuracy:
     """One slide: what is known, what was measured, and how its cells were met.
 
     Shares are in percent, keyed as in slides.csv; `known` and `measured` hold `h_score` too.
+    `network_score` is None and `network_set` empty where no network read the slide.
     """
 
     slide_id: str
@@ -45,6 +46,8 @@ class SlideAccuracy:
     true_score: Score
     score: Score
     probabilities: dict[Score, float]
+    network_score: Score | None
+    network_set: tuple[Score, ...]
     criterion: str
     is_flagged: bool
     flags: tuple[str, ...]
@@ -94,10 +97,11 @@ class SlideAccuracy:
         row: dict[str, object] = {
             name: getattr(self, name)
             for name in self.__dataclass_fields__
-            if name not in ("known", "measured", "flags", "cells", "probabilities")
+            if name not in ("known", "measured", "flags", "cells", "probabilities", "network_set")
         }
         row |= cell_figures(self.cells)
         row["flags"] = ";".join(self.flags)
+        row["network_set"] = ";".join(score.value for score in self.network_set)
         row["count_error_pct"] = self.count_error_pct
         for name in (*SHARES, "h_score"):
             row[f"true_{name}"], row[name] = self.known[name], self.measured[name]
@@ -112,6 +116,7 @@ def compare(
 ) -> SlideAccuracy:
     """Compare a scored slide with its truth; `cells` is None where none were measured."""
     truth = Tally.from_array(written.truth["slide"]["counts"])
+    network = None if record.network is None else record.network.joint
     return SlideAccuracy(
         slide_id=plan.slide_id,
         laboratory=plan.laboratory.name,
@@ -122,7 +127,9 @@ def compare(
         seed=plan.seed,
         true_score=Score(written.truth["score"]),
         score=record.score,
-        probabilities=dict(record.reading.probabilities),
+        probabilities=dict(record.probabilities),
+        network_score=None if network is None else network.network.score,
+        network_set=() if network is None else network.conformal_set,
         criterion=record.call.criterion_id if record.call is not None else "",
         is_flagged=record.review,
         flags=record.review_reasons,

@@ -64,6 +64,8 @@ def slide(measures):
         known=zeros,
         measured=zeros,
         probabilities={score: float(score is Score.ZERO) for score in EXPRESSION_SCORES},
+        network_score=None,
+        network_set=(),
         cells=compare_cells(none, None, mpp=0.25),
         **numbers,
     )
