@@ -1,0 +1,135 @@
+"""A folder of results against the truth beside drawn slides, cells too."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from her2path.cells.table import N_SECTORS
+from her2path.criteria import Score
+from her2path.errors import ResultsError, TableError
+from her2path.evaluation import (
+    evaluate,
+    read_readings,
+    read_references,
+    read_truths,
+    write_evaluation,
+)
+from her2path.geometry import Mpp
+from her2path.results.cells import write_cells
+from her2path.results.columns import CELL_COLUMNS, Kind
+
+HEAD = "slide_id,state,score,p_0,p_0plus,p_1plus,p_2plus,p_3plus,review,review_reasons,patient_id"
+TRUE_HEAD = "x,y,is_tumor,intensity,pattern,completeness,outline"
+
+
+def draw_slide(folder: Path, name: str, score: str, n: int) -> None:
+    """Write the truth of a slide with `n` weakly, completely stained tumor cells in a row."""
+    truth = {"score": score, "mpp": 0.5, "laboratory": {"name": f"lab-{name}"}}
+    (folder / f"{name}.truth.json").write_text(json.dumps(truth))
+    rows = [f"{40 * k},20,true,weak,complete,1.0,1 2;3 4" for k in range(n)]
+    text = "\n".join([TRUE_HEAD, *rows]) + "\n"
+    (folder / f"{name}.cells.csv.gz").write_bytes(gzip.compress(text.encode()))
+
+
+def write_found(path: Path, n: int) -> None:
+    """Write cells.parquet with `n` cells at the same places, read as moderate and complete."""
+    columns: dict[str, np.ndarray] = {}
+    for column in CELL_COLUMNS:
+        kind = {Kind.BOOLEAN: bool, Kind.FLOAT: np.float32}.get(column.kind, np.float64)
+        columns[column.name] = np.ones(n, kind)
+    columns |= {
+        "x": 40.0 * np.arange(n),
+        "y": np.full(n, 21.0),
+        "region_id": np.array(["r"] * n),
+        "excluded": np.array([""] * n),
+        "intensity": np.array(["moderate"] * n),
+        "pattern": np.array(["complete"] * n),
+        "outline_um": np.ones((n, N_SECTORS), np.float32),
+        "stained_sectors": np.zeros(n, np.uint32),
+    }
+    path.parent.mkdir(parents=True)
+    write_cells(path, columns, slide_id="s", mpp=Mpp(0.5, 0.5), software_version="0")
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    draw_slide(folder, "a", "2+", 5)
+    draw_slide(folder, "b", "1+", 4)
+    draw_slide(folder, "c", "0", 3)
+    return folder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    rows = [
+        "a,done,2+,0,0,0.1,0.9,0,false,,P1",
+        "b,done,2+,0,0,0.4,0.6,0,true,few_cells;artefacts,P2",
+        "x,done,3+,0,0,0,0,1,false,,",
+    ]
+    (folder / "slides.csv").write_text("\n".join([HEAD, *rows]) + "\n")
+    write_found(folder / "a" / "cells.parquet", 4)
+    write_found(folder / "b" / "cells.parquet", 4)
+    return folder
+
+
+def test_scores_and_cells_meet_their_truth(results: Path, drawn: Path, tmp_path: Path) -> None:
+    found = evaluate(read_readings(results), read_truths(drawn), is_truth=True)
+    assert [case.slide_id for case in found.cases] == ["a", "b"]
+    assert found.cases[1].flags == ("few_cells", "artefacts")
+    assert [case.patient for case in found.cases] == ["P1", "P2"]
+    assert (found.scores.exact.k, found.scores.exact.n) == (1, 2)
+    assert set(found.by_group) == {"lab-a", "lab-b"}
+    assert found.without_reference == ("x",)
+    assert found.without_result == ("c",)
+    assert found.all_cells is not None
+    assert found.all_cells.nuclei.n_known == 9
+    assert found.all_cells.nuclei.n_right == 8
+    assert found.all_cells.complete.precision == 1
+    assert found.all_cells.intensity.frac == 0
+    assert write_evaluation(tmp_path, found)[-1].name == "evaluation_cells.csv"
+    with (tmp_path / "evaluation_cells.csv").open() as file:
+        rows = {row["slide_id"]: row for row in csv.DictReader(file)}
+    assert float(rows["a"]["nuclei_recall"]) == pytest.approx(0.8)
+    document = json.loads((tmp_path / "evaluation.json").read_text())
+    assert document["cells"]["n_slides"] == 2
+    assert document["cells"]["nuclei_f1"] == pytest.approx(16 / 17)
+    assert document["stated_probabilities"]["of_score"]["mean_stated"] == pytest.approx(0.75)
+
+
+def test_a_table_alone_has_no_cells(results: Path, drawn: Path) -> None:
+    found = evaluate(read_readings(results / "slides.csv"), read_truths(drawn), is_truth=True)
+    assert found.cells == {}
+    assert found.all_cells is None
+
+
+def test_the_same_seed_gives_the_same_intervals(results: Path, drawn: Path) -> None:
+    readings, truths = read_readings(results), read_truths(drawn)
+    one, two = (evaluate(readings, truths, is_truth=True, seed=4) for _ in range(2))
+    assert one.scores == two.scores
+    assert one.stated == two.stated
+
+
+def test_nothing_to_compare_is_an_error(results: Path, tmp_path: Path) -> None:
+    table = tmp_path / "readings.csv"
+    table.write_text("slide_id,reference\nother,1+\nx,not_assessable\n")
+    with pytest.raises(ResultsError, match="none of 3 slides"):
+        evaluate(read_readings(results), read_references(table), is_truth=False)
+
+
+def test_a_table_without_scores_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "slides.csv"
+    table.write_text("slide_id,grade\na,1\n")
+    with pytest.raises(TableError, match="no column score"):
+        read_readings(table)
+    table.write_text("slide_id,score\na,1+\n")
+    assert read_readings(table).cases["a"].score is Score.ONE_PLUS
+    with pytest.raises(TableError, match="network_score"):
+        read_readings(table, reader="network")
