@@ -29,6 +29,8 @@ LAB = replace(
     white_point=(236.0, 235.0, 245.0),
     haze_od=0.0,
     dab_darkening=0.05,
+    sharpen=1.8,
+    sharpen_um=0.35,
 )
 SIDE_UM = SIDE_PX * LAB.mpp
 # How the tissue of the cores is built, whatever its stain.
@@ -52,7 +54,7 @@ PLAIN = RegionRecipe(
     stroma_bodies_od=0.06,
     fibre_scale=0.65,
     fibre_contrast=1.6,
-    mottle=0.6,
+    mottle=0.9,
     wobble=1.6,
     patchiness=2.5,
     veil=2.2,

@@ -220,7 +220,12 @@ def draw_stroma(
             loose = f[5]
             if not is_plain:
                 if f[6] > 0.1 * sample(fine, x / 4.0, y / 4.0):
-                    h[r, c] = more[3, q] * (1 - gap) * edge * _muscle(x, y, along, across, fine)
+                    h[r, c] = (
+                        more[3, q]
+                        * (1 - gap)
+                        * edge
+                        * _muscle(x, y, along, across, more[5, q], fine)
+                    )
                     d[r, c] = haze[q] * (1 - gap) * edge
                     continue
                 along *= 1.0 / more[4, q]
@@ -276,13 +281,15 @@ def _gap(
 
 
 @nb.njit(cache=True)
-def _muscle(x: float, y: float, along: float, across: float, fine: NDArray[np.float32]) -> float:
+def _muscle(
+    x: float, y: float, along: float, across: float, contrast: float, fine: NDArray[np.float32]
+) -> float:
     """Return the hematoxylin of smooth muscle: dense, finely streaked, split here and there."""
     bundle = sample(fine, along * 0.016 + 31.0, across * 0.12 + 5.0)
     streak = sample(fine, along * 0.06 + 12.0, across * 0.55 + 73.0)
-    thread = sample(fine, along * 0.09 + 60.0, across * 1.5)
+    thread = sample(fine, along * 0.12 + 60.0, across * 1.9)
     grain = sample(fine, x * 2.2, y * 2.2)
-    level = 0.070 * (1 + 0.14 * bundle + 0.30 * streak + 0.34 * thread + 0.22 * grain)
+    level = 0.070 * (1 + 0.14 * bundle + contrast * (0.26 * streak + 0.34 * thread) + 0.30 * grain)
     split = sample(fine, along * 0.045 + 140.0, across * 0.7 + 210.0)
     if split > 1.7:
         level *= 1 - 0.85 * min(1.0, (split - 1.7) * 3.0)
