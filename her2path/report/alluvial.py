@@ -22,7 +22,7 @@ NODE = 0.045
 # Of the height of all pairs, between two scores.
 GAP = 0.035
 # A ribbon thinner than this share of all pairs holds no number.
-LEAST_LABELLED = 0.022
+LEAST_LABELLED = 0.03
 
 
 def draw_alluvial(transitions: NDArray[np.int64]) -> Plate:

@@ -15,8 +15,9 @@ from her2path.report.forest import ForestRow, draw_forest
 from her2path.report.paper import Plate
 from her2path.report.study import ends_pct, p_words, share_words, write_page
 from her2path.report.survival_plot import draw_survival, has_bands
-from her2path.report.wording import DASH, counted, decimal, spoken_list
+from her2path.report.wording import DASH, counted, decimal
 from her2path.results.colors import SCORE_COLORS
+from her2path.results.sheet import number_in
 
 __all__ = ["outcome_findings", "write_outcomes_page"]
 
@@ -78,6 +79,7 @@ def write_outcomes_page(
         time_words=time_words,
         ratio_words=ratio_words,
         imbalance=IMBALANCE,
+        is_her2={*outcomes.patients.groups} <= {*STATUS_COLORS},
         has_bands=outcomes.survival is not None and has_bands(outcomes.survival),
         IS_UNEVEN=0.05,
     )
@@ -202,30 +204,37 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
     """Return what the table shows, in sentences."""
     patients = outcomes.patients
     n = len(patients.rows)
+
+    def label(group: str) -> str:
+        # A number alone would not be known for a name.
+        is_number = number_in(group) is not None
+        return f"{patients.columns.group} {group}" if is_number else group
+
     shares = [
-        f"{group} {len(patients.of(group))} ({share_words(len(patients.of(group)) / n)})"
+        f"{label(group)}: {len(patients.of(group))} ({share_words(len(patients.of(group)) / n)})"
         for group in patients.groups
     ]
-    words = [f"{counted(n, 'patient')}: {spoken_list(shares)}."]
+    words = [f"{counted(n, 'patient')}; {'; '.join(shares)}."]
     if outcomes.response is not None:
         parts = [
-            f"{rate.n} of {rate.of} {rate.group} ({share_words(rate.rate)}, {ends_pct(rate.ci95)})"
+            f"{label(rate.group)}: {rate.n} of {rate.of}, {share_words(rate.rate)} "
+            f"({ends_pct(rate.ci95)})"
             for rate in outcomes.response.groups
             if rate.of
         ]
         test = outcomes.response.test
         p = f"; p {p_words(test.p)}" if test else ""
-        words.append(f"Response: {spoken_list(parts) or 'not known of anybody'}{p}.")
+        words.append(f"Response: {'; '.join(parts) or 'not known of anybody'}{p}.")
     if outcomes.survival is not None:
         parts = [
-            f"{curve.group} {time_words(curve.median)}"
-            + (f" ({time_words(curve.median_lower)}–{time_words(curve.median_upper)})")
+            f"{label(curve.group)}: {time_words(curve.median)} "
+            f"({time_words(curve.median_lower)} to {time_words(curve.median_upper)})"
             for curve in outcomes.survival.curves
         ]
         test = outcomes.survival.logrank
         p = f"; log-rank p {p_words(test.p)}" if test else ""
         within = f" in {unit}" if unit else ""
-        words.append(f"Median {endpoint.lower()}{within}: {spoken_list(parts) or 'unknown'}{p}.")
+        words.append(f"Median {endpoint.lower()}{within}: {'; '.join(parts) or 'unknown'}{p}.")
     return words
 
 

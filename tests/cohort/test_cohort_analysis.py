@@ -212,3 +212,11 @@ def test_a_cohort_needs_pairs_with_their_scores():
 def test_only_eligible_pairs_are_counted():
     rate = rate_of([True, True], [True, False], patients=["a", "b"], denominator="some")
     assert (rate.n, rate.of) == (1, 1)
+
+
+def test_the_example_table_of_the_documents_is_gouda_2025():
+    table = Path(__file__).resolve().parents[2] / "docs" / "tables" / "pairs.csv"
+    cohort = analyse(read_pairs(table)[1])
+    assert (cohort.n_pairs, cohort.n_expressing_before) == (41, 34)
+    assert percents(cohort, "loss_or_decrease") == (61.8, 45.0, 76.1)
+    assert cohort.editions == ("asco-cap-2018",)

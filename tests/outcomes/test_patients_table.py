@@ -124,3 +124,9 @@ def test_a_table_without_groups_is_refused(tmp_path: Path):
     assert "no row belongs to a group" in faults_of(table, Columns())
     table = write_rows(tmp_path / "t.csv", *({"g": k} for k in range(30)))
     assert "is it the right column" in faults_of(table, Columns(group="g"))
+
+
+def test_the_example_table_of_the_documents_is_read():
+    table = Path(__file__).resolve().parents[2] / "docs" / "tables" / "patients.csv"
+    columns = Columns(time="months", event="progressed", response="response", strata="site")
+    assert len(read_patients(table, columns).groups) == 5
