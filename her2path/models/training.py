@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
@@ -130,6 +131,7 @@ def train(
         When the folder holds another run, there is none to go on with, or the loss is lost.
     """
     torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
     team = Team.of_environment(options.device)
     run = Run(recipe, options, team, seed, progress)
     try:
@@ -214,6 +216,7 @@ class Run:
             Subset(batches, range(self.step, recipe.steps)),
             batch_size=None,
             num_workers=options.workers,
+            worker_init_fn=keep_to_one_thread,
             pin_memory=team.device.type == "cuda",
         )
         last, loss_sum, n_summed = time.monotonic(), 0.0, 0
@@ -371,6 +374,11 @@ class Run:
         stored = load_state(self.options.out / "state", self)
         self.step, self.minutes = stored.step, stored.minutes
         self.best, self.n_worse, self.figures = stored.best, stored.n_worse, stored.figures
+
+
+def keep_to_one_thread(_: int) -> None:
+    """Keep a process that makes batches to one thread: there are as many as were asked for."""
+    cv2.setNumThreads(1)
 
 
 def parameter_groups(network: Her2Network, weight_decay: float) -> list[dict[str, object]]:
