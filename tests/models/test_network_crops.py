@@ -1,0 +1,158 @@
+"""Training crops: picture and labels go together, whatever the turn, scale and colour."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from her2path.errors import ModelError
+from her2path.models.augment import (
+    Appearance,
+    cell_grid,
+    random_appearance,
+    take_crop,
+)
+from her2path.models.batches import Batches, BatchPlan, score_rank
+from her2path.models.network import CELL_CLASSES, STRIDE_PX
+from her2path.models.scenes import (
+    MAX_OD,
+    TrainingField,
+    decode_od,
+    draw_training_fields,
+    encode_od,
+)
+from her2path.synth.laboratory import Laboratory, laboratories
+
+PLAIN = Laboratory(noise=0.0, read_noise=0.0, compression="none", sharpen=0.0)
+
+
+def crop_of(field: TrainingField, appearance: Appearance, *, turn: float = 0.0, seed: int = 0):
+    rows, cols = field.stain.shape[:2]
+    return take_crop(
+        field,
+        appearance,
+        128,
+        centre=(cols / 2, rows / 2),
+        turn=turn,
+        is_mirrored=seed % 2 == 1,
+        rng=np.random.default_rng(seed),
+    )
+
+
+@given(od=st.floats(0, MAX_OD))
+def test_stored_stain_comes_back_within_two_hundredths(od: float) -> None:
+    back = float(decode_od(encode_od(np.array([od], np.float32)))[0])
+    assert abs(back - od) < 0.004 + 0.008 * od
+
+
+def test_a_field_is_the_same_for_the_same_seed(
+    training_fields: list[TrainingField], tmp_path
+) -> None:
+    from her2path.models.scenes import draw_training_field
+
+    again = draw_training_field(50, 120.0)
+    assert np.array_equal(again.stain, training_fields[0].stain)
+    assert np.array_equal(again.truth, training_fields[0].truth)
+
+
+def test_a_folder_of_other_fields_is_not_mixed_with_new_ones(fields_folder) -> None:
+    with pytest.raises(ModelError, match="another size"):
+        draw_training_fields(fields_folder, range(50, 51), 100.0)
+
+
+def test_centres_lie_in_nuclei(training_fields: list[TrainingField]) -> None:
+    for field in training_fields:
+        row, col = field.y.astype(int), field.x.astype(int)
+        assert (field.truth[row, col, 0] == 255).all()
+
+
+@pytest.mark.parametrize("is_coarse", [False, True])
+@pytest.mark.parametrize("turn", [0.0, 0.7, math.pi / 2])
+def test_labels_turn_with_the_picture(
+    training_fields: list[TrainingField], turn: float, is_coarse: bool
+) -> None:
+    appearance = Appearance(PLAIN, is_coarse=is_coarse)
+    for seed in (0, 1):
+        crop = crop_of(training_fields[0], appearance, turn=turn, seed=seed)
+        assert crop.rgb.shape == (128, 128, 3)
+        inner = (crop.x > 3) & (crop.y > 3) & (crop.x < 125) & (crop.y < 125)
+        row, col = crop.y[inner].astype(int), crop.x[inner].astype(int)
+        assert inner.any()
+        assert (crop.planes[1][row, col] > 200).all()
+        assert (crop.planes[0][row, col] > 127).mean() > 0.9
+        # Nuclei are darker in red than what lies between them.
+        nuclei = crop.planes[0] > 200
+        assert crop.rgb[..., 0][nuclei].mean() < crop.rgb[..., 0][crop.planes[0] == 0].mean()
+
+
+def test_tumor_other_and_outside_share_each_pixel(training_fields: list[TrainingField]) -> None:
+    for field in training_fields:
+        crop = crop_of(field, Appearance(PLAIN))
+        assert (crop.planes[3:6].astype(int).sum(axis=0) == 255).all()
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(0, 40))
+def test_sharing_cells_out_over_positions_keeps_their_number(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = (rng.uniform(0, 128, n).astype(np.float32) for _ in range(2))
+    kind = rng.integers(0, len(CELL_CLASSES), n).astype(np.int8)
+    grid = cell_grid(x, y, kind, 128)
+    assert grid.shape == (len(CELL_CLASSES), 128 // STRIDE_PX, 128 // STRIDE_PX)
+    np.testing.assert_allclose(
+        grid.sum(axis=(1, 2)), np.bincount(kind, minlength=len(CELL_CLASSES)), atol=1e-3
+    )
+
+
+@given(seed=st.integers(0, 10_000))
+def test_random_appearances_are_laboratories_that_can_be_drawn(seed: int) -> None:
+    appearance = random_appearance(np.random.default_rng(seed), laboratories("training"))
+    # A laboratory checks its own ranges when it is made.
+    assert dataclasses.replace(appearance.laboratory) == appearance.laboratory
+    assert 0.39 < appearance.scale_mpp < 0.63
+
+
+def test_a_crop_that_is_no_whole_number_of_positions_is_refused(
+    training_fields: list[TrainingField],
+) -> None:
+    with pytest.raises(ValueError, match="multiple"):
+        take_crop(
+            training_fields[0],
+            Appearance(PLAIN),
+            100,
+            centre=(100, 100),
+            turn=0,
+            is_mirrored=False,
+            rng=np.random.default_rng(0),
+        )
+
+
+def test_a_batch_depends_on_its_number_alone(training_fields: list[TrainingField]) -> None:
+    plan = BatchPlan(n_groups=2, per_group=2, crop_px=64)
+    first, second = (
+        Batches(training_fields, laboratories("training"), plan, seed=4, n_steps=9)
+        for _ in range(2)
+    )
+    second[0]
+    for name, part in first[5].items():
+        assert torch.equal(part, second[5][name]), name
+    assert not torch.equal(first[5]["rgb"], first[6]["rgb"])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rank"),
+    [
+        ({"none": 100}, 0),
+        ({"none": 95, "faint_incomplete": 5}, 1),
+        ({"none": 80, "faint_incomplete": 20}, 2),
+        ({"none": 80, "moderate_complete": 20}, 3),
+        ({"none": 80, "intense_complete": 20}, 4),
+        ({"none": 10}, -1),
+    ],
+)
+def test_the_score_of_counted_cells_follows_the_criteria(kinds: dict[str, int], rank: int) -> None:
+    tally = np.array([kinds.get(name, 0) for name in CELL_CLASSES])
+    assert score_rank(tally) == rank

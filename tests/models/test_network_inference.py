@@ -1,0 +1,134 @@
+"""Reading with a checkpoint: any tile size, any µm/px in range, by torch or ONNX."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from her2path.errors import ModelError
+from her2path.models.checkpoint import load_checkpoint
+from her2path.models.export_onnx import export_onnx
+from her2path.models.inference import NetworkReader, box_factor, network_of
+from her2path.models.validation import probabilities_of
+
+PLANES = ("nucleus", "centre", "membrane", "tumor", "outside")
+
+
+@pytest.fixture(scope="module")
+def reader(untrained: Path) -> NetworkReader:
+    return NetworkReader(untrained, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    rng = np.random.default_rng(2)
+    coarse = rng.integers(60, 255, (25, 30, 3), dtype=np.uint8)
+    return np.repeat(np.repeat(coarse, 16, axis=0), 16, axis=1)
+
+
+def test_planes_and_positions_cover_the_picture(reader: NetworkReader) -> None:
+    rgb = np.full((101, 67, 3), 230, np.uint8)
+    found = reader.read(rgb, 0.25)
+    assert (found.downsample, found.mpp, found.stride) == (2.0, 0.5, 16)
+    for name in PLANES:
+        assert getattr(found, name).shape == (51, 34)
+    assert found.weight.shape == (4, 3)
+    assert found.features.shape == (4, 3, 32)
+
+
+def test_the_reader_gives_what_the_network_gives(
+    reader: NetworkReader, untrained: Path, picture: np.ndarray
+) -> None:
+    network = network_of(load_checkpoint(untrained))
+    with torch.inference_mode():
+        out = network(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)
+    wanted = probabilities_of(out.planes)[0].numpy().astype(int)
+    found = reader.read(picture, 0.5)
+    for name, plane in zip(("nucleus", "centre", "membrane"), wanted, strict=False):
+        assert np.abs(getattr(found, name).astype(int) - plane).max() <= 1
+    share = wanted[3] / np.maximum(1, wanted[3] + wanted[4])
+    sure = wanted[3] + wanted[4] > 100
+    assert np.abs(found.tumor / 255 - share)[sure].max() < 0.02
+    np.testing.assert_allclose(found.weight, out.weight[0, 0], atol=1e-4)
+    np.testing.assert_allclose(found.features, out.features[0].permute(1, 2, 0), atol=1e-4)
+
+
+@given(top=st.integers(0, 4), left=st.integers(0, 5))
+def test_a_part_reads_like_the_whole_beyond_its_halo(
+    reader: NetworkReader, picture: np.ndarray, top: int, left: int
+) -> None:
+    whole = reader.read(picture, 0.5)
+    r, c, halo = 32 * top, 32 * left, reader.halo_px
+    part = reader.read(np.ascontiguousarray(picture[r : r + 272, c : c + 304]), 0.5)
+    inner = np.s_[halo : 272 - halo, halo : 304 - halo]
+    for name in PLANES:
+        there = getattr(whole, name)[r : r + 272, c : c + 304]
+        assert np.array_equal(getattr(part, name)[inner], there[inner]), name
+    h = halo // 16
+    np.testing.assert_allclose(
+        part.weight[h:-h, h:-h],
+        whole.weight[r // 16 + h : r // 16 + 17 - h, c // 16 + h :][:, : 19 - 2 * h],
+        atol=1e-5,
+    )
+
+
+def test_pieces_do_not_show(untrained: Path, picture: np.ndarray) -> None:
+    whole, pieces = NetworkReader(untrained), NetworkReader(untrained)
+    pieces.piece_px = 128
+    a, b = whole.read(picture, 0.5), pieces.read(picture, 0.5)
+    for name in PLANES:
+        assert np.abs(getattr(a, name).astype(int) - getattr(b, name)).max() <= 1
+    np.testing.assert_allclose(a.features, b.features, atol=1e-5)
+
+
+def test_onnx_gives_the_same_answers(untrained: Path, picture: np.ndarray, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    folder = tmp_path / "model"
+    shutil.copytree(untrained, folder)
+    export_onnx(folder, network_of(load_checkpoint(folder)))
+    by_onnx = NetworkReader(folder, device="cpu")
+    by_torch = NetworkReader(folder, device="cpu", runtime="torch")
+    assert (by_onnx.runtime, by_torch.runtime) == ("onnx", "torch")
+    a, b = by_onnx.read(picture, 0.5), by_torch.read(picture, 0.5)
+    for name in PLANES:
+        assert np.abs(getattr(a, name).astype(int) - getattr(b, name)).max() <= 1, name
+    np.testing.assert_allclose(a.weight, b.weight, atol=1e-3)
+    np.testing.assert_allclose(a.features, b.features, atol=1e-3)
+
+
+@pytest.mark.parametrize("mpp", [0.05, 0.8, 2.0])
+def test_a_picture_that_it_is_not_made_for_is_refused(reader: NetworkReader, mpp: float) -> None:
+    with pytest.raises(ModelError, match="µm/px"):
+        reader.read(np.zeros((32, 32, 3), np.uint8), mpp)
+
+
+@pytest.mark.parametrize(
+    ("mpp", "factor"), [(0.25, 2), (0.23, 2), (0.5, 1), (0.12, 4), (0.17, 3), (0.33, 0), (0.65, 0)]
+)
+def test_whole_boxes_are_averaged_where_they_fit(mpp: float, factor: int) -> None:
+    assert box_factor(mpp, 0.5) == factor
+
+
+@pytest.mark.parametrize("mpp", [0.33, 0.65])
+def test_other_pictures_are_resampled_in_place(reader: NetworkReader, mpp: float) -> None:
+    rgb = np.full((160, 160, 3), 255, np.uint8)
+    rgb[80:] = 0
+    small, downsample = reader.resampled(rgb, mpp)
+    assert downsample == pytest.approx(0.5 / mpp)
+    edge = np.flatnonzero(np.diff(small[:, 40, 0].astype(int)) < -20)
+    assert abs((edge.mean() + 1) * downsample - 80) < 1.0
+
+
+def test_scores_of_areas_are_shares(reader: NetworkReader) -> None:
+    found = reader.score_probabilities(np.random.default_rng(0).random((3, 32)))
+    assert found.shape == (3, 5)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_asking_for_onnx_without_the_file_is_an_error(untrained: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx"):
+        NetworkReader(untrained, device="cpu", runtime="onnx")
