@@ -15,11 +15,12 @@ from her2path.criteria.label import ScoreLabel
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Extent, Intensity
 from her2path.criteria.tally import Tally
-from her2path.models.annotated import MIN_SHOWN, AnnotatedCrop, annotated_crop
+from her2path.models.annotated import annotated_crops
 from her2path.models.augment import Crop, random_appearance, take_crop
 from her2path.models.losses import MIN_SCORED_CELLS, Targets
 from her2path.models.network import CELL_CLASSES
 from her2path.models.scenes import TrainingField
+from her2path.models.sources.crops import Crops
 from her2path.models.sources.sample import Sample
 from her2path.synth.laboratory import Laboratory
 
@@ -49,15 +50,6 @@ class BatchPlan:
     per_group: int = 2
     crop_px: int = 256
     annotated_share: float = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class GivenScore:
-    """A score that somebody gave, the crops that show enough of its picture, and their group."""
-
-    label: ScoreLabel
-    crops: tuple[int, ...]
-    group: int
 
 
 def score_rank(kind_tally: NDArray[np.int64], least: int = MIN_SCORED_CELLS) -> int:
@@ -107,7 +99,7 @@ class Batches(Dataset[dict[str, Tensor]]):
         samples: tuple[Sample, ...] = (),
     ) -> None:
         self.fields = fields
-        self.samples = samples
+        self.annotated = Crops(samples, side_px=plan.crop_px) if samples else None
         self.laboratories = laboratories
         self.plan = plan
         self.seed = seed
@@ -120,12 +112,13 @@ class Batches(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng([self.seed, step, 5])
         crops: list[Crop] = []
         groups: list[int] = []
-        given: list[GivenScore] = []
+        given: dict[int, ScoreLabel] = {}
         for group in range(self.plan.n_groups):
-            if self.samples and rng.random() < self.plan.annotated_share:
-                found = self.annotated_group(rng)
-                given += scores_given(found, len(crops), group)
-                crops += [part.crop for part in found]
+            if self.annotated is not None and rng.random() < self.plan.annotated_share:
+                found, score = annotated_crops(self.annotated, self.plan.per_group, rng)
+                crops += found
+                if score is not None:
+                    given[group] = score
             else:
                 crops += self.drawn_group(rng)
             groups += [group] * self.plan.per_group
@@ -148,20 +141,6 @@ class Batches(Dataset[dict[str, Tensor]]):
             for _ in range(self.plan.per_group)
         ]
 
-    def annotated_group(self, rng: np.random.Generator) -> list[AnnotatedCrop]:
-        """Return crops of one annotated picture."""
-        sample = self.samples[rng.integers(len(self.samples))]
-        return [annotated_crop(sample, self.plan.crop_px, rng) for _ in range(self.plan.per_group)]
-
-
-def scores_given(found: list[AnnotatedCrop], first: int, group: int) -> list[GivenScore]:
-    """Return which crops, or which group of them, are to be read for the score of a picture."""
-    label = found[0].score
-    if label is None:
-        return []
-    shown = [k for k, part in enumerate(found) if part.shown >= MIN_SHOWN]
-    return [GivenScore(label, tuple(first + k for k in shown), group)]
-
 
 def crop_centre(field: TrainingField, rng: np.random.Generator) -> tuple[float, float]:
     """Return where to cut: mostly at a tumor cell."""
@@ -173,8 +152,13 @@ def crop_centre(field: TrainingField, rng: np.random.Generator) -> tuple[float, 
     return float(rng.uniform(0.2, 0.8) * cols), float(rng.uniform(0.2, 0.8) * rows)
 
 
-def collate(crops: list[Crop], groups: list[int], given: list[GivenScore]) -> dict[str, Tensor]:
-    """Stack crops; planes stay 8 bits until they are where they are used."""
+def collate(
+    crops: list[Crop], groups: list[int], given: dict[int, ScoreLabel]
+) -> dict[str, Tensor]:
+    """Stack crops; planes stay 8 bits until they are where they are used.
+
+    `given` holds the scores that people gave, by group.
+    """
     group_tally = np.zeros((max(groups) + 1, len(CELL_CLASSES)), np.int64)
     all_known = np.ones(max(groups) + 1, bool)
     for crop, group in zip(crops, groups, strict=True):
@@ -186,11 +170,8 @@ def collate(crops: list[Crop], groups: list[int], given: list[GivenScore]) -> di
         for tally, known in zip(group_tally, all_known, strict=True)
     ]
     bounds = [[(rank, rank) for rank in ranks] for ranks in (singles, grouped)]
-    for score in given:
-        limits = (score.label.low.rank, score.label.high.rank)
-        bounds[1][score.group] = limits
-        for place in score.crops:
-            bounds[0][place] = limits
+    for group, label in given.items():
+        bounds[1][group] = (label.low.rank, label.high.rank)
     return {
         "rgb": torch.from_numpy(np.stack([crop.rgb for crop in crops])),
         "planes": torch.from_numpy(np.stack([crop.planes for crop in crops])),
