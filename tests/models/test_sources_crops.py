@@ -39,14 +39,13 @@ def samples(tmp_path: Path) -> list[Sample]:
 def test_laboratories_and_scores_are_drawn_alike(samples: list[Sample]) -> None:
     crops = Crops(samples, side_px=32)
     rng = np.random.default_rng(0)
-    groups = [crops.draw(rng, n=1, mpp=0.5) for _ in range(300)]
-    drawn = [(group.sample, group.crops[0]) for group in groups]
+    drawn = [crops.draw(rng, n=1, mpp=0.5) for _ in range(300)]
     crops.close()
     by_lab = [sample.laboratory for sample, _ in drawn].count("B") / len(drawn)
     assert by_lab == pytest.approx(0.5, abs=0.09)
     of_a = [str(sample.score) for sample, _ in drawn if sample.laboratory == "A"]
     assert of_a.count("3+") / len(of_a) == pytest.approx(0.5, abs=0.12)
-    for sample, crop in drawn:
+    for sample, (crop,) in drawn:
         assert crop.rgb.shape == (32, 32, 3)
         assert crop.tissue.shape == (32, 32)
         assert crop.score == sample.score
@@ -57,10 +56,10 @@ def test_the_same_seed_draws_the_same_also_after_pickling(samples: list[Sample])
     first = [crops.draw(np.random.default_rng(k), n=2, mpp=0.4) for k in range(6)]
     again = pickle.loads(pickle.dumps(crops))
     assert not again.open
-    for k, group in enumerate(first):
-        same = again.draw(np.random.default_rng(k), n=2, mpp=0.4)
-        assert same.sample == group.sample
-        for one, two in zip(group.crops, same.crops, strict=True):
+    for k, (sample, found) in enumerate(first):
+        other, same = again.draw(np.random.default_rng(k), n=2, mpp=0.4)
+        assert other == sample
+        for one, two in zip(found, same, strict=True):
             np.testing.assert_array_equal(one.rgb, two.rgb)
     crops.close()
     again.close()
@@ -69,10 +68,8 @@ def test_the_same_seed_draws_the_same_also_after_pickling(samples: list[Sample])
 def test_a_picture_smaller_than_a_crop_lies_in_its_middle(tmp_path: Path) -> None:
     path = picture(tmp_path / "small.png", (20, 20), 10)
     crops = Crops([Sample(path=path, mpp=0.5)], side_px=40)
-    group = crops.draw(np.random.default_rng(0), n=1, mpp=0.5)
+    _, (crop,) = crops.draw(np.random.default_rng(0), n=1, mpp=0.5)
     crops.close()
-    (crop,) = group.crops
-    assert group.shown == 1
     assert (crop.rgb[10:30, 10:30] == 10).all()
     assert (crop.rgb[:10] == 255).all()
 
@@ -111,7 +108,7 @@ def test_crops_are_taken_where_somebody_outlined(tmp_path: Path) -> None:
     )
     crops = Crops([Sample(path=path, mpp=0.5, outlines=outlines)], side_px=40)
     rng = np.random.default_rng(2)
-    found = crops.draw(rng, n=20, mpp=0.5).crops
+    _, found = crops.draw(rng, n=20, mpp=0.5)
     crops.close()
     # A quarter of a crop at the very corner, all of it in the middle.
     shares = [(crop.tissue == MASK_VALUES["tumor"]).mean() for crop in found]
@@ -126,7 +123,7 @@ def test_in_large_pictures_tissue_is_looked_for(tmp_path: Path) -> None:
     rgb[900:1500, 900:1500] = np.clip(170 + 6 * texture, 60, 230).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "slide.png"), rgb)
     crops = Crops([Sample(path=tmp_path / "slide.png", mpp=0.5)], side_px=64)
-    found = crops.draw(rng, n=20, mpp=0.5).crops
+    _, found = crops.draw(rng, n=20, mpp=0.5)
     crops.close()
     on_tissue = [crop.rgb[16:48, 16:48].mean() < 235 for crop in found]
     assert np.mean(on_tissue) > 0.9

@@ -6,7 +6,6 @@ import os
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -22,7 +21,7 @@ from her2path.tissue.mask import find_tissue
 from her2path.tissue.overview import TARGET_MPP
 from her2path.tissue.white_point import DEFAULT_WHITE_POINT
 
-__all__ = ["CropGroup", "Crops"]
+__all__ = ["Crops"]
 
 # An open slide holds a file and some buffers.
 MAX_OPEN = 16
@@ -30,15 +29,6 @@ MAX_OPEN = 16
 MAX_PLACES = 4000
 # A picture of so many crops is cut anywhere; only in larger ones is tissue looked for.
 SMALL_CROPS = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class CropGroup:
-    """Crops of one sample at one µm/px; `shown` is the share of the picture in each, 0–1."""
-
-    sample: Sample
-    crops: tuple[LabelledPicture, ...]
-    shown: float
 
 
 class Crops:
@@ -79,8 +69,10 @@ class Crops:
         """Open files stay in their process."""
         return self.__dict__ | {"open": OrderedDict()}
 
-    def draw(self, rng: np.random.Generator, *, n: int, mpp: float) -> CropGroup:
-        """Draw a sample, and crops of it, each turned and mirrored at random.
+    def draw(
+        self, rng: np.random.Generator, *, n: int, mpp: float
+    ) -> tuple[Sample, list[LabelledPicture]]:
+        """Return a sample and `n` crops of it, each turned and mirrored at random.
 
         Parameters
         ----------
@@ -98,10 +90,7 @@ class Crops:
         """
         scores = self.strata[rng.integers(len(self.strata))]
         indices = scores[rng.integers(len(scores))]
-        return self.of_sample(int(indices[rng.integers(len(indices))]), rng, n=n, mpp=mpp)
-
-    def of_sample(self, index: int, rng: np.random.Generator, *, n: int, mpp: float) -> CropGroup:
-        """Draw crops of the sample at `index`; parameters and errors are those of `draw`."""
+        index = indices[rng.integers(len(indices))]
         opened = self.opened(index)
         if index not in self.places:
             self.places[index] = places_of(opened, self.side_px * mpp)
@@ -120,8 +109,7 @@ class Crops:
             )
             crop = squared(opened.read(region, mpp), self.side_px)
             crops.append(turned(crop, int(rng.integers(4)), is_mirrored=bool(rng.integers(2))))
-        shown = min(1.0, width / opened.size.width) * min(1.0, height / opened.size.height)
-        return CropGroup(opened.sample, tuple(crops), shown)
+        return opened.sample, crops
 
     def opened(self, index: int) -> OpenSample:
         """Return a sample that can be read from; the one unused for longest is closed."""
