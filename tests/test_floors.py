@@ -42,7 +42,7 @@ HOMES = {
     "wsidicom": {"slides"},
     "pydicom": {"slides", "results"},
     "tifffile": {"slides", "synth"},
-    "simplejpeg": {"slides", "synth"},
+    "simplejpeg": {"slides", "synth", "models"},
     "imagecodecs": {"slides", "synth"},
     "pyarrow": {"annotations", "results"},
     "torch": {"models"},

@@ -1,0 +1,240 @@
+"""The network's place in the pipeline, with a reader that knows what it will say."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from her2path.cells.polar import REACH_UM
+from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.errors import ModelError
+from her2path.flags.evidence import ReviewFlag
+from her2path.geometry import Mpp, Region
+from her2path.models.description import ModelCalibration
+from her2path.pipeline import network, parts
+from her2path.pipeline.conclude import conclude_cells
+from her2path.pipeline.network import NetworkUse, Positions, find_network, positions_of
+from her2path.pipeline.parts import (
+    OPEN_SLIDES,
+    measure_tiles,
+    plan_parts,
+    read_parts,
+    read_positions,
+)
+from her2path.pipeline.rows import row_of
+from her2path.pipeline.settings import ScoreSettings, find_rule_set
+from her2path.pipeline.survey import survey_slide
+from her2path.results.record import read_record, write_record
+
+USE = NetworkUse("told", Path("nowhere"), "0" * 64, "cpu")
+STRIDE = 16
+
+
+class ToldReader:
+    """Sees dark spots as nuclei, all of them tumor, and is sure of one score."""
+
+    halo_um = 10.0
+
+    def __init__(self, score: Score = Score.ONE_PLUS) -> None:
+        self.score = score
+        self.description = SimpleNamespace(
+            mpp=0.5,
+            check_mpp=lambda _: None,
+            calibration=ModelCalibration(coverage=0.9, conformal_quantile=0.2),
+        )
+
+    def read(self, rgb: np.ndarray, mpp: float) -> SimpleNamespace:
+        size = (-(-rgb.shape[1] // 2), -(-rgb.shape[0] // 2))
+        dark = 255.0 - cv2.resize(rgb[..., 0], size, interpolation=cv2.INTER_AREA)
+        spot = cv2.GaussianBlur(dark, (0, 0), 3.0) - cv2.GaussianBlur(dark, (0, 0), 9.0)
+        seen = (8 * spot).clip(0, 255).astype(np.uint8)
+        grid = (-(-size[1] // STRIDE), -(-size[0] // STRIDE))
+        return SimpleNamespace(
+            nucleus=seen,
+            centre=seen,
+            membrane=np.zeros_like(seen),
+            tumor=np.full_like(seen, 255),
+            weight=np.full(grid, 0.5, np.float32),
+            features=np.full((*grid, 4), 0.25, np.float32),
+            mpp=2 * mpp,
+            downsample=2.0,
+            stride=STRIDE,
+        )
+
+    def score_probabilities(self, mean_features: np.ndarray) -> np.ndarray:
+        assert mean_features == pytest.approx(0.25)
+        return np.array([[1.0 if score is self.score else 0.0 for score in EXPRESSION_SCORES]])
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch):
+    """Every use of a network gets a reader that says this score."""
+
+    def tell(score: Score) -> None:
+        reader = ToldReader(score)
+        for module in (network, parts):
+            monkeypatch.setattr(module, "reader_of", lambda _: reader)
+
+    tell(Score.ONE_PLUS)
+    return tell
+
+
+@pytest.fixture(autouse=True)
+def _closed_slides():
+    yield
+    OPEN_SLIDES.close()
+
+
+def measured(job, settings: ScoreSettings, folder: Path):
+    survey = survey_slide(job, settings)
+    folder.mkdir(exist_ok=True)
+    tasks = plan_parts(survey, folder)
+    for task in tasks:
+        measure_tiles(task)
+    paths = [task.part for task in tasks]
+    positions = read_positions(paths)
+    # Beyond the tissue it hangs on the tiles which of them are read.
+    is_covered = survey.looked_up(survey.covered, positions.x, positions.y)
+    return survey, read_parts(paths), positions.select(is_covered)
+
+
+@pytest.fixture(scope="module")
+def read_once(drawn, job_on, settings, tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (network, parts):
+            patch.setattr(module, "reader_of", lambda _: ToldReader())
+        folder = tmp_path_factory.mktemp("parts")
+        return measured(job_on(drawn), replace(settings, network=USE), folder)
+
+
+@pytest.fixture
+def conclude(told, read_once, settings):
+    def run(score: Score, **job_values: object):
+        told(score)
+        survey, cells, positions = read_once
+        survey = replace(survey, job=replace(survey.job, **job_values))
+        chosen = replace(settings, network=USE)
+        return conclude_cells(survey, cells, chosen, timings={}, positions=positions).record
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("told")
+def test_cells_and_positions_are_the_same_whatever_the_tile(
+    drawn, job_on, settings, read_once, tmp_path: Path
+):
+    small = replace(settings, network=USE, tile_um=120.0)
+    one, many = read_once, measured(job_on(drawn), small, tmp_path / "small")
+    assert len(many[0].tiles) > len(one[0].tiles)
+    for name in ("x", "y", "weight", "features"):
+        np.testing.assert_array_equal(getattr(one[2], name), getattr(many[2], name))
+    cells = [
+        part[1].select(part[0].looked_up(part[0].covered, part[1].x, part[1].y))
+        for part in (one, many)
+    ]
+    np.testing.assert_array_equal(cells[0].x, cells[1].x)
+    np.testing.assert_array_equal(cells[0].seen_tumor, cells[1].seen_tumor)
+    np.testing.assert_allclose(cells[0].line_contrast_od, cells[1].line_contrast_od, atol=1e-6)
+
+
+def test_what_the_network_takes_for_tumor_is_counted(conclude, read_once):
+    survey, cells, _ = read_once
+    record = conclude(Score.ONE_PLUS)
+    assert (cells.seen_tumor > 0.9).all()
+    assert record.reading.n_tumor_cells > 0.8 * record.selection.n_cells
+    assert record.selection.method == "told"
+    assert record.model == "told"
+    assert survey.network == USE
+
+
+@pytest.mark.parametrize("score", [Score.ONE_PLUS, Score.THREE_PLUS])
+def test_the_networks_score_stands_beside_the_call_and_never_replaces_it(conclude, score):
+    record = conclude(score)
+    call = record.call.score
+    joint = record.network.joint
+    assert record.score is joint.rule.score is call
+    assert joint.network.score is score
+    assert (ReviewFlag.READERS_DISAGREE in {flag.flag for flag in record.flags}) == (
+        score is not call
+    )
+    assert record.probabilities[score] > 0.04
+    assert sum(record.probabilities.values()) == pytest.approx(1)
+    assert joint.conformal_set == (score,)
+    assert {region.network_score for region in record.regions} <= {score, None}
+    assert any(region.network_score is score for region in record.regions)
+
+
+def test_other_organs_criteria_raise_no_disagreement(conclude):
+    record = conclude(Score.THREE_PLUS, rule_set=find_rule_set("gastric-resection"))
+    assert record.score is not Score.THREE_PLUS
+    assert ReviewFlag.READERS_DISAGREE not in {flag.flag for flag in record.flags}
+
+
+def test_both_readers_are_stored_and_stand_in_the_table(conclude, tmp_path: Path):
+    record = conclude(Score.TWO_PLUS)
+    write_record(tmp_path / "slide.json", record)
+    again = read_record(tmp_path / "slide.json")
+    assert again.network == record.network
+    row = row_of(again)
+    assert row["network_score"] is Score.TWO_PLUS
+    assert row["network_set"] == ["2+"]
+    assert row["p_2plus"] == record.probabilities[Score.TWO_PLUS]
+    assert row["model"] == "told"
+
+
+@given(
+    cuts=st.lists(st.integers(1, 599), min_size=0, max_size=4, unique=True),
+    mpp=st.sampled_from([0.2, 0.25, 0.5]),
+)
+@hypothesis_settings(deadline=None)
+def test_every_position_belongs_to_one_tile(cuts, mpp):
+    edges = [0, *sorted(cuts), 600]
+    grid = STRIDE * 2
+    owned = []
+    for left, right in itertools.pairwise(edges):
+        core = Region(left, 0, right - left, 600)
+        x = max(0, (left - 100) // grid * grid)
+        frame = Region(x, 0, min(700, right + 100) - x, 700)
+        rgb = np.zeros((frame.height, frame.width, 3), np.uint8)
+        planes = ToldReader().read(rgb, mpp)
+        owned.append(positions_of(planes, frame, core, mpp, Mpp(mpp, mpp)))
+    positions = Positions.concatenate(owned)
+    places = sorted(zip(positions.y, positions.x, strict=True))
+    expected = sorted((y, x) for y in range(16, 600, 32) for x in range(16, 600, 32))
+    assert places == expected
+
+
+def test_positions_count_by_the_tumor_cells_expected_at_them():
+    positions = Positions(
+        x=np.zeros(2),
+        y=np.zeros(2),
+        weight=np.array([3.0, 1.0], np.float32),
+        features=np.array([[1.0], [0.0]], np.float16),
+    )
+    assert positions.mean_features() == pytest.approx([0.75])
+    assert positions.select(np.array([False, False])).mean_features() is None
+
+
+@pytest.mark.usefixtures("told")
+def test_frames_of_a_network_see_all_that_it_looks_at(drawn, job_on, settings):
+    plain = survey_slide(job_on(drawn), replace(settings, tile_um=100.0))
+    seen = survey_slide(job_on(drawn), replace(settings, tile_um=100.0, network=USE))
+    inner = next(t for t in seen.tiles if t.frame.x > 0 and t.frame.y > 0)
+    margin_um = (inner.core.x - inner.frame.x) * seen.mpp.x
+    assert margin_um >= 2 * REACH_UM + ToldReader.halo_um
+    assert inner.frame.x % (2 * STRIDE) == 0
+    assert [t.core for t in plain.tiles] == [t.core for t in seen.tiles]
+
+
+def test_rules_alone_is_a_choice_and_an_unknown_network_an_error():
+    assert find_network("none") is None
+    with pytest.raises(ModelError, match="known are"):
+        find_network("no-such-network")
