@@ -85,6 +85,9 @@ def compare(
         Path | None,
         typer.Option(help="Folder of outlines, one file per slide, for slides to be scored."),
     ] = None,
+    roi_offset: Annotated[
+        str, typer.Option(metavar="X,Y", help="Added to outlines, level-0 px.")
+    ] = "0,0",
     criteria: Annotated[
         str,
         typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file."),
@@ -104,6 +107,15 @@ def compare(
             "--exclude-controls", help="Leave out separate pieces that look like control tissue."
         ),
     ] = False,
+    region_um: Annotated[
+        float, typer.Option(min=100, max=10_000, help="Side of the grid's squares, µm.")
+    ] = 500.0,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|none", help="Network for slides to be scored, as score.")
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
+    ] = "auto",
     workers: Annotated[
         int,
         typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
@@ -125,12 +137,13 @@ def compare(
     use_one_thread()
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
-        from her2path.cli.score import default_workers
+        from her2path.cli.score import default_workers, offset_of
         from her2path.compare import compare_sides
         from her2path.compare.bands import default_bands, read_bands
         from her2path.compare.record import PAIR_JSON, write_pair_json
         from her2path.compare.sources import find_side_sources, read_sides
         from her2path.pipeline.manifest import parse_white_point
+        from her2path.pipeline.network import find_network
         from her2path.pipeline.settings import ScoreSettings, find_calibration, find_rule_set
         from her2path.pipeline.sources import JobDefaults
         from her2path.report.pair import write_pair_report
@@ -154,6 +167,7 @@ def compare(
                 calibration=find_calibration(calibration),
                 mpp=scales[name],
                 roi=roi,
+                roi_offset=offset_of(roi_offset),
                 white_point=parse_white_point(white_point) if white_point else None,
                 ish=ish[name],
                 specimen=specimen,
@@ -161,13 +175,21 @@ def compare(
             for name in scales
         }
         sources = find_side_sources({"before": before or [], "after": after or []}, mpp=scales)
+        has_pictures = any(source.pictures for source in sources.values())
+        settings = ScoreSettings(
+            exclude_controls=exclude_controls,
+            region_um=region_um,
+            seed=seed,
+            # Results need no network: they were read already.
+            network=find_network(model, device=device) if has_pictures else None,
+        )
         folder.mkdir(parents=True, exist_ok=True)
         results = {
             name: score_side(
                 source,
                 folder / name,
                 defaults[name],
-                ScoreSettings(exclude_controls=exclude_controls, seed=seed),
+                settings,
                 n_workers=workers or default_workers(),
                 resume=resume,
                 overwrite=overwrite,

@@ -193,6 +193,11 @@ DRIFT_WORDS = {
         "The brown of cells that are no tumour differs by {apart:.3f} OD, more than {cut:g}: "
         "the slides were not stained alike.",
     ),
+    "line_limit_od": (
+        "blank",
+        "The limits of blank differ by a factor of {apart:.2f}, more than {cut:g}: faint lines "
+        "are seen on one slide and not on the other.",
+    ),
     "blur_um": (
         "focus",
         "The slides differ in sharpness by {apart:.2f} µm, more than {cut:g}: fine lines are "

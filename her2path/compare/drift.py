@@ -1,10 +1,9 @@
 """Bring both sides to one scale by what is not tumor, and say how far they were apart.
 
 The order is fixed. Control tissue on both slides gives the factor between their brown; the white
-point and the stain vectors are already in every OD; the limits of blank, measured on each slide's
-own cells without HER2, are brought to the higher one. Counterstain, background and focus of cells
-that are no tumor are checks: they stop a comparison, they adjust nothing. The tumor itself is
-never used.
+point and the stain vectors are already in every OD. Counterstain, background, focus and limit of
+blank, of cells that are no tumor, are checks: they stop a comparison, they adjust nothing. The
+tumor itself is never used.
 
 Only ever down: the stronger side is scaled to the weaker one, since what was too faint to be seen
 on a weak slide cannot be known.
@@ -37,6 +36,9 @@ LEAST_BYSTANDERS = 50
 MAX_COUNTERSTAIN_RATIO = 1.35
 # Half of what makes a cytoplasm brown (`cells/classify.py`).
 MAX_BACKGROUND_OD = 0.04
+# Limits of blank differ by noise and focus; a slide whose limit is half as high again does not
+# show the faint lines of the other.
+MAX_LIMIT_RATIO = 1.5
 # A blur of 0.8 µm hid six of seven faintly stained cells.
 MAX_BLUR_UM = 0.4
 # One cell in a hundred of a side marks the faintest line that still counted there.
@@ -78,10 +80,6 @@ class Adjustment:
         By which OD of each side was multiplied; one of them is 1, none is above.
     log_error : float
         Standard error of the logarithm of the factor.
-    line_limit_before, line_limit_after : float
-        Limit of blank of a line of each side as read, OD.
-    visible_before, visible_after : float
-        Share of its contrast that counts on each side once both have the higher limit, ≤ 1.
     cut : float
         Largest factor that is trusted.
     """
@@ -92,10 +90,6 @@ class Adjustment:
     factor_before: float
     factor_after: float
     log_error: float
-    line_limit_before: float
-    line_limit_after: float
-    visible_before: float
-    visible_after: float
     cut: float = MAX_FACTOR
 
     @property
@@ -111,7 +105,7 @@ class Adjustment:
     @property
     def is_none(self) -> bool:
         """Whether adjusted numbers are the raw ones."""
-        return min(self.visible_before, self.visible_after, 1 / self.size) >= 1
+        return self.size <= 1
 
     def shifted(self, n_errors: float) -> Adjustment:
         """Return the adjustment had the control been read so many standard errors otherwise."""
@@ -129,13 +123,9 @@ def adjustment_of(before: Side, after: Side) -> Adjustment:
         factor_before=1.0,
         factor_after=1.0,
         log_error=0.0,
-        line_limit_before=before.min_line_contrast_od,
-        line_limit_after=after.min_line_contrast_od,
-        visible_before=1.0,
-        visible_after=1.0,
     )
     if controls[0] is None or controls[1] is None:
-        return scaled(plain, 0.0)
+        return plain
     (log_before, error_before), (log_after, error_after) = controls[0], controls[1]
     known = replace(plain, source="control", log_error=math.hypot(error_before, error_after))
     return scaled(known, log_before - log_after)
@@ -143,15 +133,10 @@ def adjustment_of(before: Side, after: Side) -> Adjustment:
 
 def scaled(plain: Adjustment, log_factor: float) -> Adjustment:
     """Return the adjustment whose factor of *after* over *before* has this logarithm."""
-    factor_before, factor_after = math.exp(min(-log_factor, 0.0)), math.exp(min(log_factor, 0.0))
-    limits = factor_before * plain.line_limit_before, factor_after * plain.line_limit_after
-    common = max(limits)
     return replace(
         plain,
-        factor_before=factor_before,
-        factor_after=factor_after,
-        visible_before=limits[0] / common,
-        visible_after=limits[1] / common,
+        factor_before=math.exp(min(-log_factor, 0.0)),
+        factor_after=math.exp(min(log_factor, 0.0)),
     )
 
 
@@ -164,18 +149,16 @@ def control_od(side: Side) -> tuple[float, float] | None:
         return None
     _, block = np.unique(control.block[used], return_inverse=True)
     logs = np.log(od[used])
-    ratio = BlockRatio(
+    logs_by_block = BlockRatio(
         np.bincount(block, weights=logs).astype(np.float64),
         np.bincount(block).astype(np.float64),
         np.bincount(block, weights=logs**2).astype(np.float64),
         is_share=False,
     )
-    return ratio.value, mean_error(ratio)[0]
+    return logs_by_block.value, mean_error(logs_by_block)[0]
 
 
-def adjust(
-    counted: CountedCells, calibration: Calibration, *, factor: float, visible: float
-) -> CountedCells:
+def adjust(counted: CountedCells, calibration: Calibration, *, factor: float) -> CountedCells:
     """Return the cells of a side as they would have been classed on the weaker scale.
 
     Parameters
@@ -184,12 +167,10 @@ def adjust(
     calibration : Calibration
         Cut-offs in use.
     factor : float
-        OD is multiplied by it, ≤ 1.
-    visible : float
-        Contrast is multiplied by it, ≤ 1, and what falls below the faintest line that counted
-        on this side is not stained any more.
+        OD and contrast are multiplied by it, ≤ 1. A cell whose contrast falls below that of the
+        faintest ones that counted on this side is not stained any more.
     """
-    if min(factor, visible) >= 1:
+    if factor >= 1:
         return counted
     is_stained = counted.intensity > Intensity.NONE
     od = (counted.membrane_od * np.float32(factor)).astype(np.float32)
@@ -199,7 +180,7 @@ def adjust(
     contrast = counted.membrane_contrast_od.astype(np.float64)
     if is_stained.any():
         faintest = float(np.percentile(contrast[is_stained], FAINTEST_PCT))
-        is_lost = is_stained & (contrast * visible < np.minimum(faintest, contrast))
+        is_lost = is_stained & (contrast * factor < np.minimum(faintest, contrast))
         intensity = np.where(is_lost, Intensity.NONE, intensity)
     return replace(counted, membrane_od=od, intensity=intensity.astype(np.int8))
 
@@ -210,18 +191,22 @@ def median_or_none(values: NDArray[np.float64]) -> float | None:
 
 
 def drift_checks(before: Side, after: Side) -> tuple[DriftCheck, ...]:
-    """Compare counterstain, background and focus of both sides, tumor left out."""
+    """Compare counterstain, background, focus and limit of blank of both sides."""
     h_od = [median_or_none(side.bystanders.nucleus_h_od) for side in (before, after)]
     brown = [median_or_none(side.bystanders.cytoplasm_od) for side in (before, after)]
     blur = [blur_of(side) for side in (before, after)]
-    ratio = None
-    if h_od[0] is not None and h_od[1] is not None and min(h_od[0], h_od[1]) > 0:
-        ratio = max(h_od[0], h_od[1]) / min(h_od[0], h_od[1])
+    limits = before.min_line_contrast_od, after.min_line_contrast_od
     return (
-        DriftCheck("counterstain_od", h_od[0], h_od[1], ratio, MAX_COUNTERSTAIN_RATIO, "×"),
+        DriftCheck("counterstain_od", h_od[0], h_od[1], ratio(*h_od), MAX_COUNTERSTAIN_RATIO, "×"),
         DriftCheck("background_od", brown[0], brown[1], apart(*brown), MAX_BACKGROUND_OD, "OD"),
+        DriftCheck("line_limit_od", *limits, ratio(*limits), MAX_LIMIT_RATIO, "×"),
         DriftCheck("blur_um", blur[0], blur[1], apart(*blur), MAX_BLUR_UM, "µm"),
     )
+
+
+def ratio(a: float | None, b: float | None) -> float | None:
+    """Return how many times the larger one is, None where one is missing or nothing."""
+    return None if a is None or b is None or min(a, b) <= 0 else max(a, b) / min(a, b)
 
 
 def apart(a: float | None, b: float | None) -> float | None:

@@ -55,6 +55,12 @@ N_DRAWS = 4000
 # The smallest p is 1 in 2000.
 N_PERMUTATIONS = 1999
 SIGNIFICANT = 0.05
+# Measures that every reader knows, and what they are called in a sentence.
+PLAIN_MEASURES = {
+    "pct_stained": "the share of stained cells",
+    "pct_complete": "the share of completely stained cells",
+    "h_score": "the H-score",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +230,7 @@ def compare_sides(before: Side, after: Side, *, bands: Bands | None = None, seed
         move=common.score,
         raw_move=as_read.score,
         deciding=common.deciding,
+        beyond=beyond_band(common),
     )
     return Pair(
         before=side_reading(plain[0]),
@@ -240,6 +247,15 @@ def compare_sides(before: Side, after: Side, *, bands: Bands | None = None, seed
         checks=checks,
         bands=bands,
         seed=seed,
+    )
+
+
+def beyond_band(found: Comparison) -> tuple[tuple[str, float], ...]:
+    """Return name and change of the plain measures whose change is beyond their band."""
+    return tuple(
+        (words, float(found.continuous[name].change or 0.0))
+        for name, words in PLAIN_MEASURES.items()
+        if found.continuous[name].is_beyond_band
     )
 
 
@@ -296,7 +312,6 @@ def adjusted_cells(side: Side, adjustment: Adjustment) -> CountedCells:
         side.counted,
         side.first.calibration,
         factor=adjustment.factor_before if is_before else adjustment.factor_after,
-        visible=adjustment.visible_before if is_before else adjustment.visible_after,
     )
 
 

@@ -74,6 +74,7 @@ def conclude_pair(
     move: ScoreMove,
     raw_move: ScoreMove,
     deciding: Deciding | None,
+    beyond: Sequence[tuple[str, float]] = (),
 ) -> tuple[Verdict, tuple[str, ...], str]:
     """Return verdict, reasons and sentence.
 
@@ -85,6 +86,8 @@ def conclude_pair(
         On the common scale, and as read.
     deciding : Deciding or None
         None where nothing could be counted.
+    beyond : sequence of (str, float)
+        Other measures that changed by more than their band, and by how much.
     """
     if voids:
         words = tuple(reason.sentence for reason in voids)
@@ -100,14 +103,14 @@ def conclude_pair(
         words = ("No cell was counted on one side.",)
         return Verdict.NOT_EVALUABLE, words, "No statement on a change of HER2: " + plain(words[0])
     if move.change is ScoreChange.STABLE:
-        return unchanged(move, raw_move, deciding)
+        return unchanged(move, raw_move, deciding, beyond)
     doubts = tuple(doubts_of(move, raw_move, deciding))
     if doubts:
         return (
             Verdict.APPARENT,
             doubts,
-            f"The score reads {move.before.value} before and {move.after.value} after, but this "
-            f"is within measurement error: {plain(doubts[0])}",
+            f"The score reads {move.before.value} before and {move.after.value} after, but the "
+            "difference is within measurement error.",
         )
     words = (clear_words(deciding), moved_words(move), *unsure_end(move))
     return (
@@ -119,7 +122,10 @@ def conclude_pair(
 
 
 def unchanged(
-    move: ScoreMove, raw_move: ScoreMove, deciding: Deciding
+    move: ScoreMove,
+    raw_move: ScoreMove,
+    deciding: Deciding,
+    beyond: Sequence[tuple[str, float]],
 ) -> tuple[Verdict, tuple[str, ...], str]:
     words = [f"The score is {move.before.value} on both sides."]
     sentence = f"HER2 is unchanged: {move.before.value} before and after."
@@ -130,9 +136,17 @@ def unchanged(
         )
     if deciding.is_clear:
         words.append(clear_words(deciding))
+    if beyond:
+        name, size = beyond[0]
+        words.append(
+            "Beyond the band, without another score: "
+            + ", ".join(f"{other} {change:+.1f}" for other, change in beyond)
+            + "."
+        )
         sentence = (
-            f"The score is unchanged, {move.before.value} before and after, though "
-            f"{plain(clear_words(deciding))}"
+            f"The score is unchanged, {move.before.value} before and after, though {name} "
+            f"{'fell' if size < 0 else 'rose'} by {abs(size):.0f} points, more than repeated "
+            "readings differ."
         )
     return Verdict.UNCHANGED, tuple(words), sentence
 

@@ -60,6 +60,7 @@ NAMES: dict[str, str] = {
 # Beside the chart there is room for one or two words.
 CHART_NAMES = {"pct_stained": "Any staining", "pct_complete": "Complete"}
 CHECK_NAMES = {
+    "line_limit_od": "Limit of blank of a line",
     "counterstain_od": "Counterstain of cells that are no tumour",
     "background_od": "Brown of cells that are no tumour",
     "blur_um": "Blur",
@@ -231,7 +232,7 @@ def check_rows(pair: Pair) -> tuple[Mapping[str, str], ...]:
     rows = []
     for check in pair.checks:
         digits = 2 if check.unit == "×" else 3
-        unit = {"counterstain_od": "OD", "background_od": "OD", "blur_um": "µm"}[check.name]
+        unit = "µm" if check.name == "blur_um" else "OD"
         apart, answer = DASH, "not measured"
         if check.apart is not None:
             apart = f"{decimal(check.apart, digits)} {check.unit}"
@@ -253,5 +254,5 @@ def step_words(ends: tuple[int, int] | None) -> str:
     """Say between which steps 95 % of resampled pairs lie."""
     if ends is None:
         return DASH
-    low, high = (signed(float(end)).removesuffix(".0") for end in ends)
+    low, high = (signed(float(end)).removesuffix(".0").replace("±", "") for end in ends)
     return low if low == high else f"{low} to {high}"

@@ -52,7 +52,7 @@ def dot(x: float, y: float) -> str:
 
 def change_chart(rows: Sequence[ChangeRow], *, unit: str, key: str, title: str) -> Markup:
     """Draw changes with their intervals about zero; the band of repeats is shaded."""
-    row_height, left, right, top = 42, 130, 54, 24
+    row_height, left, right, top = 42, 130, 66, 24
     width, base = 520, top + row_height * len(rows)
     ends = [0.0]
     for row in rows:

@@ -1,0 +1,65 @@
+"""Sides made of simulated cells: the model of `scripts/pair_cells.py`, read without error."""
+
+import importlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(scope="session")
+def study():
+    """The modules of the pair study."""
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        return {
+            name: importlib.import_module(name)
+            for name in ("pair_scenarios", "pair_cells", "pair_study")
+        }
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture(scope="session")
+def make_side(study):
+    """Return a maker of sides: percents of the mix, cells, control, and the factor of the run."""
+    scenarios, cells = study["pair_scenarios"], study["pair_cells"]
+
+    def make(
+        name="before",
+        *,
+        seed=1,
+        n_cells=1200,
+        has_control=False,
+        factor=1.0,
+        counterstain=1.0,
+        **mix,
+    ):
+        scenario = scenarios.Scenario("", (), has_control=has_control, n_cells=n_cells)
+        return cells.side_of(
+            name,
+            scenarios.mix(**mix),
+            scenario,
+            factor=factor,
+            counterstain=counterstain,
+            rng=np.random.default_rng(seed),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def with_record():
+    """Return a function that changes the record of a side's slides."""
+
+    def change(side, **values):
+        slides = tuple(
+            replace(slide, record=replace(slide.record, **values)) for slide in side.slides
+        )
+        return replace(side, slides=slides)
+
+    return change

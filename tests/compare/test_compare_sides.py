@@ -1,0 +1,204 @@
+from dataclasses import replace
+
+import pytest
+
+from her2path.compare import Verdict, compare_sides
+from her2path.compare.bands import Band, Bands, default_bands
+from her2path.compare.change import ScoreChange
+from her2path.compare.record import pair_document
+from her2path.criteria.score import IshResult, Score, Status
+from her2path.results.jsonable import to_json
+from her2path.results.record import FocusFacts
+
+FAINT = {"faint_incomplete": 40}
+TWO_PLUS = {"weak_incomplete": 20, "weak_complete": 30, "moderate_complete": 20}
+
+
+def codes(pair):
+    return [reason.code for reason in (*pair.voids, *pair.obstacles)]
+
+
+def test_a_lost_expression_is_a_change(make_side):
+    pair = compare_sides(make_side(**TWO_PLUS), make_side("after", seed=2))
+    assert pair.verdict is Verdict.CHANGED
+    assert pair.as_read.score.change is ScoreChange.LOSS
+    assert pair.as_read.score.loss_to == "null"
+    assert pair.common.score.p_lower > 0.99
+    assert pair.common.deciding.is_clear
+    assert "fell from 2+ to 0" in pair.sentence
+
+
+def test_the_same_tumor_twice_is_unchanged(make_side):
+    pair = compare_sides(make_side(**FAINT), make_side("after", seed=2, **FAINT))
+    assert pair.verdict is Verdict.UNCHANGED
+    for change in pair.as_read.continuous.values():
+        assert change.ci95 is None or change.ci95.lower <= 0 <= change.ci95.upper
+        assert not change.is_beyond_band
+
+
+def test_exchanging_the_sides_exchanges_loss_and_gain(make_side):
+    strong, weak = make_side(**FAINT), make_side(seed=2)
+    there = compare_sides(strong, replace(weak, name="after"))
+    back = compare_sides(weak, replace(strong, name="after"))
+    assert there.verdict is back.verdict is Verdict.CHANGED
+    assert back.as_read.score.change is ScoreChange.GAIN
+    a, b = (p.as_read.continuous["pct_stained"] for p in (there, back))
+    assert a.change == pytest.approx(-b.change)
+
+
+def test_scores_on_both_sides_of_a_cut_are_an_apparent_change(make_side):
+    pair = compare_sides(
+        make_side(faint_incomplete=12, seed=5), make_side("after", faint_incomplete=8, seed=6)
+    )
+    assert pair.as_read.score.change is ScoreChange.LOSS
+    assert pair.verdict is Verdict.APPARENT
+    assert "within measurement error" in pair.sentence
+
+
+def test_a_wide_band_turns_a_change_into_an_apparent_one(make_side):
+    bands = Bands(
+        source="x", is_default=False, measures={"pct_stained": Band(band=60, sw=20, unit="%")}
+    )
+    pair = compare_sides(make_side(**FAINT), make_side("after", seed=2), bands=bands)
+    assert pair.verdict is Verdict.APPARENT
+    assert any("does not clear" in reason for reason in pair.reasons)
+
+
+def test_under_a_hundred_cells_nothing_is_said(make_side):
+    pair = compare_sides(make_side(n_cells=60, **TWO_PLUS), make_side("after", seed=2))
+    assert pair.verdict is Verdict.NOT_EVALUABLE
+    assert codes(pair) == ["few_cells"]
+
+
+def test_a_side_that_is_not_assessable_is_an_answer(make_side, with_record):
+    empty = with_record(make_side("after", seed=2), score=Score.NOT_ASSESSABLE)
+    pair = compare_sides(make_side(**TWO_PLUS), empty)
+    assert pair.verdict is Verdict.NOT_EVALUABLE
+    assert pair.as_read.score.change is ScoreChange.NOT_EVALUABLE
+    assert pair.as_read.continuous["pct_stained"].ci95 is None
+    assert to_json(pair_document(pair))["verdict"] == "not_evaluable"
+
+
+def test_a_plain_difference_of_stain_is_taken_out_by_the_control(make_side):
+    before = make_side(has_control=True, weak_complete=30, weak_incomplete=20)
+    after = make_side(
+        "after", seed=2, has_control=True, factor=1.3, weak_complete=30, weak_incomplete=20
+    )
+    pair = compare_sides(before, after)
+    assert pair.adjustment.source == "control"
+    assert pair.adjustment.size == pytest.approx(1.3, abs=0.06)
+    assert pair.adjustment.factor_before == 1.0
+    raw, common = (part.continuous["membrane_od"] for part in (pair.as_read, pair.adjusted))
+    assert raw.change > 0.03
+    assert abs(common.change) < 0.015
+    assert common.ci95.lower < 0 < common.ci95.upper
+
+
+def test_a_difference_beyond_adjusting_is_not_comparable(make_side):
+    before = make_side(has_control=True, **FAINT)
+    after = make_side("after", seed=2, has_control=True, factor=1.8, **FAINT)
+    pair = compare_sides(before, after)
+    assert pair.verdict is Verdict.NOT_COMPARABLE
+    assert "adjustment" in codes(pair)
+
+
+def test_the_tumor_itself_never_adjusts(make_side):
+    pair = compare_sides(make_side(**TWO_PLUS), make_side("after", seed=2, factor=1.4, **TWO_PLUS))
+    assert pair.adjusted is None
+    assert any("No control tissue" in remark for remark in pair.remarks)
+
+
+def test_other_counterstain_is_not_comparable(make_side):
+    pair = compare_sides(make_side(**FAINT), make_side("after", seed=2, counterstain=1.6, **FAINT))
+    assert pair.verdict is Verdict.NOT_COMPARABLE
+    assert codes(pair) == ["counterstain"]
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("patient", lambda _: {"patient_id": "B"}),
+        ("rule_edition", lambda _: {"edition": "1999"}),
+        ("calibration", lambda r: {"calibration": r.calibration.model_copy(update={"name": "x"})}),
+        (
+            "calibration",
+            lambda r: {"calibration": r.calibration.model_copy(update={"complete_frac": 0.5})},
+        ),
+        ("stain_vectors", lambda r: {"stain": replace(r.stain, dab=(0.1, 0.5, 0.86))}),
+        ("reading", lambda _: {"model": "other"}),
+        ("assay", lambda _: {"extras": {"clone": "SP3"}}),
+        ("mpp", lambda r: {"scan": replace(r.scan, working_mpp=0.5)}),
+        ("scanner", lambda r: {"scan": replace(r.scan, scanner="Other 2")}),
+        ("blank", lambda r: {"blank": replace(r.blank, min_line_contrast_od=0.06)}),
+        ("focus", lambda r: {"tissue": replace(r.tissue, focus=FocusFacts(1.0, 90.0, 8))}),
+    ],
+)
+def test_each_obstacle_is_named(make_side, with_record, code, change):
+    known = {"patient_id": "A", "extras": {"clone": "4B5"}}
+    before = make_side(**FAINT)
+    known["scan"] = replace(before.first.scan, scanner="Scanner 1")
+    before = with_record(before, **known)
+    after = with_record(make_side("after", seed=2, **FAINT), **known)
+    assert codes(compare_sides(before, after)) == []
+    changed = with_record(after, **change(after.first))
+    pair = compare_sides(before, changed)
+    assert pair.verdict is Verdict.NOT_COMPARABLE
+    assert codes(pair) == [code]
+    assert pair.reasons[0] in pair.sentence
+
+
+def test_control_tissue_bridges_two_scanners(make_side, with_record):
+    sides = []
+    for number, name in enumerate(("before", "after")):
+        side = make_side(name, seed=number, has_control=True, **FAINT)
+        sides.append(with_record(side, scan=replace(side.first.scan, scanner=f"scanner {number}")))
+    assert "scanner" not in codes(compare_sides(*sides))
+
+
+def test_several_slides_make_one_side(make_side):
+    one, two = make_side(seed=1, **TWO_PLUS), make_side(seed=3, **TWO_PLUS)
+    both = replace(one, slides=(*one.slides, *two.slides))
+    after = make_side("after", seed=2)
+    pair = compare_sides(both, after)
+    assert pair.before.n_tumor_cells == len(one.counted) + len(two.counted)
+    single = compare_sides(one, after)
+    assert pair.before.n_blocks > single.before.n_blocks
+    wide, narrow = (p.as_read.continuous["pct_stained"].before_ci95.width for p in (single, pair))
+    assert narrow < wide
+
+
+def test_ish_decides_what_a_2plus_means(make_side):
+    before = replace(make_side(**TWO_PLUS), ish=IshResult.AMPLIFIED)
+    after = make_side("after", seed=2, **TWO_PLUS)
+    status = compare_sides(before, after).as_read.status
+    assert (status.before, status.after) == (Status.POSITIVE, Status.EQUIVOCAL)
+
+
+def test_the_same_sides_and_seed_give_the_same_numbers(make_side):
+    sides = make_side(**FAINT), make_side("after", seed=2, **TWO_PLUS)
+    one, two = (to_json(pair_document(compare_sides(*sides, seed=4))) for _ in range(2))
+    assert {**one, "created": ""} == {**two, "created": ""}
+
+
+def test_the_document_holds_what_the_contract_names(make_side):
+    document = to_json(
+        pair_document(compare_sides(make_side(**TWO_PLUS), make_side("after", seed=2)))
+    )
+    for part in ("score", "status"):
+        assert set(document[part]) >= {"before", "after", "change", "ci95"}
+    for change in document["continuous"].values():
+        assert set(change) >= {"before", "after", "change", "ci95"}
+    stained = document["continuous"]["pct_stained"]
+    assert stained["ci95"][0] <= stained["change"] <= stained["ci95"][1]
+    assert document["verdict"] in list(Verdict)
+    assert document["comparability"]["reasons"] == []
+    assert document["bands"]["source"] == default_bands().source
+
+
+def test_the_distance_of_distributions_is_in_class_steps(make_side):
+    before = make_side(moderate_complete=99.5)
+    after = make_side("after", seed=2, faint_complete=99.5)
+    distance = compare_sides(before, after).as_read.continuous["class_distance"]
+    assert distance.change == pytest.approx(2, abs=0.3)
+    assert distance.before is None
+    assert distance.ci95.lower > 1
