@@ -22,6 +22,7 @@ from her2path.models.scenes import (
     MAX_OD,
     TrainingField,
     decode_od,
+    draw_training_field,
     draw_training_fields,
     encode_od,
 )
@@ -49,11 +50,7 @@ def test_stored_stain_comes_back_within_two_hundredths(od: float) -> None:
     assert abs(back - od) < 0.004 + 0.008 * od
 
 
-def test_a_field_is_the_same_for_the_same_seed(
-    training_fields: list[TrainingField], tmp_path
-) -> None:
-    from her2path.models.scenes import draw_training_field
-
+def test_a_field_is_the_same_for_the_same_seed(training_fields: list[TrainingField]) -> None:
     again = draw_training_field(50, 120.0)
     assert np.array_equal(again.stain, training_fields[0].stain)
     assert np.array_equal(again.truth, training_fields[0].truth)

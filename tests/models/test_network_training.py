@@ -1,0 +1,259 @@
+"""Training: a run from nothing, one that goes on, several processes, annotated pictures."""
+
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from her2path.errors import ManifestError, ModelError
+from her2path.models.annotated import annotated_crops, read_annotated, recoloured
+from her2path.models.batches import Batches, BatchPlan
+from her2path.models.inference import NetworkReader
+from her2path.models.run_state import STATE_FILE
+from her2path.models.scenes import TrainingField
+from her2path.models.sources.crops import Crops
+from her2path.models.training import Progress, TrainingOptions, train
+from her2path.models.training_recipe import (
+    TrainingRecipe,
+    read_training_recipe,
+    shipped_recipes,
+)
+from her2path.synth.laboratory import laboratories
+
+RECIPE = TrainingRecipe(
+    name="tiny",
+    n_fields=2,
+    n_validation_fields=1,
+    field_um=120.0,
+    field_seed=50,
+    crop_px=64,
+    groups=2,
+    crops_per_group=2,
+    steps=4,
+    validate_every=2,
+)
+
+
+class Interrupted(Exception):
+    """Stands for a power cut."""
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    from her2path.models.checkpoint import load_checkpoint
+
+    return dict(load_checkpoint(folder / "model").tensors)
+
+
+@pytest.fixture(scope="module")
+def finished(fields_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    train(RECIPE, TrainingOptions(out, fields=fields_folder, device="cpu"), seed=3)
+    return out
+
+
+def test_a_run_leaves_a_checkpoint_curves_and_samples(finished: Path) -> None:
+    with (finished / "curves.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [2, 4]
+    assert {"loss", "nucleus_f1", "tumor_accuracy", "membrane_f1", "score_kappa"} <= set(rows[0])
+    assert cv2.imread(str(finished / "samples" / "sample-00.png")) is not None
+    reader = NetworkReader(finished / "model", device="cpu")
+    assert reader.description.name == "her2-tiny"
+    assert "training-c" not in reader.description.data.laboratories
+    found = reader.read(np.full((64, 64, 3), 240, np.uint8), 0.25)
+    assert found.nucleus.shape == (32, 32)
+
+
+def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
+    finished: Path, fields_folder: Path, tmp_path: Path
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "training" and progress.done == 3:
+            raise Interrupted
+
+    options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cpu")
+    with pytest.raises(Interrupted):
+        train(RECIPE, options, seed=3, progress=interrupt)
+    with pytest.raises(ModelError, match="--resume"):
+        train(RECIPE, options, seed=3)
+    again = dataclasses.replace(options, resume=True)
+    result = train(RECIPE, again, seed=3)
+    assert result.n_steps == 4
+    state, wanted = (
+        (folder / "state" / STATE_FILE).read_bytes() for folder in (options.out, finished)
+    )
+    assert len(state) == len(wanted)
+    before, after = weights_of(finished), weights_of(options.out)
+    for name, part in before.items():
+        torch.testing.assert_close(after[name], part, atol=1e-5, rtol=1e-4)
+
+
+def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: Path) -> None:
+    other = RECIPE.model_copy(update={"learning_rate": 0.01})
+    options = TrainingOptions(finished, fields=fields_folder, device="cpu", resume=True)
+    with pytest.raises(ModelError, match="another recipe"):
+        train(other, options, seed=3)
+
+
+def test_keeping_every_laboratory_for_validation_is_refused(
+    fields_folder: Path, tmp_path: Path
+) -> None:
+    names = tuple(lab.name for lab in laboratories("training"))
+    recipe = RECIPE.model_copy(update={"validation_laboratories": names})
+    with pytest.raises(ModelError, match="leave some"):
+        train(recipe, TrainingOptions(tmp_path, fields=fields_folder, device="cpu"))
+
+
+def test_no_laboratory_kept_for_tests_can_be_trained_on(
+    fields_folder: Path, tmp_path: Path
+) -> None:
+    recipe = RECIPE.model_copy(update={"validation_laboratories": ("test-a",)})
+    with pytest.raises(ModelError, match="test-a"):
+        train(recipe, TrainingOptions(tmp_path, fields=fields_folder, device="cpu"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(fields_folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.to_toml(), "utf-8")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "her2path", "train", str(recipe)]
+    command += ["--out", str(tmp_path / "run"), "--fields", str(fields_folder), "--json"]
+    shown = subprocess.run(
+        [*command, "--device", "cpu", "--no-onnx"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+        env=environment,
+    )
+    assert shown.returncode == 0, shown.stderr[-3000:]
+    assert (tmp_path / "run" / "model" / "model.json").exists()
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_recipe_of_the_package_comes_back_from_its_own_text(name: str, tmp_path: Path) -> None:
+    recipe = read_training_recipe(name)
+    path = tmp_path / "again.toml"
+    path.write_text(recipe.to_toml(), "utf-8")
+    assert read_training_recipe(path) == recipe
+
+
+def test_all_faults_of_a_recipe_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text('name = "x"\ncrop_px = 63\nsteps = 0\ncolour = 1\n', "utf-8")
+    with pytest.raises(ModelError) as caught:
+        read_training_recipe(path)
+    assert all(word in str(caught.value) for word in ("crop_px", "steps", "colour"))
+
+
+def test_an_unknown_recipe_names_those_that_there_are() -> None:
+    with pytest.raises(ModelError, match="cpu, gpu, small"):
+        read_training_recipe("huge")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    rows = ["picture,mpp,patient,laboratory,split,score,mask"]
+    for k, (part, score) in enumerate((("train", "2+"), ("train", "0|0+"), ("validate", "3+"))):
+        rgb = np.random.default_rng(k).integers(120, 255, (300, 300, 3), dtype=np.uint8)
+        mask = np.full((300, 300), 1 + k % 2, np.uint8)
+        mask[:, :100] = 0
+        cv2.imwrite(str(tmp_path / f"{k}.png"), rgb)
+        cv2.imwrite(str(tmp_path / f"{k}-mask.png"), mask)
+        rows.append(f"{k}.png,0.25,p{k},lab{k},{part},{score},{k}-mask.png")
+    path = tmp_path / "manifest.csv"
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    return path
+
+
+def test_annotated_pictures_give_tissue_and_scores_and_nothing_else(
+    manifest: Path, training_fields: list[TrainingField]
+) -> None:
+    used, kept = read_annotated([str(manifest)])
+    assert (len(used), len(kept)) == (2, 1)
+    plan = BatchPlan(n_groups=6, per_group=2, crop_px=64, annotated_share=1.0)
+    batch = Batches(
+        training_fields, laboratories("training"), plan, seed=1, n_steps=1, samples=used
+    )[0]
+    assert float(batch["planes"][:, 6:8].float().max()) == 0
+    assert float(batch["planes"][:, 8].float().max()) > 0
+    assert not bool(batch["count_known"].any())
+    assert {tuple(row) for row in batch["group_score"].tolist()} == {(3, 3), (0, 1)}
+    assert bool((batch["score"] == -1).all())
+
+
+def test_tissue_is_known_only_where_somebody_said_so(manifest: Path) -> None:
+    used, _ = read_annotated([str(manifest)])
+    source = Crops(used, side_px=64)
+    for seed in range(4):
+        crops, _ = annotated_crops(source, 1, np.random.default_rng(seed))
+        planes = crops[0].planes
+        said = planes[3:6].sum(axis=0) > 0
+        assert np.array_equal(planes[8] > 0, said)
+    source.close()
+
+
+def test_a_laboratory_on_both_sides_is_refused(manifest: Path) -> None:
+    text = manifest.read_text("utf-8").replace("lab2", "lab0")
+    manifest.write_text(text, "utf-8")
+    with pytest.raises(ManifestError, match="lab0"):
+        read_annotated([str(manifest)])
+
+
+def test_recolouring_keeps_glass_light_and_the_size() -> None:
+    rgb = np.full((40, 50, 3), 255, np.uint8)
+    rgb[10:20] = (90, 60, 40)
+    for seed in range(8):
+        found = recoloured(rgb, np.random.default_rng(seed))
+        assert found.shape == rgb.shape
+        assert found[30:].mean() > 225
+        assert found[13:17].mean() < 170
+
+
+def test_the_command_prints_a_recipe(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from her2path.cli.main import app
+
+    shown = CliRunner().invoke(app, ["train", "--recipe", "small", "--print-recipe"])
+    assert shown.exit_code == 0
+    path = tmp_path / "small.toml"
+    path.write_text(shown.output, "utf-8")
+    assert read_training_recipe(path) == read_training_recipe("small")
+
+
+def test_the_command_asks_for_one_recipe_and_a_folder() -> None:
+    from typer.testing import CliRunner
+
+    from her2path.cli.main import app
+
+    for arguments in (["train"], ["train", "--recipe", "small"]):
+        assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_the_command_trains_and_says_what_came_out(
+    fields_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from typer.testing import CliRunner
+
+    from her2path.cli.main import app
+
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.model_copy(update={"steps": 2}).to_toml(), "utf-8")
+    out = tmp_path / "run"
+    command = ["train", str(recipe), "--out", str(out), "--fields", str(fields_folder)]
+    shown = CliRunner().invoke(app, [*command, "--device", "cpu", "--no-onnx", "--json"])
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(capsys.readouterr().out or shown.output)
+    assert found["steps"] == 2
+    assert (out / "model" / "weights.safetensors").exists()
