@@ -107,10 +107,8 @@ def cohort(
     use_one_thread()
     set_up_logging(debug=debug)
     with readable_errors(debug=debug, resumes=False):
-        from her2path.cli.score import ScoreOptions
         from her2path.cohort.analysis import analyse
         from her2path.cohort.table import read_pairs
-        from her2path.cohort.verdicts import comparable_pairs, with_verdicts
         from her2path.cohort.writing import cohort_document, write_cohort
         from her2path.compare.bands import read_bands
         from her2path.pipeline.settings import find_rule_set
@@ -126,6 +124,8 @@ def cohort(
         source = describe_input(pairs)
 
         def reading(sources: Sequence[str]) -> ScoreOptions:
+            from her2path.cli.score import ScoreOptions
+
             return ScoreOptions(
                 sources=sources,
                 out=slides,
@@ -153,8 +153,11 @@ def cohort(
 
         scored, failed = with_scores(rows, reading)
         faults: tuple[str, ...] = ()
-        if compare:
-            with Bar("comparing", len(comparable_pairs(scored)), quiet or as_json) as progress:
+        n_comparable = sum(pair.is_comparable for pair in scored)
+        if compare and n_comparable:
+            from her2path.cohort.verdicts import with_verdicts
+
+            with Bar("comparing", n_comparable, quiet or as_json) as progress:
                 scored, faults = with_verdicts(
                     scored, bands=bands, rule_set=rule_set, seed=seed, progress=progress
                 )
@@ -175,14 +178,14 @@ def with_scores(
     pairs: Sequence[Pair], reading: Callable[[Sequence[str]], ScoreOptions]
 ) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
     """Score the slides of the pairs; return the pairs with scores, and the slides that failed."""
-    from her2path.cli.score import score
-    from her2path.results.folder import ResultsFolder, name_slides
-    from her2path.results.record import read_record
-
     sides = [side for pair in pairs for side in (pair.before, pair.after) if side.score is None]
     paths = tuple(dict.fromkeys(side.path for side in sides if side.path is not None))
     if not paths:
         return tuple(pairs), ()
+    from her2path.cli.score import score
+    from her2path.results.folder import ResultsFolder, name_slides
+    from her2path.results.record import read_record
+
     options = reading([str(path) for path in paths])
     score(options)
     results = ResultsFolder(options.out)

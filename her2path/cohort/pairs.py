@@ -114,6 +114,12 @@ class Pair:
         return min(self.before.rank, self.after.rank) >= 0
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether slides of both sides have results, and nobody has compared them yet."""
+        results = (self.before.result, self.after.result)
+        return self.verdict is None and None not in results
+
+    @property
     def change(self) -> ScoreChange:
         """What the score did."""
         if self.before.score is None or self.after.score is None:

@@ -14,20 +14,11 @@ from her2path.compare.sources import read_sides
 from her2path.criteria.rule_set import RuleSet
 from her2path.errors import ResultsError
 
-__all__ = ["comparable_pairs", "with_verdicts"]
+__all__ = ["with_verdicts"]
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int], None]
-
-
-def comparable_pairs(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Return the pairs that can be compared: results on both sides, and no verdict yet."""
-    return tuple(
-        pair
-        for pair in pairs
-        if pair.verdict is None and pair.before.result is not None and pair.after.result is not None
-    )
 
 
 def with_verdicts(
@@ -57,10 +48,9 @@ def with_verdicts(
     tuple of Pair, and of str
         All pairs in their order, and why some that have results could not be compared.
     """
-    chosen = {id(pair) for pair in comparable_pairs(pairs)}
     found, faults = [], []
     for pair in pairs:
-        if id(pair) not in chosen:
+        if not pair.is_comparable:
             found.append(pair)
             continue
         try:

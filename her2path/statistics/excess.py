@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import ndtr
-from scipy.stats import hypergeom
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp, ndtr
 
 from her2path.statistics.intervals import Interval, wilson
 from her2path.statistics.significance import Significance
@@ -45,8 +46,9 @@ def excess(
     if n == 0:
         return Significance(None, None, 1.0, "no pair to compare")
     if design_effect == 1:
-        p = float(hypergeom.sf(k - 1, n + n0, k + k0, n))
-        return Significance(None, None, min(p, 1.0), "Fisher's exact test, one-sided")
+        return Significance(
+            None, None, fisher_upper(k, n, k0, n0), "Fisher's exact test, one-sided"
+        )
     m = n / design_effect
     pooled = (k / design_effect + k0) / (m + n0)
     error = math.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n0))
@@ -54,6 +56,21 @@ def excess(
     return Significance(
         z, None, float(ndtr(-z)), "one-sided z test with the effective number of pairs"
     )
+
+
+def fisher_upper(k: int, n: int, k0: int, n0: int) -> float:
+    """Return how probable k or more of n are, when k + k0 of n + n0 are dealt out at random."""
+    total = k + k0
+    counts = np.arange(k, min(n, total) + 1, dtype=np.float64)
+    counts = counts[total - counts <= n0]
+    logs = log_choose(n, counts) + log_choose(n0, total - counts)
+    whole = log_choose(n + n0, np.array([float(total)]))
+    return min(1.0, float(np.exp(logsumexp(logs) - whole[0])))
+
+
+def log_choose(n: int, k: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithm of the binomial coefficient."""
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
 def difference_interval(

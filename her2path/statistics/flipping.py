@@ -7,12 +7,13 @@ that went down. Exchanging sides flips signs, so the null distribution is that o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
+from scipy.special import gammaln
 
 __all__ = ["Flips", "p_of_flips"]
 
@@ -115,5 +116,7 @@ def binomial_grid(sizes: Floats) -> tuple[Floats, Floats]:
     grid = np.meshgrid(*(2 * axis - n for axis, n in zip(axes, sizes, strict=True)), indexing="ij")
     weight = np.ones(())
     for axis, n in zip(axes, sizes, strict=True):
-        weight = np.multiply.outer(weight, binom.pmf(axis, n, 0.5))
+        # The binomial distribution of one half; its coefficients alone would overflow.
+        log_choices = gammaln(n + 1) - gammaln(axis + 1) - gammaln(n - axis + 1)
+        weight = np.multiply.outer(weight, np.exp(log_choices - n * math.log(2)))
     return np.stack([part.ravel() for part in grid], axis=1).astype(np.float64), weight.ravel()
