@@ -30,7 +30,7 @@ from her2path.synth.fields import draw_field
 from her2path.synth.variety import random_laboratory
 
 N_FIELDS = 160
-SIDE_UM = 600.0
+SIDE_UM = 450.0
 COVERAGE = 0.9
 # Fewer tumor cells have no score worth stating; the rule reader asks for 100 as well.
 LEAST_CELLS = 100

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from her2path.criteria import EXPRESSION_SCORES
+from her2path.models.checkpoint import load_checkpoint, save_checkpoint
+from her2path.models.description import (
+    Architecture,
+    CodeVersion,
+    ModelCalibration,
+    ModelDescription,
+    Normalisation,
+    TrainingData,
+)
 from her2path.statistics.conformal import conformal_sets
 from her2path.statistics.temperature import ordinal_probabilities
 
@@ -43,3 +54,30 @@ def test_the_expected_coverage_is_that_of_fields_kept_aside(script, monkeypatch)
     coverage, size = script.expected(ranks, logits, 0.9, seed=0)
     assert coverage == pytest.approx(0.92, abs=0.05)
     assert 1 <= size <= 3
+
+
+def test_the_numbers_are_written_into_the_checkpoint(script, monkeypatch, tmp_path, capsys):
+    folder = tmp_path / "model"
+    description = ModelDescription(
+        name="tiny",
+        scores=EXPRESSION_SCORES,
+        mpp=0.5,
+        mpp_range=(0.1, 0.7),
+        normalisation=Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+        architecture=Architecture(name="compact"),
+        calibration=ModelCalibration(plane_cuts={"nucleus": 0.4}),
+        data=TrainingData(summary="Drawn fields."),
+        code=CodeVersion(version="0"),
+    )
+    save_checkpoint(folder, {"a": torch.ones(1)}, description)
+    monkeypatch.setattr(script, "N_DEALS", 5)
+    monkeypatch.setattr(script, "read_fields", lambda *_, **__: fields(200, seed=4))
+    monkeypatch.setattr("sys.argv", ["calibrate_model.py", str(folder)])
+    assert script.main() == 0
+    found = load_checkpoint(folder).description
+    assert found.calibration.temperature == pytest.approx(2, rel=0.3)
+    assert found.calibration.coverage == 0.9
+    assert found.calibration.n_calibration == 200
+    assert found.calibration.plane_cuts == {"nucleus": 0.4}
+    assert 0.8 < found.metrics["conformal_coverage"] <= 1
+    assert found.fingerprint[:12] in capsys.readouterr().out

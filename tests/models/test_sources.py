@@ -224,7 +224,7 @@ def test_plain_folders_may_hold_parts_and_patients(tmp_path: Path) -> None:
 
 def test_pictures_without_a_pixel_size_ask_for_it(tmp_path: Path) -> None:
     touch(tmp_path / "2+" / "x.png")
-    with pytest.raises(ManifestError, match="--mpp"):
+    with pytest.raises(ManifestError, match="--data-mpp"):
         read_source(f"folders:{tmp_path}")
 
 

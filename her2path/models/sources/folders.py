@@ -116,8 +116,8 @@ def needed_mpp(mpp: float | None, what: str) -> float:
     """
     if mpp is None:
         raise ManifestError(
-            f"pictures of {what} hold no µm/px; give it with --mpp, as the paper of the set or "
-            "the scanner says"
+            f"pictures of {what} hold no µm/px; give it with --data-mpp, as the paper of the "
+            "set or the scanner says"
         )
     return mpp
 
