@@ -68,6 +68,13 @@ class CellsChoice(StrEnum):
     ALL = "all"
 
 
+class OriginChoice(StrEnum):
+    """Where coordinates of GeoJSON count from."""
+
+    LEVEL0 = "level0"
+    BOUNDS = "bounds"
+
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Write JSON to standard output, and say nothing else.")
@@ -173,6 +180,13 @@ def score(
         CellsChoice,
         typer.Option(help="Write cell outlines for QuPath: none, chosen (stained, doubtful), all."),
     ] = CellsChoice.NONE,
+    geojson_origin: Annotated[
+        OriginChoice,
+        typer.Option(
+            help="Where GeoJSON counts from: level0, or bounds for slides that QuPath crops to "
+            "their bounds (MRXS, some BIF and VMS)."
+        ),
+    ] = OriginChoice.LEVEL0,
     model: Annotated[
         str,
         typer.Option(
@@ -207,6 +221,7 @@ def score(
     with readable_errors(debug=debug):
         from her2path.cli.score import ScoreOptions
         from her2path.cli.score import score as score_slides
+        from her2path.results.geojson import Origin
 
         status = score_slides(
             ScoreOptions(
@@ -224,6 +239,7 @@ def score(
                 exclude_controls=exclude_controls,
                 region_um=region_um,
                 cells_geojson=cells_geojson.value,
+                geojson_origin=Origin(geojson_origin.value),
                 model=model,
                 device=device.value,
                 workers=workers,

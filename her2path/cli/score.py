@@ -30,6 +30,7 @@ from her2path.pipeline.sources import (
 )
 from her2path.report import illustrate_slide, write_report
 from her2path.results.folder import ResultsFolder
+from her2path.results.geojson import Origin
 from her2path.results.record import RESEARCH_USE, SlideRecord, read_record
 from her2path.slides.mpp import as_mpp
 
@@ -62,6 +63,7 @@ class ScoreOptions:
     region_um: float
     seed: int
     cells_geojson: str
+    geojson_origin: Origin = Origin.LEVEL0
     quiet: bool
     as_json: bool
 
@@ -106,6 +108,7 @@ def settings_of(options: ScoreOptions) -> ScoreSettings:
         region_um=options.region_um,
         seed=options.seed,
         cells_geojson=options.cells_geojson,
+        geojson_origin=options.geojson_origin,
         network=find_network(options.model, device=options.device),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -71,10 +72,16 @@ def write_conclusion(
         mpp=survey.mpp,
         software_version=record.software_version,
     )
-    write_geojson(folder.regions_geojson, outlines_of(record, survey), slide_id=record.slide_id)
+    write_outlines = partial(
+        write_geojson,
+        slide_id=record.slide_id,
+        origin=settings.geojson_origin,
+        bounds=record.scan.bounds,
+    )
+    write_outlines(folder.regions_geojson, outlines_of(record, survey))
     if settings.cells_geojson != "none":
         outlines = iter(()) if counted is None else cell_outlines(counted, survey, settings)
-        write_geojson(folder.cells_geojson, outlines, slide_id=record.slide_id)
+        write_outlines(folder.cells_geojson, outlines)
     write_record(folder.slide_json, record)
 
 

@@ -12,6 +12,7 @@ from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import CalibrationError, CriteriaError
 from her2path.geometry import Location
 from her2path.pipeline.network import NetworkUse
+from her2path.results.geojson import Origin
 from her2path.results.journal import Fingerprint, fingerprint_of
 from her2path.results.run_record import settings_hash, software_version
 from her2path.stain.od import WhitePoint
@@ -57,6 +58,8 @@ class ScoreSettings:
         Cells within this of the cut may or may not be tumor.
     cells_geojson : str
         Which cells are written for QuPath: none, chosen (deciding and doubtful ones) or all.
+    geojson_origin : Origin
+        Where the GeoJSON files count from.
     network : NetworkUse, optional
         The network that finds nuclei and tumor, and reads beside the rules.
     """
@@ -75,6 +78,7 @@ class ScoreSettings:
     tumor_cut_in_roi: float = 0.35
     uncertain_margin: float = 0.15
     cells_geojson: CellsGeojson = "none"
+    geojson_origin: Origin = Origin.LEVEL0
     network: NetworkUse | None = None
     software: str = field(default_factory=software_version)
 

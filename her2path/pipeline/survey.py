@@ -16,7 +16,7 @@ from her2path.annotations.roi import Roi, RoiKind
 from her2path.cells.measure import MeasureSettings
 from her2path.cells.nuclei import typical_counterstain
 from her2path.errors import AnnotationError
-from her2path.geometry import Mpp, Region, Size
+from her2path.geometry import Location, Mpp, Region, Size
 from her2path.pipeline.frames import covered_mask, plan_frames, working_scale
 from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
@@ -319,6 +319,7 @@ def scan_facts(slide: Slide, working_mpp: float | None) -> ScanFacts:
         has_icc=bool(described["has_icc"]),
         working_mpp=working_mpp,
         problems=tuple(described["problems"]),
+        bounds=Location(*(described["bounds"] or (0, 0))[:2]),
     )
 
 

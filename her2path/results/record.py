@@ -18,7 +18,7 @@ from her2path.criteria.score import IshResult, Organ, Score, Specimen, Status
 from her2path.criteria.tally import Tally
 from her2path.errors import ResultsError
 from her2path.flags.evidence import Flag
-from her2path.geometry import Region
+from her2path.geometry import Location, Region
 from her2path.results.columns import Exclusion
 from her2path.results.decoding import from_json
 from her2path.results.jsonable import read_json, write_json
@@ -66,7 +66,8 @@ class ScanFacts:
     """What was understood of the file.
 
     `mpp_x`, `mpp_y` are of level 0; `working_mpp` is what cells were measured at, None when none
-    were. Text comes from the file: escape it wherever it is shown.
+    were. `bounds` is the corner that some viewers crop the slide to. Text comes from the file:
+    escape it wherever it is shown.
     """
 
     backend: str
@@ -83,6 +84,7 @@ class ScanFacts:
     has_icc: bool
     working_mpp: float | None
     problems: tuple[str, ...] = ()
+    bounds: Location = field(default=Location(0, 0))
 
 
 @dataclass(frozen=True, slots=True)
