@@ -1,16 +1,21 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import shapely
 
+from her2path.geometry import Location
 from her2path.pipeline.batch import run_batch
-from her2path.pipeline.outputs import polygons_of
+from her2path.pipeline.conclude import conclude_without_cells
+from her2path.pipeline.outputs import polygons_of, write_conclusion
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.stability import shifts_of
+from her2path.pipeline.survey import survey_slide
 from her2path.results.cells import read_cells
 from her2path.results.columns import Exclusion
 from her2path.results.folder import ResultsFolder, SlideFolder
+from her2path.results.geojson import Origin
 from her2path.results.record import RegionKind, read_record
 from her2path.results.tables import read_regions
 
@@ -105,3 +110,19 @@ def test_every_cut_off_is_shifted_down_and_up(job_on, drawn):
     for shift in shifts:
         by_name[shift.name] = by_name.get(shift.name, 0) + 1
     assert set(by_name.values()) == {2}
+
+
+
+def test_outlines_can_count_from_the_bounds_of_the_slide(glass, job_on, settings, tmp_path):
+    survey = survey_slide(job_on(glass), settings)
+    tissue = np.ones((4, 4), bool)
+    survey = replace(survey, tissue=tissue, scan=replace(survey.scan, bounds=Location(100, 40)))
+    conclusion = conclude_without_cells(survey, settings, timings={})
+    corners = {}
+    for origin in Origin:
+        folder = SlideFolder(tmp_path / origin).create()
+        write_conclusion(folder, survey, conclusion, replace(settings, geojson_origin=origin))
+        feature = json.loads(folder.regions_geojson.read_text("utf-8"))["features"][0]
+        corners[origin] = shapely.geometry.shape(feature["geometry"]).bounds[:2]
+    assert corners[Origin.LEVEL0] == (0, 0)
+    assert corners[Origin.BOUNDS] == (-100, -40)
