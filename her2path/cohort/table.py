@@ -19,6 +19,8 @@ from her2path.results.sheet import Sheet, SheetRow, read_sheet, word
 
 __all__ = ["KNOWN_COLUMNS", "read_pairs"]
 
+# People write either.
+DATE_COLUMNS = (("before_date", "date_before"), ("after_date", "date_after"))
 NEEDED = ("patient_id", "before", "after")
 KNOWN_COLUMNS = (
     *NEEDED,
@@ -27,9 +29,8 @@ KNOWN_COLUMNS = (
     "after_ish",
     "before_edition",
     "after_edition",
-    "before_date",
-    "after_date",
     "verdict",
+    *(name for names in DATE_COLUMNS for name in names),
 )
 FORGOTTEN_PLUS = ("1", "2", "3")
 # A year outside is a slip of the keyboard; trastuzumab came in 1998.
@@ -185,10 +186,13 @@ class PairReader:
 
     def check_dates(self, row: SheetRow) -> None:
         """Note dates that are none, and a second biopsy before the first."""
-        before = self.cell(row, "before_date", day)
-        after = self.cell(row, "after_date", day)
+        columns = [
+            next((name for name in names if name in self.sheet.columns), names[0])
+            for names in DATE_COLUMNS
+        ]
+        before, after = (self.cell(row, column, day) for column in columns)
         if before is not None and after is not None and after < before:
-            self.fault(row, "after_date", f"{after} lies before {before}; are they exchanged?")
+            self.fault(row, columns[1], f"{after} lies before {before}; are they exchanged?")
 
     def check_names(self) -> None:
         """Note patients that stand twice without a name that tells their pairs apart."""

@@ -85,6 +85,13 @@ def test_every_fault_is_listed_at_once_with_its_row(tmp_path: Path):
         assert words in faults
 
 
+def test_dates_may_be_named_the_other_way_round(tmp_path: Path):
+    row = {**PAIR, "date_before": "2024-05-01", "date_after": "2023-05-01"}
+    assert "row 2, date_after: 2023-05-01 lies before" in faults_of(
+        write_rows(tmp_path / "t.csv", row)
+    )
+
+
 def test_faults_stand_in_the_order_of_their_rows(tmp_path: Path):
     rows = [{**PAIR, "patient_id": "P", "before": "x"} for _ in range(4)]
     numbers = [line.split("row ")[1].split(",")[0] for line in
