@@ -67,7 +67,7 @@ class LossWeights:
     tissue: float = 1.0
     count: float = 0.3
     cells: float = 0.3
-    score: float = 0.15
+    score: float = 0.4
 
 
 def ordinal_loss(above_logits: Tensor, score: Tensor) -> Tensor:
