@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from her2path.compare import Pair
+from her2path.compare.measures import MEASURES
 from her2path.statistics import wilson
 from her2path.synth import MixEntry, mix_of
 
@@ -108,6 +109,7 @@ class Outcome:
     is_clear: bool
     adjustment: float
     obstacles: str
+    measures: tuple[dict[str, float | None], dict[str, float | None]]
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, truth: tuple[float, float], pair: Pair) -> Outcome:
@@ -134,6 +136,10 @@ class Outcome:
             is_clear=pair.common.deciding is not None and pair.common.deciding.is_clear,
             adjustment=pair.adjustment.size,
             obstacles=";".join(reason.code for reason in (*pair.voids, *pair.obstacles)),
+            measures=(
+                {name: pair.as_read.continuous[name].before for name in MEASURES},
+                {name: pair.as_read.continuous[name].after for name in MEASURES},
+            ),
         )
 
     @property
@@ -142,6 +148,17 @@ class Outcome:
         if self.low is None or self.high is None:
             return None
         return self.low <= self.true_after - self.true_before <= self.high
+
+
+def repeats_of(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
+    """Return both readings of every unchanged pair of one laboratory, as `repeatability` reads."""
+    name = SCENARIOS[0].name
+    return [
+        {"subject": outcome.seed, **reading}
+        for outcome in outcomes
+        if outcome.scenario == name
+        for reading in outcome.measures
+    ]
 
 
 VERDICTS = ("changed", "apparent", "unchanged", "not_comparable", "not_evaluable")

@@ -28,7 +28,15 @@ from pathlib import Path
 
 from pair_cells import simulate_pair
 from pair_pictures import picture_pair
-from pair_scenarios import SCENARIOS, Outcome, Scenario, deviations_of, summary_of, table_of
+from pair_scenarios import (
+    SCENARIOS,
+    Outcome,
+    Scenario,
+    deviations_of,
+    repeats_of,
+    summary_of,
+    table_of,
+)
 
 from her2path.results.atomic import write_text
 
@@ -50,10 +58,9 @@ def outcomes_of(
             yield future.result()
 
 
-def write_csv(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write one row per pair."""
+def write_csv(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    """Write rows of equal keys."""
     text = io.StringIO()
-    rows = [asdict(outcome) for outcome in outcomes]
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -106,8 +113,14 @@ def main() -> int:
     for name, value in {**summary_of(outcomes), **deviations_of(outcomes)}.items():
         print(f"{name}: {value}")
     path = arguments.out / f"pair_study_{arguments.level}.csv"
-    write_csv(path, outcomes)
+    rows = [asdict(outcome) for outcome in outcomes]
+    write_csv(path, [{k: v for k, v in row.items() if k != "measures"} for row in rows])
     print(path)
+    repeats = repeats_of(outcomes)
+    if repeats:
+        path = arguments.out / f"repeats_{arguments.level}.csv"
+        write_csv(path, repeats)
+        print(f"{path}: for `her2path repeatability`")
     return 0
 
 

@@ -1,0 +1,126 @@
+import json
+
+import pytest
+
+from her2path.compare.bands import (
+    DISTANCE,
+    Band,
+    Bands,
+    default_bands,
+    read_bands,
+    write_bands,
+)
+from her2path.compare.repeats import bands_of_table
+from her2path.errors import ResultsError, TableError
+from her2path.statistics.intervals import Interval
+
+
+def table(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_bands_come_back_as_they_were_written(tmp_path):
+    band = Band(band=4.2, sw=1.5, unit="%", ci95=Interval(3, 6), n_subjects=9, df=9)
+    bands = Bands(source="site", is_default=False, measures={"pct_stained": band}, remarks=("a",))
+    write_bands(tmp_path / "bands.json", bands)
+    assert read_bands(tmp_path / "bands.json") == bands
+
+
+def test_the_shipped_bands_say_where_they_come_from():
+    bands = default_bands()
+    assert bands.is_default
+    assert len(bands.source) > 40
+    for name in ("pct_stained", "pct_complete", "h_score"):
+        assert bands.measures[name].band > 0
+
+
+def test_a_share_without_a_band_takes_the_widest_and_says_so():
+    narrow, wide = Band(band=3, sw=1, unit="%"), Band(band=8, sw=3, unit="%")
+    bands = Bands(
+        source="x",
+        is_default=False,
+        measures={
+            "pct_stained": narrow,
+            "pct_complete": wide,
+            "h_score": Band(band=20, sw=7, unit="0–300"),
+        },
+    )
+    assert bands.of("pct_stained") == (narrow, "pct_stained")
+    assert bands.of("pct_intense_complete") == (wide, "pct_complete")
+    assert bands.of("membrane_od") is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"format": 9},
+        {"format": 1, "source": "x", "is_default": False, "measures": {}},
+        {
+            "format": 1,
+            "source": "x",
+            "is_default": False,
+            "measures": {"pct_stained": {"band": -1, "sw": 1, "unit": "%"}},
+        },
+        {"format": 1, "source": "x", "is_default": False, "measures": {"pct_stained": 7}},
+    ],
+)
+def test_what_are_no_bands_is_refused(tmp_path, document):
+    path = tmp_path / "bands.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(ResultsError):
+        read_bands(path)
+
+
+def test_bands_are_measured_from_a_table_of_numbers(tmp_path):
+    path = table(
+        tmp_path / "repeats.csv",
+        "subject;pct_stained;h_score\na;10,0;20\na;12,0;26\nb;50;100\nb;47;98\n",
+    )
+    bands = bands_of_table(path, name="rescans")
+    # Sw² of pairs is the mean of half their squared differences: (4 + 9) / 4.
+    assert bands.measures["pct_stained"].sw == pytest.approx((13 / 4) ** 0.5)
+    assert bands.measures["pct_stained"].ci95.lower < bands.measures["pct_stained"].band
+    assert set(bands.measures) == {"pct_stained", "h_score"}
+    assert "rescans: 4 readings of 2 subjects" in bands.source
+    assert any("degrees of freedom" in remark for remark in bands.remarks)
+
+
+def test_shares_of_all_classes_give_a_band_of_the_distance(tmp_path):
+    rows = ["subject,pct_none,pct_faint,pct_weak,pct_moderate,pct_intense"]
+    rows += ["a,50,50,0,0,0", "a,40,60,0,0,0", "b,100,0,0,0,0", "b,90,0,10,0,0"]
+    bands = bands_of_table(table(tmp_path / "r.csv", "\n".join(rows)))
+    assert 0.1 < bands.measures[DISTANCE].band <= 0.2
+
+
+def test_every_fault_of_a_table_is_listed_with_its_row(tmp_path):
+    path = table(
+        tmp_path / "repeats.csv",
+        "subject,result,pct_stained\n,,5\na,nowhere/slide.json,\nb,,much\nc,,-3\nd,,\n",
+    )
+    with pytest.raises(TableError) as caught:
+        bands_of_table(path)
+    for words in (
+        "row 2, subject: is empty",
+        "row 3, result:",
+        "row 4, pct_stained: 'much'",
+        "row 5, pct_stained: '-3'",
+        "row 6: holds no reading",
+        "5 faults",
+    ):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("subject\n", "no row"),
+        ("result\nx\n", "no column subject"),
+        ("subject,other\na,1\n", "no measure"),
+        ("subject,pct_stained\na,1\nb,2\n", "more than once"),
+    ],
+)
+def test_tables_that_tell_nothing_are_refused(tmp_path, text, words):
+    with pytest.raises(TableError, match=words):
+        bands_of_table(table(tmp_path / "r.csv", text))

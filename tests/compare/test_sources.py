@@ -1,0 +1,116 @@
+"""What a person names on the command line; made-up slides come from the tests of the report."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from her2path.compare import compare_sides, read_pair_slide
+from her2path.compare.sources import find_side_sources, read_sides
+from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.score import IshResult
+from her2path.errors import ResultsError
+from her2path.results.record import read_record, write_record
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "report"))
+from report_slides import make_slide
+
+
+@pytest.fixture
+def slide(tmp_path):
+    """Return the folder of a made-up scored slide."""
+    made = make_slide(tmp_path)
+    write_record(made.folder.slide_json, made.record)
+    return made.folder
+
+
+def test_a_folder_and_its_slide_json_mean_the_same(slide):
+    for named in (slide.path, slide.slide_json):
+        found = find_side_sources({"before": [str(named)], "after": [str(named)]}, mpp={})
+        assert found["before"].results == found["after"].results == (slide.slide_json.resolve(),)
+        assert not found["before"].pictures
+
+
+def test_a_picture_is_to_be_scored(tmp_path, slide):
+    picture = tmp_path / "field.png"
+    Image.fromarray(np.full((64, 64, 3), 240, np.uint8)).save(picture)
+    found = find_side_sources(
+        {"before": [str(slide.path)], "after": [str(picture)]}, mpp={"after": 0.25}
+    )
+    assert found["after"].pictures == (picture.resolve(),)
+    assert found["after"].results == ()
+
+
+def test_all_faults_of_both_sides_come_at_once(tmp_path, slide):
+    broken = tmp_path / "slide.json"
+    broken.write_text("{}")
+    picture = tmp_path / "field.png"
+    Image.fromarray(np.full((64, 64, 3), 240, np.uint8)).save(picture)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "slides.csv").write_text("")
+    with pytest.raises(ResultsError) as caught:
+        find_side_sources(
+            {
+                "before": [str(tmp_path / "no.svs"), str(broken), str(picture)],
+                "after": [str(tmp_path / "run"), str(slide.path), str(slide.slide_json)],
+            },
+            mpp={},
+        )
+    text = str(caught.value)
+    assert "5 faults" in text
+    for words in ("no.svs", "format", "before: ", "µm/px", "run with 0 slides", "more than once"):
+        assert words in text
+
+
+def test_a_missing_side_is_named():
+    with pytest.raises(ResultsError, match="after: no slide and no result"):
+        find_side_sources({"before": [], "after": []}, mpp={})
+
+
+def test_the_counted_cells_are_those_of_the_tally(slide):
+    read = read_pair_slide(slide.slide_json)
+    assert read.counted.tally == read.record.reading.tally
+    assert len(read.counted) == read.record.reading.n_tumor_cells
+
+
+def test_a_slide_compared_with_itself_is_unchanged(slide):
+    both = {"before": [slide.slide_json], "after": [slide.slide_json]}
+    before, after = read_sides(both)
+    pair = compare_sides(before, after)
+    assert pair.verdict.value == "unchanged"
+    assert pair.as_read.continuous["class_distance"].change == 0
+    assert any("same file" in remark for remark in pair.remarks)
+
+
+def test_ish_is_that_of_the_slides_unless_given(slide):
+    both = {"before": [slide.slide_json], "after": [slide.slide_json]}
+    assert read_sides(both)[0].ish is IshResult.GROUP_4
+    given = read_sides(both, ish={"before": IshResult.AMPLIFIED, "after": None})
+    assert [side.ish for side in given] == [IshResult.AMPLIFIED, IshResult.GROUP_4]
+
+
+def test_results_of_another_edition_must_be_scored_again(slide):
+    record = read_record(slide.slide_json)
+    write_record(slide.slide_json, replace(record, edition="1999"))
+    both = {"before": [slide.slide_json], "after": [slide.slide_json]}
+    with pytest.raises(ResultsError, match="2 faults"):
+        read_sides(both)
+
+
+def test_criteria_of_a_file_must_be_at_hand(slide):
+    record = read_record(slide.slide_json)
+    write_record(slide.slide_json, replace(record, rule_set="own"))
+    both = {"before": [slide.slide_json], "after": [slide.slide_json]}
+    with pytest.raises(ResultsError, match="--criteria"):
+        read_sides(both)
+    own = replace(load_rule_set("asco-cap-2018"), name="own")
+    assert read_sides(both, rule_set=own)[0].rule_set is own
+
+
+def test_a_slide_json_without_its_cells_is_refused(slide):
+    slide.cells_parquet.unlink()
+    with pytest.raises(ResultsError, match=r"cells\.parquet"):
+        read_pair_slide(slide.slide_json)
