@@ -1,7 +1,8 @@
 """Compare synthetic with real pictures: ``python scripts/realism.py --real FOLDER --out DIR``.
 
 Prints, for each measure, the distance between the distributions (share of overlap that is
-missing, 0 = alike, 1 = apart) and writes a page with pictures side by side.
+missing, 0 = alike, 1 = apart) and the medians of both, and writes a page with pictures side by
+side.
 """
 
 from __future__ import annotations
@@ -258,6 +259,11 @@ def distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(1 - np.minimum(p, q).sum())
 
 
+def median(values: NDArray[np.float64]) -> str:
+    """Return the median in words, a dash without values."""
+    return f"{np.median(values):.3g}" if len(values) else "-"
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -296,10 +302,12 @@ def main() -> int:
 
     names: list[str] = []
     table: list[list[float]] = []
+    medians: list[list[str]] = []
     for _, real, synthetic in pairs:
         a, b = measure(real), measure(synthetic)
         names = list(a)
         table.append([distance(a[name], b[name]) for name in names])
+        medians.append([f"{median(a[name])}/{median(b[name])}" for name in names])
     rows = np.array(table)
     width = max(len(name) for name in names)
     print(" " * width, *(f"{k + 1:>6}" for k in range(len(pairs))), "  mean")
@@ -307,6 +315,9 @@ def main() -> int:
         cells = " ".join(f"{v:6.2f}" for v in rows[:, column])
         print(f"{name:<{width}} {cells} {np.nanmean(rows[:, column]):6.2f}")
     print(f"{'all':<{width}} {' '.join(f'{v:6.2f}' for v in np.nanmean(rows, axis=1))}")
+    print("\nMedians, real/synthetic")
+    for column, name in enumerate(names):
+        print(f"{name:<{width}}", *(f"{row[column]:>12}" for row in medians))
     write_page(arguments.out, pairs, names, rows)
     print(f"page: {arguments.out / 'index.html'}")
     return 0

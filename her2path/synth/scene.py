@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 from her2path.geometry import Region
 from her2path.synth.artefacts import draw_artefacts, place_artefacts
 from her2path.synth.blocks import Block, CellKind, build_block
-from her2path.synth.drawing import (
-    draw_cytoplasm,
-    draw_discs,
-    draw_lines,
-    draw_nuclei,
-    fill_polygons,
-)
+from her2path.synth.drawing import draw_cytoplasm, draw_discs
 from her2path.synth.laboratory import Laboratory
+from her2path.synth.layers import draw_membranes, draw_nuclei_of, label_cells
 from her2path.synth.layout import Nest, block_grid, nests_of_block, region_at, tissue_depth
 from her2path.synth.matter import (
     FAR_UM,
@@ -29,18 +24,12 @@ from her2path.synth.matter import (
     nest_distance,
 )
 from her2path.synth.noise import noise_tile
-from her2path.synth.nuclei import Nuclei, join_nuclei
+from her2path.synth.nuclei import join_nuclei
 from her2path.synth.optics import HALO_UM, expose
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.stain_maps import StainMaps
-from her2path.synth.stroma import (
-    StromaCells,
-    StromaNoise,
-    draw_stroma,
-    draw_stroma_bodies,
-    region_values,
-    stroma_cells,
-)
+from her2path.synth.stroma import StromaNoise, draw_stroma, region_values
+from her2path.synth.stroma_cells import StromaCells, draw_stroma_bodies, stroma_cells
 
 __all__ = ["Scene"]
 
@@ -209,7 +198,7 @@ class Scene:
         offset = 0
         for key in near:
             block = self.block(*key)
-            self._label_cells(label, block, offset, x0, y0, mpp)
+            label_cells(label, block, offset, x0, y0, mpp)
             offset += block.graph.n_cells
         draw_stroma(
             h,
@@ -235,10 +224,9 @@ class Scene:
             for key in near:
                 draw_stroma_bodies(maps, self.stroma(*key), bodies, x0, y0, mpp, fine)
         nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
-        self._draw_nuclei(
-            h,
-            d,
-            label,
+        draw_nuclei_of(
+            maps,
+            self._noise,
             nuclei,
             np.full(len(nuclei), -1, np.int32),
             np.full(len(nuclei), _STROMA_CLEARING),
@@ -274,10 +262,9 @@ class Scene:
                 place = (block.vacuoles[:, k].copy() for k in range(3))
                 draw_vacuoles(h, d, label, own, *place, x0, y0, mpp, fine)
             kept = np.flatnonzero(block.is_kept)
-            self._draw_nuclei(
-                h,
-                d,
-                label,
+            draw_nuclei_of(
+                maps,
+                self._noise,
                 block.nuclei.select(kept),
                 (kept + offset).astype(np.int32),
                 clearing[block.region[kept]],
@@ -293,113 +280,9 @@ class Scene:
                 d, distance, region, _DEPTH_STEP, granules, x0, y0, mpp, coarse, fine
             )
         for key in near:
-            self._draw_membranes(maps, self.block(*key), frame, x0, y0, mpp)
+            draw_membranes(maps, fine, self.block(*key), regions, frame, x0, y0, mpp)
         # Labels −1 and −2 pick the two last values.
         maps.tumor[:] = np.concatenate([*tumor_cells, np.zeros(2, bool)])[label]
-
-    def _label_cells(
-        self,
-        label: NDArray[np.int32],
-        block: Block,
-        offset: int,
-        x0: int,
-        y0: int,
-        mpp: float,
-    ) -> None:
-        n_lumens = len(block.lumen_start) - 1
-        fill_polygons(
-            label,
-            block.lumen_start,
-            block.lumen_x,
-            block.lumen_y,
-            np.full(n_lumens, -2, np.int32),
-            x0,
-            y0,
-            mpp,
-        )
-        start, x, y = block.graph.outlines()
-        value = np.arange(block.graph.n_cells, dtype=np.int32) + offset
-        value[~block.is_kept] = -1
-        fill_polygons(label, start, x, y, value, x0, y0, mpp)
-
-    def _draw_nuclei(
-        self,
-        h: NDArray[np.float32],
-        d: NDArray[np.float32],
-        label: NDArray[np.int32],
-        nuclei: Nuclei,
-        own: NDArray[np.int32],
-        clearing: NDArray[np.float64],
-        roughness: NDArray[np.float64],
-        x0: int,
-        y0: int,
-        mpp: float,
-    ) -> None:
-        draw_nuclei(
-            h,
-            d,
-            label,
-            own,
-            clearing,
-            roughness,
-            nuclei.x,
-            nuclei.y,
-            nuclei.a_um,
-            nuclei.b_um,
-            nuclei.angle,
-            nuclei.h_od,
-            nuclei.vesicular,
-            nuclei.clumping,
-            nuclei.nucleoli,
-            nuclei.phase,
-            x0,
-            y0,
-            mpp,
-            self._noise.coarse,
-            self._noise.fine,
-        )
-
-    def _draw_membranes(
-        self,
-        maps: StainMaps,
-        block: Block,
-        frame: tuple[float, float, float, float],
-        x0: int,
-        y0: int,
-        mpp: float,
-    ) -> None:
-        stained = np.flatnonzero(block.paint.intensity)
-        side = np.searchsorted(block.graph.segment_start, stained, side="right") - 1
-        point = stained + side
-        region = block.region[block.graph.side_a[side]]
-        patchiness = region_values(self.recipe.all_regions, "patchiness")[region]
-        veil = region_values(self.recipe.all_regions, "veil")[region]
-        px, py = block.graph.point_x, block.graph.point_y
-        m = HALO_UM
-        seen = (
-            (px[point] > frame[0] - m)
-            & (px[point] < frame[2] + m)
-            & (py[point] > frame[1] - m)
-            & (py[point] < frame[3] + m)
-        )
-        point, stained = point[seen], stained[seen]
-        draw_lines(
-            maps.d,
-            px[point],
-            py[point],
-            px[point + 1],
-            py[point + 1],
-            block.paint.od[stained],
-            block.paint.width_um[stained],
-            block.paint.intensity[stained],
-            patchiness[seen],
-            veil[seen],
-            maps.membrane,
-            x0,
-            y0,
-            mpp,
-            self._noise.fine,
-        )
 
     def render(self, region: Region, laboratory: Laboratory) -> NDArray[np.uint8]:
         """Draw a rectangle as the laboratory's scanner sees it, before compression.

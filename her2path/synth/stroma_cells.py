@@ -1,0 +1,261 @@
+"""Cells of the stroma: spindle cells, lymphocytes, plasma cells and endothelium."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
+from her2path.synth.matter import draw_bodies
+from her2path.synth.noise import sample, stream
+from her2path.synth.nuclei import NUCLEUS_OD, Nuclei
+from her2path.synth.recipe import SlideRecipe
+from her2path.synth.stain_maps import StainMaps
+from her2path.synth.stroma import (
+    StromaNoise,
+    cleft_at,
+    direction_at,
+    fat_at,
+    muscle_at,
+    region_values,
+)
+
+__all__ = ["StromaCells", "draw_stroma_bodies", "stroma_cells"]
+
+_FIBROBLAST_UM = 22.0
+_LYMPHOCYTE_UM = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class StromaCells:
+    """Cells of the stroma of one block: kind (as `CellKind`), region and nucleus of each."""
+
+    kind: NDArray[np.uint8]
+    region: NDArray[np.int32]
+    nuclei: Nuclei
+
+
+def stroma_cells(
+    recipe: SlideRecipe,
+    noise: StromaNoise,
+    nests: list[Nest],
+    bounds: tuple[float, float, float, float],
+    *,
+    seed: int,
+    block: tuple[int, int],
+) -> StromaCells:
+    """Scatter fibroblasts, endothelium, lymphocytes and plasma cells between the nests.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        What is drawn.
+    noise : StromaNoise
+        The noise that the collagen is drawn with: nuclei lie along it.
+    nests : list of Nest
+        All nests that may reach into the block.
+    bounds : tuple (x, y, right, bottom)
+        The block, µm.
+    seed, block :
+        Name the random stream.
+    """
+    rng = stream(seed, 51, *block)
+    x_from, y_from, x_to, y_to = bounds
+    area = (x_to - x_from) * (y_to - y_from)
+
+    def scatter(pitch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        nx, ny = max(1, round((x_to - x_from) / pitch)), max(1, round((y_to - y_from) / pitch))
+        gx, gy = np.meshgrid(np.arange(nx), np.arange(ny))
+        x = x_from + (gx + rng.uniform(0.05, 0.95, gx.shape)) * (x_to - x_from) / nx
+        y = y_from + (gy + rng.uniform(0.05, 0.95, gy.shape)) * (y_to - y_from) / ny
+        return x.ravel(), y.ravel()
+
+    spindles = region_values(recipe.all_regions, "stroma_cells")
+    fx, fy = scatter(_FIBROBLAST_UM / math.sqrt(spindles.max()))
+    if spindles.min() < spindles.max():
+        wanted = spindles[region_at(fx, fy, recipe)] / spindles.max()
+        keep = stream(seed, 52, *block).random(len(fx)) < wanted
+        fx, fy = fx[keep], fy[keep]
+    lx, ly = scatter(_LYMPHOCYTE_UM) if area > 0 else (np.zeros(0), np.zeros(0))
+    region_l = region_at(lx, ly, recipe)
+    wanted = np.array([r.lymphocytes for r in recipe.all_regions])[region_l]
+    crowd = _crowd(lx, ly, noise.coarse)
+    keep = rng.random(len(lx)) < np.clip(wanted / 1000 * _LYMPHOCYTE_UM**2 * crowd, 0, 0.85)
+    lx, ly = lx[keep], ly[keep]
+    x, y = np.concatenate([fx, lx]), np.concatenate([fy, ly])
+    is_round = np.arange(len(x)) >= len(fx)
+    region = region_at(x, y, recipe).astype(np.int32)
+    retraction = region_values(recipe.all_regions, "retraction_um")
+    clear = _clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0) + 0.8 * retraction[region])
+    clear &= tissue_depth(x, y, recipe, seed=seed) > 4
+    fat = region_values(recipe.all_regions, "fat_share")
+    clear &= ~_in_fat(x, y, fat[region], noise.coarse)
+    muscle = region_values(recipe.all_regions, "muscle_share")
+    cleft = region_values(recipe.all_regions, "cleft_share")
+    if muscle.any() or cleft.any():
+        # Few round cells wander into muscle.
+        clear &= ~(is_round & (_muscle_at(x, y, muscle[region], noise.coarse) > 0))
+        clear &= _clefts_at(x, y, cleft[region], noise.coarse) < -0.1
+    x, y, is_round, region = x[clear], y[clear], is_round[clear], region[clear]
+    n = len(x)
+    direction = _directions(x, y, noise.coarse) + rng.normal(0, 0.3, n)
+    is_plasma = is_round & (rng.random(n) < 0.22)
+    u = rng.random(n)
+    plump = u < 0.3
+    a = np.where(is_round, rng.normal(2.9, 0.25, n), np.where(plump, 5.0, 7.2) * _near(rng, n))
+    b = np.where(is_round, a * rng.uniform(0.82, 1.0, n), np.where(plump, 2.3, 1.3) * _near(rng, n))
+    # Where they are many they are small.
+    small = np.where(is_round, 1.0, spindles[region] ** -0.2)
+    a, b = a * small, b * small
+    pale = np.ones(n)
+    if muscle.any():
+        # Its own nuclei are long, pale rods.
+        in_muscle = _muscle_at(x, y, muscle[region], noise.coarse) > 0
+        a, b = np.where(in_muscle, 8.5 * _near(rng, n), a), np.where(in_muscle, 1.7, b)
+        pale = np.where(in_muscle, 0.8, 1.0)
+    # Where the tumor's nuclei are pale or dark, these are so too, if less.
+    tone = region_values(recipe.all_regions, "nucleus_od") / NUCLEUS_OD
+    pale = pale * np.sqrt(tone)[region]
+    kind = np.where(is_plasma, 5, np.where(is_round, 4, np.where(u > 0.85, 6, 3)))
+    nuclei = Nuclei(
+        x=x,
+        y=y,
+        a_um=np.maximum(a, b).astype(np.float32),
+        b_um=np.minimum(a, b).astype(np.float32),
+        angle=np.where(is_round, rng.uniform(0, math.pi, n), direction).astype(np.float32),
+        h_od=np.clip(
+            np.where(is_round, rng.normal(0.28, 0.05, n), pale * rng.normal(0.17, 0.05, n)),
+            0.12,
+            0.9,
+        ).astype(np.float32),
+        vesicular=np.where(plump & ~is_round, 0.45, 0.05).astype(np.float32),
+        clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),
+        nucleoli=np.zeros(n, np.uint8),
+        phase=rng.uniform(0, 512, n).astype(np.float32),
+    )
+    return StromaCells(kind.astype(np.uint8), region, nuclei)
+
+
+def draw_stroma_bodies(
+    maps: StainMaps,
+    cells: StromaCells,
+    od: NDArray[np.float64],
+    x0: int,
+    y0: int,
+    mpp: float,
+    fine: NDArray[np.float32],
+) -> None:
+    """Draw the cytoplasm of plasma cells, and of the plump ones of the others (in place).
+
+    Parameters
+    ----------
+    maps : StainMaps
+        Where it is drawn.
+    cells : StromaCells
+        The cells.
+    od : ndarray of shape (regions,), float64
+        Hematoxylin OD of their cytoplasm, of each region.
+    """
+    nuclei = cells.nuclei
+    is_plasma = cells.kind == 5
+    is_plump = (cells.kind == 3) & (nuclei.b_um > 1.9)
+    # A plasma cell's nucleus lies at one end of it.
+    off = np.where(is_plasma, 2.2, 0.0)
+    draw_bodies(
+        maps.h,
+        maps.label,
+        nuclei.x + off * np.cos(nuclei.angle),
+        nuclei.y + off * np.sin(nuclei.angle),
+        np.where(is_plasma, np.float32(5.2), 1.9 * nuclei.a_um).astype(np.float32),
+        np.where(is_plasma, np.float32(4.2), 2.0 * nuclei.b_um).astype(np.float32),
+        nuclei.angle,
+        np.where(is_plasma | is_plump, od[cells.region], 0.0) * np.where(is_plasma, 1.0, 0.6),
+        x0,
+        y0,
+        mpp,
+        fine,
+    )
+
+
+def _near(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    return np.exp(rng.normal(0, 0.28, n))
+
+
+@nb.njit(cache=True)
+def _crowd(
+    x: NDArray[np.float64], y: NDArray[np.float64], coarse: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = np.exp(1.6 * sample(coarse, x[i] / 70.0 + 400.0, y[i] / 70.0) - 1.2)
+    return out
+
+
+@nb.njit(cache=True)
+def _directions(
+    x: NDArray[np.float64], y: NDArray[np.float64], coarse: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = direction_at(x[i], y[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def _muscle_at(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = muscle_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def _clefts_at(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = cleft_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def _in_fat(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    out = np.empty(x.size, np.bool_)
+    for i in range(x.size):
+        out[i] = fat_at(x[i], y[i], share[i], coarse) > -0.05
+    return out
+
+
+def _clear_of_nests(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    nests: list[Nest],
+    margin: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return which points lie outside all nests by at least `margin`."""
+    clear = np.ones(len(x), dtype=bool)
+    for nest in nests:
+        largest = float(nest.radii.max()) + 5
+        near = np.flatnonzero((np.abs(x - nest.x) < largest) & (np.abs(y - nest.y) < largest))
+        dx, dy = x[near] - nest.x, y[near] - nest.y
+        k = np.rint(np.arctan2(dy, dx) / (2 * math.pi) * N_RADII).astype(np.int64) % N_RADII
+        clear[near[np.hypot(dx, dy) < nest.radii[k] + margin[near]]] = False
+    return clear
