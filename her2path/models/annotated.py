@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from her2path.criteria.label import ScoreLabel
 from her2path.models.augment import Crop
+from her2path.models.colouring import compressed
 from her2path.models.network import CELL_CLASSES, STRIDE_PX
 from her2path.models.sources.catalogue import read_source
 from her2path.models.sources.crops import Crops
@@ -137,6 +137,5 @@ def recoloured(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     light += rng.normal(0, float(rng.exponential(0.006)), light.shape).astype(np.float32)
     out = np.clip(light * 256.0 - 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
-        quality = int(rng.integers(40, 97))
-        out = np.asarray(simplejpeg.decode_jpeg(simplejpeg.encode_jpeg(out, quality=quality)))
+        out = compressed(out, int(rng.integers(40, 97)), rng)
     return out

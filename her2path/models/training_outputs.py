@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.criteria.score import EXPRESSION_SCORES
-from her2path.models.augment import NETWORK_MPP
 from her2path.models.checkpoint import save_checkpoint
 from her2path.models.description import (
     Architecture,
@@ -20,6 +19,7 @@ from her2path.models.description import (
 )
 from her2path.models.network import PLANES, SCALE, SHIFT, Her2Network
 from her2path.models.peaks import nucleus_centres
+from her2path.models.scenes import NETWORK_MPP
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import FieldReading
 from her2path.results.run_record import software_version

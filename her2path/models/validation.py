@@ -12,7 +12,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from her2path.criteria.score import EXPRESSION_SCORES
-from her2path.models.augment import Crop, appearance_of, take_crop
+from her2path.models.appearance import appearance_of
+from her2path.models.augment import Crop, take_crop
 from her2path.models.batches import score_rank
 from her2path.models.network import STRIDE_PX, Her2Network, mean_features
 from her2path.models.peaks import nucleus_centres

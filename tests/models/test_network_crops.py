@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.errors import ModelError
+from her2path.models.appearance import Appearance, random_appearance
 from her2path.models.augment import (
-    Appearance,
     cell_grid,
-    random_appearance,
     take_crop,
 )
 from her2path.models.batches import Batches, BatchPlan, score_rank
