@@ -33,6 +33,8 @@ class Case:
         Why.
     patient, group : str
         Whose slide it is; laboratory or another group to tell figures apart by.
+    score_set : tuple of Score
+        Scores that the network does not rule out; empty where it states none.
     """
 
     slide_id: str
@@ -43,6 +45,7 @@ class Case:
     flags: tuple[str, ...] = ()
     patient: str = ""
     group: str = ""
+    score_set: tuple[Score, ...] = ()
 
     @property
     def is_assessed(self) -> bool:

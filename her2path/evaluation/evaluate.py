@@ -19,7 +19,12 @@ from her2path.evaluation.cells import CELL_COLUMNS, CellAgreement, compare_cells
 from her2path.evaluation.human import HUMAN_AGREEMENT, HumanFigure
 from her2path.evaluation.references import Reference, read_known_cells
 from her2path.evaluation.selective import FlagWorth, worth_of_flags
-from her2path.evaluation.stated import StatedProbabilities, examine_stated
+from her2path.evaluation.stated import (
+    SetCoverage,
+    StatedProbabilities,
+    coverage_of_sets,
+    examine_stated,
+)
 from her2path.results.cells import read_cells
 from her2path.results.columns import SlideState
 from her2path.results.folder import ResultsFolder
@@ -31,6 +36,7 @@ __all__ = ["Evaluation", "Readings", "evaluate", "read_readings"]
 log = logging.getLogger(__name__)
 
 PROBABILITY_COLUMNS = ("p_0", "p_0plus", "p_1plus", "p_2plus", "p_3plus")
+SET_COLUMN = "network_set"
 # Stands in a reading until it meets its reference.
 NO_REFERENCE = ScoreLabel(EXPRESSION_SCORES[0], EXPRESSION_SCORES[-1])
 # Probabilities of a table are rounded; five of them may miss 1 by this much.
@@ -67,6 +73,8 @@ class Evaluation:
     by_group : mapping of str to ScoreAgreement
         The same for each laboratory or group; empty with fewer than two.
     stated : StatedProbabilities or None
+    sets : SetCoverage or None
+        The network's sets of scores; None where it stated none.
     flags : FlagWorth
     not_assessable : Counted
         Of the slides that should not be assessable: those that were not assessed.
@@ -90,6 +98,7 @@ class Evaluation:
     scores: ScoreAgreement
     by_group: Mapping[str, ScoreAgreement]
     stated: StatedProbabilities | None
+    sets: SetCoverage | None
     flags: FlagWorth
     not_assessable: Counted
     cells: Mapping[str, CellAgreement]
@@ -124,6 +133,8 @@ def read_readings(results: Path, *, reader: str = "") -> Readings:
     prefix = f"{reader}_" if reader else ""
     sheet = read_sheet(path, needed=("slide_id", f"{prefix}score"))
     faults: list[str] = []
+    if reader and not sheet.has(f"{prefix}score"):
+        faults.append(f"no slide has a {prefix}score; score with a network, or leave out --reader")
     cases: dict[str, Case] = {}
     failed: dict[str, str] = {}
     for row in sheet.rows:
@@ -143,10 +154,15 @@ def read_readings(results: Path, *, reader: str = "") -> Readings:
 
 def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
     """Return a slide as read, still without its reference; None when it has a fault."""
+    words = row.get(f"{prefix}score"), *filter(None, row.get(SET_COLUMN).split(";"))
     try:
-        score = Score(row.get(f"{prefix}score"))
+        # A second reader says nothing of a slide that the first did not assess.
+        score, *score_set = (Score(word or Score.NOT_ASSESSABLE) for word in words)
     except ValueError:
-        faults.append(f"row {row.number}: {row.get(f'{prefix}score')!r:.40} is no score")
+        faults.append(f"row {row.number}: {', '.join(words)!r:.60} is no score")
+        return None
+    if not words[0] and not prefix:
+        faults.append(f"row {row.number}: has no score")
         return None
     return Case(
         slide_id=row.get("slide_id"),
@@ -156,6 +172,7 @@ def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
         is_flagged=row.get("review").lower() == "true",
         flags=tuple(word for word in row.get("review_reasons").split(";") if word),
         patient=row.get("patient_id"),
+        score_set=tuple(score_set),
     )
 
 
@@ -230,6 +247,7 @@ def evaluate(
         if len(groups) > 1
         else {},
         stated=examine_stated(cases, rng=rng),
+        sets=coverage_of_sets(cases),
         flags=worth_of_flags(cases),
         not_assessable=Counted.of(
             not readings.cases[slide_id].is_assessed

@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from her2path.evaluation.case import Case, scale_of
 from her2path.statistics.counted import Counted
 
-__all__ = ["Bin", "Reliability", "StatedProbabilities", "examine_stated", "reliability"]
+__all__ = [
+    "Bin",
+    "Reliability",
+    "SetCoverage",
+    "StatedProbabilities",
+    "coverage_of_sets",
+    "examine_stated",
+    "reliability",
+]
 
 N_BINS = 10
 # The error of a perfect reader is simulated so often: its mean is known to a hundredth of itself.
@@ -70,6 +78,25 @@ class StatedProbabilities:
     of_score: Reliability
     of_boundaries: Reliability
     ranked_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetCoverage:
+    """Sets of scores held against references: how many hold theirs, and how wide they are."""
+
+    covered: Counted
+    mean_size: float
+
+
+def coverage_of_sets(cases: Sequence[Case]) -> SetCoverage | None:
+    """Return how often stated sets hold a score that the reference allows; None without any."""
+    stated = [case for case in cases if case.score_set]
+    if not stated:
+        return None
+    return SetCoverage(
+        Counted.of(any(map(case.reference.allows, case.score_set)) for case in stated),
+        sum(len(case.score_set) for case in stated) / len(stated),
+    )
 
 
 def reliability(

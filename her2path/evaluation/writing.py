@@ -101,6 +101,12 @@ def document_of(evaluation: Evaluation) -> dict[str, Any]:
             "of_boundaries": reliability_of(stated.of_boundaries),
             "ranked_probability_score": stated.ranked_score,
         },
+        "score_sets": None
+        if evaluation.sets is None
+        else {
+            "covered": counted(evaluation.sets.covered),
+            "mean_size": evaluation.sets.mean_size,
+        },
         "flags": {
             "flagged": counted(flags.flagged),
             "wrong_flagged": counted(flags.wrong_flagged),

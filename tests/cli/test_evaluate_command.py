@@ -10,7 +10,7 @@ from her2path.criteria import EXPRESSION_SCORES
 
 HEAD = (
     "slide_id,path,state,score,p_0,p_0plus,p_1plus,p_2plus,p_3plus,review,review_reasons,error,"
-    "network_score"
+    "network_score,network_set"
 )
 SURE = {score.value: ",".join("1" if s is score else "0" for s in EXPRESSION_SCORES)
         for score in EXPRESSION_SCORES}  # fmt: skip
@@ -23,7 +23,7 @@ def run(*arguments: object) -> Result:
 def line(slide_id: str, score: str, flags: str = "", network: str = "2+") -> str:
     p = SURE.get(score, ",,,,")
     review = str(bool(flags)).lower()
-    return f"{slide_id},{slide_id}.svs,done,{score},{p},{review},{flags},,{network}"
+    return f"{slide_id},{slide_id}.svs,done,{score},{p},{review},{flags},,{network},1+;2+"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         line("c", "2+"),
         line("d", "not_assessable", "not_assessable"),
         line("e", "3+"),
-        "f,f.svs,failed,,,,,,,true,failed,<b>cannot</b> be opened,",
+        "f,f.svs,failed,,,,,,,true,failed,<b>cannot</b> be opened,,",
     ]
     (folder / "slides.csv").write_text("\n".join([HEAD, *rows]) + "\n", encoding="utf-8")
     return folder
@@ -73,6 +73,9 @@ def test_results_are_held_against_readings(evaluated: Path) -> None:
     assert found["without_result"] == ["z"]
     assert found["flags"]["wrong_flagged"]["n"] == 1
     assert set(found["by_group"]) == {"A", "B"}
+    # Of 0 or 0+, 2+, 2+ and 3+ a set of 1+ and 2+ holds two.
+    assert found["score_sets"]["covered"]["n"] == 2
+    assert found["score_sets"]["mean_size"] == 2
     with (out / "confusion.csv").open() as file:
         table = list(csv.reader(file))
     assert table[0] == ["reference", "0|0+", "1+", "2+", "3+", "not_assessable"]
@@ -115,6 +118,21 @@ def test_another_reader_of_the_table_can_be_evaluated(
     assert found["stated_probabilities"] is None
 
 
+def test_a_reader_who_said_nothing_of_a_slide_did_not_assess_it(
+    readings: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "slides.csv"
+    table.write_text("\n".join([HEAD, line("a", "0", network=""), line("c", "2+", network="2+")]))
+    arguments = ("--reference", readings, "--out", tmp_path / "o", "--reader", "network")
+    found = json.loads(run(table, *arguments, "--json").stdout)
+    assert found["scores"]["exact"]["n"] == 1
+    assert found["scores"]["table"][0]["not_assessable"] == 1
+    table.write_text("\n".join([HEAD, line("a", "0", network="")]))
+    shown = run(table, *arguments)
+    assert shown.exit_code == 2
+    assert "no slide has a network_score" in shown.stderr
+
+
 def test_wrong_use_ends_with_two_and_a_remedy(
     results: Path, readings: Path, tmp_path: Path
 ) -> None:
@@ -136,5 +154,5 @@ def test_damaged_tables_are_refused_with_their_rows(readings: Path, tmp_path: Pa
     table.write_text("\n".join([HEAD, line("a", "purple"), broken, line("c", "0"), line("c", "0")]))
     shown = run(table, "--reference", readings, "--out", tmp_path / "o")
     assert shown.exit_code == 2
-    for words in ("row 2: 'purple'", "row 3: probabilities", "row 5: 'c' stands twice"):
+    for words in ("row 2: 'purple, 1+, 2+'", "row 3: probabilities", "row 5: 'c' stands twice"):
         assert words in shown.stderr
