@@ -24,8 +24,8 @@ __all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "network_of"]
 
 logger = logging.getLogger(__name__)
 
-# Pixels of one piece that is read at once: about 60 bytes of memory for each.
-PIECE_PX = 1024
+# Side of the largest piece that is read at once: about 200 bytes of memory for each pixel.
+PIECE_PX = 1280
 LEAST_PIECE_PX = 128
 # Planes of `PixelReader`.
 N_PLANES = 5
@@ -270,13 +270,14 @@ class NetworkReader:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
         """Read a picture whose sides are multiples of the stride."""
         rows, cols = rgb.shape[:2]
-        s, step, halo = STRIDE_PX, self.piece_px, self.halo_px
+        s, halo = STRIDE_PX, self.halo_px
+        step_r, step_c = (even_step(length, self.piece_px) for length in (rows, cols))
         planes = np.empty((N_PLANES, rows, cols), np.uint8)
         weight = np.empty((rows // s, cols // s), np.float32)
         features = np.empty((*weight.shape, self._network.design.n_features), np.float32)
-        for top in range(0, rows, step):
-            for left in range(0, cols, step):
-                bottom, right = min(top + step, rows), min(left + step, cols)
+        for top in range(0, rows, step_r):
+            for left in range(0, cols, step_c):
+                bottom, right = min(top + step_r, rows), min(left + step_c, cols)
                 r0, c0 = max(0, top - halo), max(0, left - halo)
                 piece = rgb[r0 : min(rows, bottom + halo), c0 : min(cols, right + halo)]
                 dense, weights, found = self._run(np.ascontiguousarray(piece[None]))
@@ -310,6 +311,12 @@ class NetworkReader:
         bounds = np.hstack([np.ones((n, 1)), above, np.zeros((n, 1))])
         shares: NDArray[np.float64] = bounds[:, :-1] - bounds[:, 1:]
         return shares
+
+
+def even_step(length: int, most: int) -> int:
+    """Return the side of even pieces, a multiple of the stride: thin ones would be mostly halo."""
+    n = -(-length // most)
+    return -(-length // (n * STRIDE_PX)) * STRIDE_PX
 
 
 def has_bfloat16() -> bool:
