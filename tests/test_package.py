@@ -19,6 +19,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+def test_every_package_is_in_the_wheel() -> None:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = document["tool"]["setuptools"]["packages"]
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "her2path").rglob("__init__.py")
+    }
+    assert set(listed) == found | {"her2path_models"}
+
+
 @pytest.fixture(scope="module")
 def run() -> ModuleType:
     """scripts/run.py as a module."""
