@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from her2path.models.inference import NetworkPlanes, NetworkReader
 
 __all__ = [
+    "NO_NETWORK",
+    "SHIPPED_NETWORK",
     "NetworkUse",
     "Positions",
     "find_network",
