@@ -47,6 +47,7 @@ def examine(*, as_json: bool) -> bool:
         ("reading a TIFF", read_tiff),
         ("reading a PNG", read_png),
         ("measuring cells", measure_field),
+        ("network", network_words),
         ("temporary folder", write_temporary),
     )
     findings = [look(what, check) for what, check in checks]
@@ -119,6 +120,17 @@ def measure_field() -> str:
     settings = MeasureSettings(white_point=(240.0, 240.0, 240.0), matrix=StainMatrix())
     measure_cells(field(), settings, mpp=0.25)
     return "works"
+
+
+def network_words() -> str:
+    """Read a picture with the network that ships; its files are checked against their hashes."""
+    from her2path.pipeline.network import SHIPPED_NETWORK, find_network, reader_of
+
+    use = find_network(SHIPPED_NETWORK)
+    assert use is not None
+    reader = reader_of(use)
+    reader.read(field(), 0.25)
+    return f"{use.name} works, by {reader.runtime} on {reader.device}"
 
 
 def write_temporary() -> str:
