@@ -63,7 +63,8 @@ def measure_annotated(
     figures = {}
     if pixels.all():
         figures["data_tumor_accuracy"] = float((right / pixels).mean())
-    kappa = float(weighted_kappa(table, weights="quadratic")) if table.any() else float("nan")
-    if np.isfinite(kappa):
-        figures["data_score_kappa"] = kappa
+    if table.any():
+        kappa = float(weighted_kappa(table, weights="quadratic"))
+        # One score for everything has no kappa: it agrees no better than chance.
+        figures["data_score_kappa"] = kappa if np.isfinite(kappa) else 0.0
     return figures

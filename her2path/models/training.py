@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import logging
 import math
 import time
@@ -22,6 +21,7 @@ from her2path.models.annotated_validation import measure_annotated
 from her2path.models.augment import Crop
 from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
 from her2path.models.checkpoint import load_checkpoint
+from her2path.models.curves import add_to_curves
 from her2path.models.distributed import Team
 from her2path.models.export_onnx import export_onnx
 from her2path.models.inference import network_of
@@ -38,8 +38,6 @@ from her2path.synth.laboratory import Laboratory, laboratories
 __all__ = ["Progress", "TrainingOptions", "TrainingResult", "train"]
 
 logger = logging.getLogger(__name__)
-
-CURVES = "curves.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +332,8 @@ class Run:
         figures = measure_readings(readings) | measure_annotated(
             self.averaged, self.kept_samples, self.recipe.crop_px, self.team.device
         )
-        self.write_curve(figures | {"merit": merit(figures)}, mean_loss)
+        row = {"minutes": self.minutes, "learning_rate": self.rate(), "loss": mean_loss}
+        add_to_curves(out, self.step, row | figures | {"merit": merit(figures)})
         if merit(figures) > self.best:
             self.best, self.n_worse, self.figures = merit(figures), 0, figures
             write_samples(out / "samples", readings)
@@ -351,23 +350,6 @@ class Run:
             self.n_worse += 1
         save_state(out / "state", self)
         self.progress(Progress("training", self.step, self.recipe.steps, mean_loss, figures))
-
-    def write_curve(self, figures: dict[str, float], mean_loss: float) -> None:
-        """Add a line to the curves."""
-        path = self.options.out / CURVES
-        row = {
-            "step": self.step,
-            "minutes": round(self.minutes, 3),
-            "learning_rate": round(self.rate(), 8),
-            "loss": round(mean_loss, 6),
-            **{name: round(value, 5) for name, value in figures.items()},
-        }
-        is_new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
 
     def restore(self) -> None:
         """Go on from the last state."""

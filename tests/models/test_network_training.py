@@ -257,3 +257,17 @@ def test_the_command_trains_and_says_what_came_out(
     found = json.loads(capsys.readouterr().out or shown.output)
     assert found["steps"] == 2
     assert (out / "model" / "weights.safetensors").exists()
+
+
+def test_kept_annotated_pictures_are_measured(manifest: Path) -> None:
+    from her2path.models.annotated_validation import measure_annotated
+    from her2path.models.network import Her2Network, NetworkDesign
+
+    samples = sum(read_annotated([str(manifest)]), ())
+    torch.manual_seed(0)
+    network = Her2Network(NetworkDesign()).eval()
+    figures = measure_annotated(network, samples, 64, torch.device("cpu"))
+    assert set(figures) == {"data_tumor_accuracy", "data_score_kappa"}
+    assert 0 <= figures["data_tumor_accuracy"] <= 1
+    assert figures == measure_annotated(network, samples, 64, torch.device("cpu"))
+    assert measure_annotated(network, (), 64, torch.device("cpu")) == {}

@@ -1,0 +1,39 @@
+"""Curves of a run: a CSV file, and TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+__all__ = ["CURVES_FILE", "add_to_curves"]
+
+CURVES_FILE = "curves.csv"
+
+
+def add_to_curves(folder: Path, step: int, row: dict[str, float]) -> None:
+    """Add the figures of a validation to the curves of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the run: ``curves.csv``, and ``tensorboard`` where that is installed.
+    step : int
+        Steps taken.
+    row : dict
+        Figures by name, the same names each time.
+    """
+    path = folder / CURVES_FILE
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["step", *row])
+        if is_new:
+            writer.writeheader()
+        writer.writerow({"step": step, **{name: round(value, 8) for name, value in row.items()}})
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return
+    # Opened anew each time: validations are minutes apart, and nothing is left open.
+    with SummaryWriter(folder / "tensorboard") as board:
+        for name, value in row.items():
+            board.add_scalar(name, value, step)
