@@ -58,6 +58,9 @@ def calibrate(
         float | None,
         typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
     ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|none", help="Network that finds the cells, as for score.")
+    ] = "auto",
     workers: Annotated[
         int,
         typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
@@ -77,6 +80,7 @@ def calibrate(
     with readable_errors(debug=debug, resumes=False):
         from her2path.cli.score import default_workers
         from her2path.pipeline.calibrate import calibrate_site, controls_of_manifest
+        from her2path.pipeline.network import find_network
         from her2path.report.calibration import calibration_words, write_calibration_summary
         from her2path.results.atomic import write_text
         from her2path.slides.mpp import as_mpp
@@ -91,6 +95,7 @@ def calibrate(
                 slides,
                 name=name,
                 scanner=scanner,
+                network=find_network(model),
                 n_workers=workers or default_workers(),
                 progress=progress,
             )

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from her2path.cells.calibrating import Calibrated, ControlCells, calibrate_cells
 from her2path.cells.calibration import Calibration, generic_calibration
 from her2path.cells.table import CellMeasurements
-from her2path.cells.tumor import tumor_probability
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import CalibrationError, list_faults
@@ -27,8 +26,9 @@ from her2path.geometry import Region
 from her2path.pipeline.batch import words_of
 from her2path.pipeline.executors import Executor, executor_for
 from her2path.pipeline.manifest import jobs_of_manifest
+from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.parts import measure_tiles, plan_parts, read_parts
-from her2path.pipeline.selection import select_cells
+from her2path.pipeline.selection import probability_of_tumor, select_cells
 from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.sources import JobDefaults
 from her2path.pipeline.survey import FIELD_MPP, Survey, survey_slide
@@ -122,6 +122,7 @@ def calibrate_site(
     *,
     name: str,
     scanner: str = "",
+    network: NetworkUse | None = None,
     n_workers: int = 1,
     progress: Progress | None = None,
 ) -> SiteCalibration:
@@ -134,6 +135,8 @@ def calibrate_site(
         Name of the calibration.
     scanner : str
         Scanner that it belongs to; by default the one that all controls name.
+    network : NetworkUse, optional
+        Finds the cells, as it does when slides are scored.
     n_workers : int
         Processes; changes no result.
     progress : callable, optional
@@ -143,7 +146,7 @@ def calibrate_site(
     CalibrationError
         If a control cannot be used or the scores cannot be told apart; all faults are listed.
     """
-    settings = ScoreSettings()
+    settings = ScoreSettings(network=network)
     tell = progress or (lambda words, n_done, n: None)  # noqa: ARG005 - nobody listens
     executor = executor_for(n_workers)
     try:
@@ -339,5 +342,5 @@ def tumor_cells(
     cells: CellMeasurements, survey: Survey, settings: ScoreSettings
 ) -> CellMeasurements:
     """Return the cells that a score of the slide would count."""
-    probability = tumor_probability(cells, x_um=cells.x * survey.mpp.x, y_um=cells.y * survey.mpp.y)
+    probability = probability_of_tumor(cells, survey)
     return cells.select(select_cells(cells, probability, survey, settings).is_counted)

@@ -14,7 +14,6 @@ from her2path.cells.blank import measure_blank
 from her2path.cells.calibration import Calibration
 from her2path.cells.classify import CellClasses, classify_cells
 from her2path.cells.table import CellMeasurements
-from her2path.cells.tumor import tumor_probability
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet
@@ -31,7 +30,12 @@ from her2path.pipeline.scoring import (
     read_counted,
     score_of,
 )
-from her2path.pipeline.selection import Selection, is_sample, select_cells
+from her2path.pipeline.selection import (
+    Selection,
+    is_sample,
+    probability_of_tumor,
+    select_cells,
+)
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.stability import try_shifts
 from her2path.pipeline.survey import Survey
@@ -161,10 +165,7 @@ def conclude_cells(
     rule_set, calibration = job.rule_set, job.calibration
     cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
-    if survey.network is None:
-        probability = tumor_probability(cells, x_um=place_um[0], y_um=place_um[1])
-    else:
-        probability = cells.seen_tumor
+    probability = probability_of_tumor(cells, survey)
     selection = select_cells(cells, probability, survey, settings)
     blank = blank_facts(cells, selection, calibration)
     classes = classify_cells(cells, calibration, min_line_contrast_od=blank.min_line_contrast_od)

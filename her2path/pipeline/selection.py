@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from her2path.annotations.raster import contains
 from her2path.annotations.roi import RoiKind
 from her2path.cells.table import CellMeasurements
+from her2path.cells.tumor import tumor_probability
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import Survey
 from her2path.results.columns import Exclusion
 
-__all__ = ["Selection", "is_sample", "select_cells"]
+__all__ = ["Selection", "is_sample", "probability_of_tumor", "select_cells"]
 
 REASONS = tuple(Exclusion)
 CODE = {reason: np.int8(code) for code, reason in enumerate(REASONS)}
@@ -84,6 +85,13 @@ class Selection:
     def words(self) -> NDArray[np.str_]:
         """Return what became of each cell, as the table spells it."""
         return np.array([reason.value for reason in REASONS])[self.reason]
+
+
+def probability_of_tumor(cells: CellMeasurements, survey: Survey) -> NDArray[np.float32]:
+    """Return how probably each cell is tumor: by the network where one has read, else by rule."""
+    if survey.network is not None:
+        return cells.seen_tumor
+    return tumor_probability(cells, x_um=cells.x * survey.mpp.x, y_um=cells.y * survey.mpp.y)
 
 
 def select_cells(
