@@ -4,12 +4,14 @@ Repeatability lives in `bands` and `repeats`, what is done with files in `source
 by their own names.
 """
 
-from her2path.compare.pair import Change, Pair, SideReading, compare_sides
+from her2path.compare.continuous import Change
+from her2path.compare.pair import Comparison, Pair, SideReading, compare_sides
 from her2path.compare.sides import PairSlide, Side, read_pair_slide
 from her2path.compare.verdict import Verdict
 
 __all__ = [
     "Change",
+    "Comparison",
     "Pair",
     "PairSlide",
     "Side",

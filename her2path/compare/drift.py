@@ -23,7 +23,7 @@ from her2path.criteria.score import Intensity
 from her2path.pipeline.scoring import CountedCells
 from her2path.statistics.paired import BlockRatio, mean_error
 
-__all__ = ["Adjustment", "DriftCheck", "adjust", "adjustment_of", "drift_checks"]
+__all__ = ["Adjustment", "DriftCheck", "adjust", "adjusted_cells", "adjustment_of", "drift_checks"]
 
 # A control of fewer stained cells says little about its own mean.
 LEAST_CONTROL_CELLS = 50
@@ -183,6 +183,16 @@ def adjust(counted: CountedCells, calibration: Calibration, *, factor: float) ->
         is_lost = is_stained & (contrast * factor < np.minimum(faintest, contrast))
         intensity = np.where(is_lost, Intensity.NONE, intensity)
     return replace(counted, membrane_od=od, intensity=intensity.astype(np.int8))
+
+
+def adjusted_cells(side: Side, adjustment: Adjustment) -> CountedCells:
+    """Return the counted cells of a side on the common scale."""
+    is_before = side.name == "before"
+    return adjust(
+        side.counted,
+        side.first.calibration,
+        factor=adjustment.factor_before if is_before else adjustment.factor_after,
+    )
 
 
 def median_or_none(values: NDArray[np.float64]) -> float | None:

@@ -7,25 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from her2path.compare.bands import DISTANCE, Bands, default_bands
+from her2path.compare.bands import Bands, default_bands
 from her2path.compare.change import ScoreMove, StatusMove, move_of_scores, move_of_status
 from her2path.compare.comparability import Reason, find_obstacles, find_remarks, find_voids
+from her2path.compare.continuous import N_DRAWS, N_PERMUTATIONS, Change, changes_of
 from her2path.compare.drift import (
     Adjustment,
     DriftCheck,
-    adjust,
+    adjusted_cells,
     adjustment_of,
     drift_checks,
-)
-from her2path.compare.measures import (
-    class_distance,
-    cumulative,
-    drawn,
-    ratios_of,
-    unit_of,
-    values_of,
 )
 from her2path.compare.sides import PairSlide, Side
 from her2path.compare.verdict import Deciding, Verdict, conclude_pair
@@ -34,67 +26,19 @@ from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Extent, Intensity, Score, Status
 from her2path.criteria.tally import measure_name
 from her2path.pipeline.scoring import CountedCells
-from her2path.statistics.intervals import Interval
 from her2path.statistics.paired import (
-    BlockRatio,
     cautious_share,
-    change_interval,
-    draw_levels,
-    draw_ratio,
-    permutation_p,
-    permuted_labels,
 )
 from her2path.statistics.resampling import score_probabilities
 
-Floats = NDArray[np.float64]
+__all__ = ["Comparison", "Pair", "SideReading", "compare_sides"]
 
-__all__ = ["Change", "Comparison", "Pair", "SideReading", "compare_sides"]
-
-# Percentiles at 2.5 % then rest on a hundred draws each.
-N_DRAWS = 4000
-# The smallest p is 1 in 2000.
-N_PERMUTATIONS = 1999
-SIGNIFICANT = 0.05
 # Measures that every reader knows, and what they are called in a sentence.
 PLAIN_MEASURES = {
     "pct_stained": "the share of stained cells",
     "pct_complete": "the share of completely stained cells",
     "h_score": "the H-score",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Change of one continuous measure.
-
-    Attributes
-    ----------
-    unit : str
-    before, after, change : float or None
-        None where nothing was measured on a side. The distance between the two distributions of
-        cells has no before and after.
-    ci95 : Interval or None
-        Of the change, from resampled blocks of both sides and the error of an adjustment.
-    before_ci95, after_ci95 : Interval or None
-        Of each side.
-    p_permutation : float or None
-        That blocks of both sides could have changed places.
-    band : float or None
-        By how much two readings of an unchanged thing may differ.
-    is_beyond_band : bool
-        Whether the whole interval lies beyond the band.
-    """
-
-    unit: str
-    before: float | None
-    after: float | None
-    change: float | None
-    ci95: Interval | None
-    before_ci95: Interval | None
-    after_ci95: Interval | None
-    p_permutation: float | None
-    band: float | None
-    is_beyond_band: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +210,8 @@ def comparison(
     calls = [side.call for side in sides]
     row, call = deciding_row(*calls)
     continuous = changes_of(
-        sides,
+        [side.side for side in sides],
+        [side.counted for side in sides],
         bands,
         also=None if row is None else (row.intensity, row.extent),
         adjustment=adjustment,
@@ -303,16 +248,6 @@ def read(side: Side, counted: CountedCells, blank_upper_pct: float, seed: int) -
         share_of=cautious_share,
     )
     return Read(side=side, counted=counted, call=call, probabilities=probabilities)
-
-
-def adjusted_cells(side: Side, adjustment: Adjustment) -> CountedCells:
-    """Return the counted cells of a side on the common scale."""
-    is_before = side.name == "before"
-    return adjust(
-        side.counted,
-        side.first.calibration,
-        factor=adjustment.factor_before if is_before else adjustment.factor_after,
-    )
 
 
 def adjusted_reads(before: Side, after: Side, adjustment: Adjustment, seed: int) -> list[Read]:
@@ -363,132 +298,6 @@ def words_of(intensity: Intensity, extent: Extent) -> str:
     )
     reach = {Extent.BASOLATERAL: ", basolateral or complete", Extent.COMPLETE: ", complete"}
     return f"tumour cells with {strength}{reach.get(extent, '')} staining"
-
-
-def changes_of(
-    sides: list[Read],
-    bands: Bands,
-    *,
-    also: tuple[Intensity, Extent] | None,
-    adjustment: Adjustment | None,
-    seed: int,
-) -> dict[str, Change]:
-    """Return the change of every measure, with interval and test."""
-    ratios = [ratios_of(side.counted, also=also) for side in sides]
-    values = [values_of(part) for part in ratios]
-    n_blocks = [len(part["pct_stained"].sizes) for part in ratios]
-    rng = np.random.default_rng([seed, 3])
-    levels = [draw_levels(n, N_DRAWS, rng) for n in n_blocks]
-    draws = [drawn(part, level) for part, level in zip(ratios, levels, strict=True)]
-    labels = permuted_labels(n_blocks[0], n_blocks[1], N_PERMUTATIONS, rng)
-    slopes = {} if adjustment is None else slopes_of(sides, adjustment, also)
-    wobble = rng.standard_normal(N_DRAWS)
-    zero = np.zeros(N_DRAWS)
-    changes = {}
-    for name in ratios[0]:
-        early, late = (side[name] for side in draws)
-        changes[name] = change_of(
-            name,
-            (values[0][name], values[1][name]),
-            ci95=change_interval(early, late + slopes.get(name, 0.0) * wobble),
-            each=(change_interval(zero, early), change_interval(zero, late)),
-            p=permutation_p(ratios[0][name], ratios[1][name], labels),
-            bands=bands,
-        )
-    changes[DISTANCE] = distance_change(sides, levels, labels, bands)
-    return changes
-
-
-def slopes_of(
-    sides: list[Read], adjustment: Adjustment, also: tuple[Intensity, Extent] | None
-) -> dict[str, float]:
-    """Return by how much each change moves with one standard error of the control's factor."""
-    if adjustment.log_error == 0:
-        return {}
-    found = []
-    for n_errors in (-1.0, 1.0):
-        shifted = adjustment.shifted(n_errors)
-        values = [
-            values_of(ratios_of(adjusted_cells(part.side, shifted), also=also)) for part in sides
-        ]
-        found.append({k: (values[1][k] or 0.0) - (values[0][k] or 0.0) for k in values[0]})
-    return {name: (found[1][name] - found[0][name]) / 2 for name in found[0]}
-
-
-def change_of(
-    name: str,
-    values: tuple[float | None, float | None],
-    *,
-    ci95: Interval | None,
-    each: tuple[Interval | None, Interval | None],
-    p: float,
-    bands: Bands,
-) -> Change:
-    """Gather what is known of the change of one measure."""
-    before, after = values
-    found = bands.of(name)
-    return Change(
-        unit=unit_of(name),
-        before=before,
-        after=after,
-        change=None if before is None or after is None else after - before,
-        ci95=ci95,
-        before_ci95=each[0],
-        after_ci95=each[1],
-        p_permutation=None if math.isnan(p) else p,
-        band=found[0].band if found else None,
-        is_beyond_band=bool(found and found[0].is_cleared_by(ci95)),
-    )
-
-
-def distance_change(
-    sides: list[Read], levels: list[tuple[Floats, Floats]], labels: Floats, bands: Bands
-) -> Change:
-    """Return the distance between the two distributions over the classes, with its interval.
-
-    A distance is never negative, so scatter alone makes one. Where the permutation test tells the
-    distributions apart, the interval is pivotal, which takes that bias out; else it runs from 0 to
-    the distance that scatter may hide.
-    """
-    shares = [cumulative(side.counted) for side in sides]
-    values = [np.array([ratio.value for ratio in side]) for side in shares]
-    found = float(class_distance(*values))
-    band = bands.measures.get(DISTANCE)
-    ci95, p = None, math.nan
-    if math.isfinite(found):
-        draws = [
-            np.stack([draw_ratio(ratio, level) for ratio in side])
-            for side, level in zip(shares, levels, strict=True)
-        ]
-        low, high = np.quantile(class_distance(*draws), [0.025, 0.975])
-        p = distance_p(shares, labels, found)
-        ci95 = Interval(0.0, float(high))
-        if p <= SIGNIFICANT:
-            low, high = max(2 * found - float(high), 0.0), max(2 * found - float(low), found)
-            ci95 = Interval(low, high)
-    return Change(
-        unit="classes",
-        before=None,
-        after=None,
-        change=found if math.isfinite(found) else None,
-        ci95=ci95,
-        before_ci95=None,
-        after_ci95=None,
-        p_permutation=None if math.isnan(p) else p,
-        band=band.band if band else None,
-        is_beyond_band=bool(band and band.is_cleared_by(ci95)),
-    )
-
-
-def distance_p(shares: list[tuple[BlockRatio, ...]], labels: Floats, found: float) -> float:
-    """Test the distance by relabelling blocks."""
-    points = np.concatenate([np.stack([ratio.points for ratio in side], axis=1) for side in shares])
-    sizes = np.concatenate([side[0].sizes for side in shares])
-    late = labels @ points / np.maximum(labels @ sizes, 1e-12)[:, None]
-    rest = 1 - labels
-    early = rest @ points / np.maximum(rest @ sizes, 1e-12)[:, None]
-    apart = class_distance(early.T, late.T)
-    return float((apart >= found * (1 - 1e-9)).mean())
 
 
 def side_reading(plain: Read) -> SideReading:

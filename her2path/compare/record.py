@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from her2path.compare.pair import Change, Comparison, Pair
+from her2path.compare.continuous import Change
+from her2path.compare.pair import Comparison, Pair
 from her2path.results.jsonable import to_json, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import software_version

@@ -9,8 +9,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from her2path.compare.change import ScoreChange, StatusChange
+from her2path.compare.continuous import Change
 from her2path.compare.measures import MEASURES
-from her2path.compare.pair import Change, Comparison, Pair
+from her2path.compare.pair import Comparison, Pair
 from her2path.compare.record import PAIR_HTML
 from her2path.compare.sides import Side
 from her2path.compare.verdict import Verdict

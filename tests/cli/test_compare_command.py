@@ -1,0 +1,110 @@
+"""The commands on made-up results; slides are scored in the slow test only."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from her2path.cli.main import app
+from her2path.results.record import RESEARCH_USE, write_record
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "report"))
+from report_slides import make_slide
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Return the result folders of two made-up slides."""
+    folders = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        made = make_slide(tmp_path / name, slide_id=name)
+        write_record(made.folder.slide_json, made.record)
+        folders.append(made.folder)
+    return folders
+
+
+def test_two_results_become_a_page_and_a_document(tmp_path, slides):
+    out = tmp_path / "pair"
+    arguments = ("compare", "--before", slides[0].path, "--after", slides[1].slide_json)
+    shown = run(*arguments, "--out", out, "--json")
+    assert shown.exit_code == 0, shown.output
+    document = json.loads((out / "pair.json").read_text("utf-8"))
+    assert json.loads(shown.stdout)["verdict"] == document["verdict"] == "unchanged"
+    assert document["research_use"] == RESEARCH_USE
+    assert RESEARCH_USE in (out / "pair.html").read_text("utf-8")
+    again = run(*arguments, "--out", out)
+    assert again.exit_code == 2
+    assert "--overwrite" in again.output
+    assert run(*arguments, "--out", out, "--overwrite", "--quiet").exit_code == 0
+
+
+def test_not_comparable_is_an_answer_and_no_failure(tmp_path, slides):
+    record = make_slide(tmp_path / "second", slide_id="second").record
+    write_record(slides[1].slide_json, replace(record, patient_id="P-18"))
+    shown = run("compare", "--before", slides[0].path, "--after", slides[1].path, "--out", tmp_path)
+    assert shown.exit_code == 0
+    assert "different patients" in shown.output
+    document = json.loads((tmp_path / "pair.json").read_text("utf-8"))
+    assert document["verdict"] == "not_comparable"
+    assert [reason["code"] for reason in document["comparability"]["reasons"]] == ["patient"]
+
+
+def test_wrong_use_lists_every_fault_and_writes_nothing(tmp_path, slides):
+    out = tmp_path / "pair"
+    shown = run("compare", "--before", tmp_path / "no.svs", "--out", out)
+    assert shown.exit_code == 2
+    assert "2 faults" in shown.output
+    assert not out.exists()
+
+
+def test_bands_are_measured_and_used(tmp_path, slides):
+    table, bands = tmp_path / "repeats.csv", tmp_path / "bands.json"
+    rows = [f"a,{folder.path}" for folder in slides]
+    table.write_text("\n".join(["subject,result", *rows]))
+    made = run("repeatability", table, "--out", bands, "--name", "site A")
+    assert made.exit_code == 0, made.output
+    assert run("repeatability", table, "--out", bands).exit_code == 2
+    shown = run(
+        "compare",
+        *("--before", slides[0].path, "--after", slides[1].path),
+        *("--out", tmp_path / "pair", "--repeatability", bands, "--json"),
+    )
+    found = json.loads(shown.stdout)["bands"]
+    assert found["source"].startswith("site A")
+    assert not found["is_default"]
+
+
+def test_a_faulty_table_of_repeats_leaves_nothing_behind(tmp_path):
+    table = tmp_path / "repeats.csv"
+    table.write_text("subject,pct_stained\na,x\n,5\n")
+    shown = run("repeatability", table, "--out", tmp_path / "bands.json")
+    assert shown.exit_code == 2
+    assert "row 2" in shown.output
+    assert "row 3" in shown.output
+    assert not (tmp_path / "bands.json").exists()
+
+
+def test_help_has_examples():
+    for command in ("compare", "repeatability"):
+        assert f"her2path {command} " in run(command, "--help").output
+
+
+@pytest.mark.slow
+def test_slides_are_scored_first(tmp_path):
+    folder = Path(__file__).resolve().parents[2] / "sample_slides"
+    sides = ("--before", folder / "patient-before.svs", "--after", folder / "patient-after.svs")
+    out = tmp_path / "pair"
+    shown = run("compare", *sides, "--out", out, "--model", "none", "--workers", 1, "--quiet")
+    assert shown.exit_code == 0, shown.output
+    document = json.loads((out / "pair.json").read_text("utf-8"))
+    assert document["score"]["change"] == "loss"
+    assert document["verdict"] == "changed"
+    assert (out / "before" / "slides.csv").is_file()
