@@ -57,7 +57,7 @@ def test_not_comparable_is_an_answer_and_no_failure(tmp_path, slides):
     assert [reason["code"] for reason in document["comparability"]["reasons"]] == ["patient"]
 
 
-def test_wrong_use_lists_every_fault_and_writes_nothing(tmp_path, slides):
+def test_wrong_use_lists_every_fault_and_writes_nothing(tmp_path):
     out = tmp_path / "pair"
     shown = run("compare", "--before", tmp_path / "no.svs", "--out", out)
     assert shown.exit_code == 2
