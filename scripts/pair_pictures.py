@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pair_scenarios import Outcome, Scenario
+from pair_scenarios import Outcome, Scenario, stained_pct
 
 from her2path.compare.pair import compare_sides
 from her2path.compare.sources import read_sides
@@ -103,10 +103,12 @@ def picture_pair(scenario: Scenario, seed: int, folder: Path) -> Outcome:
         raise RuntimeError(f"{name} could not be scored: {dict(result.failed)}")
     sides = read_sides({job.slide_id: [out.slide(job.slide_id).slide_json] for job in jobs})
     pair = compare_sides(*sides, seed=seed)
-    truth = tuple(
-        float(side.truth["slide"]["pct_stained"]) for side in (written.before, written.after)
-    )
-    outcome = Outcome.of(scenario, seed, (truth[0], truth[1]), pair)
+    # A piece of a few cells may hold none: then the mix is what is known.
+    known = [
+        float(side.truth["slide"].get("pct_stained", stained_pct(mix)))
+        for side, mix in ((written.before, before), (written.after, after))
+    ]
+    outcome = Outcome.of(scenario, seed, (known[0], known[1]), pair)
     write_text(done, json.dumps(asdict(outcome)) + "\n")
     shutil.rmtree(place)
     return outcome
