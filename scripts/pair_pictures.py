@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from pair_scenarios import Outcome, Scenario, stained_pct
 from her2path.compare.pair import compare_sides
 from her2path.compare.sources import read_sides
 from her2path.pipeline.batch import run_batch
+from her2path.pipeline.network import find_network
 from her2path.pipeline.settings import (
     DEFAULT_CRITERIA,
     ScoreSettings,
@@ -66,11 +67,12 @@ def recipe_of(
     )
 
 
-def picture_pair(scenario: Scenario, seed: int, folder: Path) -> Outcome:
+def picture_pair(scenario: Scenario, seed: int, folder: Path, model: str) -> Outcome:
     """Draw, score and compare one pair; what an earlier run has found is taken from there."""
     cv2.setNumThreads(1)
+    network = find_network(model)
     number = zlib.crc32(scenario.name.encode())
-    name = f"{number:08x}-{seed}"
+    name = f"{number:08x}-{seed}-{'none' if network is None else network.fingerprint[:8]}"
     done = folder / f"{name}.json"
     if done.is_file():
         return Outcome(**json.loads(done.read_text("utf-8")))
@@ -97,7 +99,7 @@ def picture_pair(scenario: Scenario, seed: int, folder: Path) -> Outcome:
         )
         for name_of_side, side in (("before", written.before), ("after", written.after))
     ]
-    settings = replace(ScoreSettings(), exclude_controls=scenario.has_control)
+    settings = ScoreSettings(exclude_controls=scenario.has_control, network=network)
     result = run_batch(jobs, settings, out, overwrite=True)
     if result.failed:
         raise RuntimeError(f"{name} could not be scored: {dict(result.failed)}")

@@ -20,7 +20,7 @@ import io
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import partial
@@ -44,16 +44,18 @@ N_PAIRS = {"cells": 120, "pictures": 6}
 
 
 def outcomes_of(
-    scenarios: Sequence[Scenario], level: str, seeds: Sequence[int], out: Path, *, n_jobs: int
+    scenarios: Sequence[Scenario], seeds: Sequence[int], arguments: argparse.Namespace
 ) -> Iterator[Outcome]:
     """Yield the outcome of each pair as it is known."""
-    one = simulate_pair if level == "cells" else partial(picture_pair, folder=out / "pairs")
+    one: Callable[[Scenario, int], Outcome] = simulate_pair
+    if arguments.level == "pictures":
+        one = partial(picture_pair, folder=arguments.out / "pairs", model=arguments.model)
     tasks = [(scenario, seed) for seed in seeds for scenario in scenarios]
-    if n_jobs == 1:
+    if arguments.jobs == 1:
         yield from (one(scenario, seed) for scenario, seed in tasks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
         for future in as_completed(pool.submit(one, *task) for task in tasks):
             yield future.result()
 
@@ -84,6 +86,7 @@ def main() -> int:
     parser.add_argument("--level", choices=("cells", "pictures"), default="cells")
     parser.add_argument("--pairs", type=int, help="per scenario (cells: 120, pictures: 6)")
     parser.add_argument("--seed", type=int, default=1, help="first seed")
+    parser.add_argument("--model", default="auto", help="network that reads pictures, or none")
     parser.add_argument("--only", default="", help="scenarios whose name holds this")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path, default=Path("pair_study_results"), help="folder")
@@ -97,7 +100,7 @@ def main() -> int:
     begun = time.perf_counter()
     outcomes = []
     n_all = n_pairs * len(scenarios)
-    found = outcomes_of(scenarios, arguments.level, seeds, arguments.out, n_jobs=arguments.jobs)
+    found = outcomes_of(scenarios, seeds, arguments)
     for outcome in found:
         outcomes.append(outcome)
         if arguments.level == "pictures" or len(outcomes) % 100 == 0:
