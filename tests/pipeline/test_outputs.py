@@ -112,7 +112,6 @@ def test_every_cut_off_is_shifted_down_and_up(job_on, drawn):
     assert set(by_name.values()) == {2}
 
 
-
 def test_outlines_can_count_from_the_bounds_of_the_slide(glass, job_on, settings, tmp_path):
     survey = survey_slide(job_on(glass), settings)
     tissue = np.ones((4, 4), bool)
