@@ -146,7 +146,8 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
     -------
     dict
         ``nucleus_f1`` (3 µm), ``tumor_accuracy`` (balanced, at the true nuclei),
-        ``membrane_f1`` (1 px), ``score_kappa`` (quadratic), ``score_exact``, ``n_scored``,
+        ``membrane_f1`` (1 px), ``score_kappa`` (quadratic), ``score_exact``, ``score_nearness``
+        (1 = every expected rank is the true one, 0 = four ranks off), ``n_scored``,
         ``count_error`` (relative, of the number of tumor cells).
     """
     hits, n_found, n_true = 0, 0, 0
@@ -155,6 +156,8 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
     right = np.zeros(2)
     cells = np.zeros(2)
     table = np.zeros((len(EXPRESSION_SCORES),) * 2)
+    ranks = np.arange(len(EXPRESSION_SCORES))
+    ranks_off: list[float] = []
     counted, expected = 0.0, 0
     for reading in readings:
         crop, planes = reading.crop, reading.planes
@@ -177,6 +180,7 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
         rank = score_rank(crop.kind_tally)
         if rank >= 0:
             table[rank, int(reading.probabilities.argmax())] += 1
+            ranks_off.append(abs(float(reading.probabilities @ ranks) - rank))
         counted += abs(reading.n_tumor_cells - crop.is_tumor.sum())
         expected += int(crop.is_tumor.sum())
     precision, recall = line_hits / np.maximum(line_all, 1)
@@ -187,6 +191,7 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
         "membrane_f1": float(2 * precision * recall / max(1e-9, precision + recall)),
         "score_kappa": kappa if np.isfinite(kappa) else 0.0,
         "score_exact": float(np.trace(table) / max(1.0, table.sum())),
+        "score_nearness": float(1 - np.mean(ranks_off) / ranks[-1]) if ranks_off else 0.0,
         "n_scored": float(table.sum()),
         "count_error": float(counted / max(1, expected)),
     }
