@@ -20,6 +20,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
+from her2path.cells.network_maps import nucleus_peaks
 from her2path.cells.table import N_SECTORS
 from her2path.evaluation.against_marks import (
     CellReading,
@@ -39,7 +40,6 @@ from her2path.evaluation.marks import (
     read_windows,
 )
 from her2path.models.inference import NetworkReader
-from her2path.models.peaks import nucleus_centres
 from her2path.models.shipped import find_model
 from her2path.pipeline.batch import run_batch
 from her2path.pipeline.settings import (
@@ -148,7 +148,8 @@ def network_reader(name: str, *, threads: int) -> Reader:
 
     def read(rgb: NDArray[np.uint8], mpp: float) -> CellReading:
         planes = network.read(rgb, mpp)
-        x, y, _ = nucleus_centres(planes.centre, planes.nucleus, mpp=planes.mpp)
+        x, y, _ = nucleus_peaks(planes.centre, planes.nucleus, mpp=planes.mpp)
+        x, y = x + 0.5, y + 0.5
         side = 2 * round(MIDDLE_UM / planes.mpp) + 1
         tumor = cv2.blur(planes.tumor, (side, side))
         p_tumor = tumor[y.astype(int), x.astype(int)] / 255.0

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.cells.network_maps import nucleus_peaks
 from her2path.criteria.score import EXPRESSION_SCORES
 from her2path.models.checkpoint import save_checkpoint
 from her2path.models.description import (
@@ -18,7 +19,6 @@ from her2path.models.description import (
     TrainingData,
 )
 from her2path.models.network import PLANES, SCALE, SHIFT, Her2Network
-from her2path.models.peaks import nucleus_centres
 from her2path.models.scenes import NETWORK_MPP
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import FieldReading
@@ -85,7 +85,7 @@ def write_samples(folder: Path, readings: list[FieldReading]) -> None:
 def drawn_over(rgb: NDArray[np.uint8], planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Draw a reading over a picture: nuclei outlined (green tumor, blue other), membranes red."""
     out = rgb.copy()
-    x, y, _ = nucleus_centres(planes[1], planes[0], mpp=NETWORK_MPP)
+    x, y, _ = nucleus_peaks(planes[1], planes[0], mpp=NETWORK_MPP)
     contours, _ = cv2.findContours(
         (planes[0] > 127).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
     )

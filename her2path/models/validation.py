@@ -8,20 +8,20 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
+from her2path.cells.network_maps import nucleus_peaks
 from her2path.criteria.score import EXPRESSION_SCORES
 from her2path.models.appearance import appearance_of
 from her2path.models.augment import Crop, take_crop
 from her2path.models.batches import score_rank
 from her2path.models.network import STRIDE_PX, Her2Network, mean_features
-from her2path.models.peaks import nucleus_centres
 from her2path.models.scenes import TrainingField
 from her2path.statistics.agreement import weighted_kappa
+from her2path.statistics.matching import match_points
 from her2path.synth.laboratory import Laboratory
 
-__all__ = ["FieldReading", "match_points", "measure_readings", "read_crops", "validation_crops"]
+__all__ = ["FieldReading", "measure_readings", "read_crops", "validation_crops"]
 
 # A found centre belongs to a nucleus within this distance.
 MATCH_UM = 3.0
@@ -109,36 +109,6 @@ def probabilities_of(planes: Tensor) -> Tensor:
     return (found * 255.0).round().to(torch.uint8)
 
 
-def match_points(
-    x: NDArray[np.floating],
-    y: NDArray[np.floating],
-    true_x: NDArray[np.floating],
-    true_y: NDArray[np.floating],
-    *,
-    within: float,
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pair found points with true ones, nearest first, each at most once.
-
-    Returns
-    -------
-    found, true : ndarray of shape (n,), intp
-        Positions of the pairs.
-    """
-    if not len(x) or not len(true_x):
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    near = cKDTree(np.column_stack([x, y])).sparse_distance_matrix(
-        cKDTree(np.column_stack([true_x, true_y])), within, output_type="ndarray"
-    )
-    used_found, used_true = np.zeros(len(x), bool), np.zeros(len(true_x), bool)
-    pairs = []
-    for i, j in zip(*(near[np.argsort(near["v"], kind="stable")][k] for k in "ij"), strict=True):
-        if not used_found[i] and not used_true[j]:
-            used_found[i] = used_true[j] = True
-            pairs.append((i, j))
-    both = np.asarray(pairs, np.intp).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
-
-
 def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
     """Return the figures that training is watched by.
 
@@ -161,11 +131,13 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
     counted, expected = 0.0, 0
     for reading in readings:
         crop, planes = reading.crop, reading.planes
-        x, y, _ = nucleus_centres(planes[1], planes[0], mpp=reading.mpp)
+        # Places of a crop count from its corner, not from the middle of its first pixel.
+        x, y = (part + 0.5 for part in nucleus_peaks(planes[1], planes[0], mpp=reading.mpp)[:2])
         known = crop.planes[6] > 127
         x, y = (part[at(known, x, y)] for part in (x, y))
         seen = at(known, crop.x, crop.y)
-        pairs, _ = match_points(x, y, crop.x[seen], crop.y[seen], within=MATCH_UM / reading.mpp)
+        true = np.column_stack([crop.x[seen], crop.y[seen]])
+        _, pairs = match_points(true, np.column_stack([x, y]), reach=MATCH_UM / reading.mpp)
         hits, n_found, n_true = hits + len(pairs), n_found + len(x), n_true + int(seen.sum())
         sure = seen & at(crop.planes[8] > 127, crop.x, crop.y)
         says_tumor = at(planes[3] > np.maximum(planes[4], planes[5]), crop.x, crop.y)

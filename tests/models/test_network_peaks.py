@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from her2path.cells.network_maps import nucleus_peaks
 from her2path.models.augment import CENTRE_SIGMA_UM, centre_bumps
-from her2path.models.peaks import nucleus_centres
-from her2path.models.validation import match_points
+from her2path.statistics.matching import match_points
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(0, 12))
@@ -17,21 +17,14 @@ def test_bumps_far_enough_apart_are_each_found_where_they_are(seed: int, n: int)
     x = (squares % 4 * 32 + rng.uniform(8, 24, n)).astype(np.float32)
     y = (squares // 4 * 32 + rng.uniform(8, 24, n)).astype(np.float32)
     bumps = centre_bumps(x, y, 128, CENTRE_SIGMA_UM / 0.5)
-    found_x, found_y, strength = nucleus_centres(bumps, bumps, mpp=0.5)
+    found_x, found_y, strength = nucleus_peaks(bumps, bumps, mpp=0.5)
     assert len(found_x) == n
-    pairs, _ = match_points(found_x, found_y, x, y, within=1.5)
+    found = np.column_stack([found_x + 0.5, found_y + 0.5])
+    pairs, _ = match_points(np.column_stack([x, y]), found, reach=1.5)
     assert len(pairs) == n
     assert (strength > 0.5).all()
 
 
 def test_an_empty_plane_has_no_nuclei() -> None:
     nothing = np.zeros((32, 32), np.uint8)
-    assert all(len(part) == 0 for part in nucleus_centres(nothing, nothing, mpp=0.5))
-
-
-def test_points_are_paired_nearest_first_and_once() -> None:
-    found, true = match_points(
-        np.array([0.0, 1.0]), np.zeros(2), np.array([0.9]), np.zeros(1), within=3
-    )
-    assert found.tolist() == [1]
-    assert true.tolist() == [0]
+    assert all(len(part) == 0 for part in nucleus_peaks(nothing, nothing, mpp=0.5))
