@@ -110,7 +110,7 @@ def read_with_rules(
                 )
             )
         out = ResultsFolder(work / "results")
-        result = run_batch(jobs, ScoreSettings(model="none"), out, n_workers=n_jobs)
+        result = run_batch(jobs, ScoreSettings(), out, n_workers=n_jobs)
         if result.failed:
             sys.exit(f"not read: {dict(result.failed)}")
         readings = dict.fromkeys(pictures, NOTHING)
