@@ -15,7 +15,7 @@ from her2path.criteria.score import IshResult, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
-from her2path.pipeline.network import find_network
+from her2path.pipeline.network import find_network, reader_of
 from her2path.pipeline.settings import (
     ScoreSettings,
     SlideJob,
@@ -37,6 +37,7 @@ from her2path.slides.mpp import as_mpp
 __all__ = ["ScoreOptions", "score"]
 
 SOME_FAILED = 1
+CUDA = "cuda"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +104,17 @@ def settings_of(options: ScoreOptions) -> ScoreSettings:
     """Return the settings of the run, or end it when they cannot be meant."""
     if options.resume and options.overwrite:
         raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
+    network = find_network(options.model, device=options.device)
+    if network is not None and options.device == CUDA:
+        # Before the first slide, not with each: whether the card is there.
+        reader_of(network)
     return ScoreSettings(
         exclude_controls=options.exclude_controls,
         region_um=options.region_um,
         seed=options.seed,
         cells_geojson=options.cells_geojson,
         geojson_origin=options.geojson_origin,
-        network=find_network(options.model, device=options.device),
+        network=network,
     )
 
 

@@ -153,15 +153,15 @@ SLIDE_COLUMNS: tuple[Column, ...] = (
     ),
     *CALL,
     *READING,
+    Column("mpp", Kind.DOUBLE, "Pixel size at level 0.", "µm/px", low=0),
+    Column("seconds", Kind.DOUBLE, "Time taken.", "s", low=0),
+    Column("error", Kind.TEXT, "Why the slide failed."),
     NETWORK_SCORE,
     Column(
         "network_set",
         Kind.TEXT,
         "Scores that the network does not rule out at its stated coverage, separated by ';'.",
     ),
-    Column("mpp", Kind.DOUBLE, "Pixel size at level 0.", "µm/px", low=0),
-    Column("seconds", Kind.DOUBLE, "Time taken.", "s", low=0),
-    Column("error", Kind.TEXT, "Why the slide failed."),
 )
 
 REGION_COLUMNS: tuple[Column, ...] = (

@@ -130,7 +130,7 @@ def test_results_are_overwritten_only_on_request(glass: Path, tmp_path: Path):
         ((), "Missing option"),
         (("--out", "o"), "name at least one SLIDE"),
         (("gone.svs", "--out", "o"), "does not exist"),
-        (("GLASS", "--out", "o", "--model", "big"), "no network ships with this version"),
+        (("GLASS", "--out", "o", "--model", "big"), "known are"),
         (("GLASS", "--out", "o", "--criteria", "asco-1999"), "known are asco-cap-2007"),
         (("GLASS", "--out", "o", "--criteria", "gastric"), "--specimen"),
         (("GLASS", "--out", "o", "--mpp", "25"), "0.05"),
@@ -159,12 +159,16 @@ def test_wrong_use_is_status_2_with_a_remedy(
     assert "Traceback" not in shown.output
 
 
-def test_a_gpu_is_not_used_and_that_is_said(glass: Path, tmp_path: Path):
-    shown = run(
-        "score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--device", "cuda"
-    )
-    assert shown.exit_code == 0
-    assert "runs on the CPU" in shown.output
+def test_a_graphics_card_that_is_not_there_is_wrong_use(
+    glass: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    asked = ("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--device", "cuda")
+    shown = run(*asked)
+    assert shown.exit_code == 2
+    assert "--device cpu" in shown.output
+    # The rules alone need none.
+    assert run(*asked, "--model", "none").exit_code == 0
 
 
 def test_info_shows_what_was_understood(glass: Path):

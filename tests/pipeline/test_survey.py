@@ -12,6 +12,7 @@ from her2path.errors import AnnotationError, MppError
 from her2path.flags.evidence import ReviewFlag
 from her2path.geometry import Mpp, Region
 from her2path.pipeline.conclude import conclude_cells
+from her2path.pipeline.frames import aligned, working_scale
 from her2path.pipeline.parts import (
     OPEN_SLIDES,
     has_part,
@@ -21,7 +22,7 @@ from her2path.pipeline.parts import (
 )
 from her2path.pipeline.selection import select_cells
 from her2path.pipeline.settings import ScoreSettings
-from her2path.pipeline.survey import TOO_COARSE, aligned, survey_slide, working_scale
+from her2path.pipeline.survey import TOO_COARSE, survey_slide
 from her2path.results.columns import Exclusion
 from her2path.synth import (
     Laboratory,
