@@ -19,6 +19,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.options import Debug, Json, Quiet, Workers
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -61,18 +62,13 @@ def calibrate(
     model: Annotated[
         str, typer.Option(metavar="NAME|none", help="Network that finds the cells, as for score.")
     ] = "auto",
-    workers: Annotated[
-        int,
-        typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
-    ] = 0,
+    workers: Workers = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a calibration that is there.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Make the calibration of your site from control slides with known scores."""
     use_one_thread()

@@ -18,6 +18,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -97,11 +98,9 @@ def cohort(
         typer.Option(help="Bands from her2path repeatability, for the verdicts; else defaults."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of resampling and permutations.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Count what became of HER2 in pairs, test it, and put it beside untreated tumours."""
     use_one_thread()

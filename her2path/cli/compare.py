@@ -18,6 +18,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.options import Debug, Json, Quiet, Workers
 from her2path.criteria.score import IshResult, Specimen
 
 if TYPE_CHECKING:
@@ -116,10 +117,7 @@ def compare(
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
     ] = "auto",
-    workers: Annotated[
-        int,
-        typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
-    ] = 0,
+    workers: Workers = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep slides that are scored in --out already.")
@@ -127,11 +125,9 @@ def compare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a comparison that is in --out.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Compare two slides of one patient, and say whether HER2 changed or its reading."""
     use_one_thread()
@@ -276,11 +272,9 @@ def repeatability(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace bands that are there.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Measure how far repeated readings differ: the band that a change must clear."""
     set_up_logging(debug=debug)

@@ -16,6 +16,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.options import Debug, Quiet
 
 __all__ = ["EXAMPLES", "evaluate"]
 
@@ -54,13 +55,11 @@ def evaluate(
         ),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write evaluation.json to standard output as well.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    debug: Debug = False,
 ) -> None:
     """Hold scores, probabilities, flags and cells against references."""
     use_one_thread()

@@ -23,6 +23,7 @@ from her2path.cli.console import (
 from her2path.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from her2path.cli.evaluate import evaluate
 from her2path.cli.models import models_app
+from her2path.cli.options import Debug, Json, Quiet, Workers
 from her2path.cli.outcomes import EXAMPLES as OUTCOMES_EXAMPLES
 from her2path.cli.outcomes import outcomes
 from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
@@ -73,12 +74,6 @@ class OriginChoice(StrEnum):
 
     LEVEL0 = "level0"
     BOUNDS = "bounds"
-
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
-Json = Annotated[
-    bool, typer.Option("--json", help="Write JSON to standard output, and say nothing else.")
-]
 
 
 def version_shown(is_wanted: bool) -> None:
@@ -198,10 +193,7 @@ def score(
     device: Annotated[
         Device, typer.Option(help="Where the network runs; the rules use the CPU.")
     ] = Device.AUTO,
-    workers: Annotated[
-        int,
-        typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
-    ] = 0,
+    workers: Workers = 0,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the run in --out; tries failed slides again."),
@@ -211,7 +203,7 @@ def score(
         typer.Option("--overwrite", help="Score all slides again although --out holds results."),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -16,6 +16,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.options import Debug, Json, Quiet
 from her2path.criteria.score import Organ
 
 __all__ = ["EXAMPLES", "outcomes"]
@@ -92,11 +93,9 @@ def outcomes(
         typer.Option(metavar="GROUP", help="Group that hazards are compared with; the largest."),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of exact tests by random tables.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Compare HER2 groups: baseline, response, survival, hazards."""
     use_one_thread()

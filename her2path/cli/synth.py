@@ -21,6 +21,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -105,11 +106,9 @@ def synth(
     list_laboratories: Annotated[
         bool, typer.Option("--list-laboratories", help="List the laboratories that come along.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Draw slides with known truth: every cell, every membrane, the score."""
     use_one_thread()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from her2path.cli.console import ERRORS, OUTPUT, THREADS, fail, readable_errors, set_up_logging
+from her2path.cli.options import Debug, Quiet
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -108,13 +109,11 @@ def train(
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the recipe and end.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the result as JSON, and say nothing else.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
-    ] = False,
+    debug: Debug = False,
 ) -> None:
     """Train a network on drawn slides, and on annotated ones where you have them."""
     for variable in THREADS:
