@@ -80,6 +80,8 @@ class Adjustment:
         By which OD of each side was multiplied; one of them is 1, none is above.
     log_error : float
         Standard error of the logarithm of the factor.
+    limit_od : float
+        Higher limit of blank of both sides: what fainter lines reach cannot be seen on both.
     cut : float
         Largest factor that is trusted.
     """
@@ -90,6 +92,7 @@ class Adjustment:
     factor_before: float
     factor_after: float
     log_error: float
+    limit_od: float
     cut: float = MAX_FACTOR
 
     @property
@@ -123,6 +126,7 @@ def adjustment_of(before: Side, after: Side) -> Adjustment:
         factor_before=1.0,
         factor_after=1.0,
         log_error=0.0,
+        limit_od=max(before.min_line_contrast_od, after.min_line_contrast_od),
     )
     if controls[0] is None or controls[1] is None:
         return plain
@@ -158,7 +162,9 @@ def control_od(side: Side) -> tuple[float, float] | None:
     return logs_by_block.value, mean_error(logs_by_block)[0]
 
 
-def adjust(counted: CountedCells, calibration: Calibration, *, factor: float) -> CountedCells:
+def adjust(
+    counted: CountedCells, calibration: Calibration, *, factor: float, limit_od: float
+) -> CountedCells:
     """Return the cells of a side as they would have been classed on the weaker scale.
 
     Parameters
@@ -167,8 +173,10 @@ def adjust(counted: CountedCells, calibration: Calibration, *, factor: float) ->
     calibration : Calibration
         Cut-offs in use.
     factor : float
-        OD and contrast are multiplied by it, ≤ 1. A cell whose contrast falls below that of the
-        faintest ones that counted on this side is not stained any more.
+        OD and contrast are multiplied by it, ≤ 1.
+    limit_od : float
+        Limit of blank of the weaker side. A cell whose contrast falls below it is not stained
+        any more; where cells of this side counted with less, below the faintest of those.
     """
     if factor >= 1:
         return counted
@@ -179,7 +187,8 @@ def adjust(counted: CountedCells, calibration: Calibration, *, factor: float) ->
     intensity = np.where(is_stained, np.minimum(graded, counted.intensity), Intensity.NONE)
     contrast = counted.membrane_contrast_od.astype(np.float64)
     if is_stained.any():
-        faintest = float(np.percentile(contrast[is_stained], FAINTEST_PCT))
+        # The median of a cell that just counts may lie below the limit of its clear sectors.
+        faintest = min(float(np.percentile(contrast[is_stained], FAINTEST_PCT)), limit_od)
         is_lost = is_stained & (contrast * factor < np.minimum(faintest, contrast))
         intensity = np.where(is_lost, Intensity.NONE, intensity)
     return replace(counted, membrane_od=od, intensity=intensity.astype(np.int8))
@@ -192,6 +201,7 @@ def adjusted_cells(side: Side, adjustment: Adjustment) -> CountedCells:
         side.counted,
         side.first.calibration,
         factor=adjustment.factor_before if is_before else adjustment.factor_after,
+        limit_od=adjustment.limit_od,
     )
 
 

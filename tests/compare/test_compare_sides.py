@@ -94,6 +94,16 @@ def test_a_plain_difference_of_stain_is_taken_out_by_the_control(make_side):
     assert common.ci95.lower < 0 < common.ci95.upper
 
 
+def test_adjusting_loses_no_line_that_the_weaker_side_would_show(make_side):
+    before = make_side(has_control=True, weak_complete=30, weak_incomplete=20)
+    after = make_side(
+        "after", seed=2, has_control=True, factor=1.3, weak_complete=30, weak_incomplete=20
+    )
+    pair = compare_sides(before, after)
+    raw, common = (part.continuous["pct_stained"].after for part in (pair.as_read, pair.adjusted))
+    assert common == pytest.approx(raw, abs=0.5)
+
+
 def test_a_difference_beyond_adjusting_is_not_comparable(make_side):
     before = make_side(has_control=True, **FAINT)
     after = make_side("after", seed=2, has_control=True, factor=1.8, **FAINT)
