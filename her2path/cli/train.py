@@ -27,6 +27,7 @@ EXAMPLES = (
     "her2path train --recipe small --out first-try\n\n"
     "her2path train --recipe cpu --out run --threads 2\n\n"
     "her2path train my-recipe.toml --out run --data manifest.csv\n\n"
+    "her2path train my-recipe.toml --out run --data manifest.csv --start-from her2-compact\n\n"
     "her2path train --recipe cpu --out run --resume\n\n"
     "torchrun --nproc-per-node 4 -m her2path train --recipe gpu --out run\n\n"
     "Fields with known truth are drawn first, coloured anew for each batch, and two laboratories "
@@ -80,6 +81,14 @@ def train(
     data_mpp: Annotated[
         float | None, typer.Option(help="µm per pixel of pictures in --data that hold none.")
     ] = None,
+    start_from: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Begin with the weights of this network (a name of `her2path models list`, or a "
+            "folder), to adapt it to pictures of your own.",
+        ),
+    ] = "",
     fields: Annotated[
         Path | None,
         typer.Option(help="Folder for the drawn fields, to share them between runs."),
@@ -145,6 +154,7 @@ def train(
             workers=workers,
             resume=resume,
             write_onnx=onnx,
+            start_from=start_from,
         )
         with Display(is_quiet=quiet or as_json) as display:
             result = train_network(chosen, options, seed=seed, progress=display)

@@ -12,6 +12,9 @@ from her2path.synth.variety import random_laboratory
 
 __all__ = ["Appearance", "appearance_of", "random_appearance"]
 
+# Share of pictures whose nuclei are pale with coarse chromatin.
+OPEN_CHROMATIN = 0.35
+
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
@@ -31,6 +34,8 @@ class Appearance:
         Change of light from one side of the picture to the other, along x and y.
     nuclear, background : float
         Factors on the hematoxylin of nuclei, and of all between them.
+    chromatin : float
+        Factor on what stands out of a nucleus's own mean: rim, clumps and nucleoli.
     """
 
     laboratory: Laboratory
@@ -40,6 +45,7 @@ class Appearance:
     illumination: tuple[float, float] = (0.0, 0.0)
     nuclear: float = 1.0
     background: float = 1.0
+    chromatin: float = 1.0
 
 
 def appearance_of(laboratory: Laboratory) -> Appearance:
@@ -65,6 +71,12 @@ def random_appearance(rng: np.random.Generator, laboratories: tuple[Laboratory, 
     elif kind < 0.5:
         laboratory = widened_laboratory(rng, laboratory)
     nuclear = float(np.exp(rng.normal(0, 0.22)).clip(0.5, 1.7))
+    chromatin = 1.0
+    if rng.random() < OPEN_CHROMATIN:
+        # Nuclei fixed and bleached until they are no darker than cytoplasm: only their rims,
+        # clumps and nucleoli show.
+        chromatin = float(rng.uniform(1.0, 4.0))
+        nuclear *= float(rng.uniform(0.45, 1.0))
     return Appearance(
         laboratory=laboratory,
         scale_mpp=float(np.exp(rng.uniform(np.log(0.40), np.log(0.62)))),
@@ -74,6 +86,7 @@ def random_appearance(rng: np.random.Generator, laboratories: tuple[Laboratory, 
         nuclear=nuclear,
         # Nuclei must not drown in what lies between them.
         background=float(np.exp(rng.normal(0, 0.35)).clip(0.25, 1.25 * nuclear)),
+        chromatin=chromatin,
     )
 
 

@@ -22,9 +22,10 @@ CENTRE_SIGMA_UM = 1.2
 # too weak or strong for its truth to be read off the picture.
 HONEST_STRENGTH = (0.78, 1.3)
 # Within a window of this side, nuclei nearer to their surroundings than so many of 255 in every
-# colour are hardly seen by anyone.
+# colour, and no more uneven than these, are hardly seen by anyone.
 UNSEEN_WINDOW_UM = 18.0
 UNSEEN_CONTRAST = 7.0
+UNSEEN_TEXTURE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,16 @@ def doubt_unseen(planes: NDArray[np.uint8], rgb: NDArray[np.uint8], window_px: i
     inside = cv2.blur(picture * nucleus[..., None], box) / n_inside
     outside = cv2.blur(picture * (1 - nucleus[..., None]), box) / n_outside
     contrast = np.abs(inside - outside).max(axis=2)
-    unseen = (contrast < UNSEEN_CONTRAST) & (n_inside[..., 0] > 0.02) & (n_outside[..., 0] > 0.02)
+    # Grain is on both sides alike: what nuclei have more of is chromatin.
+    grey = picture.mean(axis=2)
+    square = grey * grey
+    rough_inside = cv2.blur(square * nucleus, box) / n_inside[..., 0] - inside.mean(axis=2) ** 2
+    rough_outside = (
+        cv2.blur(square * (1 - nucleus), box) / n_outside[..., 0] - outside.mean(axis=2) ** 2
+    )
+    is_even = rough_inside - rough_outside < UNSEEN_TEXTURE**2
+    unseen = (contrast < UNSEEN_CONTRAST) & is_even
+    unseen &= (n_inside[..., 0] > 0.02) & (n_outside[..., 0] > 0.02)
     size = planes.shape[:0:-1]
     unseen = cv2.resize(unseen.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     planes[6] = np.where(unseen > 0, planes[6] // 6, planes[6])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.models.appearance import Appearance
-from her2path.models.scenes import decode_od, halved
+from her2path.models.scenes import MAX_OD, decode_od, halved
 from her2path.synth.laboratory import Laboratory
 
 __all__ = ["colour", "compressed"]
@@ -24,6 +24,8 @@ SUBSAMPLINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
 )
+# The mean of a nucleus is taken over about so much.
+CHROMATIN_SIGMA_UM = 2.0
 _GRAIN_SIDE = 1024
 _GRAIN = np.random.default_rng(1).standard_normal((_GRAIN_SIDE, _GRAIN_SIDE), dtype=np.float32)
 # The tone curve as a table: steps per unit of light, up to half as bright again as glass.
@@ -42,7 +44,7 @@ def colour(
     lab = appearance.laboratory
     mpp = appearance.scale_mpp / (1 if appearance.is_coarse else 2)
     od = decode_od(stain)
-    scale_hematoxylin(od, nucleus, appearance)
+    scale_hematoxylin(od, nucleus, appearance, mpp)
     light = absorbed(od, place, lab)
     blur_px = math.hypot(lab.blur_um, appearance.defocus_um) / mpp
     light = blurred(light, blur_px)
@@ -68,12 +70,26 @@ def colour(
 
 
 def scale_hematoxylin(
-    od: NDArray[np.float32], nucleus: NDArray[np.uint8], appearance: Appearance
+    od: NDArray[np.float32], nucleus: NDArray[np.uint8], appearance: Appearance, mpp: float
 ) -> None:
     """Make nuclei and what lies between them paler or darker, each by its own factor (in place)."""
+    if appearance.chromatin != 1:
+        coarsen_chromatin(od, nucleus, appearance.chromatin, CHROMATIN_SIGMA_UM / mpp)
     between, inside = np.float32(appearance.background), np.float32(appearance.nuclear)
     if between != 1 or inside != 1:
         od[..., 0] *= between + nucleus * ((inside - between) / np.float32(255))
+
+
+def coarsen_chromatin(
+    od: NDArray[np.float32], nucleus: NDArray[np.uint8], factor: float, sigma_px: float
+) -> None:
+    """Let what stands out of the mean of a nucleus stand out more (in place)."""
+    inside = nucleus * np.float32(1 / 255)
+    hematoxylin = np.ascontiguousarray(od[..., 0])
+    # A mean of nuclei alone: rims keep their height where a nucleus ends.
+    mean = blurred(hematoxylin * inside, sigma_px) / np.maximum(blurred(inside, sigma_px), 1e-3)
+    grown = inside * np.float32(factor - 1) * (hematoxylin - mean)
+    od[..., 0] = np.clip(hematoxylin + grown, 0.0, MAX_OD)
 
 
 def compressed(rgb: NDArray[np.uint8], quality: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -29,6 +29,7 @@ from her2path.models.losses import LossWeights, losses_of
 from her2path.models.network import Her2Network, NetworkDesign
 from her2path.models.run_state import load_state, save_state
 from her2path.models.scenes import TrainingField, draw_training_fields, load_training_fields
+from her2path.models.shipped import find_model
 from her2path.models.sources.sample import Sample
 from her2path.models.training_outputs import save_model, write_samples
 from her2path.models.training_recipe import TrainingRecipe
@@ -63,6 +64,8 @@ class TrainingOptions:
         Go on with the run in `out`.
     write_onnx : bool
         Whether the checkpoint gets an ONNX form at the end, where the package onnx is there.
+    start_from : str
+        Name or folder of a network whose weights the run begins with; empty = random ones.
     """
 
     out: Path
@@ -74,6 +77,7 @@ class TrainingOptions:
     workers: int = 0
     resume: bool = False
     write_onnx: bool = True
+    start_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class Run:
         self.seed = seed
         self.progress = progress
         torch.manual_seed(seed)
-        self.network = Her2Network(NetworkDesign(backbone=recipe.backbone)).to(team.device)
+        self.network = self.first_network().to(team.device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
@@ -186,6 +190,20 @@ class Run:
         self.n_worse = 0
         self.figures: dict[str, float] = {}
         self.kept_samples: tuple[Sample, ...] = ()
+
+    def first_network(self) -> Her2Network:
+        """Return the network as it is before the first step."""
+        design = NetworkDesign(backbone=self.recipe.backbone)
+        if not self.options.start_from:
+            return Her2Network(design)
+        found = find_model(self.options.start_from)
+        network = network_of(load_checkpoint(found.folder))
+        if network.design != design:
+            raise ModelError(
+                f"{found.name} is {network.design}, the recipe asks for {design}: start from a "
+                "network of the same design"
+            )
+        return network
 
     def go(self) -> TrainingResult:
         recipe, options, team = self.recipe, self.options, self.team
@@ -346,6 +364,7 @@ class Run:
                 seed=self.seed,
                 laboratories=tuple(lab.name for lab in split_laboratories(self.recipe)[0]),
                 sources=self.options.sources,
+                start_from=self.options.start_from,
             )
         else:
             self.n_worse += 1

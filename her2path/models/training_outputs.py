@@ -42,6 +42,7 @@ def save_model(
     seed: int,
     laboratories: tuple[str, ...],
     sources: tuple[str, ...] = (),
+    start_from: str = "",
 ) -> None:
     """Write the checkpoint of a network with its description."""
     description = ModelDescription(
@@ -61,7 +62,8 @@ def save_model(
         ),
         data=TrainingData(
             summary="Synthetic fields of the generator of her2path, coloured at random; "
-            + ("annotated pictures of the sources beside them." if sources else ONLY_DRAWN),
+            + ("annotated pictures of the sources beside them." if sources else ONLY_DRAWN)
+            + (f" Begun with the weights of {Path(start_from).name}." if start_from else ""),
             recipe=recipe.name,
             seeds=(seed, recipe.field_seed),
             laboratories=laboratories,

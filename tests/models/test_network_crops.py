@@ -13,9 +13,11 @@ from her2path.errors import ModelError
 from her2path.models.appearance import Appearance, random_appearance
 from her2path.models.augment import (
     cell_grid,
+    doubt_unseen,
     take_crop,
 )
 from her2path.models.batches import Batches, BatchPlan, score_rank
+from her2path.models.colouring import coarsen_chromatin
 from her2path.models.network import CELL_CLASSES, STRIDE_PX
 from her2path.models.scenes import (
     MAX_OD,
@@ -152,3 +154,35 @@ def test_a_batch_depends_on_its_number_alone(training_fields: list[TrainingField
 def test_the_score_of_counted_cells_follows_the_criteria(kinds: dict[str, int], rank: int) -> None:
     tally = np.array([kinds.get(name, 0) for name in CELL_CLASSES])
     assert score_rank(tally) == rank
+
+
+def patch_of_nuclei(*, clumps_od: float) -> tuple[np.ndarray, np.ndarray]:
+    """Hematoxylin with one nucleus, as dark as its surroundings on average."""
+    rows, cols = np.mgrid[:64, :64]
+    nucleus = ((rows - 32) ** 2 + (cols - 32) ** 2 <= 20**2).astype(np.uint8) * np.uint8(255)
+    od = np.zeros((64, 64, 4), np.float32)
+    od[..., 0] = 0.2 + clumps_od * np.where((rows // 4 + cols // 4) % 2, 1, -1) * (nucleus > 0)
+    return od, nucleus
+
+
+def test_coarser_chromatin_stands_out_more_and_keeps_its_mean() -> None:
+    od, nucleus = patch_of_nuclei(clumps_od=0.05)
+    grown = od.copy()
+    coarsen_chromatin(grown, nucleus, 3.0, 8.0)
+    inside = nucleus > 0
+    assert grown[inside][:, 0].std() == pytest.approx(3 * od[inside][:, 0].std(), rel=0.1)
+    assert grown[inside][:, 0].mean() == pytest.approx(od[inside][:, 0].mean(), abs=0.01)
+    assert np.array_equal(grown[~inside], od[~inside])
+    assert np.array_equal(grown[..., 1:], od[..., 1:])
+
+
+@pytest.mark.parametrize(("clumps_od", "known"), [(0.0, 255 // 6), (0.08, 255)])
+def test_a_nucleus_of_its_surroundings_colour_is_seen_by_its_chromatin(
+    clumps_od: float, known: int
+) -> None:
+    od, nucleus = patch_of_nuclei(clumps_od=clumps_od)
+    grey = (255 * 10 ** -od[..., 0]).astype(np.uint8)
+    planes = np.full((9, 64, 64), 255, np.uint8)
+    planes[0] = nucleus
+    doubt_unseen(planes, np.dstack([grey] * 3), 36)
+    assert planes[6, 32, 32] == known

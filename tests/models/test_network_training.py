@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load
 
 from her2path.errors import ManifestError, ModelError
 from her2path.models.annotated import annotated_crops, read_annotated, recoloured
@@ -90,10 +91,37 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     state, wanted = (
         (folder / "state" / STATE_FILE).read_bytes() for folder in (options.out, finished)
     )
-    assert len(state) == len(wanted)
+    # The minutes that a run took stand in it too, and are never the same.
+    assert load(state).keys() == load(wanted).keys()
     before, after = weights_of(finished), weights_of(options.out)
     for name, part in before.items():
         torch.testing.assert_close(after[name], part, atol=1e-5, rtol=1e-4)
+
+
+def test_a_run_can_start_from_the_weights_of_another(
+    finished: Path, fields_folder: Path, tmp_path: Path
+) -> None:
+    still = RECIPE.model_copy(update={"steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0})
+    options = TrainingOptions(
+        tmp_path, fields=fields_folder, device="cpu", start_from=str(finished / "model")
+    )
+    train(still, options, seed=9)
+    first, then = weights_of(finished), weights_of(tmp_path)
+    weights = [name for name in first if "running" not in name and "num_batches" not in name]
+    assert all(torch.allclose(first[name], then[name], atol=1e-9) for name in weights)
+    description = NetworkReader(tmp_path / "model", device="cpu").description
+    assert "Begun with the weights of" in description.data.summary
+
+
+def test_a_run_starts_only_from_a_network_of_its_design(
+    finished: Path, fields_folder: Path, tmp_path: Path
+) -> None:
+    other = RECIPE.model_copy(update={"backbone": "resnet18"})
+    options = TrainingOptions(
+        tmp_path, fields=fields_folder, device="cpu", start_from=str(finished / "model")
+    )
+    with pytest.raises(ModelError, match="same design"):
+        train(other, options)
 
 
 def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: Path) -> None:
