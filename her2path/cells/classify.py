@@ -27,7 +27,7 @@ MIN_RUN = 3
 # Contrast of a line over the OD of its cytoplasm: membranous staining has 1 to 2, diffuse brown
 # about 0.3 (real cores). A line must reach the first ratio to count, between the two; below the
 # second the brown is diffuse.
-MEMBRANOUS_RATIO = np.float32(0.85)
+MEMBRANOUS_RATIO = np.float32(0.95)
 DIFFUSE_RATIO = np.float32(0.5)
 # Between thick lines the cytoplasm cannot be seen and reads as brown as they are: no more than this
 # is asked of a line for the sake of its cytoplasm.
@@ -167,7 +167,7 @@ def classify_cells(
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
     # Uneven brown cytoplasm makes lines of its own, in proportion to how brown it is.
-    diffuse_limit = np.minimum(MEMBRANOUS_RATIO * cells.cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
+    diffuse_limit = np.minimum(MEMBRANOUS_RATIO * cells.shared_cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
     thresholds = np.maximum(np.float32(threshold), diffuse_limit)
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od, cells.is_measurable, thresholds, calibration.min_arc_frac

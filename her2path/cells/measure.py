@@ -141,6 +141,7 @@ def measure_planes(
         nucleus_dab_od=nucleus[:, 1],
         nucleus_texture_od=nucleus[:, 2],
         cytoplasm_od=cytoplasm[:, 1],
+        shared_cytoplasm_od=cytoplasm[:, 1],
         cytoplasm_h_od=cytoplasm[:, 0],
         spacing_um=spacing,
         membrane_width_um=line_width(width, contrast),

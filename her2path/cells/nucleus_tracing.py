@@ -24,7 +24,8 @@ MAX_SPACING_UM = 2 * REACH_UM
 # Nuclei outside this range are debris or clumps (lymphocytes 20 µm², giant tumor nuclei 220 µm²).
 NUCLEUS_AREA_UM2 = (9.0, 250.0)
 # Where the cytoplasm of a cell is looked for, and the most brown that it can have.
-FILL_REACH_UM = 1.5
+FILL_REACH_UM = 1.0
+FILL_PCT = 40.0
 FILL_MAX_OD = 0.25
 # A nucleus is bluer inside than outside nearly all round: the edge at its worst quarter of rays
 # must reach this share of the contrast asked of the whole.
@@ -165,9 +166,9 @@ def fill_nuclei(
     """Return the plane with each nucleus painted like its own cytoplasm.
 
     A nucleus is a hole in the brown of its cell; without this the strip of brown cytoplasm between
-    two nuclei would stand out like a line. Cytoplasm is the lower quartile over the rays of the
-    palest place within FILL_REACH_UM of the nucleus, and never more than FILL_MAX_OD, so that a
-    membrane that hugs the nucleus is not taken for it.
+    two nuclei would stand out like a line. Cytoplasm is FILL_PCT over the rays of the mean within
+    FILL_REACH_UM of the nucleus, and never more than FILL_MAX_OD, so that a membrane that hugs
+    half of the nucleus is not taken for it.
     """
     filled = plane.copy()
     angle = 2 * np.pi * np.arange(N_SECTORS) / N_SECTORS
@@ -177,7 +178,7 @@ def fill_nuclei(
             for away in np.arange(0.5, FILL_REACH_UM + 0.01, 0.5)
         ]
     )
-    level = np.percentile(rings.min(axis=0), 25, axis=1) if len(x) else np.empty(0)
+    level = np.percentile(rings.mean(axis=0), FILL_PCT, axis=1) if len(x) else np.empty(0)
     level = np.minimum(level, FILL_MAX_OD * STEPS_PER_OD)
     px = x[:, None] + contours * np.cos(angle) / mpp
     py = y[:, None] + contours * np.sin(angle) / mpp

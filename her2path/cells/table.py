@@ -31,6 +31,9 @@ class CellMeasurements:
         Mean OD of hematoxylin and DAB in the nucleus; spread of hematoxylin OD in it.
     cytoplasm_od : ndarray of shape (n,), float32
         Median DAB OD between nucleus and outline.
+    shared_cytoplasm_od : ndarray of shape (n,), float32
+        What a line must stand out from: the same, told from the tumor cells around where these
+        are known (`with_shared_cytoplasm`).
     cytoplasm_h_od : ndarray of shape (n,), float32
         Median hematoxylin OD between nucleus and outline.
     spacing_um : ndarray of shape (n,), float32
@@ -63,6 +66,7 @@ class CellMeasurements:
     nucleus_dab_od: NDArray[np.float32]
     nucleus_texture_od: NDArray[np.float32]
     cytoplasm_od: NDArray[np.float32]
+    shared_cytoplasm_od: NDArray[np.float32]
     cytoplasm_h_od: NDArray[np.float32]
     spacing_um: NDArray[np.float32]
     membrane_width_um: NDArray[np.float32]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from her2path.cells.calibrating import Calibrated, ControlCells, calibrate_cells
 from her2path.cells.calibration import Calibration, generic_calibration
+from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Score
@@ -343,4 +344,11 @@ def tumor_cells(
 ) -> CellMeasurements:
     """Return the cells that a score of the slide would count."""
     probability = probability_of_tumor(cells, survey)
-    return cells.select(select_cells(cells, probability, survey, settings).is_counted)
+    selection = select_cells(cells, probability, survey, settings)
+    cells = with_shared_cytoplasm(
+        cells,
+        selection.looks_like_tumor,
+        x_um=cells.x * survey.mpp.x,
+        y_um=cells.y * survey.mpp.y,
+    )
+    return cells.select(selection.is_counted)

@@ -13,6 +13,7 @@ from her2path.annotations.roi import RoiKind
 from her2path.cells.blank import measure_blank
 from her2path.cells.calibration import Calibration
 from her2path.cells.classify import CellClasses, classify_cells
+from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
@@ -167,6 +168,9 @@ def conclude_cells(
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
     probability = probability_of_tumor(cells, survey)
     selection = select_cells(cells, probability, survey, settings)
+    cells = with_shared_cytoplasm(
+        cells, selection.looks_like_tumor, x_um=place_um[0], y_um=place_um[1]
+    )
     blank = blank_facts(cells, selection, calibration)
     classes = classify_cells(cells, calibration, min_line_contrast_od=blank.min_line_contrast_od)
     everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)

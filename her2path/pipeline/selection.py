@@ -52,6 +52,11 @@ class Selection:
         return self.reason == CODE[Exclusion.COUNTED]
 
     @property
+    def looks_like_tumor(self) -> NDArray[np.bool_]:
+        """Cells that are tumor to the program, wherever they lie."""
+        return self.probability >= self.cut
+
+    @property
     def is_in_place(self) -> NDArray[np.bool_]:
         """Cells that would count if they were tumor."""
         return self.is_counted | (self.reason == CODE[Exclusion.NOT_TUMOR])
@@ -70,7 +75,7 @@ class Selection:
     @property
     def is_suspected_tumor(self) -> NDArray[np.bool_]:
         """Cells in suspected control tissue that count, or would if it were none."""
-        would_count = self.is_control & (self.probability >= self.cut)
+        would_count = self.is_control & self.looks_like_tumor
         return self.is_suspected & (self.is_counted | would_count)
 
     def counted_at(self, shift: float) -> NDArray[np.bool_]:
