@@ -9,6 +9,7 @@ taken for another kind.
 
 from __future__ import annotations
 
+import copy
 import zlib
 from functools import cache
 
@@ -60,7 +61,9 @@ def rules() -> RuleSet:
 
 def simulate_pair(scenario: Scenario, seed: int) -> Outcome:
     """Simulate and compare one pair."""
-    rng = np.random.default_rng([seed, hash_of(scenario.name)])
+    rng, *tissues = np.random.default_rng([seed, hash_of(scenario.name)]).spawn(3)
+    if scenario.is_repeat:
+        tissues = [copy.deepcopy(tissues[0]), tissues[0]]
     mixes = scenario.mixes[seed % len(scenario.mixes)]
     lab = rng.normal(0, LABORATORY_SD if scenario.is_other_laboratory else 0)
     lab_h = rng.normal(0, LABORATORY_H_SD if scenario.is_other_laboratory else 0)
@@ -71,7 +74,8 @@ def simulate_pair(scenario: Scenario, seed: int) -> Outcome:
             scenario,
             factor=float(np.exp(position * lab + rng.normal(0, RUN_SD))),
             counterstain=float(np.exp(position * lab_h + rng.normal(0, RUN_H_SD))),
-            rng=rng,
+            tissue=tissues[position],
+            reading=rng,
         )
         for position, name in enumerate(("before", "after"))
     ]
@@ -91,24 +95,25 @@ def side_of(
     *,
     factor: float,
     counterstain: float,
-    rng: np.random.Generator,
+    tissue: np.random.Generator,
+    reading: np.random.Generator,
 ) -> Side:
-    """Simulate the slide of one side and its reading."""
-    n = int(rng.poisson(scenario.n_cells))
+    """Simulate the slide of one side and its reading, each with randomness of its own."""
+    n = int(tissue.poisson(scenario.n_cells))
     side_um = 1000 * np.sqrt(scenario.n_cells / CELLS_PER_MM2)
-    place = rng.uniform(0, side_um, (n, 2))
-    nest = nests_of(place, side_um, rng)
+    place = tissue.uniform(0, side_um, (n, 2))
+    nest = nests_of(place, side_um, tissue)
     low, high = NEST_CORRELATION
-    classes = drawn_classes(mix, nest, low + scenario.clustering * (high - low), rng)
-    counted = read_cells_of(classes, place, factor, rng)
+    classes = drawn_classes(mix, nest, low + scenario.clustering * (high - low), tissue)
+    counted = read_cells_of(classes, place, factor, tissue=tissue, reading=reading)
     control = no_cells()
     if scenario.has_control:
-        place = rng.uniform(0, 700.0, (N_CONTROL_CELLS, 2))
+        place = tissue.uniform(0, 700.0, (N_CONTROL_CELLS, 2))
         strong = np.full(N_CONTROL_CELLS, CLASSES.index((4, 3)))
-        control = read_cells_of(strong, place, factor, rng)
-    h_od = rng.normal(0.20, 0.04, N_BYSTANDERS) * counterstain
-    bystanders = Bystanders(h_od, rng.normal(0.015, 0.01, N_BYSTANDERS))
-    slide = PairSlide(record_of(name, counted, rng), None, counted, control, bystanders)
+        control = read_cells_of(strong, place, factor, tissue=tissue, reading=reading)
+    h_od = tissue.normal(0.20, 0.04, N_BYSTANDERS) * counterstain
+    bystanders = Bystanders(h_od, tissue.normal(0.015, 0.01, N_BYSTANDERS))
+    slide = PairSlide(record_of(name, counted, reading), None, counted, control, bystanders)
     return Side(name, (slide,), rules())
 
 
@@ -142,18 +147,21 @@ def read_cells_of(
     classes: NDArray[np.int64],
     place: NDArray[np.float64],
     factor: float,
-    rng: np.random.Generator,
+    *,
+    tissue: np.random.Generator,
+    reading: np.random.Generator,
 ) -> CountedCells:
     """Return the cells as read through the factor of a run."""
     calibration = generic_calibration()
     true = np.array([CLASSES[c][0] for c in range(len(CLASSES))])[classes]
     pattern = np.array([CLASSES[c][1] for c in range(len(CLASSES))])[classes]
-    is_false = (true == Intensity.NONE) & (rng.random(len(true)) < FALSE_STAINED)
+    is_false = (true == Intensity.NONE) & (reading.random(len(true)) < FALSE_STAINED)
     true = np.where(is_false, Intensity.FAINT, true)
     pattern = np.where(is_false, Pattern.INCOMPLETE, pattern)
     ends = np.array([(0.0, 0.0), *(LINE_OD[Intensity(i)] for i in range(1, 5))])[true]
-    od = rng.uniform(ends[:, 0], ends[:, 1]) * np.exp(rng.normal(0, CELL_SD, len(true))) * factor
-    contrast = CONTRAST_PER_OD * od * np.exp(rng.normal(0, CELL_SD, len(true)))
+    stain = tissue.uniform(ends[:, 0], ends[:, 1])
+    od = stain * np.exp(reading.normal(0, CELL_SD, len(true))) * factor
+    contrast = CONTRAST_PER_OD * od * np.exp(reading.normal(0, CELL_SD, len(true)))
     cuts = calibration.intensity
     graded = 1 + np.digitize(od, [cuts.weak_od, cuts.moderate_od, cuts.intense_od])
     is_seen = (true > 0) & (contrast >= calibration.min_line_contrast_od)
@@ -168,7 +176,7 @@ def read_cells_of(
         membrane_od=np.where(is_seen, od, 0).astype(np.float32),
         membrane_contrast_od=np.where(is_seen, contrast, 0).astype(np.float32),
         membrane_width_um=np.where(is_seen, widths, np.nan).astype(np.float32),
-        cytoplasm_od=rng.normal(0.02, 0.01, len(true)).astype(np.float32),
+        cytoplasm_od=tissue.normal(0.02, 0.01, len(true)).astype(np.float32),
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+from pair_cells import RUN_H_SD, RUN_SD
 from pair_scenarios import Outcome, Scenario, stained_pct
 
 from her2path.compare.pair import compare_sides
@@ -28,7 +29,11 @@ from her2path.results.folder import ResultsFolder
 from her2path.synth import Artefacts, RegionRecipe, SlideRecipe, TissueShape, laboratories
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.pairs import write_pair
+from her2path.synth.writing import WrittenSlide, write_slide
 
+# Two runs of one laboratory: darkness of brown and counterstain (log SD, as `pair_cells` has them),
+# focus (µm), glass (counts), and the grid of pixels, which never falls on the same place twice.
+RUN_BLUR_UM, RUN_GLASS, RUN_MPP = 0.04, 1.0, 0.003
 # Tumor cells on a square millimetre of glass of such a recipe, tissue not everywhere.
 CELLS_PER_MM2 = 1100.0
 
@@ -38,6 +43,38 @@ def laboratories_of(scenario: Scenario, rng: np.random.Generator) -> tuple[Labor
     known = laboratories("test")
     first, second = rng.permutation(len(known))[:2]
     return known[first], known[second if scenario.is_other_laboratory else first]
+
+
+def another_run(laboratory: Laboratory, rng: np.random.Generator) -> Laboratory:
+    """Return the laboratory on another day."""
+    white_r, white_g, white_b = (
+        min(255.0, float(white + rng.normal(0, RUN_GLASS))) for white in laboratory.white_point
+    )
+    return replace(
+        laboratory,
+        dab_strength=laboratory.dab_strength * float(np.exp(rng.normal(0, RUN_SD))),
+        counterstain=laboratory.counterstain * float(np.exp(rng.normal(0, RUN_H_SD))),
+        blur_um=laboratory.blur_um + abs(float(rng.normal(0, RUN_BLUR_UM))),
+        white_point=(white_r, white_g, white_b),
+        mpp=laboratory.mpp * float(np.exp(rng.normal(0, RUN_MPP))),
+    )
+
+
+def write_repeat(
+    recipe: SlideRecipe, laboratory: Laboratory, place: Path, rng: np.random.Generator
+) -> tuple[WrittenSlide, WrittenSlide]:
+    """Write the same cells twice, as two runs of a laboratory show them."""
+    seed = int(rng.integers(2**40))
+    before, after = (
+        write_slide(
+            replace(recipe, name=f"{recipe.name}-{name}"),
+            another_run(laboratory, rng),
+            place / f"{recipe.name}-{name}.svs",
+            seed=seed,
+        )
+        for name in ("before", "after")
+    )
+    return before, after
 
 
 def recipe_of(
@@ -82,13 +119,17 @@ def picture_pair(scenario: Scenario, seed: int, folder: Path, model: str) -> Out
     before, after = scenario.mixes[seed % len(scenario.mixes)]
     place = folder / name
     place.mkdir(parents=True, exist_ok=True)
-    written = write_pair(
-        recipe,
-        None if before == after else after,
-        place,
-        laboratories=labs,
-        seed=int(rng.integers(2**40)),
-    )
+    if scenario.is_repeat:
+        slides = write_repeat(recipe, labs[0], place, rng)
+    else:
+        pair = write_pair(
+            recipe,
+            None if before == after else after,
+            place,
+            laboratories=labs,
+            seed=int(rng.integers(2**40)),
+        )
+        slides = pair.before, pair.after
     out = ResultsFolder(place / "results")
     jobs = [
         SlideJob(
@@ -97,20 +138,20 @@ def picture_pair(scenario: Scenario, seed: int, folder: Path, model: str) -> Out
             rule_set=find_rule_set(DEFAULT_CRITERIA),
             calibration=find_calibration(None),
         )
-        for name_of_side, side in (("before", written.before), ("after", written.after))
+        for name_of_side, side in zip(("before", "after"), slides, strict=True)
     ]
     settings = ScoreSettings(exclude_controls=scenario.has_control, network=network)
     result = run_batch(jobs, settings, out, overwrite=True)
     if result.failed:
         raise RuntimeError(f"{name} could not be scored: {dict(result.failed)}")
     sides = read_sides({job.slide_id: [out.slide(job.slide_id).slide_json] for job in jobs})
-    pair = compare_sides(*sides, seed=seed)
+    found = compare_sides(*sides, seed=seed)
     # A piece of a few cells may hold none: then the mix is what is known.
     known = [
         float(side.truth["slide"].get("pct_stained", stained_pct(mix)))
-        for side, mix in ((written.before, before), (written.after, after))
+        for side, mix in zip(slides, (before, after), strict=True)
     ]
-    outcome = Outcome.of(scenario, seed, (known[0], known[1]), pair)
+    outcome = Outcome.of(scenario, seed, (known[0], known[1]), found)
     write_text(done, json.dumps(asdict(outcome)) + "\n")
     shutil.rmtree(place)
     return outcome

@@ -33,6 +33,9 @@ class Scenario:
         Tumor cells a side, about.
     clustering : float
         0: classes cell by cell; 1: by nest of tumor.
+    is_repeat : bool
+        Whether both sides are the same cells, stained and scanned in two runs: what differs is
+        the error of reading, and no scatter of cells.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Scenario:
     has_control: bool = False
     n_cells: int = 1300
     clustering: float = 0.2
+    is_repeat: bool = False
 
 
 def mix(**percents: float) -> Mix:
@@ -62,7 +66,9 @@ THREE_PLUS = mix(weak_complete=10, moderate_complete=25, intense_complete=45)
 SAME = tuple((m, m) for m in (FAINT_5, FAINT_12, FAINT_25, ONE_PLUS, TWO_PLUS, THREE_PLUS))
 TWENTY = ((FAINT_25, FAINT_5), (TWO_PLUS, TWO_PLUS_LESS))
 
+REPEAT = Scenario("the same cells, stained and scanned twice", SAME, is_repeat=True)
 SCENARIOS = (
+    REPEAT,
     Scenario("no change, same laboratory", SAME),
     Scenario("no change, classes by nest (clustering 0.6)", SAME, clustering=0.6),
     Scenario("no change, other laboratory", SAME, is_other_laboratory=True),
@@ -151,12 +157,11 @@ class Outcome:
 
 
 def repeats_of(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
-    """Return both readings of every unchanged pair of one laboratory, as `repeatability` reads."""
-    name = SCENARIOS[0].name
+    """Return both readings of the same cells, as `her2path repeatability` reads them."""
     return [
         {"subject": outcome.seed, **reading}
         for outcome in outcomes
-        if outcome.scenario == name
+        if outcome.scenario == REPEAT.name
         for reading in outcome.measures
     ]
 
@@ -201,7 +206,7 @@ def with_interval(k: int, n: int) -> str:
 def summary_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
     """Return the figures that the study is about, with their aims."""
     by_name = {scenario.name: scenario for scenario in SCENARIOS}
-    rows = [(by_name[o.scenario], o) for o in outcomes]
+    rows = [(by_name[o.scenario], o) for o in outcomes if o.scenario != REPEAT.name]
     same = [o for s, o in rows if not s.is_changed and not s.is_other_laboratory]
     other = [o for s, o in rows if not s.is_changed and s.is_other_laboratory]
     twenty = [o for s, o in rows if s.name == "20 points less stained"]
@@ -222,7 +227,10 @@ def summary_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def deviations_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """Return the scatter of repeated readings of unchanged tumors, scatter of cells included."""
+    """Return how far readings of unchanged tumors lie apart.
+
+    Of the same cells that is the error of reading; elsewhere the scatter of cells is in it too.
+    """
     found = {}
     for scenario in SCENARIOS:
         if scenario.is_changed:

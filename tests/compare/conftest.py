@@ -40,13 +40,15 @@ def make_side(study):
         **mix,
     ):
         scenario = scenarios.Scenario("", (), has_control=has_control, n_cells=n_cells)
+        tissue, reading = np.random.default_rng(seed).spawn(2)
         return cells.side_of(
             name,
             scenarios.mix(**mix),
             scenario,
             factor=factor,
             counterstain=counterstain,
-            rng=np.random.default_rng(seed),
+            tissue=tissue,
+            reading=reading,
         )
 
     return make
