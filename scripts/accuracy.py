@@ -1,9 +1,10 @@
-"""Measure accuracy against truth: draw fresh slides from the test laboratories and score them.
+"""Measure accuracy against truth: draw fresh slides of fresh laboratories and score them.
 
 ``python scripts/accuracy.py`` prints exact scores, κ, errors of shares and counts, cells met, and
 what was flagged, and writes accuracy.csv and accuracy.html. The seed changes from run to run, so
-that nothing can be tuned to its slides; it is printed, and ``--seed`` draws them again. Nothing
-is to be fitted to the test laboratories.
+that nothing can be tuned to its slides or laboratories; it is printed, and ``--seed`` draws both
+again. ``--laboratories test`` takes the seven that the package holds for tests; nothing is to be
+fitted to them either.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from accuracy_measures import (
     sums_of,
 )
 from accuracy_page import write_page
-from accuracy_recipes import Plan, plan_slides
+from accuracy_recipes import Plan, fresh_laboratories, plan_slides
 
 from her2path.criteria import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError
@@ -374,6 +375,13 @@ def main() -> int:
     parser.add_argument(
         "--model", default=SHIPPED_NETWORK, help="network, as for her2path score, or none"
     )
+    parser.add_argument(
+        "--laboratories",
+        choices=("fresh", "test"),
+        default="fresh",
+        help="fresh: drawn by the seed in the ranges of the test laboratories, so that nobody has "
+        "seen them; test: the seven of her2path",
+    )
     parser.add_argument("--quick", action="store_true", help="few small slides: a look, no figure")
     parser.add_argument("--out", type=Path, default=Path("accuracy_results"), help="folder")
     parser.add_argument(
@@ -398,7 +406,8 @@ def main() -> int:
     reader = "rules alone" if network is None else f"network {network.name}"
     print(f"seed {seed}: {n_slides} slides, {reader}", flush=True)
     side_um = QUICK_SIDE_UM if arguments.quick else SIDE_UM
-    plans = plan_slides(n_slides, seed=seed, side_um=side_um)
+    known = fresh_laboratories(seed) if arguments.laboratories == "fresh" else None
+    plans = plan_slides(n_slides, seed=seed, side_um=side_um, known=known)
     arguments.out.mkdir(parents=True, exist_ok=True)
     folder = arguments.out / f"slides-{seed}"
     folder.mkdir(exist_ok=True)

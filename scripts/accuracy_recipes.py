@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ from her2path.synth import (
 )
 
 Rng = np.random.Generator
+# As many as there are test laboratories.
+N_FRESH = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,49 @@ def mix(**percents: float) -> tuple[MixEntry, ...]:
     return mix_of(none=1 - sum(shares.values()), **shares)
 
 
-def plan_slides(n_slides: int, *, seed: int, side_um: float) -> list[Plan]:
-    """Plan slides: scores and test laboratories in turn, so that each meets each.
+def fresh_laboratories(seed: int, n: int = N_FRESH) -> tuple[Laboratory, ...]:
+    """Draw laboratories that nobody has seen, in the ranges of the test laboratories.
+
+    Ranges are those that `her2path/synth/data/test.toml` states; the pixel size is that of
+    scanners at 40× in five of seven, coarser in the others.
+    """
+    rng = np.random.default_rng([seed, 7919])
+
+    def within(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
+    def laboratory(k: int) -> Laboratory:
+        glass = np.clip(within(228, 252) + rng.normal(0, 2.5, 3), 222, 254)
+        white_r, white_g, white_b = (float(v) for v in glass)
+        return Laboratory(
+            name=f"fresh-{chr(ord('a') + k)}",
+            mpp=within(0.30, 0.46) if k % N_FRESH in (2, 5) else within(0.17, 0.28),
+            hematoxylin=(within(0.66, 0.78), within(0.51, 0.60), within(0.33, 0.42)),
+            dab=(within(0.20, 0.30), within(0.46, 0.55), within(0.77, 0.88)),
+            counterstain=float(np.exp(rng.uniform(np.log(0.5), np.log(2.0)))),
+            dab_strength=within(0.75, 1.2),
+            dab_darkening=within(0.1, 0.4),
+            haze_od=within(0.005, 0.03),
+            white_point=(white_r, white_g, white_b),
+            shading=within(0.005, 0.045),
+            gamma=within(0.85, 1.18),
+            blur_um=within(0.20, 0.36),
+            sharpen=within(0.1, 1.2),
+            sharpen_um=within(0.22, 0.48),
+            noise=within(0.8, 3.0),
+            read_noise=within(0.3, 1.3),
+            saturation=within(0.86, 1.15),
+            compression=str(rng.choice(["jpeg", "jpeg", "jpeg2000"])),
+            quality=int(rng.integers(70, 93)),
+        )
+
+    return tuple(laboratory(k) for k in range(n))
+
+
+def plan_slides(
+    n_slides: int, *, seed: int, side_um: float, known: Sequence[Laboratory] | None = None
+) -> list[Plan]:
+    """Plan slides: scores and laboratories in turn, so that each meets each.
 
     Parameters
     ----------
@@ -183,8 +226,10 @@ def plan_slides(n_slides: int, *, seed: int, side_um: float) -> list[Plan]:
         The same seed gives the same slides.
     side_um : float
         Side of the square that is drawn, µm.
+    known : sequence of Laboratory, optional
+        By default the test laboratories.
     """
-    known = laboratories("test")
+    known = laboratories("test") if known is None else known
     first = np.random.default_rng(seed).permutation(len(known))
     plans = []
     for k in range(n_slides):

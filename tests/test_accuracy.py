@@ -98,6 +98,17 @@ def test_thirty_five_slides_meet_each_score_in_each_laboratory(recipes):
     assert len({plan.slide_id for plan in plans}) == 35
 
 
+def test_fresh_laboratories_are_new_with_each_seed_and_no_others(recipes):
+    first, other = recipes.fresh_laboratories(3), recipes.fresh_laboratories(4)
+    assert first == recipes.fresh_laboratories(3)
+    assert len({lab.name for lab in first}) == len(first) == 7
+    assert all(a.dab != b.dab for a in first for b in other)
+    known = {lab.dab for kind in ("training", "test") for lab in laboratories(kind)}
+    assert not known & {lab.dab for lab in first}
+    plans = recipes.plan_slides(7, seed=3, side_um=500.0, known=first)
+    assert {plan.laboratory for plan in plans} == set(first)
+
+
 def test_a_seed_draws_the_same_slides_however_many_are_asked_for(recipes):
     many = recipes.plan_slides(12, seed=9, side_um=500.0)
     assert recipes.plan_slides(5, seed=9, side_um=500.0) == many[:5]
