@@ -40,7 +40,7 @@ GROUND = 1
 HOMES = {
     "openslide": {"slides"},
     "wsidicom": {"slides"},
-    "pydicom": {"slides", "results"},
+    "pydicom": {"slides", "results", "synth"},
     "tifffile": {"slides", "synth"},
     "simplejpeg": {"slides", "synth", "models"},
     "imagecodecs": {"slides", "synth"},

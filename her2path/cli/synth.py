@@ -54,6 +54,7 @@ class SlideFormat(StrEnum):
 
     SVS = "svs"
     OME_TIFF = "ome.tif"
+    DICOM = "dcm"
 
 
 def synth(
@@ -80,7 +81,11 @@ def synth(
         int, typer.Option(min=1, max=MAX_COUNT, help="Slides or pairs, with seeds that follow.")
     ] = 1,
     slide_format: Annotated[
-        SlideFormat, typer.Option("--format", help="svs opens as Aperio.")
+        SlideFormat,
+        typer.Option(
+            "--format",
+            help="svs opens as Aperio; dcm holds level 0 alone and needs her2path[dicom].",
+        ),
     ] = SlideFormat.SVS,
     pair: Annotated[
         str,

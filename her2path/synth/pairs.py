@@ -53,7 +53,7 @@ def write_pair(
     seed : int
         Seed of the patient.
     suffix : str
-        ``.svs`` or ``.ome.tif``.
+        ``.svs``, ``.ome.tif`` or ``.dcm``.
     progress : callable, optional
         As for `write_slide`.
     """

@@ -1,4 +1,4 @@
-"""Write pyramids tile by tile: an SVS as Aperio's scanners make it, or an OME-TIFF."""
+"""Write slides tile by tile: an SVS as Aperio's scanners make it, an OME-TIFF, or DICOM."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from her2path.geometry import Region
 from her2path.results.atomic import atomic_path
+from her2path.synth.dicom import write_dicom
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.optics import jpeg2000_level
 
@@ -51,7 +52,9 @@ class PyramidWriter:
     slide_id: str
 
     def write(self, path: Path, draw: Callable[[Region], NDArray[np.uint8]]) -> None:
-        """Write the slide; the suffix decides: ``.svs``, or ``.ome.tif`` / ``.ome.tiff``.
+        """Write the slide; the suffix decides: ``.svs``, ``.ome.tif`` / ``.ome.tiff``, ``.dcm``.
+
+        DICOM keeps each level in a file of its own: level 0 alone is written.
 
         Parameters
         ----------
@@ -67,6 +70,16 @@ class PyramidWriter:
             lower = self._lower_levels(Path(folder))
             if path.name.endswith((".ome.tif", ".ome.tiff")):
                 self._write_ome(temporary, draw, lower)
+            elif path.name.endswith(".dcm"):
+                write_dicom(
+                    temporary,
+                    self._base_tiles(draw, []),
+                    width=self.width,
+                    height=self.height,
+                    tile_px=TILE_PX,
+                    laboratory=self.laboratory,
+                    slide_id=self.slide_id,
+                )
             else:
                 self._write_svs(temporary, draw, lower)
             # The maps must be closed before their folder goes.

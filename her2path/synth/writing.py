@@ -24,7 +24,7 @@ from her2path.synth.scene import Scene
 
 __all__ = ["Progress", "WrittenSlide", "draw_slides", "sha256_of", "write_slide"]
 
-SUFFIXES = (".svs", ".ome.tif", ".ome.tiff")
+SUFFIXES = (".svs", ".ome.tif", ".ome.tiff", ".dcm")
 # One pixel of the masks per 16 of the slide: 4 µm, finer than anything they are used for.
 MASK_STEP = 16
 # What the three colours of the mask picture hold (255 = yes).
@@ -61,8 +61,8 @@ def write_slide(
     laboratory : Laboratory
         Stains, scanner, compression and µm/px.
     path : str or Path
-        Slide to write: ``.svs`` (opened as Aperio) or ``.ome.tif``. Beside it are written
-        ``NAME.truth.json``, ``NAME.cells.csv.gz`` and ``NAME.masks.png``.
+        Slide to write: ``.svs`` (opened as Aperio), ``.ome.tif`` or ``.dcm``. Beside it are
+        written ``NAME.truth.json``, ``NAME.cells.csv.gz`` and ``NAME.masks.png``.
     seed : int
         The same seed gives the same bytes.
     progress : callable, optional
@@ -140,7 +140,7 @@ def draw_slides(
     seeds : iterable of int
         One slide each, named ``NAME-SEED``.
     suffix : str
-        ``.svs`` or ``.ome.tif``.
+        ``.svs``, ``.ome.tif`` or ``.dcm``.
     progress : callable, optional
         As for `write_slide`.
     """

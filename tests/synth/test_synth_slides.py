@@ -10,7 +10,8 @@ import openslide
 import pytest
 import tifffile
 
-from her2path.geometry import Region
+from her2path.geometry import Location, Region, Size
+from her2path.slides.opening import open_slide
 from her2path.synth import (
     Artefacts,
     Laboratory,
@@ -21,6 +22,7 @@ from her2path.synth import (
     load_laboratory,
     mix_of,
 )
+from her2path.synth.dicom import write_dicom
 from her2path.synth.pairs import write_pair
 from her2path.synth.scene import Scene
 from her2path.synth.writing import draw_slides, sha256_of, write_slide
@@ -100,6 +102,36 @@ def test_ome_tiff_holds_the_size_of_a_pixel_and_its_levels(tmp_path: Path) -> No
         assert 'PhysicalSizeX="0.5"' in tiff.ome_metadata
         assert tiff.pages[0].shape == (1040, 1040, 3)
         assert len(tiff.pages[0].pages) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_dicom_shows_the_pixels_of_the_svs(tmp_path: Path, compression: str) -> None:
+    lab = replace(load_laboratory("test-d"), mpp=0.5, compression=compression, quality=90)
+    svs = write_slide(RECIPE, lab, tmp_path / "a.svs", seed=2)
+    dicom = write_slide(RECIPE, lab, tmp_path / "a.dcm", seed=2)
+    (tmp_path / "again").mkdir()
+    again = write_slide(RECIPE, lab, tmp_path / "again" / "a.dcm", seed=2)
+    assert dicom.path.read_bytes() == again.path.read_bytes()
+    with open_slide(svs.path) as first, open_slide(dicom.path) as second:
+        assert second.dimensions == first.dimensions
+        assert second.mpp.x == pytest.approx(first.mpp.x, rel=1e-4)
+        place, size = Location(100, 300), Size(500, 400)
+        wanted, found = (slide.read_region(place, 0, size) for slide in (first, second))
+    assert np.abs(found.astype(int) - wanted).max() <= 2
+
+
+def test_dicom_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="too many for DICOM"):
+        write_dicom(
+            tmp_path / "a.dcm",
+            [],
+            width=100_000,
+            height=80_000,
+            tile_px=256,
+            laboratory=LAB,
+            slide_id="a",
+        )
 
 
 @pytest.mark.slow
