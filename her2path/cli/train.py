@@ -68,7 +68,7 @@ def train(
         str,
         typer.Option(
             help="A recipe of the package: small (minutes, to try), cpu (under two hours on two "
-            "processor cores), gpu (full)."
+            "processor cores), cpu-second (45 more minutes, with --start-from), gpu (full)."
         ),
     ] = "",
     data: Annotated[
@@ -130,7 +130,7 @@ def train(
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
         if bool(recipe) == (recipe_file is not None):
-            raise fail("give a recipe: --recipe small, cpu or gpu, or a file RECIPE.toml")
+            raise fail("give a recipe: --recipe small, cpu, cpu-second or gpu, or a RECIPE.toml")
         from her2path.models.training_recipe import read_training_recipe
 
         chosen = read_training_recipe(recipe_file if recipe_file is not None else recipe)
