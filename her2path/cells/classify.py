@@ -27,7 +27,7 @@ MIN_RUN = 3
 # Contrast of a line over the OD of its cytoplasm: membranous staining has 1 to 2, diffuse brown
 # about 0.3 (real cores). A line must reach the first ratio to count, between the two; below the
 # second the brown is diffuse.
-MEMBRANOUS_RATIO = np.float32(0.95)
+MEMBRANOUS_RATIO = np.float32(0.85)
 DIFFUSE_RATIO = np.float32(0.5)
 # Between thick lines the cytoplasm cannot be seen and reads as brown as they are: no more than this
 # is asked of a line for the sake of its cytoplasm.
