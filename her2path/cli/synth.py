@@ -84,7 +84,7 @@ def synth(
         SlideFormat,
         typer.Option(
             "--format",
-            help="svs opens as Aperio; dcm holds level 0 alone and needs her2path[dicom].",
+            help="svs opens as Aperio; dcm holds level 0 alone and needs the extra dicom.",
         ),
     ] = SlideFormat.SVS,
     pair: Annotated[
