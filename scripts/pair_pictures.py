@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from control_outline import outline_control
 from pair_cells import RUN_H_SD, RUN_SD
 from pair_scenarios import Outcome, Scenario, stained_pct
 
@@ -137,10 +138,11 @@ def picture_pair(scenario: Scenario, seed: int, folder: Path, model: str) -> Out
             path=side.path,
             rule_set=find_rule_set(DEFAULT_CRITERIA),
             calibration=find_calibration(None),
+            roi=outline_control(side.cells_path) if scenario.has_control else None,
         )
         for name_of_side, side in zip(("before", "after"), slides, strict=True)
     ]
-    settings = ScoreSettings(exclude_controls=scenario.has_control, network=network)
+    settings = ScoreSettings(network=network)
     result = run_batch(jobs, settings, out, overwrite=True)
     if result.failed:
         raise RuntimeError(f"{name} could not be scored: {dict(result.failed)}")
