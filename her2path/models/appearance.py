@@ -12,10 +12,8 @@ from her2path.synth.variety import random_laboratory
 
 __all__ = ["Appearance", "appearance_of", "random_appearance"]
 
-# Share of pictures whose nuclei are pale with coarse chromatin, and of those with broad lines: on
-# real cores faint ones are 1.4 to 2.2 µm wide at half height, drawn ones 1.2.
+# Share of pictures whose nuclei are pale with coarse chromatin.
 OPEN_CHROMATIN = 0.35
-BROAD_LINES = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,6 @@ class Appearance:
         Factors on the hematoxylin of nuclei, and of all between them.
     chromatin : float
         Factor on what stands out of a nucleus's own mean: rim, clumps and nucleoli.
-    dab_spread_um : float
-        Standard deviation over which brown spreads: membranes that run askew through the section
-        are broader than drawn ones.
     """
 
     laboratory: Laboratory
@@ -51,7 +46,6 @@ class Appearance:
     nuclear: float = 1.0
     background: float = 1.0
     chromatin: float = 1.0
-    dab_spread_um: float = 0.0
 
 
 def appearance_of(laboratory: Laboratory) -> Appearance:
@@ -93,7 +87,6 @@ def random_appearance(rng: np.random.Generator, laboratories: tuple[Laboratory, 
         # Nuclei must not drown in what lies between them.
         background=float(np.exp(rng.normal(0, 0.35)).clip(0.25, 1.25 * nuclear)),
         chromatin=chromatin,
-        dab_spread_um=float(rng.uniform(0.2, 0.7)) if rng.random() < BROAD_LINES else 0.0,
     )
 
 

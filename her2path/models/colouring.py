@@ -26,9 +26,6 @@ SUBSAMPLINGS = (
 )
 # The mean of a nucleus is taken over about so much.
 CHROMATIN_SIGMA_UM = 2.0
-# A drawn line of usual width as a standard deviation, and what counts as its surroundings.
-LINE_SIGMA_UM = 0.4
-SURROUNDINGS_UM = 2.0
 _GRAIN_SIDE = 1024
 _GRAIN = np.random.default_rng(1).standard_normal((_GRAIN_SIDE, _GRAIN_SIDE), dtype=np.float32)
 # The tone curve as a table: steps per unit of light, up to half as bright again as glass.
@@ -48,8 +45,6 @@ def colour(
     mpp = appearance.scale_mpp / (1 if appearance.is_coarse else 2)
     od = decode_od(stain)
     scale_hematoxylin(od, nucleus, appearance, mpp)
-    if appearance.dab_spread_um:
-        spread_dab(od, appearance.dab_spread_um, mpp)
     light = absorbed(od, place, lab)
     blur_px = math.hypot(lab.blur_um, appearance.defocus_um) / mpp
     light = blurred(light, blur_px)
@@ -83,16 +78,6 @@ def scale_hematoxylin(
     between, inside = np.float32(appearance.background), np.float32(appearance.nuclear)
     if between != 1 or inside != 1:
         od[..., 0] *= between + nucleus * ((inside - between) / np.float32(255))
-
-
-def spread_dab(od: NDArray[np.float32], sigma_um: float, mpp: float) -> None:
-    """Make brown lines broader, and about as high as they were (in place)."""
-    height = math.hypot(1.0, sigma_um / LINE_SIGMA_UM)
-    brown = np.ascontiguousarray(od[..., 1])
-    soft = blurred(brown, sigma_um / mpp)
-    # Only what stands out of its surroundings lost height.
-    broad = blurred(soft, SURROUNDINGS_UM / mpp)
-    od[..., 1] = np.clip(soft + (height - 1) * np.maximum(soft - broad, 0), 0.0, MAX_OD)
 
 
 def coarsen_chromatin(

@@ -252,6 +252,8 @@ def _stain(
     free_x, free_y = x + 50 * np.cos(angle), y + 50 * np.sin(angle)
     z = rng.standard_normal((2, n))
     u = rng.random((2, n))
+    askew_um = np.array([r.askew_um for r in recipe.all_regions])[region]
+    askew_um = askew_um * stream(seed, 36, *block).uniform(0.3, 1.3, n)
     is_invasive = kind == CellKind.TUMOR
     counted = is_invasive & in_frame
     intensity = np.zeros(n, np.uint8)
@@ -279,6 +281,7 @@ def _stain(
             share = np.array([item.share for item in benign])
             _mean(members, counted, benign, share, field, intensity, pattern)
         od, width = _lines(intensity, z, u)
+        width = np.hypot(width, askew_um).astype(np.float32)
         basal = pattern == Pattern.BASOLATERAL
         reach = np.where(basal, 0.5 + 0.22 * u[1], 0.18 + 0.42 * u[1])
         paint = paint_membranes(

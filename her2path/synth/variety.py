@@ -138,6 +138,7 @@ def random_region(
         wobble=float(rng.uniform(0.6, 2.3)),
         patchiness=float(rng.uniform(0.6, 2.8)),
         veil=float(rng.uniform(0.3, 3.0)),
+        askew_um=float(rng.uniform(0.0, 2.0)) if rng.random() < 0.75 else 0.0,
         fibre_contrast=float(rng.uniform(0.6, 2.6)),
         stroma_bodies_od=_rare(rng, 0.6, 0.16),
         stroma_cells=_log_uniform(rng, 0.5, 4.0),

@@ -58,6 +58,7 @@ ALL = RegionRecipe(
     wobble=1.8,
     patchiness=2.0,
     veil=2.0,
+    askew_um=0.8,
     stroma_cells=2.0,
     stroma_bodies_od=0.12,
 )

@@ -33,7 +33,7 @@ def test_the_asked_resolution_is_kept() -> None:
 def test_random_recipes_reach_every_score() -> None:
     rng = np.random.default_rng(11)
     found = set()
-    for seed in range(14):
+    for seed in range(24):
         recipe = random_recipe(rng, width_um=150, height_um=150)
         field = draw_field(recipe, random_laboratory(rng, mpp=1.0), seed=seed)
         found.add(score_of(tally_of(field.truth.cells)))
