@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from control_outline import outline_control
 from pair_cells import RUN_H_SD, RUN_SD
-from pair_scenarios import Outcome, Scenario, stained_pct
+from pair_samples import sampled_mix
+from pair_scenarios import Mix, Outcome, Scenario, stained_pct
 
 from her2path.compare.pair import compare_sides
 from her2path.compare.sources import read_sides
@@ -35,6 +36,8 @@ from her2path.synth.writing import WrittenSlide, write_slide
 # Two runs of one laboratory: darkness of brown and counterstain (log SD, as `pair_cells` has them),
 # focus (µm), glass (counts), and the grid of pixels, which never falls on the same place twice.
 RUN_BLUR_UM, RUN_GLASS, RUN_MPP = 0.04, 1.0, 0.003
+# With so much scatter blocks of 250 µm correlate about as those of simulated cells.
+SCATTER_BELOW_HALF, SCATTER = 1.5, 0.5
 # Tumor cells on a square millimetre of glass of such a recipe, tissue not everywhere.
 CELLS_PER_MM2 = 1100.0
 
@@ -95,6 +98,7 @@ def recipe_of(
                 septum_um=float(rng.uniform(8, 24)),
                 cell_um=float(rng.uniform(12, 14.5)),
                 clustering=scenario.clustering,
+                scatter=SCATTER_BELOW_HALF if scenario.clustering < 0.5 else SCATTER,
                 lymphocytes=float(rng.uniform(1, 5)),
                 cytoplasm_od=float(rng.choice([0.0, 0.0, 0.03])),
                 stroma_haze_od=float(rng.uniform(0, 0.02)),
@@ -103,6 +107,11 @@ def recipe_of(
         artefacts=Artefacts(),
         control=scenario.has_control,
     )
+
+
+def with_mix(recipe: SlideRecipe, mix: Mix) -> SlideRecipe:
+    """Return the recipe with another mix in its one region."""
+    return replace(recipe, regions=(replace(recipe.regions[0], mix=mix),))
 
 
 def picture_pair(scenario: Scenario, seed: int, folder: Path, model: str) -> Outcome:
@@ -117,19 +126,17 @@ def picture_pair(scenario: Scenario, seed: int, folder: Path, model: str) -> Out
     rng = np.random.default_rng([seed, number])
     labs = laboratories_of(scenario, rng)
     recipe = recipe_of(scenario, name, seed, rng)
-    before, after = scenario.mixes[seed % len(scenario.mixes)]
+    tumor = scenario.mixes[seed % len(scenario.mixes)]
+    before, after = (
+        sampled_mix(with_mix(recipe, mix), int(rng.integers(2**40)), rng) for mix in tumor
+    )
+    recipe = with_mix(recipe, before)
     place = folder / name
     place.mkdir(parents=True, exist_ok=True)
     if scenario.is_repeat:
         slides = write_repeat(recipe, labs[0], place, rng)
     else:
-        pair = write_pair(
-            recipe,
-            None if before == after else after,
-            place,
-            laboratories=labs,
-            seed=int(rng.integers(2**40)),
-        )
+        pair = write_pair(recipe, after, place, laboratories=labs, seed=int(rng.integers(2**40)))
         slides = pair.before, pair.after
     out = ResultsFolder(place / "results")
     jobs = [
@@ -148,12 +155,8 @@ def picture_pair(scenario: Scenario, seed: int, folder: Path, model: str) -> Out
         raise RuntimeError(f"{name} could not be scored: {dict(result.failed)}")
     sides = read_sides({job.slide_id: [out.slide(job.slide_id).slide_json] for job in jobs})
     found = compare_sides(*sides, seed=seed)
-    # A piece of a few cells may hold none: then the mix is what is known.
-    known = [
-        float(side.truth["slide"].get("pct_stained", stained_pct(mix)))
-        for side, mix in zip(slides, (before, after), strict=True)
-    ]
-    outcome = Outcome.of(scenario, seed, (known[0], known[1]), found)
+    # What a comparison is to tell of is the tumor, of which each slide is a sample.
+    outcome = Outcome.of(scenario, seed, (stained_pct(tumor[0]), stained_pct(tumor[1])), found)
     write_text(done, json.dumps(asdict(outcome)) + "\n")
     shutil.rmtree(place)
     return outcome

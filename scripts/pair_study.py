@@ -8,8 +8,8 @@ and writes pair_study.csv.
 it shows what the statistics do (false *changed*, power, coverage) when the truth is a tumor of
 which each slide is a sample. ``--level pictures`` draws slides of the test laboratories and runs
 the whole chain on them, about half a minute a pair and core: it shows what errors of measuring
-cells do on top. There shares are drawn exactly, so scatter from slide to slide is smaller than the
-intervals allow for. Finished pairs are kept in ``--out``: a second run goes on.
+cells do on top; there too each slide is a sample of its tumor. Finished pairs are kept in
+``--out``: a second run goes on.
 """
 
 from __future__ import annotations

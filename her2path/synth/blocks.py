@@ -246,6 +246,9 @@ def _stain(
         + sampled(patches, x * scale, y * scale)
         + (0.05 + 0.9 * (1 - clustering) * ~_has_complete(recipe)[region]) * (own - 0.5)
     )
+    scatter = np.array([r.scatter for r in recipe.all_regions])[region]
+    if scatter.any():
+        field += scatter * stream(seed, 37, *block).standard_normal(n)
     angle = rng.uniform(0, 2 * math.pi, n)
     base_x = np.where(np.isnan(tissue.base_x), x + 50 * np.cos(angle), tissue.base_x)
     base_y = np.where(np.isnan(tissue.base_y), y + 50 * np.sin(angle), tissue.base_y)

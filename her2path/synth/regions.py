@@ -121,7 +121,10 @@ class RegionRecipe:
         Shares of nests that are columnar glands round a lumen, nests with several holes, and
         cords of single cells; the others are solid.
     clustering : float
-        0 = classes scattered cell by cell, 1 = classes go by nest.
+        0 = classes go by patches of some ten cells, 1 = by nest.
+    scatter : float
+        How much each cell goes its own way beside them: 0 = hardly, 3 = classes are scattered
+        cell by cell. Cells stained all round need company: many of them are taken out then.
     lymphocytes : float
         Lymphocytes per 1000 µm² of stroma where they gather.
     cytoplasm_od, granular_od, stroma_haze_od : float
@@ -239,6 +242,7 @@ class RegionRecipe:
     patchiness: float = 1.0
     veil: float = 1.0
     askew_um: float = 0.0
+    scatter: float = 0.0
     stroma_cells: float = 1.0
     stroma_bodies_od: float = 0.0
 
@@ -304,6 +308,7 @@ _ADDED_RANGES = (
     ("patchiness", 0, 3),
     ("veil", 0, 4),
     ("askew_um", 0, 4),
+    ("scatter", 0, 10),
     ("stroma_cells", 0.1, 6),
     ("stroma_bodies_od", 0, 0.5),
 )

@@ -18,7 +18,7 @@ def study():
     try:
         return {
             name: importlib.import_module(name)
-            for name in ("pair_scenarios", "pair_cells", "pair_study")
+            for name in ("pair_scenarios", "pair_cells", "pair_samples", "pair_study")
         }
     finally:
         sys.path.remove(str(SCRIPTS))

@@ -59,6 +59,7 @@ ALL = RegionRecipe(
     patchiness=2.0,
     veil=2.0,
     askew_um=0.8,
+    scatter=0.5,
     stroma_cells=2.0,
     stroma_bodies_od=0.12,
 )
