@@ -4,7 +4,8 @@
 what was flagged, and writes accuracy.csv and accuracy.html. The seed changes from run to run, so
 that nothing can be tuned to its slides or laboratories; it is printed, and ``--seed`` draws both
 again. ``--laboratories test`` takes the seven that the package holds for tests; nothing is to be
-fitted to them either.
+fitted to them either. ``--calibrate`` draws controls of known score for each laboratory as well and
+reads its slides with the calibration that comes of them, as a site would.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import multiprocessing
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
+from accuracy_controls import calibrations_of, plan_controls
 from accuracy_measures import (
     BOUNDARIES,
     SlideAccuracy,
@@ -39,6 +41,7 @@ from accuracy_measures import (
 from accuracy_page import write_page
 from accuracy_recipes import Plan, fresh_laboratories, plan_slides
 
+from her2path.cells.calibration import Calibration
 from her2path.criteria import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError
 from her2path.evaluation.agreement import agree
@@ -123,21 +126,52 @@ def draw_all(
             yield running[future], written, seconds
 
 
+def calibrate(
+    plans: Sequence[Plan], folder: Path, *, seed: int, n_jobs: int, network: NetworkUse | None
+) -> dict[str, Calibration]:
+    """Draw controls for the laboratories of all slides and return the calibration of each."""
+    laboratories = {plan.laboratory.name: plan.laboratory for plan in plans}
+    planned = plan_controls(list(laboratories.values()), seed=seed)
+    paths = {}
+    for plan, written, _ in draw_all([plan for plan, _ in planned], folder, n_jobs=n_jobs):
+        paths[plan.slide_id] = written.path
+        say(f"drawn {len(paths)}/{len(planned)}: {plan.slide_id}")
+    found = {}
+    for name, calibration, fault in calibrations_of(planned, paths, n_jobs=n_jobs, network=network):
+        found[name] = calibration
+        cuts = calibration.intensity
+        say(
+            f"{name}: not calibrated: {fault}"
+            if fault
+            else f"{name}: limit of blank {calibration.min_line_contrast_od:.3f} OD, weak from "
+            f"{cuts.weak_od:.2f}, intense from {cuts.intense_od:.2f}"
+        )
+    return found
+
+
 def measure(
-    plans: Sequence[Plan], folder: Path, *, n_jobs: int, network: NetworkUse | None
+    plans: Sequence[Plan],
+    folder: Path,
+    *,
+    n_jobs: int,
+    network: NetworkUse | None,
+    calibrations: Mapping[str, Calibration],
 ) -> tuple[list[SlideAccuracy], dict[str, str]]:
-    """Draw and score all slides; return their accuracy, and why slides failed by their name."""
+    """Draw and score all slides; return their accuracy, and why slides failed by their name.
+
+    Laboratories that `calibrations` does not name are read with the generic one.
+    """
     drawn: dict[str, tuple[WrittenSlide, float]] = {}
     for plan, written, seconds in draw_all(plans, folder, n_jobs=n_jobs):
         drawn[plan.slide_id] = written, seconds
         say(f"drawn {len(drawn)}/{len(plans)}: {plan.slide_id}, {written.truth['score']}")
-    rule_set, calibration = find_rule_set(DEFAULT_CRITERIA), find_calibration(None)
+    rule_set, generic = find_rule_set(DEFAULT_CRITERIA), find_calibration(None)
     jobs = [
         SlideJob(
             slide_id=plan.slide_id,
             path=drawn[plan.slide_id][0].path,
             rule_set=rule_set,
-            calibration=calibration,
+            calibration=calibrations.get(plan.laboratory.name, generic),
         )
         for plan in plans
     ]
@@ -382,6 +416,11 @@ def main() -> int:
         help="fresh: drawn by the seed in the ranges of the test laboratories, so that nobody has "
         "seen them; test: the seven of her2path",
     )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="calibrate each laboratory with controls of its own, 0, 1+, 2+ and 3+",
+    )
     parser.add_argument("--quick", action="store_true", help="few small slides: a look, no figure")
     parser.add_argument("--out", type=Path, default=Path("accuracy_results"), help="folder")
     parser.add_argument(
@@ -404,6 +443,7 @@ def main() -> int:
     except ModelError as error:
         parser.error(str(error))
     reader = "rules alone" if network is None else f"network {network.name}"
+    reader += ", calibrated with controls" if arguments.calibrate else ", generic calibration"
     print(f"seed {seed}: {n_slides} slides, {reader}", flush=True)
     side_um = QUICK_SIDE_UM if arguments.quick else SIDE_UM
     known = fresh_laboratories(seed) if arguments.laboratories == "fresh" else None
@@ -412,7 +452,14 @@ def main() -> int:
     folder = arguments.out / f"slides-{seed}"
     folder.mkdir(exist_ok=True)
     try:
-        slides, failed = measure(plans, folder, n_jobs=arguments.jobs, network=network)
+        calibrations = {}
+        if arguments.calibrate:
+            calibrations = calibrate(
+                plans, folder, seed=seed, n_jobs=arguments.jobs, network=network
+            )
+        slides, failed = measure(
+            plans, folder, n_jobs=arguments.jobs, network=network, calibrations=calibrations
+        )
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)

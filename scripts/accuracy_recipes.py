@@ -280,6 +280,7 @@ def region_of(design: Design, rng: Rng) -> RegionRecipe:
         necrosis_share=float(rng.choice([0.0, 0.05])),
         fat_share=float(rng.uniform(0, 0.1)),
         oedema=float(rng.uniform(0.1, 0.5)),
+        askew_um=float(rng.uniform(0.0, 1.2)),
     )
     if design.is_glandular:
         region = replace(region, gland_share=0.85, cord_share=0.0, nest_um=130.0)

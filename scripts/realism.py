@@ -59,6 +59,7 @@ PLAIN = RegionRecipe(
     wobble=1.6,
     patchiness=2.5,
     veil=2.2,
+    askew_um=0.8,
 )
 
 
