@@ -32,6 +32,13 @@ DIFFUSE_RATIO = np.float32(0.5)
 # Between thick lines the cytoplasm cannot be seen and reads as brown as they are: no more than this
 # is asked of a line for the sake of its cytoplasm.
 MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
+# Where a network reads beside the rules, both say whether there is a line: the limit of a cell falls
+# where the network sees a membrane along the clearest quarter of its outline, and rises where it
+# sees none, by a power of what it sees over what leaves the limit as it is. Within bounds, so that
+# neither reader decides alone: a network may be blind to a stain that it never saw.
+SEEN_EVEN, SEEN_POWER = 0.3, 0.6
+SEEN_FLOOR = 0.03
+LIMIT_FACTORS = (0.6, 1.6)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 
@@ -147,8 +154,8 @@ def classify_cells(
 ) -> CellClasses:
     """Turn measurements into classes with the cut-offs of a calibration.
 
-    A sector is stained when its line contrast reaches the limit of blank, or half of it next to
-    sectors that do. A cell is stained when its longest contiguous stained arc reaches
+    A sector is stained when its line contrast reaches the limit of its cell (`line_limits`), or
+    half of it next to sectors that do. A cell is stained when its longest contiguous stained arc reaches
     `calibration.min_arc_frac`; its intensity follows the median height of the line over the
     stained sectors.
 
@@ -166,11 +173,11 @@ def classify_cells(
     threshold = (
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
-    # Uneven brown cytoplasm makes lines of its own, in proportion to how brown it is.
-    diffuse_limit = np.minimum(MEMBRANOUS_RATIO * cells.shared_cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
-    thresholds = np.maximum(np.float32(threshold), diffuse_limit)
     stained, completeness, longest = stained_runs(
-        cells.line_contrast_od, cells.is_measurable, thresholds, calibration.min_arc_frac
+        cells.line_contrast_od,
+        cells.is_measurable,
+        line_limits(cells, threshold),
+        calibration.min_arc_frac,
     )
     is_stained = completeness > 0
     contrast = median_where(cells.line_contrast_od, stained)
@@ -200,6 +207,26 @@ def classify_cells(
         is_diffuse=is_diffuse,
         stained_sectors=bits.sum(axis=1, dtype=np.uint32),
     )
+
+
+def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np.float32]:
+    """Return the guarded contrast that a line must reach on each cell, OD, shape (n,).
+
+    The limit of blank holds where nothing else speaks. Brown cytoplasm raises it, because it makes
+    lines of its own in proportion to how brown it is; what a network sees raises or lowers it.
+
+    Parameters
+    ----------
+    cells : CellMeasurements of n cells
+    limit_of_blank_od : float
+    """
+    diffuse = np.minimum(MEMBRANOUS_RATIO * cells.shared_cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
+    limits = np.maximum(np.float32(limit_of_blank_od), diffuse)
+    clearest = np.partition(cells.seen_line, N_SECTORS * 3 // 4, axis=1)[:, N_SECTORS * 3 // 4 :]
+    seen = clearest.mean(axis=1, dtype=np.float32) / np.float32(255)
+    factor = np.clip((SEEN_EVEN / (seen + SEEN_FLOOR)) ** SEEN_POWER, *LIMIT_FACTORS)
+    was_read = ~np.isnan(cells.seen_tumor)
+    return np.where(was_read, limits * factor, limits).astype(np.float32)
 
 
 def median_where(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,0 +1,64 @@
+"""What a line must reach on each cell: the blank, brown cytoplasm, and what a network sees."""
+
+import numpy as np
+import pytest
+
+from her2path.cells.calibration import generic_calibration
+from her2path.cells.classify import (
+    LIMIT_FACTORS,
+    MAX_DIFFUSE_LIMIT_OD,
+    MEMBRANOUS_RATIO,
+    SEEN_EVEN,
+    SEEN_FLOOR,
+    classify_cells,
+    line_limits,
+)
+from her2path.cells.table import N_SECTORS
+
+LIMIT = 0.03
+
+
+def seen_over(shares, part=1.0):
+    """Sectors in which a network sees a membrane, over so much of each outline."""
+    seen = np.zeros((len(shares), N_SECTORS))
+    seen[:, : round(part * N_SECTORS)] = np.asarray(shares)[:, None]
+    return np.rint(255 * seen).astype(np.uint8)
+
+
+def test_without_a_network_only_blank_and_cytoplasm_count(make_cells) -> None:
+    brown = np.array([0.0, 0.02, 0.08, 0.9], np.float32)
+    cells = make_cells(4, shared_cytoplasm_od=brown, seen_tumor=np.full(4, np.nan, np.float32))
+    expected = [LIMIT, LIMIT, MEMBRANOUS_RATIO * 0.08, MAX_DIFFUSE_LIMIT_OD]
+    assert line_limits(cells, LIMIT) == pytest.approx(expected)
+
+
+def test_the_limit_falls_with_what_the_network_sees_and_stays_within_bounds(make_cells) -> None:
+    shares = np.linspace(0, 1, 21)
+    found = line_limits(make_cells(21, seen_line=seen_over(shares)), LIMIT)
+    assert (np.diff(found) <= 1e-9).all()
+    assert found[0] == pytest.approx(LIMIT_FACTORS[1] * LIMIT)
+    assert found[-1] == pytest.approx(LIMIT_FACTORS[0] * LIMIT)
+    even = make_cells(1, seen_line=seen_over([SEEN_EVEN - SEEN_FLOOR]))
+    assert line_limits(even, LIMIT)[0] == pytest.approx(LIMIT, rel=0.01)
+
+
+def test_a_quarter_of_the_outline_is_enough_for_the_network(make_cells) -> None:
+    quarter = make_cells(1, seen_line=seen_over([0.9], part=0.25))
+    whole = make_cells(1, seen_line=seen_over([0.9]))
+    assert line_limits(quarter, LIMIT) == pytest.approx(line_limits(whole, LIMIT))
+
+
+def test_a_line_between_the_bounds_counts_only_where_the_network_sees_it(make_cells) -> None:
+    limit = generic_calibration().min_line_contrast_od
+    contrast = np.zeros((4, N_SECTORS), np.float32)
+    for row, factor in enumerate((1.0, 1.0, 0.5, 2.0)):
+        contrast[row, :8] = factor * limit
+    cells = make_cells(
+        4,
+        line_contrast_od=contrast,
+        line_height_od=contrast,
+        seen_line=seen_over([0.9, 0.0, 0.9, 0.0]),
+    )
+    found = classify_cells(cells, generic_calibration())
+    # Nothing that is seen makes a line of noise, nothing unseen takes a clear one away.
+    assert (found.intensity > 0).tolist() == [True, False, False, True]
