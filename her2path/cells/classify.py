@@ -18,8 +18,10 @@ __all__ = ["CellClasses", "classify_cells"]
 # three cells meet and where they run askew through the section.
 CONTINUED_SHARE = 0.5
 # A line that ends still lends its neighbor sector a little contrast (the segment reaches 1 µm
-# beyond it): a sector must also reach this share of the clearest sectors of its own cell.
+# beyond it): a sector must also reach this share of the clearest sectors of its own cell, unless a
+# network sees the membrane there with at least this probability.
 OWN_SHARE = 0.25
+SEEN_SECTOR = 0.5
 # A single sector (1.4 µm) without line between two stained ones is a junction, not a gap.
 MAX_FILLED_GAP = 1
 # Runs shorter than this are speckle (3 sectors are 4 µm on a cell of 7 µm radius).
@@ -32,10 +34,10 @@ DIFFUSE_RATIO = np.float32(0.5)
 # Between thick lines the cytoplasm cannot be seen and reads as brown as they are: no more than this
 # is asked of a line for the sake of its cytoplasm.
 MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
-# Where a network reads beside the rules, both say whether there is a line: the limit of a cell falls
-# where the network sees a membrane along the clearest quarter of its outline, and rises where it
-# sees none, by a power of what it sees over what leaves the limit as it is. Within bounds, so that
-# neither reader decides alone: a network may be blind to a stain that it never saw.
+# Where a network reads beside the rules, both say whether there is a line: the limit of a cell
+# falls where the network sees a membrane along the clearest quarter of its outline, and rises where
+# it sees none, by a power of what it sees over what leaves the limit as it is. Within bounds, so
+# that neither reader decides alone: a network may be blind to a stain that it never saw.
 SEEN_EVEN, SEEN_POWER = 0.3, 0.6
 SEEN_FLOOR = 0.03
 LIMIT_FACTORS = (0.6, 1.6)
@@ -83,6 +85,7 @@ class CellClasses:
 def stained_runs(
     contrast: NDArray[np.float32],
     measurable: NDArray[np.bool_],
+    seen: NDArray[np.bool_],
     thresholds: NDArray[np.float32],
     min_arc_frac: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
@@ -92,14 +95,16 @@ def stained_runs(
     completeness = np.zeros(n, np.float32)
     longest = np.zeros(n, np.float32)
     candidate = np.empty(k, np.bool_)
+    is_strong = np.empty(k, np.bool_)
     for i in range(n):
         n_measurable = 0
         start = -1
         threshold = thresholds[i]
-        clearest = np.sort(contrast[i])[k - k // 8]
-        strong = max(threshold, OWN_SHARE * clearest)
-        least = max(CONTINUED_SHARE * threshold, OWN_SHARE * clearest)
+        of_clearest = OWN_SHARE * np.sort(contrast[i])[k - k // 8]
         for s in range(k):
+            own = 0.0 if seen[i, s] else of_clearest
+            is_strong[s] = contrast[i, s] >= max(threshold, own)
+            least = max(CONTINUED_SHARE * threshold, own)
             candidate[s] = measurable[i, s] and contrast[i, s] >= least
             n_measurable += measurable[i, s]
         if n_measurable == 0:
@@ -119,7 +124,7 @@ def stained_runs(
         if start < 0:
             n_strong = 0
             for s in range(k):
-                n_strong += contrast[i, s] >= strong
+                n_strong += is_strong[s]
             if n_strong >= MIN_RUN:
                 best_run = total = k
                 stained[i, :] = True
@@ -129,7 +134,7 @@ def stained_runs(
                 s = (start + t) % k
                 if candidate[s]:
                     run += 1
-                    n_strong += contrast[i, s] >= strong
+                    n_strong += is_strong[s]
                 if not candidate[s] and run > 0:
                     # At least half of a run must be clear of the blank by itself.
                     if run >= MIN_RUN and 2 * n_strong >= run:
@@ -155,9 +160,9 @@ def classify_cells(
     """Turn measurements into classes with the cut-offs of a calibration.
 
     A sector is stained when its line contrast reaches the limit of its cell (`line_limits`), or
-    half of it next to sectors that do. A cell is stained when its longest contiguous stained arc reaches
-    `calibration.min_arc_frac`; its intensity follows the median height of the line over the
-    stained sectors.
+    half of it next to sectors that do. A cell is stained when its longest contiguous stained arc
+    reaches `calibration.min_arc_frac`; its intensity follows the median height of the line over
+    the stained sectors.
 
     Parameters
     ----------
@@ -176,6 +181,7 @@ def classify_cells(
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od,
         cells.is_measurable,
+        cells.seen_line >= SEEN_SECTOR * 255,
         line_limits(cells, threshold),
         calibration.min_arc_frac,
     )

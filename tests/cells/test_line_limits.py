@@ -62,3 +62,14 @@ def test_a_line_between_the_bounds_counts_only_where_the_network_sees_it(make_ce
     found = classify_cells(cells, generic_calibration())
     # Nothing that is seen makes a line of noise, nothing unseen takes a clear one away.
     assert (found.intensity > 0).tolist() == [True, False, False, True]
+
+
+def test_a_weaker_stretch_is_part_of_the_membrane_where_the_network_sees_it(make_cells) -> None:
+    strong, weak = 1.0, 0.15
+    contrast = np.full((2, N_SECTORS), weak, np.float32)
+    contrast[:, : N_SECTORS // 2] = strong
+    seen = seen_over([0.0, 0.9])
+    cells = make_cells(2, line_contrast_od=contrast, line_height_od=contrast, seen_line=seen)
+    found = classify_cells(cells, generic_calibration())
+    # Without the network the weaker half may be what the strong half lends its neighbours.
+    assert found.completeness == pytest.approx([0.5, 1.0])
