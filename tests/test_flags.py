@@ -75,6 +75,7 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
         ("not_calibrated", {"is_calibrated": False}),
         ("stain_vectors", {"stain_angle_deg": 20.1}),
         ("pale_counterstain", {"nuclear_hematoxylin_od": 0.09}),
+        ("pale_counterstain", {"nuclear_hematoxylin_od": 0.05, "are_nuclei_seen": True}),
         ("coarse_scan", {"mpp": 0.46}),
         ("out_of_focus", {"out_of_focus_pct": 10.1}),
         ("artefacts", {"artefact_pct": 25.1}),
@@ -97,6 +98,7 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
         {"regions": RegionSpread(Score.ONE_PLUS, Score.TWO_PLUS, 4, {})},
         {"cluster": dataclasses.replace(ISLAND, is_distinct=False)},
         {"network_score": Score.ONE_PLUS},
+        {"nuclear_hematoxylin_od": 0.07, "are_nuclei_seen": True},
         {
             "uncertain_tumor_pct": 50.0,
             "score_with_uncertain": Score.ONE_PLUS,

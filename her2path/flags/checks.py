@@ -262,14 +262,15 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"The stain colours lie {angle:.0f}° from the reference (more than "
             f"{cuts.stain_angle_deg:.0f}°): brown and blue may be mixed up.",
         )
-    if counterstain is not None and counterstain < cuts.counterstain_od:
+    least_od = cuts.seen_counterstain_od if evidence.are_nuclei_seen else cuts.counterstain_od
+    if counterstain is not None and counterstain < least_od:
         yield Flag(
             ReviewFlag.PALE_COUNTERSTAIN,
             counterstain,
-            cuts.counterstain_od,
+            least_od,
             "OD",
             f"The counterstain is pale, {counterstain:.2f} OD in nuclei (less than "
-            f"{cuts.counterstain_od:.2f} OD): nuclei may be missed.",
+            f"{least_od:.2f} OD): nuclei may be missed.",
         )
     if evidence.ish_comment:
         yield Flag(

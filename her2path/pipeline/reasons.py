@@ -105,6 +105,7 @@ def flags_of_reading(
             score_if_weaker=if_shifted(-1),
             score_if_stronger=if_shifted(1),
             nuclear_hematoxylin_od=stain.nuclear_hematoxylin_od,
+            are_nuclei_seen=survey.network is not None,
             ish_comment=answer.comment if answer.needs_review and job.ish is not None else "",
         )
     )

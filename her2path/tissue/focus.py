@@ -24,6 +24,11 @@ MIN_EDGE_PX = 100
 MIN_SIGNAL_TO_NOISE = 6.0
 # Gray values per pixel below which a gradient is glass, shading or JPEG residue.
 MIN_GRADIENT = 0.1
+# Membranes of 2+ and 3+ are lines up to 2 µm wide, darker than any edge of a nucleus, and read as
+# blur: edges are looked at again without pixels that let so much more red than blue through
+# (log10), and what lies this near to them.
+BROWN_LOG_RATIO = 0.08
+BROWN_REACH_UM = 1.5
 # Beyond four times the coarse scale the ratio is 1 within its error.
 LARGEST_IN_COARSE = 4.0
 
@@ -68,20 +73,48 @@ def focus_blur_um(
         return float("nan")
     fine = max(FINE_UM / mpp, 1.0)
     coarse = max(COARSE_UM / mpp, 2.0)
-    energy_fine = gradient_energy(gray, fine)
     inner = np.zeros(gray.shape, bool)
     margin = min(int(2 * coarse) + 1, min(gray.shape) // 4)
     inner[margin:-margin, margin:-margin] = True
     if mask is not None:
         inner &= mask
-    if np.count_nonzero(inner) < MIN_EDGE_PX:
-        return float("nan")
-    # The strongest edges of the coarse scale: chosen on the fine one, noise would choose itself.
-    energy_coarse = gradient_energy(gray, coarse)
-    values = energy_coarse[inner]
-    threshold = float(np.quantile(values, 1.0 - EDGE_SHARE))
-    edges = inner & (energy_coarse >= threshold)
     noise = noise_variance(gray[margin:-margin, margin:-margin])
+    energies = gradient_energy(gray, fine), gradient_energy(gray, coarse)
+    # Edges have a width of their own, so every reading is too high: the lower one is nearer.
+    everywhere, off_brown = (
+        edge_width_px(energies, where, fine=fine, coarse=coarse, noise=noise) * mpp
+        for where in (inner, inner & ~near_brown(rgb, mpp))
+    )
+    return float(np.fmin(everywhere, off_brown))
+
+
+def edge_width_px(
+    energies: tuple[NDArray[np.float32], NDArray[np.float32]],
+    where: NDArray[np.bool_],
+    *,
+    fine: float,
+    coarse: float,
+    noise: float,
+) -> float:
+    """Estimate the width of the strongest edges from their energy at two scales, px; nan of none.
+
+    Parameters
+    ----------
+    energies : pair of ndarray of shape (M, N), float32
+        Squared gradients at the fine and the coarse scale.
+    where : ndarray of shape (M, N), bool
+        Pixels to judge.
+    fine, coarse : float
+        The scales, px.
+    noise : float
+        Variance of the pixels' noise.
+    """
+    if np.count_nonzero(where) < MIN_EDGE_PX:
+        return float("nan")
+    energy_fine, energy_coarse = energies
+    # The strongest edges of the coarse scale: chosen on the fine one, noise would choose itself.
+    threshold = float(np.quantile(energy_coarse[where], 1.0 - EDGE_SHARE))
+    edges = where & (energy_coarse >= threshold)
     # Variance that white noise leaves in both derivatives after smoothing by σ: 2 / (8 π σ⁴).
     noise_fine, noise_coarse = (noise / (4.0 * np.pi * s**4) for s in (fine, coarse))
     strength_fine = float(energy_fine[edges].mean()) - noise_fine
@@ -92,9 +125,17 @@ def focus_blur_um(
     ratio = strength_fine / strength_coarse
     if ratio <= 1.0:
         # No finer at the fine scale: blurred beyond what these scales can measure.
-        return float(coarse * mpp * LARGEST_IN_COARSE)
+        return coarse * LARGEST_IN_COARSE
     width2 = (coarse**2 - ratio * fine**2) / (ratio - 1.0)
-    return float(min(np.sqrt(max(width2, 0.0)), LARGEST_IN_COARSE * coarse) * mpp)
+    return float(min(np.sqrt(max(width2, 0.0)), LARGEST_IN_COARSE * coarse))
+
+
+def near_brown(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
+    """Tell which pixels are brown or lie next to brown."""
+    soft = cv2.GaussianBlur(rgb, (0, 0), max(FINE_UM / mpp, 0.5)).astype(np.float32) + 1.0
+    brown = np.log10(soft[..., 0] / soft[..., 2]) > BROWN_LOG_RATIO
+    side = 2 * max(1, round(BROWN_REACH_UM / mpp)) + 1
+    return cv2.dilate(brown.view(np.uint8), np.ones((side, side), np.uint8)).view(np.bool_)
 
 
 def gradient_energy(gray: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

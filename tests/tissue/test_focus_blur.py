@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from drawn_slides import nuclei_field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from her2path.synth import RegionRecipe, SlideRecipe, draw_field, laboratories, mix_of
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
 
 
@@ -67,3 +70,19 @@ def test_a_picture_too_small_to_judge_gives_nan_and_a_wrong_mask_is_refused():
     assert np.isnan(focus_blur_um(np.zeros((5, 5, 3), np.uint8), 0.25))
     with pytest.raises(ValueError, match="mask has shape"):
         focus_blur_um(np.zeros((50, 50, 3), np.uint8), 0.25, mask=np.zeros((2, 2), bool))
+
+
+@pytest.mark.parametrize("laboratory", laboratories("training")[:3], ids=lambda lab: lab.name)
+def test_thick_membranes_are_no_blur(laboratory):
+    """The same tissue, unstained and 3+, sharp and not."""
+    strong = mix_of(none=0.2, intense_complete=0.8)
+    found = []
+    for mix in (mix_of(none=1.0), strong):
+        recipe = SlideRecipe(width_um=250, height_um=250, regions=(RegionRecipe(mix=mix),))
+        for blur_um in (laboratory.blur_um, laboratory.blur_um + 0.8):
+            seen = replace(laboratory, blur_um=blur_um)
+            found.append(focus_blur_um(draw_field(recipe, seen, seed=3).rgb, seen.mpp))
+    sharp, soft, strong_sharp, strong_soft = found
+    assert strong_sharp == pytest.approx(sharp, abs=0.12)
+    assert strong_sharp < BLURRED_UM < strong_soft
+    assert strong_soft == pytest.approx(soft, abs=0.3)
