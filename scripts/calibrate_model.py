@@ -1,10 +1,12 @@
-"""Calibrate what a network states: temperature, and the quantile of its conformal sets.
+"""Calibrate what a network states: shifts, temperature, and the quantile of its conformal sets.
 
 ``python scripts/calibrate_model.py run/model`` draws fields of random laboratories with known
-scores, lets the network read them, and writes both numbers into the checkpoint with how they were
-made. Half of the fields choose the temperature, the other half the quantile, so that the promise
-of the sets holds: on average over fields of this kind, and no others. Nothing of the test
-laboratories is seen; ``scripts/accuracy.py`` measures the coverage there.
+scores, lets the network read them, and writes these numbers into the checkpoint with how they were
+made. Half of the fields choose shifts and temperature, the other half the quantile, so that the
+promise of the sets holds: on average over fields of this kind, and no others. Nothing of the test
+laboratories is seen; ``scripts/accuracy.py`` measures the coverage there. ``--tumor-cut`` states
+from which probability a cell counts as tumor: on drawn fields many cuts do as well, real tissue
+tells them apart (``scripts/marks.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -25,7 +28,7 @@ from her2path.models.checkpoint import recalibrate
 from her2path.models.description import ModelCalibration, read_description
 from her2path.statistics.conformal import calibrate_sets, conformal_sets
 from her2path.statistics.counted import Counted
-from her2path.statistics.temperature import above_logits, fit_temperature, ordinal_probabilities
+from her2path.statistics.temperature import fit_shifts, fit_temperature, ordinal_probabilities
 from her2path.synth.fields import draw_field
 from her2path.synth.variety import random_laboratory
 
@@ -52,9 +55,7 @@ def read_field(plan: Plan, folder: Path, mpp_range: tuple[float, float]) -> list
     weight = planes.weight.astype(np.float64).ravel()
     features = planes.features.astype(np.float64).reshape(len(weight), -1)
     mean = weight @ features / max(weight.sum(), 1e-9)
-    # As if never calibrated: the temperature is chosen anew.
-    p = reader.score_probabilities(mean[None])
-    logits = above_logits(p)[0] * reader.description.calibration.temperature
+    logits = reader.score_logits(mean[None])[0]
     n_cells = int(field.truth.cells.is_tumor.sum())
     return [float(field.truth.score.rank), float(n_cells), *logits.tolist()]
 
@@ -77,13 +78,27 @@ def read_fields(
     return table[:, 0].astype(np.int64), table[:, 2:]
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The numbers that make logits into probabilities and sets."""
+
+    shifts: tuple[float, ...]
+    temperature: float
+    quantile: float
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each score, shape (n, 5)."""
+        return ordinal_probabilities(logits, self.temperature, self.shifts)
+
+
 def fitted(
     ranks: NDArray[np.int64], logits: NDArray[np.float64], first: NDArray[np.bool_], coverage: float
-) -> tuple[float, float]:
-    """Return the temperature that the first half chooses, the quantile that the other does."""
-    temperature = fit_temperature(logits[first], ranks[first])
-    p = ordinal_probabilities(logits[~first], temperature)
-    return temperature, calibrate_sets(p, ranks[~first], coverage=coverage)
+) -> Fitted:
+    """Let the first half choose shifts and temperature, and the other the quantile."""
+    shifts = fit_shifts(logits[first], ranks[first])
+    temperature = fit_temperature(logits[first] + np.asarray(shifts), ranks[first])
+    p = ordinal_probabilities(logits[~first], temperature, shifts)
+    return Fitted(shifts, temperature, calibrate_sets(p, ranks[~first], coverage=coverage))
 
 
 def expected(
@@ -97,8 +112,8 @@ def expected(
         # A fifth is kept aside, the rest is halved as above.
         kept, rest = order[: len(order) // 5], order[len(order) // 5 :]
         first = np.arange(len(rest)) % 2 == 0
-        temperature, quantile = fitted(ranks[rest], logits[rest], first, coverage)
-        sets = conformal_sets(ordinal_probabilities(logits[kept], temperature), quantile)
+        found = fitted(ranks[rest], logits[rest], first, coverage)
+        sets = conformal_sets(found.probabilities(logits[kept]), found.quantile)
         covered.append(sets[np.arange(len(kept)), ranks[kept]].mean())
         sizes.append(sets.sum(axis=1).mean())
     return float(np.mean(covered)), float(np.mean(sizes))
@@ -113,6 +128,7 @@ def main() -> int:
     parser.add_argument("--fields", type=int, default=N_FIELDS, help=f"how many ({N_FIELDS})")
     parser.add_argument("--seed", type=int, default=1, help="of the fields (1)")
     parser.add_argument("--coverage", type=float, default=COVERAGE, help=f"wanted ({COVERAGE})")
+    parser.add_argument("--tumor-cut", type=float, help="probability from which a cell is tumor")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--dry-run", action="store_true", help="measure, and write nothing")
     arguments = parser.parse_args()
@@ -124,29 +140,35 @@ def main() -> int:
         parser.error(f"only {len(ranks)} fields hold {LEAST_CELLS} tumor cells; ask for more")
     # Scores come in turn: neighbours in the order go to different halves.
     first = np.arange(len(ranks)) // 5 % 2 == 0
-    temperature, quantile = fitted(ranks, logits, first, arguments.coverage)
+    found = fitted(ranks, logits, first, arguments.coverage)
     coverage, size = expected(ranks, logits, arguments.coverage, seed=arguments.seed)
-    p = ordinal_probabilities(logits, temperature)
+    p = found.probabilities(logits)
     exact = Counted.of((np.cumsum(p, axis=1) < 0.5).sum(axis=1) == ranks)
     print(f"fields               {len(ranks)} of {arguments.fields} with {LEAST_CELLS} tumor cells")
     print(f"exact score          {exact}")
-    print(f"temperature          {temperature:.3f}")
-    print(f"quantile             {quantile:.3f} for a coverage of {arguments.coverage}")
+    print(f"shifts               {', '.join(f'{v:+.2f}' for v in found.shifts)}")
+    print(f"temperature          {found.temperature:.3f}")
+    print(f"quantile             {found.quantile:.3f} for a coverage of {arguments.coverage}")
     print(f"on fields kept aside {coverage:.3f} covered, {size:.2f} scores in a set")
     if not arguments.dry_run:
         old = read_description(arguments.model).calibration
+        cuts = dict(old.plane_cuts)
+        if arguments.tumor_cut is not None:
+            cuts["tumor"] = arguments.tumor_cut
         new = ModelCalibration.model_validate(
             old.model_dump()
             | {
-                "temperature": temperature,
+                "temperature": found.temperature,
+                "shifts": found.shifts,
                 "coverage": arguments.coverage,
-                "conformal_quantile": quantile,
+                "conformal_quantile": found.quantile,
                 "n_calibration": len(ranks),
+                "plane_cuts": cuts,
             }
         )
         metrics = {"conformal_coverage": coverage, "conformal_set_size": size}
-        found = recalibrate(arguments.model, new, metrics=metrics)
-        print(f"{arguments.model}: fingerprint {found.fingerprint[:12]}")
+        written = recalibrate(arguments.model, new, metrics=metrics)
+        print(f"{arguments.model}: fingerprint {written.fingerprint[:12]}")
     return 0
 
 

@@ -40,10 +40,10 @@ def fields(n, seed):
 
 def test_overconfidence_is_found_and_new_fields_are_covered(script):
     ranks, logits = fields(400, seed=1)
-    temperature, quantile = script.fitted(ranks, logits, np.arange(400) % 2 == 0, 0.9)
-    assert temperature == pytest.approx(2, rel=0.25)
+    found = script.fitted(ranks, logits, np.arange(400) % 2 == 0, 0.9)
+    assert found.temperature == pytest.approx(2, rel=0.25)
     other_ranks, other = fields(2000, seed=2)
-    sets = conformal_sets(ordinal_probabilities(other, temperature), quantile)
+    sets = conformal_sets(found.probabilities(other), found.quantile)
     assert sets[np.arange(2000), other_ranks].mean() > 0.86
     assert sets.sum(axis=1).mean() < 3
 

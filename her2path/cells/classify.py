@@ -21,7 +21,7 @@ CONTINUED_SHARE = 0.5
 # beyond it): a sector must also reach this share of the clearest sectors of its own cell, unless a
 # network sees the membrane there with at least this probability.
 OWN_SHARE = 0.25
-SEEN_SECTOR = 0.5
+SEEN_SECTOR = 0.7
 # A single sector (1.4 µm) without line between two stained ones is a junction, not a gap.
 MAX_FILLED_GAP = 1
 # Runs shorter than this are speckle (3 sectors are 4 µm on a cell of 7 µm radius).
@@ -38,9 +38,9 @@ MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
 # falls where the network sees a membrane along the clearest quarter of its outline, and rises where
 # it sees none, by a power of what it sees over what leaves the limit as it is. Within bounds, so
 # that neither reader decides alone: a network may be blind to a stain that it never saw.
-SEEN_EVEN, SEEN_POWER = 0.3, 0.6
+SEEN_EVEN, SEEN_POWER = 0.5, 1.5
 SEEN_FLOOR = 0.03
-LIMIT_FACTORS = (0.6, 1.6)
+LIMIT_FACTORS = (0.5, 2.0)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -46,6 +45,8 @@ N_CUTS = len(EXPRESSION_SCORES) - 1
 Parameter = bool | int | float | str | tuple[int, ...]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Per-pixel outputs of a network that a cut may be stated for.
+SHIFTED_PLANES = ("nucleus", "centre", "membrane", "tumor", "outside")
 Share = Annotated[float, Field(ge=0, le=1)]
 Word = Annotated[str, Field(min_length=1, max_length=100)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -78,13 +79,12 @@ class ModelCalibration(Part):
 
     Attributes
     ----------
-    temperature : float
-        The ordinal head's logits are divided by it.
-    cut_offs : tuple of float
-        Rising cut-offs of the cumulative link, one between each two scores; empty when the
-        network holds them itself.
+    temperature, shifts : float, tuple of float
+        The ordinal head's logits of lying above each cut between two scores are added to
+        `shifts` (empty: nothing is added) and then divided by `temperature`.
     plane_cuts : mapping of str to float
-        From which probability a per-pixel output counts, by its name.
+        From which probability a per-pixel output counts, by its name: its logits are shifted so
+        that this one becomes one half.
     coverage, conformal_quantile : float or None
         Stated coverage of the conformal set, and the quantile of the calibration scores that
         gives it; None when it was not calibrated.
@@ -93,20 +93,22 @@ class ModelCalibration(Part):
     """
 
     temperature: Positive = 1.0
-    cut_offs: tuple[Finite, ...] = ()
-    plane_cuts: dict[Word, Share] = Field(default_factory=dict, max_length=64)
+    shifts: tuple[Finite, ...] = ()
+    plane_cuts: dict[Word, Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default_factory=dict, max_length=64
+    )
     coverage: Annotated[float, Field(gt=0, lt=1)] | None = None
     conformal_quantile: Share | None = None
     n_calibration: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def check_parts(self) -> ModelCalibration:
-        """Refuse cut-offs that do not rise, and half a conformal calibration."""
-        cuts = self.cut_offs
-        if cuts and len(cuts) != N_CUTS:
-            raise ValueError(f"{len(cuts)} cut-offs; give {N_CUTS}, one between each two scores")
-        if any(low >= high for low, high in itertools.pairwise(cuts)):
-            raise ValueError(f"cut-offs must rise: {cuts}")
+        """Refuse a wrong number of shifts, unknown outputs, and half a conformal calibration."""
+        if self.shifts and len(self.shifts) != N_CUTS:
+            raise ValueError(f"{len(self.shifts)} shifts; give {N_CUTS}, one for each cut")
+        unknown = sorted(set(self.plane_cuts) - set(SHIFTED_PLANES))
+        if unknown:
+            raise ValueError(f"plane_cuts of {unknown}; give some of {sorted(SHIFTED_PLANES)}")
         if (self.coverage is None) != (self.conformal_quantile is None):
             raise ValueError("coverage and conformal_quantile belong together; give both or none")
         return self

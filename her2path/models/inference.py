@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from her2path.errors import ModelError
 from her2path.models.checkpoint import Checkpoint, load_checkpoint
-from her2path.models.description import ModelDescription
+from her2path.models.description import SHIFTED_PLANES, ModelDescription
 from her2path.models.distributed import choose_device
 from her2path.models.export_onnx import INPUT, OUTPUTS, PixelReader, unfolded
 from her2path.models.network import STRIDE_PX, Her2Network, NetworkDesign, without_batch_norm
+from her2path.statistics.temperature import ordinal_probabilities
 
 __all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "network_of"]
 
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 # Side of the largest piece that is read at once: about 200 bytes of memory for each pixel.
 PIECE_PX = 1280
 LEAST_PIECE_PX = 128
-# Planes of `PixelReader`.
-N_PLANES = 5
 # Whole boxes of pixels are averaged where that comes this near to the network's µm/px.
 BOX_RANGE = (0.42, 0.58)
 
@@ -195,13 +194,11 @@ class NetworkReader:
         small, downsample = self.resampled(rgb, mpp)
         rows, cols = small.shape[:2]
         planes, weight, features = self.read_at_network_mpp(small)
-        nucleus, centre, membrane, tumor, outside = planes[:, :rows, :cols]
+        named = dict(zip(SHIFTED_PLANES, planes[:, :rows, :cols], strict=True))
+        for name, cut in self.description.calibration.plane_cuts.items():
+            named[name] = shifted(named[name], cut)
         return NetworkPlanes(
-            nucleus=nucleus,
-            centre=centre,
-            membrane=membrane,
-            tumor=tumor,
-            outside=outside,
+            **named,
             weight=weight,
             features=features,
             mpp=mpp * downsample,
@@ -272,7 +269,7 @@ class NetworkReader:
         rows, cols = rgb.shape[:2]
         s, halo = STRIDE_PX, self.halo_px
         step_r, step_c = (even_step(length, self.piece_px) for length in (rows, cols))
-        planes = np.empty((N_PLANES, rows, cols), np.uint8)
+        planes = np.empty((len(SHIFTED_PLANES), rows, cols), np.uint8)
         weight = np.empty((rows // s, cols // s), np.float32)
         features = np.empty((*weight.shape, self._network.design.n_features), np.float32)
         for top in range(0, rows, step_r):
@@ -291,26 +288,37 @@ class NetworkReader:
                 features[outer] = found[0].transpose(1, 2, 0)[coarse]
         return planes, weight, features
 
-    def score_probabilities(self, mean_features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probabilities of 0, 0+, 1+, 2+, 3+ of areas.
+    def score_logits(self, mean_features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the uncalibrated logits of lying above each cut between two scores, (n, 4).
 
         Parameters
         ----------
         mean_features : ndarray of shape (n, K)
             Sum of ``weight · features`` over the sum of ``weight`` of each area.
-
-        Returns
-        -------
-        ndarray of shape (n, 5), float64
         """
         with torch.inference_mode():
             given = torch.from_numpy(np.asarray(mean_features, np.float32)).to(self.device)
-            above = self._network.above_logits(given).double().cpu().numpy()
-        above = 1.0 / (1.0 + np.exp(-above / self.description.calibration.temperature))
-        n = len(above)
-        bounds = np.hstack([np.ones((n, 1)), above, np.zeros((n, 1))])
-        shares: NDArray[np.float64] = bounds[:, :-1] - bounds[:, 1:]
-        return shares
+            return np.asarray(self._network.above_logits(given).double().cpu().numpy())
+
+    def score_probabilities(self, mean_features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the calibrated probabilities of 0, 0+, 1+, 2+, 3+ of areas, shape (n, 5).
+
+        Parameters
+        ----------
+        mean_features : ndarray of shape (n, K)
+            As for `score_logits`.
+        """
+        stated = self.description.calibration
+        return ordinal_probabilities(
+            self.score_logits(mean_features), stated.temperature, stated.shifts
+        )
+
+
+def shifted(plane: NDArray[np.uint8], cut: float) -> NDArray[np.uint8]:
+    """Return probabilities (255 = 1) whose logits were moved so that `cut` becomes one half."""
+    p = np.arange(256) / 255.0
+    moved = p * (1 - cut) / (p * (1 - cut) + (1 - p) * cut)
+    return np.rint(255 * moved).astype(np.uint8)[plane]
 
 
 def even_step(length: int, most: int) -> int:

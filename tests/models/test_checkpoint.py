@@ -102,7 +102,8 @@ def test_any_description_survives_json(
         mpp_range=(low, high),
         calibration=ModelCalibration(
             temperature=temperature,
-            cut_offs=(-1.0, 0.0, 1.0, 2.5),
+            shifts=(-1.0, 0.0, 1.0, 2.5),
+            plane_cuts={"tumor": 0.75},
             coverage=coverage,
             conformal_quantile=0.8,
         ),
@@ -215,8 +216,9 @@ def test_a_description_that_contradicts_itself_cannot_be_made(changes: dict[str,
 @pytest.mark.parametrize(
     "parts",
     [
-        {"cut_offs": (0.0, 1.0)},
-        {"cut_offs": (0.0, 2.0, 1.0, 3.0)},
+        {"shifts": (0.0, 1.0)},
+        {"plane_cuts": {"stroma": 0.5}},
+        {"plane_cuts": {"tumor": 1.0}},
         {"coverage": 0.9},
         {"temperature": 0.0},
     ],

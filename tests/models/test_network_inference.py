@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from her2path.errors import ModelError
 from her2path.models.checkpoint import load_checkpoint
 from her2path.models.export_onnx import export_onnx
-from her2path.models.inference import NetworkReader, box_factor, network_of
+from her2path.models.inference import NetworkReader, box_factor, network_of, shifted
 from her2path.models.validation import probabilities_of
 
 PLANES = ("nucleus", "centre", "membrane", "tumor", "outside")
@@ -132,3 +132,12 @@ def test_scores_of_areas_are_shares(reader: NetworkReader) -> None:
 def test_asking_for_onnx_without_the_file_is_an_error(untrained: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.onnx"):
         NetworkReader(untrained, device="cpu", runtime="onnx")
+
+
+def test_a_stated_cut_becomes_one_half_and_order_is_kept() -> None:
+    steps = np.arange(256, dtype=np.uint8)
+    moved = shifted(steps, 0.75)
+    assert moved[191] == pytest.approx(127.5, abs=1.5)
+    assert (moved[0], moved[255]) == (0, 255)
+    assert (np.diff(moved.astype(int)) >= 0).all()
+    np.testing.assert_array_equal(shifted(steps, 0.5), steps)

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from her2path.statistics.temperature import (
     above_logits,
+    fit_shifts,
     fit_temperature,
     ordinal_probabilities,
 )
@@ -63,3 +64,30 @@ def test_wrong_use_is_refused() -> None:
         fit_temperature(np.zeros((1, 4)), [5])
     with pytest.raises(ValueError, match="run from 0 to 4"):
         fit_temperature(np.zeros((1, 4)), [2], [1])
+
+
+def test_a_slanted_reader_is_set_right():
+    rng = np.random.default_rng(5)
+    true = 3 * (rng.uniform(-1, 5, (3000, 1)) - np.arange(4) - 0.5)
+    ranks = (rng.random((3000, 1)) > np.cumsum(ordinal_probabilities(true), axis=1)[:, :-1]).sum(1)
+    slant = np.array([-2.0, -1.0, 0.0, 0.5])
+    shifts = fit_shifts(true + slant, ranks)
+    assert shifts == pytest.approx(-slant, abs=0.35)
+    p = ordinal_probabilities(true + slant, fit_temperature(true + slant + shifts, ranks), shifts)
+    assert (p >= 0).all()
+    assert p.sum(axis=1) == pytest.approx(1)
+    assert p.mean(axis=0) == pytest.approx(np.bincount(ranks, minlength=5) / 3000, abs=0.02)
+
+
+def test_no_shift_is_found_where_none_is_needed_and_few_pictures_move_little():
+    rng = np.random.default_rng(6)
+    logits = 2 * (rng.uniform(-1, 5, (2000, 1)) - np.arange(4) - 0.5)
+    ranks = (rng.random((2000, 1)) > np.cumsum(ordinal_probabilities(logits), 1)[:, :-1]).sum(1)
+    assert fit_shifts(logits, ranks) == pytest.approx((0, 0, 0, 0), abs=0.3)
+    assert max(abs(v) for v in fit_shifts(np.array([[1.0, -1.0]]), [2])) < 4
+
+
+def test_shifted_logits_that_cross_still_give_probabilities():
+    p = ordinal_probabilities([[1.0, 0.5]], 1.0, [0.0, 3.0])
+    assert (p >= 0).all()
+    assert p.sum() == pytest.approx(1)
