@@ -68,7 +68,8 @@ def train(
         str,
         typer.Option(
             help="A recipe of the package: small (minutes, to try), cpu (under two hours on two "
-            "processor cores), cpu-second (45 more minutes, with --start-from), gpu (full)."
+            "processor cores), cpu-second and cpu-third (45 and 60 more minutes, each with "
+            "--start-from), gpu (full)."
         ),
     ] = "",
     data: Annotated[
@@ -129,9 +130,11 @@ def train(
         os.environ.setdefault(variable, str(threads))
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
+        from her2path.models.training_recipe import read_training_recipe, shipped_recipes
+
         if bool(recipe) == (recipe_file is not None):
-            raise fail("give a recipe: --recipe small, cpu, cpu-second or gpu, or a RECIPE.toml")
-        from her2path.models.training_recipe import read_training_recipe
+            known = ", ".join(shipped_recipes())
+            raise fail(f"give a recipe with --recipe, one of {known}; or a RECIPE.toml")
 
         chosen = read_training_recipe(recipe_file if recipe_file is not None else recipe)
         if max_minutes is not None:
