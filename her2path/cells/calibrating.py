@@ -34,6 +34,9 @@ MAX_BLANK_FRAC = 0.01
 # Below 0.01 OD a line is two gray values; above 0.06 it is a membrane that anybody sees.
 BLANK_RANGE_OD = (0.010, 0.060)
 BLANK_STEPS = 37
+# Slides differ in what looks like a line, by their brown cytoplasm above all, and few blanks do not
+# show by how much: limits fall below those of the draft only with as many controls of score 0.
+MANY_BLANKS = 10
 # No number of control cells shows that the next slide has no false one at all.
 LEAST_UPPER_PCT = 0.5
 # A control of 1+ may hold weak cells and one of 3+ moderate ones, but complete membranes of 2+ are
@@ -187,7 +190,9 @@ def blank_of(
     if not controls:
         remarks.append("no control of score 0: the limit of blank is the generic one")
         return draft.min_line_contrast_od, draft.blank_upper_pct
-    least = max(sector_limit(control.cells) for control in controls)
+    least, least_pct = max(sector_limit(control.cells) for control in controls), LEAST_UPPER_PCT
+    if len(controls) < MANY_BLANKS:
+        least, least_pct = max(least, draft.min_line_contrast_od), draft.blank_upper_pct
     limit, stained = BLANK_RANGE_OD[1], [0]
     for step in np.geomspace(*BLANK_RANGE_OD, BLANK_STEPS):
         stained = [
@@ -206,7 +211,7 @@ def blank_of(
     n_cells = [len(control.cells) for control in controls]
     pooled = 100 * wilson(sum(stained), sum(n_cells)).upper
     worst = 100 * max(n / of for n, of in zip(stained, n_cells, strict=True))
-    return limit, float(np.clip(max(pooled, worst), LEAST_UPPER_PCT, 50.0))
+    return limit, float(np.clip(max(pooled, worst), least_pct, 50.0))
 
 
 def stained_at(cells: CellMeasurements, draft: Calibration, limit: float) -> NDArray[np.bool_]:

@@ -8,7 +8,12 @@ from drawing import WHITE, grid_of_cells, paint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2path.cells.calibrating import ControlCells, calibrate_cells, cut_between
+from her2path.cells.calibrating import (
+    MANY_BLANKS,
+    ControlCells,
+    calibrate_cells,
+    cut_between,
+)
 from her2path.cells.calibration import generic_calibration, parse_calibration
 from her2path.cells.measure import MeasureSettings, measure_cells
 from her2path.cells.table import CellMeasurements
@@ -89,6 +94,17 @@ def test_a_control_without_membranes_sets_the_limit_of_blank(drawn):
     assert raised.calibration.min_line_contrast_od > clean.calibration.min_line_contrast_od
     # The bound lies above what was seen: a hundred cells do not show that there are none.
     assert clean.calibration.blank_upper_pct > clean.controls[0].stained_pct
+
+
+def test_only_many_blanks_lower_the_limits(drawn):
+    few, many = (
+        calibrate_cells(controls(drawn, "0 " * n + "1+ 2+ 3+"), GENERIC).calibration
+        for n in (2, MANY_BLANKS)
+    )
+    assert few.min_line_contrast_od >= GENERIC.min_line_contrast_od
+    assert few.blank_upper_pct >= GENERIC.blank_upper_pct
+    assert many.min_line_contrast_od < GENERIC.min_line_contrast_od
+    assert many.blank_upper_pct < GENERIC.blank_upper_pct
 
 
 def test_a_stained_control_called_0_is_remarked(drawn):
