@@ -51,7 +51,7 @@ def test_a_quarter_of_the_outline_is_enough_for_the_network(make_cells) -> None:
 def test_a_line_between_the_bounds_counts_only_where_the_network_sees_it(make_cells) -> None:
     limit = generic_calibration().min_line_contrast_od
     contrast = np.zeros((4, N_SECTORS), np.float32)
-    for row, factor in enumerate((1.0, 1.0, 0.5, 2.0)):
+    for row, factor in enumerate((1.0, 1.0, 0.4, 2.2)):
         contrast[row, :8] = factor * limit
     cells = make_cells(
         4,
