@@ -144,7 +144,8 @@ def calibrate_cells(controls: Sequence[ControlCells], draft: Calibration) -> Cal
     if faults:
         raise CalibrationError(list_faults("no calibration can be made", faults))
     if by_score[Score.ZERO]:
-        measured = ("limit of blank", *measured)
+        few = len(by_score[Score.ZERO]) < MANY_BLANKS
+        measured = ("limit of blank" + " (no lower than the generic one)" * few, *measured)
     is_whole = len(measured) == 3
     known = ", ".join(f"{len(v)} of {score.value}" for score, v in by_score.items() if v)
     source = f"Measured on {len(controls)} control slides ({known}): {', '.join(measured)}."

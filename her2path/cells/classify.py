@@ -22,8 +22,6 @@ CONTINUED_SHARE = 0.5
 # network sees the membrane there with at least this probability.
 OWN_SHARE = 0.25
 SEEN_SECTOR = 0.7
-# A single sector (1.4 µm) without line between two stained ones is a junction, not a gap.
-MAX_FILLED_GAP = 1
 # Runs shorter than this are speckle (3 sectors are 4 µm on a cell of 7 µm radius).
 MIN_RUN = 3
 # Contrast of a line over the OD of its cytoplasm: membranous staining has 1 to 2, diffuse brown
@@ -56,6 +54,8 @@ class CellClasses:
     membrane_od, membrane_contrast_od : ndarray of shape (n,), float32
         Median height of the line above its feet and median guarded contrast over the stained
         sectors, DAB OD; 0 for unstained cells.
+    line_limit_od : ndarray of shape (n,), float32
+        Guarded contrast that a line had to reach on each cell (`line_limits`), OD.
     intensity, pattern : ndarray of shape (n,), int8
         Values of Intensity and Pattern.
     is_diffuse : ndarray of shape (n,), bool
@@ -68,6 +68,7 @@ class CellClasses:
     longest_arc_frac: NDArray[np.float32]
     membrane_od: NDArray[np.float32]
     membrane_contrast_od: NDArray[np.float32]
+    line_limit_od: NDArray[np.float32]
     intensity: NDArray[np.int8]
     pattern: NDArray[np.int8]
     is_diffuse: NDArray[np.bool_]
@@ -111,7 +112,7 @@ def stained_runs(
             continue
         for s in range(k):
             if not candidate[s]:
-                # A single missing sector between candidates is filled.
+                # A single sector (1.4 µm) without line between two stained ones is a junction.
                 gap_ends = candidate[s - 1] and candidate[(s + 1) % k]
                 if gap_ends and measurable[i, s]:
                     stained[i, s] = True
@@ -178,11 +179,12 @@ def classify_cells(
     threshold = (
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
+    limits = line_limits(cells, threshold)
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od,
         cells.is_measurable,
         cells.seen_line >= SEEN_SECTOR * 255,
-        line_limits(cells, threshold),
+        limits,
         calibration.min_arc_frac,
     )
     is_stained = completeness > 0
@@ -208,6 +210,7 @@ def classify_cells(
         longest_arc_frac=longest,
         membrane_od=membrane_od,
         membrane_contrast_od=contrast,
+        line_limit_od=limits,
         intensity=intensity,
         pattern=pattern,
         is_diffuse=is_diffuse,

@@ -80,8 +80,8 @@ class ModelCalibration(Part):
     Attributes
     ----------
     temperature, shifts : float, tuple of float
-        The ordinal head's logits of lying above each cut between two scores are added to
-        `shifts` (empty: nothing is added) and then divided by `temperature`.
+        To the ordinal head's logits of lying above each cut between two scores `shifts` are
+        added (empty: nothing), then they are divided by `temperature`.
     plane_cuts : mapping of str to float
         From which probability a per-pixel output counts, by its name: its logits are shifted so
         that this one becomes one half.

@@ -119,6 +119,7 @@ def cell_columns(
         "pattern": PATTERNS[classes.pattern],
         "membrane_od": np.where(is_stained, classes.membrane_od, unmeasured),
         "membrane_contrast_od": np.where(is_stained, classes.membrane_contrast_od, unmeasured),
+        "line_limit_od": classes.line_limit_od,
         "membrane_width_um": np.where(is_stained, cells.membrane_width_um, unmeasured),
         "cytoplasm_od": cells.cytoplasm_od,
         "nucleus_area_um2": cells.nucleus_area_um2,

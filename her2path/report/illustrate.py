@@ -117,7 +117,6 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
         columns,
         call=record.call,
         calibration=record.calibration,
-        min_line_contrast_od=record.blank.min_line_contrast_od,
         uncertain_range=uncertain_range(record),
     )
     boxes = choose_boxes(columns, interest, at_zero, slide.dimensions)

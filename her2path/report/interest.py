@@ -47,6 +47,7 @@ INTEREST_COLUMNS = (
     "longest_arc_frac",
     "membrane_od",
     "membrane_contrast_od",
+    "line_limit_od",
     "cytoplasm_od",
     "tumor_probability",
 )
@@ -120,7 +121,6 @@ def find_interest(
     *,
     call: Call,
     calibration: Calibration,
-    min_line_contrast_od: float,
     uncertain_range: tuple[float, float],
 ) -> Interest:
     """Weigh every cell of a slide.
@@ -133,16 +133,12 @@ def find_interest(
         The call of the slide: which share decided it.
     calibration : Calibration
         Cut-offs in use.
-    min_line_contrast_od : float
-        Limit of blank of this slide.
     uncertain_range : tuple of 2 float
         Probabilities of a tumor cell that are neither yes nor no, ends excluded.
     """
     is_counted = np.asarray(cells["excluded"] == Exclusion.COUNTED.value, np.bool_)
     intensity = class_codes(cells["intensity"])
-    doubts = dict(
-        find_doubts(cells, intensity, call, calibration, min_line_contrast_od, is_counted)
-    )
+    doubts = dict(find_doubts(cells, intensity, call, calibration, is_counted))
     probability = np.asarray(cells["tumor_probability"], np.float64)
     may_be_tumor = is_counted | np.asarray(cells["excluded"] == Exclusion.NOT_TUMOR.value)
     low, high = uncertain_range
@@ -178,7 +174,6 @@ def find_doubts(
     intensity: NDArray[np.int8],
     call: Call,
     calibration: Calibration,
-    min_line_contrast_od: float,
     is_counted: Mask,
 ) -> Iterator[tuple[Doubt, Mask]]:
     """Find the cells near a cut-off of the rows that hold the score or nearly raise it."""
@@ -188,9 +183,8 @@ def find_doubts(
     if any(row.intensity == Intensity.FAINT for row in rows):
         contrast = np.asarray(cells["membrane_contrast_od"], np.float64)
         arc = np.asarray(cells["longest_arc_frac"], np.float64)
-        is_close = (contrast < BLANK_FACTOR * min_line_contrast_od) | (
-            arc < calibration.min_arc_frac + ARC_MARGIN
-        )
+        limit = np.asarray(cells["line_limit_od"], np.float64)
+        is_close = (contrast < BLANK_FACTOR * limit) | (arc < calibration.min_arc_frac + ARC_MARGIN)
         yield Doubt.BLANK, is_stained & is_close
     cuts = {
         Intensity.WEAK: calibration.intensity.weak_od,

@@ -212,6 +212,14 @@ CELL_COLUMNS: tuple[Column, ...] = (
         "membrane_od", Kind.FLOAT, "DAB OD of the line above its feet, stained part.", "OD (log10)"
     ),
     Column("membrane_contrast_od", Kind.FLOAT, "Guarded line contrast.", "OD (log10)"),
+    Column(
+        "line_limit_od",
+        Kind.FLOAT,
+        "Line contrast from which a sector of this cell counts: the limit of blank, raised by "
+        "brown cytoplasm, lowered or raised by what a network sees.",
+        "OD (log10)",
+        low=0,
+    ),
     Column("membrane_width_um", Kind.FLOAT, "Full width at half height.", "µm", low=0),
     Column("cytoplasm_od", Kind.FLOAT, "Median DAB OD of the cytoplasm.", "OD (log10)"),
     Column("nucleus_area_um2", Kind.FLOAT, "Area of the nucleus.", "µm²", low=0),

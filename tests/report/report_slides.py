@@ -81,6 +81,7 @@ def cell_columns(n: int = 400, seed: int = 3):
         "longest_arc_frac": arc,
         "membrane_od": np.where(is_stained, rng.uniform(0.05, 0.9, n), 0),
         "membrane_contrast_od": np.where(is_stained, rng.uniform(0.03, 0.4, n), 0),
+        "line_limit_od": np.full(n, 0.03),
         "tumor_probability": np.where(is_tumor, rng.uniform(0.5, 1, n), rng.uniform(0, 0.5, n)),
         "membrane_width_um": rng.uniform(0.5, 2, n),
         "cytoplasm_od": rng.uniform(0, 0.2, n),

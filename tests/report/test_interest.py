@@ -30,7 +30,6 @@ def interest_of(columns, call=None):
         columns,
         call=call or call_of(columns),
         calibration=CALIBRATION,
-        min_line_contrast_od=LIMIT,
         uncertain_range=RANGE,
     )
 
@@ -46,6 +45,7 @@ def one_cell(**changes):
         "longest_arc_frac": 1.0,
         "membrane_od": CALIBRATION.intensity.moderate_od * 1.3,
         "membrane_contrast_od": 10 * LIMIT,
+        "line_limit_od": LIMIT,
         "tumor_probability": 0.95,
     }
     for name, value in (clear | changes).items():
@@ -105,6 +105,13 @@ def test_the_limit_of_blank_matters_where_any_staining_decides():
     )
     interest = interest_of(columns)
     assert interest.doubts[Doubt.BLANK].tolist() == [True]
+
+
+@pytest.mark.parametrize(("limit", "is_near"), [(0.5 * LIMIT, False), (2 * LIMIT, True)])
+def test_doubt_goes_by_the_limit_of_the_cell_itself(limit, is_near):
+    faint = {"intensity": "faint", "pattern": "incomplete", "membrane_od": 0.05}
+    columns = one_cell(**faint, membrane_contrast_od=2.2 * LIMIT, line_limit_od=limit)
+    assert interest_of(columns).doubts[Doubt.BLANK].tolist() == [is_near]
 
 
 def test_a_control_cell_is_never_shown_for_itself(two_plus):
