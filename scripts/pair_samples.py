@@ -13,6 +13,7 @@ from pair_cells import BLOCK_UM
 
 from her2path.geometry import Region
 from her2path.synth import MixEntry, SlideRecipe
+from her2path.synth.membranes import largest_remainders
 from her2path.synth.scene import Scene
 from her2path.synth.truth import cells_within
 
@@ -40,9 +41,7 @@ def sampled_mix(recipe: SlideRecipe, seed: int, rng: np.random.Generator) -> tup
     if len(block) < 2:
         return mix
     shares = np.array([entry.share for entry in mix])
-    steps = np.floor(STEPS * scattered_shares(shares, block, is_stained, rng)).astype(int)
-    # What rounding leaves over goes to the largest class.
-    steps[int(np.argmax(steps))] += STEPS - steps.sum()
+    steps = largest_remainders(scattered_shares(shares, block, is_stained, rng), STEPS)
     return tuple(
         MixEntry(entry.intensity, entry.pattern, int(k) / STEPS)
         for entry, k in zip(mix, steps, strict=True)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
 
-__all__ = ["above_logits", "fit_shifts", "fit_temperature", "ordinal_probabilities"]
+__all__ = ["fit_shifts", "fit_temperature", "ordinal_probabilities"]
 
 LOWEST, HIGHEST = 0.1, 10.0
 # Before any picture is seen a shift is expected within about 1.4 logits (one standard deviation).
@@ -28,27 +28,6 @@ SHIFT_COST = 0.25
 BOUNDS = ((math.log(LOWEST), math.log(HIGHEST)), (-5.0, 5.0))
 # A probability nearer to 0 or 1 than this is as good as certain: beyond, doubles lose the logit.
 LEAST_PROBABILITY = 1e-12
-
-
-def above_logits(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """Return the logits of lying above each cut.
-
-    Parameters
-    ----------
-    probabilities : array_like of shape (n, k)
-        Of k ordered scores; each row sums to 1.
-
-    Returns
-    -------
-    ndarray of shape (n, k − 1), float64
-    """
-    p = np.asarray(probabilities, np.float64)
-    # Both tails are summed from their own end, where they are small and exact.
-    above = np.cumsum(p[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    below = np.cumsum(p, axis=1)[:, :-1]
-    above, below = (np.maximum(tail, LEAST_PROBABILITY) for tail in (above, below))
-    logits: NDArray[np.float64] = np.log(above) - np.log(below)
-    return logits
 
 
 def ordinal_probabilities(

@@ -27,6 +27,7 @@ __all__ = [
     "MembraneTruth",
     "Paint",
     "derive_truth",
+    "largest_remainders",
     "paint_membranes",
     "surplus_cells",
 ]
@@ -384,7 +385,7 @@ def _counts(
     whole = int(min(np.floor(found / share + 1e-9)))
     whole -= whole % denominator
     for n_total in range(int(found.sum()), whole, -1):
-        wanted = _largest_remainders(share, n_total)
+        wanted = largest_remainders(share, n_total)
         if np.all(wanted <= found):
             if whole >= (1 - _ROUNDING_LOSS) * n_total:
                 break
@@ -392,7 +393,8 @@ def _counts(
     return np.rint(share * whole).astype(np.int64)
 
 
-def _largest_remainders(share: NDArray[np.float64], n_total: int) -> NDArray[np.int64]:
+def largest_remainders(share: NDArray[np.float64], n_total: int) -> NDArray[np.int64]:
+    """Return whole numbers of this sum that are as near to the shares as can be."""
     exact = share * n_total
     whole = np.floor(exact + 1e-9).astype(np.int64)
     rest = n_total - int(whole.sum())

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.errors import ModelError
-from her2path.models.checkpoint import load_checkpoint
+from her2path.models.checkpoint import load_checkpoint, recalibrate
+from her2path.models.description import ModelCalibration
 from her2path.models.export_onnx import export_onnx
 from her2path.models.inference import NetworkReader, box_factor, network_of, shifted
 from her2path.models.validation import probabilities_of
@@ -141,3 +142,25 @@ def test_a_stated_cut_becomes_one_half_and_order_is_kept() -> None:
     assert (moved[0], moved[255]) == (0, 255)
     assert (np.diff(moved.astype(int)) >= 0).all()
     np.testing.assert_array_equal(shifted(steps, 0.5), steps)
+
+
+def test_what_a_checkpoint_states_is_what_the_reader_gives(
+    untrained: Path, picture: np.ndarray, tmp_path: Path
+) -> None:
+    folder = tmp_path / "calibrated"
+    shutil.copytree(untrained, folder)
+    stated = ModelCalibration(
+        temperature=0.5, shifts=(2.0, 1.0, 0.0, -1.0), plane_cuts={"tumor": 0.75}
+    )
+    recalibrate(folder, stated, metrics={})
+    plain, calibrated = NetworkReader(untrained), NetworkReader(folder)
+    before, after = plain.read(picture, 0.5), calibrated.read(picture, 0.5)
+    np.testing.assert_array_equal(after.tumor, shifted(before.tumor, 0.75))
+    assert (after.tumor < before.tumor).any()
+    np.testing.assert_array_equal(after.membrane, before.membrane)
+    features = before.features[:1, 0]
+    logits = plain.score_logits(features)[0]
+    np.testing.assert_allclose(calibrated.score_logits(features)[0], logits)
+    above = 1 / (1 + np.exp(-(logits + np.array(stated.shifts)) / stated.temperature))
+    p = calibrated.score_probabilities(features)[0]
+    np.testing.assert_allclose(1 - np.cumsum(p)[:-1], np.minimum.accumulate(above), atol=1e-6)

@@ -7,11 +7,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from her2path.statistics.temperature import (
-    above_logits,
     fit_shifts,
     fit_temperature,
     ordinal_probabilities,
 )
+
+
+def above_logits(probabilities: np.ndarray) -> np.ndarray:
+    """The logits of lying above each cut; both tails are summed from their own small end."""
+    above = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    below = np.cumsum(probabilities, axis=1)[:, :-1]
+    return np.log(np.maximum(above, 1e-12)) - np.log(np.maximum(below, 1e-12))
+
 
 falling = arrays(
     np.float64, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.floats(-12, 12)
