@@ -39,7 +39,7 @@ from skimage.color import rgb2hed
 
 from her2path.cells.measure import MeasureSettings, measure_cells
 from her2path.geometry import Region
-from her2path.models.inference import NetworkReader
+from her2path.models.inference import NetworkReader, has_bfloat16
 from her2path.pipeline.network import NO_NETWORK, SHIPPED_NETWORK, NetworkUse, find_network
 from her2path.slides import Slide, Tile, open_slide, plan_tiles, read_overview, require_mpp
 from her2path.stain import StainMatrix, WhitePoint, separate
@@ -266,32 +266,37 @@ def measure_cell_finding(
 
 
 def measure_network(scene: Scene, slide: Slide, network: NetworkUse, *, rounds: int) -> list[Line]:
-    """Time the network on one block in memory, as each runtime runs it on one thread."""
+    """Time the network on one block in memory as each runtime runs it: on one thread, on a card."""
     core = scene.tiles[len(scene.tiles) // 2].core
     rgb = slide.read_region(core.location, 0, core.size)
-    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    has_bfloat16 = known.get("avx512_bf16") or known.get("amx_bf16")
-    names = {"onnx": "ONNX Runtime, fp32", "torch": f"torch, {'bf16' if has_bfloat16 else 'fp32'}"}
+
+    def reader(device: str, runtime: str, precision: str) -> NetworkReader:
+        return NetworkReader(network.folder, device=device, runtime=runtime, precision=precision)
+
+    peer = "torch, fp32, 1 thread"
     readers = {
-        runtime: NetworkReader(network.folder, device="cpu", runtime=runtime) for runtime in names
+        "ONNX Runtime, fp32, 1 thread": reader("cpu", "onnx", "fp32"),
+        peer: reader("cpu", "torch", "fp32"),
     }
+    if has_bfloat16():
+        readers["torch, bf16, 1 thread"] = reader("cpu", "torch", "bf16")
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_name()
+        readers |= {f"{card}, {p}": reader("cuda", "torch", p) for p in ("fp32", "bf16")}
     seconds = take_turns(
-        {
-            runtime: lambda reader=reader: reader.read(rgb, scene.mpp)
-            for runtime, reader in readers.items()
-        },
+        {name: lambda one=one: one.read(rgb, scene.mpp) for name, one in readers.items()},
         rounds=rounds,
     )
     size_mp = core.size.n_px / MEGA
     return [
         Line(
-            f"network, {name}, 1 thread",
-            size_mp / statistics.median(seconds[runtime]),
+            f"network, {name}",
+            size_mp / statistics.median(times),
             "MP/s of level 0",
-            "torch" if runtime == "onnx" else "",
-            speed_up(seconds, "onnx", "torch") if runtime == "onnx" else None,
+            "" if name == peer else peer,
+            None if name == peer else speed_up(seconds, name, peer),
         )
-        for runtime, name in names.items()
+        for name, times in seconds.items()
     ]
 
 
@@ -333,6 +338,10 @@ def measure_command(
             "≥ 0.15" if model == NO_NETWORK else "≥ 0.08",
         ),
     ]
+    lines.append(Line("slides like this one", 60 / seconds, "/min"))
+    if floor_seconds is not None:
+        decoding = 2 * floor_seconds / processor
+        lines.append(Line("of its processor time, decoding at the floor's pace", decoding, ""))
     lines += [
         Line(f"of that, {stage}, workers added up", spent / area, "s/mm²")
         for stage, spent in stage_seconds(out).items()

@@ -103,7 +103,7 @@ def train(
     ] = 1,
     workers: Annotated[
         int,
-        typer.Option(min=0, max=64, help="Processes that colour pictures; 0: none beside this."),
+        typer.Option(min=0, max=64, help="Processes that draw and colour; 0: none beside this."),
     ] = 0,
     seed: Annotated[
         int, typer.Option(min=0, max=2**20, help="Seed of the first weights and of the batches.")
@@ -220,7 +220,7 @@ class Display:
             if progress.stage not in self.tasks:
                 self.tasks[progress.stage] = self.bar.add_task(progress.stage, total=progress.of)
             self.bar.update(self.tasks[progress.stage], completed=progress.done)
-        elif progress.stage == "drawing" and progress.done in (1, progress.of):
+        elif progress.stage == "drawing" and progress.done in (0, progress.of):
             ERRORS.print(f"drawing fields: {progress.done} of {progress.of}", markup=False)
         if progress.figures is not None:
             ERRORS.print(

@@ -21,7 +21,7 @@ from her2path.models.export_onnx import INPUT, OUTPUTS, PixelReader, unfolded
 from her2path.models.network import STRIDE_PX, Her2Network, NetworkDesign, without_batch_norm
 from her2path.statistics.temperature import ordinal_probabilities
 
-__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "network_of"]
+__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "has_bfloat16", "network_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +127,9 @@ class NetworkReader:
         Threads of the processor.
     runtime : str
         ``auto``, ``torch`` or ``onnx``.
+    precision : str
+        Of torch: ``fp32``, ``bf16``, or ``auto``, which is bf16 on a graphics card and on
+        processors that multiply it in hardware.
 
     Raises
     ------
@@ -135,7 +138,13 @@ class NetworkReader:
     """
 
     def __init__(
-        self, folder: Path, *, device: str = "auto", threads: int = 1, runtime: str = "auto"
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        runtime: str = "auto",
+        precision: str = "auto",
     ) -> None:
         checkpoint = load_checkpoint(folder)
         self.description: ModelDescription = checkpoint.description
@@ -148,6 +157,8 @@ class NetworkReader:
         self.halo_um = reach * self.description.mpp
         if runtime not in ("auto", "torch", "onnx"):
             raise ModelError(f"runtime {runtime!r}: use auto, torch or onnx")
+        if precision not in ("auto", "fp32", "bf16"):
+            raise ModelError(f"precision {precision!r}: use auto, fp32 or bf16")
         use_onnx = self.device.type == "cpu" and runtime != "torch" and checkpoint.has_onnx
         if runtime == "onnx" and not use_onnx:
             raise ModelError(
@@ -161,7 +172,10 @@ class NetworkReader:
         else:
             if self.device.type == "cpu":
                 torch.set_num_threads(threads)
-            self._run = torch_runner(self._network, self.device)
+            use_half = precision == "bf16" or (
+                precision == "auto" and (self.device.type == "cuda" or has_bfloat16())
+            )
+            self._run = torch_runner(self._network, self.device, use_half=use_half)
 
     def read(self, rgb: NDArray[np.uint8], mpp: float) -> NetworkPlanes:
         """Read a picture.
@@ -333,11 +347,10 @@ def has_bfloat16() -> bool:
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
-def torch_runner(network: Her2Network, device: torch.device) -> Runner:
-    """Return what reads pictures by torch."""
+def torch_runner(network: Her2Network, device: torch.device, *, use_half: bool) -> Runner:
+    """Return what reads pictures by torch, convolutions in bfloat16 where asked for."""
     reader = PixelReader(without_batch_norm(network)).to(device)
     reader = reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    use_half = device.type == "cuda" or has_bfloat16()
 
     @torch.inference_mode()
     def run(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -253,9 +255,23 @@ def draw_training_fields(
     seeds: range,
     side_um: float,
     *,
+    workers: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> None:
     """Draw the fields that are not yet in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are kept, one file each.
+    seeds : range
+        Which ones.
+    side_um : float
+        Their side.
+    workers : int
+        Processes that draw; 0 = none beside this one.
+    progress : callable
+        Told after each field how many there are, of how many.
 
     Raises
     ------
@@ -274,17 +290,31 @@ def draw_training_fields(
     else:
         with atomic_path(stamp) as temporary:
             temporary.write_text(json.dumps(wanted), "utf-8")
-    for done, seed in enumerate(seeds):
-        path = field_path(folder, seed)
-        if not path.exists():
-            field = draw_training_field(seed, side_um)
-            with atomic_path(path) as temporary, temporary.open("wb") as file:
-                np.savez(
-                    file,
-                    allow_pickle=False,
-                    **{name: getattr(field, name) for name in STORED},
-                )
-        progress(done + 1, len(seeds))
+    missing = [seed for seed in seeds if not field_path(folder, seed).exists()]
+    n_there = len(seeds) - len(missing)
+    progress(n_there, len(seeds))
+    if workers and len(missing) > 1:
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        with pool:
+            futures = [pool.submit(store_field, folder, seed, side_um) for seed in missing]
+            try:
+                for done, future in enumerate(as_completed(futures), n_there + 1):
+                    future.result()
+                    progress(done, len(seeds))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    else:
+        for done, seed in enumerate(missing, n_there + 1):
+            store_field(folder, seed, side_um)
+            progress(done, len(seeds))
+
+
+def store_field(folder: Path, seed: int, side_um: float) -> None:
+    """Draw a field and write it."""
+    field = draw_training_field(seed, side_um)
+    with atomic_path(field_path(folder, seed)) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{name: getattr(field, name) for name in STORED})
 
 
 def load_training_fields(folder: Path, seeds: range) -> list[TrainingField]:
@@ -292,7 +322,10 @@ def load_training_fields(folder: Path, seeds: range) -> list[TrainingField]:
     loaded = []
     for seed in seeds:
         with np.load(field_path(folder, seed), allow_pickle=False) as stored:
-            loaded.append(TrainingField(**{name: stored[name] for name in STORED}))
+            field = TrainingField(**{name: stored[name] for name in STORED})
+        # Made now, it is shared by the processes that colour; made there, each would keep its own.
+        _ = field.coarse
+        loaded.append(field)
     return loaded
 
 

@@ -59,7 +59,8 @@ class TrainingOptions:
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     threads, workers : int
-        Threads of the processor, and processes that make batches (0 = none beside this one).
+        Threads of the processor, and processes that draw fields and make batches (0 = none beside
+        this one).
     resume : bool
         Go on with the run in `out`.
     write_onnx : bool
@@ -285,6 +286,7 @@ class Run:
                 folder,
                 seeds,
                 recipe.field_um,
+                workers=self.options.workers,
                 progress=lambda done, of: self.progress(Progress("drawing", done, of)),
             )
         self.team.wait()

@@ -26,7 +26,7 @@ class TrainingRecipe(BaseModel):
     name : str
         Goes into the checkpoint.
     backbone : str
-        ``compact`` or ``resnet18``.
+        One of `network.BACKBONES`.
     n_fields, n_validation_fields : int
         Fields drawn for training, and for validation with other seeds.
     field_um : float
@@ -56,7 +56,7 @@ class TrainingRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
-    backbone: Literal["compact", "resnet18"] = "compact"
+    backbone: Literal["compact", "deep", "resnet18"] = "compact"
     n_fields: Annotated[int, Field(ge=1, le=100_000)] = 120
     n_validation_fields: Annotated[int, Field(ge=1, le=1000)] = 24
     field_um: Annotated[float, Field(ge=80, le=1000)] = 320.0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from her2path.models.scenes import (
     draw_training_field,
     draw_training_fields,
     encode_od,
+    load_training_fields,
 )
 from her2path.synth.laboratory import Laboratory, laboratories
 
@@ -55,6 +57,25 @@ def test_a_field_is_the_same_for_the_same_seed(training_fields: list[TrainingFie
     again = draw_training_field(50, 120.0)
     assert np.array_equal(again.stain, training_fields[0].stain)
     assert np.array_equal(again.truth, training_fields[0].truth)
+
+
+@pytest.mark.slow
+def test_processes_draw_the_same_fields_and_only_those_missing(
+    fields_folder: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+    draw_training_fields(tmp_path, range(50, 51), 120.0)
+    draw_training_fields(
+        tmp_path, range(50, 53), 120.0, workers=2, progress=lambda *now: seen.append(now)
+    )
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    for ours, theirs in zip(
+        load_training_fields(tmp_path, range(50, 52)),
+        load_training_fields(fields_folder, range(50, 52)),
+        strict=True,
+    ):
+        assert np.array_equal(ours.stain, theirs.stain)
+        assert np.array_equal(ours.kind, theirs.kind)
 
 
 def test_a_folder_of_other_fields_is_not_mixed_with_new_ones(fields_folder) -> None:

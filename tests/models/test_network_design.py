@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from her2path.criteria.score import Extent, Intensity
 from her2path.models.network import (
+    BACKBONES,
     CELL_CLASSES,
     STRIDE_PX,
     Her2Network,
@@ -34,7 +35,7 @@ def test_the_compact_network_stays_small(network: Her2Network) -> None:
     assert sum(p.numel() for p in network.parameters()) < 900_000
 
 
-@pytest.mark.parametrize("backbone", ["compact", "resnet18"])
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_gives_the_same_shapes(backbone: str) -> None:
     made = Her2Network(NetworkDesign(backbone=backbone)).eval()
     with torch.inference_mode():
@@ -52,7 +53,7 @@ def test_a_design_with_an_unknown_backbone_is_refused() -> None:
         NetworkDesign(backbone="vgg")
 
 
-@pytest.mark.parametrize("backbone", ["compact", "resnet18"])
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_nothing_further_away_than_the_reach_changes_an_answer(backbone: str) -> None:
     torch.manual_seed(0)
     made = Her2Network(NetworkDesign(backbone=backbone)).eval()

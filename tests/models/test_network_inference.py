@@ -164,3 +164,87 @@ def test_what_a_checkpoint_states_is_what_the_reader_gives(
     above = 1 / (1 + np.exp(-(logits + np.array(stated.shifts)) / stated.temperature))
     p = calibrated.score_probabilities(features)[0]
     np.testing.assert_allclose(1 - np.cumsum(p)[:-1], np.minimum.accumulate(above), atol=1e-6)
+
+
+class LittleMemory:
+    """Runs a reader's network, but not on pieces above a size, as a full graphics card would."""
+
+    def __init__(self, reader: NetworkReader, most_px: int) -> None:
+        self.run, self.most_px = reader._run, most_px
+        self.n_refused = 0
+
+    def __call__(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if max(rgb.shape[1:3]) > self.most_px:
+            self.n_refused += 1
+            raise torch.OutOfMemoryError
+        return self.run(rgb)
+
+
+def test_a_full_card_is_given_smaller_pieces(untrained: Path, picture: np.ndarray) -> None:
+    whole, short = NetworkReader(untrained), NetworkReader(untrained)
+    memory = LittleMemory(short, short.halo_px + 320)
+    short._run = memory
+    a, b = whole.read(picture, 0.5), short.read(picture, 0.5)
+    for name in PLANES:
+        assert np.abs(getattr(a, name).astype(int) - getattr(b, name)).max() <= 1
+    n_refused = memory.n_refused
+    assert n_refused > 0
+    short.read(picture, 0.5)
+    assert memory.n_refused == n_refused, "the size that fitted is remembered"
+
+
+def test_a_card_that_holds_nothing_is_said_so(untrained: Path, picture: np.ndarray) -> None:
+    reader = NetworkReader(untrained)
+    reader._run = LittleMemory(reader, 16)
+    with pytest.raises(ModelError, match="--device cpu"):
+        reader.read(picture, 0.5)
+
+
+@pytest.mark.parametrize("given", [{"precision": "fp8"}, {"runtime": "jax"}])
+def test_an_unknown_way_of_running_is_refused(untrained: Path, given: dict[str, str]) -> None:
+    with pytest.raises(ModelError, match="use auto"):
+        NetworkReader(untrained, **given)
+
+
+def test_bfloat16_says_nearly_the_same(untrained: Path, picture: np.ndarray) -> None:
+    full = NetworkReader(untrained, device="cpu", runtime="torch", precision="fp32")
+    half = NetworkReader(untrained, device="cpu", runtime="torch", precision="bf16")
+    a, b = full.read(picture, 0.5), half.read(picture, 0.5)
+    for name in PLANES:
+        off = np.abs(getattr(a, name).astype(int) - getattr(b, name))
+        assert off.mean() < 1.5, name
+    np.testing.assert_allclose(a.weight, b.weight, rtol=0.05, atol=0.02)
+
+
+needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")
+
+
+@needs_card
+@pytest.mark.parametrize(("precision", "most"), [("fp32", 0.2), ("bf16", 1.5)])
+def test_a_graphics_card_says_nearly_the_same(
+    untrained: Path, picture: np.ndarray, precision: str, most: float
+) -> None:
+    processor = NetworkReader(untrained, device="cpu", runtime="torch", precision="fp32")
+    card = NetworkReader(untrained, device="cuda", precision=precision)
+    a, b = processor.read(picture, 0.5), card.read(picture, 0.5)
+    for name in PLANES:
+        off = np.abs(getattr(a, name).astype(int) - getattr(b, name))
+        assert off.mean() < most, name
+    np.testing.assert_allclose(a.weight, b.weight, rtol=0.05, atol=0.02)
+
+
+@needs_card
+def test_a_card_short_of_memory_reads_all_the_same(untrained: Path) -> None:
+    picture = np.random.default_rng(3).integers(0, 255, (2400, 2400, 3), np.uint8)
+    card = NetworkReader(untrained, device="cuda")
+    whole = card.read(picture, 0.5)
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    try:
+        torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 250e6) / total)
+        parts = card.read(picture, 0.5)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert card.piece_px < 1280
+    for name in PLANES:
+        assert np.abs(getattr(whole, name).astype(int) - getattr(parts, name)).max() <= 2, name

@@ -18,6 +18,7 @@ from her2path.errors import ManifestError, ModelError
 from her2path.models.annotated import annotated_crops, read_annotated, recoloured
 from her2path.models.batches import Batches, BatchPlan
 from her2path.models.inference import NetworkReader
+from her2path.models.network import BACKBONES
 from her2path.models.run_state import STATE_FILE
 from her2path.models.scenes import TrainingField
 from her2path.models.sources.crops import Crops
@@ -96,6 +97,27 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     before, after = weights_of(finished), weights_of(options.out)
     for name, part in before.items():
         torch.testing.assert_close(after[name], part, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_graphics_card_trains_goes_on_and_leaves_a_network_for_processors(
+    backbone: str, fields_folder: Path, tmp_path: Path
+) -> None:
+    recipe = RECIPE.model_copy(update={"backbone": backbone})
+    options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cuda")
+
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "training" and progress.done == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(recipe, options, seed=3, progress=interrupt)
+    result = train(recipe, dataclasses.replace(options, resume=True), seed=3)
+    assert result.n_steps == 4
+    picture = np.full((64, 64, 3), 240, np.uint8)
+    found = NetworkReader(options.out / "model", device="cpu").read(picture, 0.25)
+    assert found.nucleus.shape == (32, 32)
 
 
 def test_a_run_can_start_from_the_weights_of_another(
