@@ -422,6 +422,12 @@ def main() -> int:
         help="calibrate each laboratory with controls of its own, 0, 1+, 2+ and 3+",
     )
     parser.add_argument("--quick", action="store_true", help="few small slides: a look, no figure")
+    parser.add_argument(
+        "--side-um",
+        type=float,
+        help=f"side of a slide ({SIDE_UM:g}, a biopsy; quick: {QUICK_SIDE_UM:g}): with more tissue "
+        "fewer intervals hold a cut",
+    )
     parser.add_argument("--out", type=Path, default=Path("accuracy_results"), help="folder")
     parser.add_argument(
         "--keep",
@@ -433,6 +439,9 @@ def main() -> int:
     n_slides = arguments.slides or (N_QUICK if arguments.quick else N_SLIDES)
     if n_slides < 1 or arguments.jobs < 1:
         parser.error("--slides and --jobs must be at least 1")
+    side_um = arguments.side_um or (QUICK_SIDE_UM if arguments.quick else SIDE_UM)
+    if not 300 <= side_um <= 20_000:
+        parser.error("--side-um must be 300 to 20,000")
     seed = arguments.seed
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -444,8 +453,7 @@ def main() -> int:
         parser.error(str(error))
     reader = "rules alone" if network is None else f"network {network.name}"
     reader += ", calibrated with controls" if arguments.calibrate else ", generic calibration"
-    print(f"seed {seed}: {n_slides} slides, {reader}", flush=True)
-    side_um = QUICK_SIDE_UM if arguments.quick else SIDE_UM
+    print(f"seed {seed}: {n_slides} slides of {side_um:g} µm, {reader}", flush=True)
     known = fresh_laboratories(seed) if arguments.laboratories == "fresh" else None
     plans = plan_slides(n_slides, seed=seed, side_um=side_um, known=known)
     arguments.out.mkdir(parents=True, exist_ok=True)
