@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from her2path.criteria.score import Pattern
 from her2path.synth.cells import CellGraph, polygons_to_graph, voronoi_cells
 from her2path.synth.growth import Epithelium, grow_epithelium
-from her2path.synth.layout import Nest, NestKind, block_grid, nests_of_block
+from her2path.synth.inclusions import nests_beside
+from her2path.synth.layout import Nest, NestKind, block_grid
 from her2path.synth.membranes import (
     LINE_OD,
     LINE_WIDTH_UM,
@@ -45,6 +46,8 @@ class CellKind(IntEnum):
     PLASMA = 5
     ENDOTHELIUM = 6
     CONTROL = 7
+    NERVE = 8
+    HISTIOCYTE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     columns, rows = block_grid(recipe)
     if not (0 <= column < columns and 0 <= row < rows):
         raise ValueError(f"block ({column}, {row}) is outside the grid {columns} × {rows}")
-    nests = nests_of_block(recipe, column, row, seed=seed)
+    nests = nests_beside(recipe, column, row, seed=seed)
     rng = stream(seed, 31, column, row)
     tissue = grow_epithelium(nests, recipe, seed=seed)
     warp = noise_tile(seed, 32, rolloff=1.2)

@@ -19,6 +19,7 @@ __all__ = [
     "draw_stroma",
     "fat_at",
     "muscle_at",
+    "muscle_od",
     "region_values",
 ]
 
@@ -124,6 +125,7 @@ def draw_stroma(
     oedema: NDArray[np.float64],
     fat: NDArray[np.float64],
     haze: NDArray[np.float64],
+    brown: NDArray[np.float64],
     more: NDArray[np.float64],
     distance: NDArray[np.float32],
     coarse: NDArray[np.float32],
@@ -143,8 +145,8 @@ def draw_stroma(
         Depth in the tissue (µm) and region on a lattice of `depth_step` pixels.
     x0, y0, mpp :
         First pixel of the maps and µm/px.
-    oedema, fat, haze : ndarray of shape (regions,), float64
-        Of each region.
+    oedema, fat, haze, brown : ndarray of shape (regions,), float64
+        Of each region; `brown` is the DAB OD along fibres.
     more : ndarray of shape (6, regions), float64
         Share of muscle, share of clefts, width of the clefts round nests (µm), factors on the
         hematoxylin, on the thickness of fibres and on how they stand out.
@@ -208,7 +210,7 @@ def draw_stroma(
                         more[3, q]
                         * (1 - gap)
                         * edge
-                        * _muscle(x, y, along, across, more[5, q], fine)
+                        * muscle_od(x, y, along, across, more[5, q], fine)
                     )
                     d[r, c] = haze[q] * (1 - gap) * edge
                     continue
@@ -240,6 +242,11 @@ def draw_stroma(
                 level *= more[3, q] * (1 - gap)
             h[r, c] = max(-0.01, level) * edge
             d[r, c] = haze[q] * max(0.0, 0.7 + 0.3 * strand + 0.4 * loose) * edge
+            if brown[q] > 0:
+                # Fibres take it up in places, and what lies between them a little.
+                where = 0.15 + max(0.0, 0.6 * sample(coarse, x / 55.0 + 63.0, y / 55.0 + 18.0))
+                held = fibre + 0.5 * thin + 0.25 * max(0.0, 1 + grain)
+                d[r, c] += brown[q] * where * held * (1 - gap) * edge
 
 
 @nb.njit(cache=True)
@@ -265,7 +272,7 @@ def _gap(
 
 
 @nb.njit(cache=True)
-def _muscle(
+def muscle_od(
     x: float, y: float, along: float, across: float, contrast: float, fine: NDArray[np.float32]
 ) -> float:
     """Return the hematoxylin of smooth muscle: dense, finely streaked, split here and there."""
