@@ -27,7 +27,7 @@ __all__ = ["inclusion_cells"]
 Rng = np.random.Generator
 
 # Distance between nuclei along and across the fibres, or in a sheet, µm.
-_NERVE_PITCH_UM = (17.0, 9.5)
+_NERVE_PITCH_UM = (20.0, 11.0)
 _MUSCLE_PITCH_UM = (15.0, 9.0)
 _LYMPHOCYTE_PITCH_UM = 7.2
 _HISTIOCYTE_PITCH_UM = 14.0
@@ -81,8 +81,8 @@ def _nerve(shape: NDArray[np.float64], region: RegionRecipe, rng: Rng) -> Stroma
     far = np.hypot(u / long_um, v / half)
     inner = far < 1 - 7.0 / half
     u, v = u[inner], v[inner]
-    aside, slope = wave_um(u, shape[5])
-    v = v - aside
+    v = v - wave_um(u, shape[5])
+    slope = (wave_um(u + 1.0, shape[5]) - wave_um(u - 1.0, shape[5])) / 2.0
     n = len(u)
     # Cut across, fibres and nuclei are short.
     short = np.clip(2.2 - long_um / half, 0, 1)
@@ -94,7 +94,7 @@ def _nerve(shape: NDArray[np.float64], region: RegionRecipe, rng: Rng) -> Stroma
         y,
         a,
         np.minimum(1.35 * near_one(rng, n), a),
-        shape[4] - np.arctan(slope) + rng.normal(0, 0.12 + 0.8 * short, n),
+        shape[4] - np.arctan(slope) + rng.normal(0, 0.12 + 0.55 * short, n),
         h_od=0.17 * region.stroma_od**0.5 * near_one(rng, n, 0.2),
         vesicular=0.2,
         rng=rng,

@@ -65,7 +65,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Inclusions:
-    """Inclusions of a slide: lobed ellipses; where two overlap, the later lies on top.
+    """Inclusions of a slide: lobed ellipses; where two meet, the later lies on top.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Inclusions:
 # A recipe's inclusions are asked for by every block.
 @lru_cache(maxsize=8)
 def place_inclusions(recipe: SlideRecipe, *, seed: int) -> Inclusions:
-    """Scatter the inclusions that a recipe asks for over its tissue."""
+    """Scatter the inclusions that a recipe asks for over its tissue, as many as find place."""
     area_mm2 = recipe.width_um * recipe.height_um / 1e6
     kinds, regions, shapes = [], [], []
     for position, entry in enumerate(recipe.all_regions):
@@ -128,7 +128,29 @@ def place_inclusions(recipe: SlideRecipe, *, seed: int) -> Inclusions:
             regions.append(np.full(len(shape), position, np.int64))
     if not shapes:
         return Inclusions(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 7)))
-    return Inclusions(np.concatenate(kinds), np.concatenate(regions), np.concatenate(shapes))
+    shape = np.concatenate(shapes)
+    # In random order, so that no kind takes the place of the others.
+    order = np.argsort(shape[:, 5], kind="stable")
+    order = order[_apart(shape[order])]
+    return Inclusions(np.concatenate(kinds)[order], np.concatenate(regions)[order], shape[order])
+
+
+@nb.njit(cache=True)
+def _apart(shape: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which inclusions lie clear of all earlier ones that do, about."""
+    kept = np.zeros(len(shape), np.bool_)
+    size = np.sqrt(shape[:, 2] * shape[:, 3])
+    for i in range(len(shape)):
+        kept[i] = True
+        for j in range(i):
+            if not kept[j]:
+                continue
+            dx, dy = shape[i, 0] - shape[j, 0], shape[i, 1] - shape[j, 1]
+            least = size[i] + size[j]
+            if dx * dx + dy * dy < least * least:
+                kept[i] = False
+                break
+    return kept
 
 
 def nests_beside(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> list[Nest]:
@@ -197,24 +219,53 @@ def _topmost(
 ) -> NDArray[np.int64]:
     out = np.full(x.size, -1, np.int64)
     for k in near:
+        trig = _trig(shape[k])
         for i in range(x.size):
-            far = _polar(x[i], y[i], shape[k])[0]
+            far = _polar(x[i], y[i], shape[k], trig)[0]
             if (far - 1) * shape[k, 3] < margin_um:
                 out[i] = k
     return out
 
 
 @nb.njit(cache=True)
-def _polar(x: float, y: float, shape: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the share of the way to the border (1 = on it) and the direction from the centre."""
-    ca, sa = np.cos(shape[4]), np.sin(shape[4])
-    dx, dy = x - shape[0], y - shape[1]
-    u, v = (dx * ca + dy * sa) / shape[2], (dy * ca - dx * sa) / shape[3]
-    theta = np.arctan2(v, u)
+def _trig(shape: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `_polar` needs of an inclusion's direction and phase, computed once."""
     p = shape[5]
-    lobes = 0.07 * np.cos(2 * theta + p) + 0.04 * np.cos(3 * theta + 2 * p)
-    lobes += 0.03 * np.cos(5 * theta + 3 * p)
-    return np.sqrt(u * u + v * v) / (1 + lobes), theta
+    return np.array(
+        [
+            np.cos(shape[4]),
+            np.sin(shape[4]),
+            0.07 * np.cos(p),
+            -0.07 * np.sin(p),
+            0.04 * np.cos(2 * p),
+            -0.04 * np.sin(2 * p),
+            0.03 * np.cos(3 * p),
+            -0.03 * np.sin(3 * p),
+        ]
+    )
+
+
+@nb.njit(cache=True)
+def _polar(
+    x: float, y: float, shape: NDArray[np.float64], trig: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Return the share of the way to the border (1 = on it), cosine and sine of the direction.
+
+    Far outside the lobes are left out: nobody asks for them there.
+    """
+    dx, dy = x - shape[0], y - shape[1]
+    u = (dx * trig[0] + dy * trig[1]) / shape[2]
+    v = (dy * trig[0] - dx * trig[1]) / shape[3]
+    r = np.sqrt(u * u + v * v)
+    if r > 1.6 or r < 1e-6:
+        return r, 1.0, 0.0
+    c, s = u / r, v / r
+    # Cosines and sines of two, three and five times the direction.
+    c2, s2 = c * c - s * s, 2 * c * s
+    c3, s3 = c2 * c - s2 * s, s2 * c + c2 * s
+    c5, s5 = c3 * c2 - s3 * s2, s3 * c2 + c3 * s2
+    lobes = trig[2] * c2 + trig[3] * s2 + trig[4] * c3 + trig[5] * s3 + trig[6] * c5 + trig[7] * s5
+    return r / (1 + lobes), c, s
 
 
 def draw_inclusions(
@@ -290,6 +341,7 @@ def _draw(
     c_from = max(0, int((shape[0] - reach) / mpp) - x0)
     c_to = min(cols - 1, int((shape[0] + reach) / mpp) - x0 + 1)
     half = shape[3]
+    trig = _trig(shape)
     for r in range(r_from, r_to + 1):
         y = (y0 + r + 0.5) * mpp
         lr = (y0 + r) // step - y0 // step
@@ -297,18 +349,20 @@ def _draw(
             if label[r, c] != -1 or depth[lr, (x0 + c) // step - x0 // step] <= 0:
                 continue
             x = (x0 + c + 0.5) * mpp
-            far, theta = _polar(x, y, shape)
+            far, ct, st = _polar(x, y, shape, trig)
+            if (far - 1) * half > 6.0:
+                continue
             # How far inside the border, µm; the border itself is ragged.
             inside = (1 - far) * half + 0.8 * sample(fine, x / 2.5 + 31.0, y / 2.5)
             if kind == 0:
                 if inside < -3.0:
                     continue
-                level = _nerve(x, y, inside, shape, coarse, fine)
+                level = _nerve(x, y, inside, shape, trig, coarse, fine)
                 cover = min(1.0, (inside + 3.0) / 1.5)
             elif kind == 1:
                 if inside < 0:
                     continue
-                level = _wall(x, y, far, theta, shape, fine)
+                level = _wall(x, y, far, ct, st, shape, fine)
                 cover = min(1.0, inside / 2.0)
             else:
                 # Infiltrates and histiocytes have no sheath: they thin out.
@@ -324,12 +378,9 @@ def _draw(
 
 
 @nb.njit(cache=True)
-def wave_um(along: float, phase: float) -> tuple[float, float]:
-    """Return how far a nerve's fibres swerve aside (µm) at a place along it, and the slope."""
-    a, b = 2 * np.pi / 31.0, 2 * np.pi / 74.0
-    aside = 3.2 * np.sin(a * along + phase) + 5.0 * np.sin(b * along + 2 * phase)
-    slope = 3.2 * a * np.cos(a * along + phase) + 5.0 * b * np.cos(b * along + 2 * phase)
-    return aside, slope
+def wave_um(along: float, phase: float) -> float:
+    """Return how far a nerve's fibres swerve aside at a place along it, µm."""
+    return 3.2 * np.sin(along / 4.9 + phase) + 5.0 * np.sin(along / 11.8 + 2 * phase)
 
 
 @nb.njit(cache=True)
@@ -338,6 +389,7 @@ def _nerve(
     y: float,
     inside: float,
     shape: NDArray[np.float64],
+    trig: NDArray[np.float64],
     coarse: NDArray[np.float32],
     fine: NDArray[np.float32],
 ) -> float:
@@ -350,10 +402,9 @@ def _nerve(
     if inside < 6.0:
         lamella = abs(np.sin(1.9 * inside + 0.6 * sample(fine, x / 5.0, y / 5.0 + 90.0)))
         return 0.030 + 0.075 * max(0.0, lamella - 0.45) + 0.010 * grain
-    ca, sa = np.cos(shape[4]), np.sin(shape[4])
     dx, dy = x - shape[0], y - shape[1]
-    along, across = dx * ca + dy * sa, dy * ca - dx * sa
-    across += wave_um(along, shape[5])[0] + 2.0 * sample(coarse, x / 22.0, y / 22.0 + 55.0)
+    along, across = dx * trig[0] + dy * trig[1], dy * trig[0] - dx * trig[1]
+    across += wave_um(along, shape[5]) + 2.0 * sample(coarse, x / 22.0, y / 22.0 + 55.0)
     # A nerve cut across shows its fibres shorter.
     shorter = 2.2 - 1.4 * min(1.0, shape[2] / shape[3] - 1.0)
     strand = sample(fine, along * 0.05 * shorter + shape[5], across * 0.55)
@@ -371,7 +422,8 @@ def _wall(
     x: float,
     y: float,
     far: float,
-    theta: float,
+    ct: float,
+    st: float,
     shape: NDArray[np.float64],
     fine: NDArray[np.float32],
 ) -> float:
@@ -379,8 +431,10 @@ def _wall(
     half = shape[3]
     lumen = shape[6]
     if lumen > 0:
-        # An artery's inner border is pleated.
-        lumen *= 1 + 0.05 * np.sin(15 * theta + shape[5]) + 0.04 * np.sin(7 * theta)
+        if abs(far - lumen) < 0.15 * lumen + 3.0 / half:
+            # An artery's inner border is pleated.
+            theta = np.arctan2(st, ct)
+            lumen *= 1 + 0.05 * np.sin(15 * theta + shape[5]) + 0.04 * np.sin(7 * theta)
         within = (far - lumen) * half
         if within < 0:
             return 0.002
@@ -389,6 +443,6 @@ def _wall(
         if within < 2.2:
             return 0.015
     # A circle in the noise: streaks close on themselves and wind outwards a little.
-    along = half * np.cos(theta) + shape[5]
-    across = far * half + 0.11 * half * np.sin(theta)
+    along = half * ct + shape[5]
+    across = far * half + 0.11 * half * st
     return muscle_od(x, y, along, across, 1.2, fine)

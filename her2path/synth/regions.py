@@ -194,7 +194,7 @@ class RegionRecipe:
         Hematoxylin OD of the cytoplasm of plasma cells and other plump cells of the stroma.
     nerves_per_mm2, walls_per_mm2 : float
         Nerves, and muscle that runs round a lumen (vessels with a wall) or round nothing
-        (whorls), per mm² of tissue. Nests give way to them.
+        (whorls), per mm² of tissue, as far as they find place. Nests give way to them.
     infiltrates_per_mm2, histiocytes_per_mm2 : float
         Sheets of lymphocytes and plasma cells, and of histiocytes.
     infiltrate_brown_od : float
