@@ -25,7 +25,13 @@ from her2path.synth.membranes import (
     surplus_cells,
 )
 from her2path.synth.noise import noise_tile, sampled, stream
-from her2path.synth.nuclei import Moments, Nuclei, epithelial_nuclei, polygon_moments
+from her2path.synth.nuclei import (
+    Moments,
+    Nuclei,
+    defocused,
+    epithelial_nuclei,
+    polygon_moments,
+)
 from her2path.synth.recipe import MixEntry, SlideRecipe, mix_of
 
 __all__ = ["Block", "CellKind", "build_block"]
@@ -132,6 +138,9 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     moments = polygon_moments(*graph.outlines())
     nuclei = epithelial_nuclei(moments, tissue, kind, recipe.all_regions, region, rng)
     nuclei, vacuoles = _vacuoles(recipe, moments, nuclei, tissue, region, seed, (column, row))
+    share = np.array([r.defocus_share for r in recipe.all_regions])[region]
+    if share.any():
+        nuclei = defocused(nuclei, share, stream(seed, 38, column, row))
     # A cell lies where its nucleus does: that is how it is counted.
     in_frame = (
         (nuclei.x >= 0)

@@ -18,7 +18,7 @@ from her2path.synth.inclusions import (
 )
 from her2path.synth.layout import Nest
 from her2path.synth.noise import stream
-from her2path.synth.nuclei import NUCLEUS_OD, Nuclei
+from her2path.synth.nuclei import EDGE_UM, NUCLEUS_OD, Nuclei
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
 from her2path.synth.stroma_cells import StromaCells, clear_of_nests, join_stroma, near_one
 
@@ -281,6 +281,7 @@ def _cells(
             clumping=each(clumping),
             nucleoli=each(nucleoli, np.uint8),
             phase=rng.uniform(0, 512, n).astype(np.float32),
+            edge_um=np.full(n, EDGE_UM),
         ),
         body_off_um=each(body_off_um, np.float64),
         body_a_um=each(long_um),

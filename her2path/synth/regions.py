@@ -203,6 +203,10 @@ class RegionRecipe:
         How many plump fibroblasts with oval, pale nuclei lie along the nests, 0–1.
     fibre_brown_od : float
         DAB OD along the fibres of the stroma, in places.
+    mesh_share : float
+        Share of the stroma's area that is a loose mesh without direction.
+    defocus_share : float
+        Share of all nuclei that lie above or below the plane of focus: smudged and paler.
     branched_share, grazed_share : float
         Shares of the glands with crowded cells that branch, and that the section grazes along
         their wall: a mosaic of narrow cells with little lumen or none.
@@ -268,6 +272,8 @@ class RegionRecipe:
     fibre_brown_od: float = 0.0
     branched_share: float = 0.0
     grazed_share: float = 0.0
+    mesh_share: float = 0.0
+    defocus_share: float = 0.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -343,6 +349,8 @@ _ADDED_RANGES = (
     ("fibre_brown_od", 0, 1),
     ("branched_share", 0, 1),
     ("grazed_share", 0, 1),
+    ("mesh_share", 0, 1),
+    ("defocus_share", 0, 1),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

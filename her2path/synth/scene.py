@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ from her2path.synth.matter import (
     draw_vacuoles,
     nest_distance,
 )
-from her2path.synth.noise import noise_tile
-from her2path.synth.nuclei import join_nuclei
+from her2path.synth.noise import noise_tile, stream
+from her2path.synth.nuclei import EDGE_UM, defocused, join_nuclei
 from her2path.synth.optics import HALO_UM, expose
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.stain_maps import StainMaps
@@ -132,6 +133,10 @@ class Scene:
             outside = inclusion_at(nuclei.x, nuclei.y, self._inclusions, near, margin_um=2.0) < 0
             own = inclusion_cells(self.recipe, self._inclusions, nests, bounds, seed=seed)
             cells = join_stroma([cells.select(outside), own])
+        share = region_values(self.recipe.all_regions, "defocus_share")
+        if share.any():
+            nuclei = defocused(cells.nuclei, share[cells.region], stream(seed, 56, *block))
+            cells = replace(cells, nuclei=nuclei)
         return cells
 
     def _nests_of(self, column: int, row: int) -> list[Nest]:
@@ -237,6 +242,7 @@ class Scene:
             region_values(regions, "fat_share"),
             region_values(regions, "stroma_haze_od"),
             region_values(regions, "fibre_brown_od"),
+            region_values(regions, "mesh_share"),
             np.stack([region_values(regions, name) for name in _STROMA_KNOBS]),
             distance,
             coarse,
@@ -264,7 +270,8 @@ class Scene:
             nuclei,
             np.full(len(nuclei), -1, np.int32),
             np.full(len(nuclei), _STROMA_CLEARING),
-            np.full(len(nuclei), _ROUGHNESS),
+            # What is out of focus shows no outline of its own: it looks ragged.
+            np.where(nuclei.edge_um > EDGE_UM, 2.5 * _ROUGHNESS, _ROUGHNESS),
             x0,
             y0,
             mpp,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
 from her2path.synth.matter import draw_bodies
 from her2path.synth.noise import sample, stream
-from her2path.synth.nuclei import NUCLEUS_OD, Nuclei, join_nuclei
+from her2path.synth.nuclei import EDGE_UM, NUCLEUS_OD, Nuclei, join_nuclei
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import (
@@ -20,6 +20,7 @@ from her2path.synth.stroma import (
     cleft_at,
     direction_at,
     fat_at,
+    mesh_at,
     muscle_at,
     region_values,
 )
@@ -148,6 +149,13 @@ def stroma_cells(
     # Where they are many they are small.
     small = np.where(is_round, 1.0, spindles[region] ** -0.2)
     a, b = a * small, b * small
+    mesh = region_values(recipe.all_regions, "mesh_share")
+    if mesh.any():
+        # A mesh has no direction, and its cells are stubby.
+        in_mesh = ~is_round & (_mesh_at(x, y, mesh[region], noise.coarse) > 0)
+        turn = stream(seed, 55, *block).uniform(0, math.pi, n)
+        direction = np.where(in_mesh, turn, direction)
+        a, b = np.where(in_mesh, 0.62 * a, a), np.where(in_mesh, 1.35 * b, b)
     pale = np.ones(n)
     if muscle.any():
         # Its own nuclei are long, pale rods.
@@ -173,6 +181,7 @@ def stroma_cells(
         clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),
         nucleoli=np.zeros(n, np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
+        edge_um=np.full(n, EDGE_UM),
     )
     od = region_values(recipe.all_regions, "stroma_bodies_od")
     is_plump = (kind == 3) & (nuclei.b_um > 1.9)
@@ -231,6 +240,7 @@ def activated_cells(
         clumping=rng.uniform(0.15, 0.4, n).astype(np.float32),
         nucleoli=rng.choice(3, n, p=[0.5, 0.4, 0.1]).astype(np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
+        edge_um=np.full(n, EDGE_UM),
     )
     return StromaCells(
         kind=np.full(n, 3, np.uint8),
@@ -314,6 +324,19 @@ def _muscle_at(
     out = np.empty(x.size)
     for i in range(x.size):
         out[i] = muscle_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def _mesh_at(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = mesh_at(x[i], y[i], share[i], coarse)
     return out
 
 

@@ -200,6 +200,8 @@ def _beside_tumor(rng: Rng) -> dict[str, Any]:
         "fibre_brown_od": _rare(rng, 0.35, 0.15) + _rare(rng, 0.1, 0.25),
         "branched_share": _rare(rng, 0.6, 0.8),
         "grazed_share": _rare(rng, 0.5, 0.5),
+        "mesh_share": _rare(rng, 0.5, 1.0),
+        "defocus_share": _rare(rng, 0.7, 0.6),
     }
 
 

@@ -172,6 +172,30 @@ def test_only_glands_with_crowded_cells_branch() -> None:
 
 def test_random_recipes_draw_every_inclusion_and_mostly_few() -> None:
     regions = [random_recipe(np.random.default_rng(seed)).regions[0] for seed in range(80)]
-    for name in (*KINDS, "activated_share", "fibre_brown_od", "branched_share", "grazed_share"):
+    shares = ("activated_share", "branched_share", "grazed_share", "mesh_share", "defocus_share")
+    for name in (*KINDS, *shares, "fibre_brown_od"):
         drawn = np.array([getattr(region, name) for region in regions])
         assert 0.05 < (drawn > 0).mean() < 0.85, name
+
+
+def test_a_mesh_has_no_direction_and_collagen_has() -> None:
+    stroma = replace(PLAIN, tumor_share=0.0, lymphocytes=0.0, oedema=0.0)
+    coherence = []
+    for share in (0.0, 1.0):
+        nuclei = Scene(recipe_of(replace(stroma, mesh_share=share)), seed=4).stroma(0, 0).nuclei
+        # Where collagen lies in one direction nuclei do: the mean over small places.
+        place = (nuclei.x // 60).astype(int) * 100 + (nuclei.y // 60).astype(int)
+        axes = np.exp(2j * nuclei.angle)
+        coherence.append(np.mean([abs(axes[place == p].mean()) for p in np.unique(place)]))
+    assert coherence[1] < 0.6 * coherence[0]
+
+
+def test_nuclei_out_of_focus_have_soft_borders_and_stay_where_they_were() -> None:
+    sharp, soft = (
+        build_block(recipe_of(replace(PLAIN, defocus_share=share)), 0, 0, seed=2).nuclei
+        for share in (0.0, 0.5)
+    )
+    assert np.array_equal(sharp.x, soft.x)
+    changed = soft.edge_um > sharp.edge_um
+    assert 0.4 < changed.mean() < 0.6
+    assert (soft.h_od[changed] <= sharp.h_od[changed]).all()

@@ -71,6 +71,8 @@ ALL = RegionRecipe(
     fibre_brown_od=0.1,
     branched_share=0.4,
     grazed_share=0.3,
+    mesh_share=0.5,
+    defocus_share=0.4,
 )
 
 
