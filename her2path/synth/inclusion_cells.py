@@ -16,7 +16,7 @@ from her2path.synth.inclusions import (
     inclusion_at,
     wave_um,
 )
-from her2path.synth.layout import Nest
+from her2path.synth.layout import Nest, tissue_depth
 from her2path.synth.noise import stream
 from her2path.synth.nuclei import EDGE_UM, NUCLEUS_OD, Nuclei
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
@@ -26,6 +26,8 @@ __all__ = ["inclusion_cells"]
 
 Rng = np.random.Generator
 
+# How deep in the tissue nuclei lie at least, µm.
+_EDGE_UM = 4.0
 # Distance between nuclei along and across the fibres, or in a sheet, µm.
 _NERVE_PITCH_UM = (20.0, 11.0)
 _MUSCLE_PITCH_UM = (15.0, 9.0)
@@ -68,6 +70,7 @@ def inclusion_cells(
         own = (x >= left) & (x < right) & (y >= top) & (y < bottom)
         own &= inclusion_at(x, y, inclusions, near) == k
         own &= clear_of_nests(x, y, nests, np.full(len(x), 2.5))
+        own &= tissue_depth(x, y, recipe, seed=seed) > _EDGE_UM
         part = made.select(own)
         part.region[:] = inclusions.region[k]
         parts.append(part)

@@ -345,12 +345,20 @@ def _draw(
     for r in range(r_from, r_to + 1):
         y = (y0 + r + 0.5) * mpp
         lr = (y0 + r) // step - y0 // step
+        tr = ((y0 + r) % step) / step
         for c in range(c_from, c_to + 1):
-            if label[r, c] != -1 or depth[lr, (x0 + c) // step - x0 // step] <= 0:
+            if label[r, c] != -1:
                 continue
             x = (x0 + c + 0.5) * mpp
             far, ct, st = _polar(x, y, shape, trig)
             if (far - 1) * half > 6.0:
+                continue
+            lc = (x0 + c) // step - x0 // step
+            tc = ((x0 + c) % step) / step
+            upper = depth[lr, lc] + tc * (depth[lr, lc + 1] - depth[lr, lc])
+            lower = depth[lr + 1, lc] + tc * (depth[lr + 1, lc + 1] - depth[lr + 1, lc])
+            edge = min(1.0, (upper + tr * (lower - upper)) / 1.5)
+            if edge <= 0:
                 continue
             # How far inside the border, µm; the border itself is ragged.
             inside = (1 - far) * half + 0.8 * sample(fine, x / 2.5 + 31.0, y / 2.5)
@@ -362,7 +370,7 @@ def _draw(
             elif kind == 1:
                 if inside < 0:
                     continue
-                level = _wall(x, y, far, ct, st, shape, fine)
+                level = _wall(x, y, far, ct, st, shape, coarse, fine)
                 cover = min(1.0, inside / 2.0)
             else:
                 # Infiltrates and histiocytes have no sheath: they thin out.
@@ -373,8 +381,8 @@ def _draw(
                 net = sample(fine, x / 3.1 + 4.0, y / 3.1 + 70.0)
                 level = 0.028 * max(0.0, 1 + 0.5 * grain + 0.7 * net)
             tissue[r, c] = True
-            h[r, c] += cover * (tone * level - h[r, c])
-            d[r, c] += cover * (haze * min(1.0, 18.0 * level) - d[r, c])
+            h[r, c] += cover * (edge * tone * level - h[r, c])
+            d[r, c] += cover * (edge * haze * min(1.0, 18.0 * level) - d[r, c])
 
 
 @nb.njit(cache=True)
@@ -425,6 +433,7 @@ def _wall(
     ct: float,
     st: float,
     shape: NDArray[np.float64],
+    coarse: NDArray[np.float32],
     fine: NDArray[np.float32],
 ) -> float:
     """Return the hematoxylin of muscle that runs round a lumen, or round nothing."""
@@ -445,4 +454,7 @@ def _wall(
     # A circle in the noise: streaks close on themselves and wind outwards a little.
     along = half * ct + shape[5]
     across = far * half + 0.11 * half * st
+    # Bundles swerve, most of all where there is no lumen to hold them.
+    swerve = sample(coarse, x / 42.0 + 5.0, y / 42.0 + 260.0)
+    across += (3.0 if lumen > 0 else 13.0) * swerve
     return muscle_od(x, y, along, across, 1.2, fine)

@@ -84,6 +84,17 @@ def test_inclusions_are_as_many_as_asked_and_lie_in_tissue() -> None:
     assert 60 < len(x) < 20 * 16
 
 
+def test_no_inclusion_reaches_beyond_the_tissue() -> None:
+    knobs = dict.fromkeys(KINDS, 150.0)
+    core = recipe_of(replace(PLAIN, tumor_share=0.2, **knobs), 500.0, tissue=TissueShape("core"))
+    scene = Scene(core, seed=3)
+    nuclei = scene.stroma(0, 0).nuclei
+    assert (tissue_depth(nuclei.x, nuclei.y, core, seed=3) > 3).all()
+    maps = scene.stain_maps(0, 0, 1000, 1000, 0.5)
+    assert len(place_inclusions(core, seed=3).kind) > 2
+    assert not maps.h[~maps.tissue].any()
+
+
 def test_only_nests_near_an_inclusion_give_way() -> None:
     recipe = recipe_of(replace(PLAIN, nerves_per_mm2=8.0), 1000.0)
     place = place_inclusions(recipe, seed=4).shape
