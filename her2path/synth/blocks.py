@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from her2path.criteria.score import Pattern
 from her2path.synth.cells import CellGraph, polygons_to_graph, voronoi_cells
 from her2path.synth.growth import Epithelium, grow_epithelium
-from her2path.synth.layout import Nest, NestKind, block_grid, nests_of_block
+from her2path.synth.inclusions import nests_beside
+from her2path.synth.layout import Nest, NestKind, block_grid
 from her2path.synth.membranes import (
     LINE_OD,
     LINE_WIDTH_UM,
@@ -24,7 +25,13 @@ from her2path.synth.membranes import (
     surplus_cells,
 )
 from her2path.synth.noise import noise_tile, sampled, stream
-from her2path.synth.nuclei import Moments, Nuclei, epithelial_nuclei, polygon_moments
+from her2path.synth.nuclei import (
+    Moments,
+    Nuclei,
+    defocused,
+    epithelial_nuclei,
+    polygon_moments,
+)
 from her2path.synth.recipe import MixEntry, SlideRecipe, mix_of
 
 __all__ = ["Block", "CellKind", "build_block"]
@@ -45,6 +52,8 @@ class CellKind(IntEnum):
     PLASMA = 5
     ENDOTHELIUM = 6
     CONTROL = 7
+    NERVE = 8
+    HISTIOCYTE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     columns, rows = block_grid(recipe)
     if not (0 <= column < columns and 0 <= row < rows):
         raise ValueError(f"block ({column}, {row}) is outside the grid {columns} × {rows}")
-    nests = nests_of_block(recipe, column, row, seed=seed)
+    nests = nests_beside(recipe, column, row, seed=seed)
     rng = stream(seed, 31, column, row)
     tissue = grow_epithelium(nests, recipe, seed=seed)
     warp = noise_tile(seed, 32, rolloff=1.2)
@@ -129,6 +138,9 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     moments = polygon_moments(*graph.outlines())
     nuclei = epithelial_nuclei(moments, tissue, kind, recipe.all_regions, region, rng)
     nuclei, vacuoles = _vacuoles(recipe, moments, nuclei, tissue, region, seed, (column, row))
+    share = np.array([r.defocus_share for r in recipe.all_regions])[region]
+    if share.any():
+        nuclei = defocused(nuclei, share, stream(seed, 38, column, row))
     # A cell lies where its nucleus does: that is how it is counted.
     in_frame = (
         (nuclei.x >= 0)

@@ -161,6 +161,7 @@ def draw_nuclei(
     clumping: NDArray[np.float32],
     nucleoli: NDArray[np.uint8],
     phase: NDArray[np.float32],
+    edge_um: NDArray[np.float64],
     x0: int,
     y0: int,
     mpp: float,
@@ -204,7 +205,7 @@ def draw_nuclei(
                     coarse, p + 1.3 * u / a * inv, 3.0 * p + 1.3 * v / b * inv
                 )
                 inside = (1 + rough - rho) * b
-                alpha = min(1.0, max(0.0, inside / 0.35 + 0.5))
+                alpha = min(1.0, max(0.0, inside / edge_um[k] + 0.5))
                 if alpha <= 0:
                     continue
                 clump = sample(fine, u / 0.42 + p, v / 0.42 + 2.0 * p)

@@ -17,6 +17,8 @@ from her2path.synth.strata import border_of, stratified_cells
 __all__ = ["Epithelium", "grow_epithelium"]
 
 CLEAR, SECRETION, NECROSIS = 0.0, 1.0, 2.0
+# Tall cells cut across are as wide as columns are, not as large as cells of solid nests.
+_ACROSS = 0.72
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epi
         rng = stream(seed, 41, nest.region, nest.column, nest.row)
         region = recipe.all_regions[nest.region]
         first = len(columns)
-        if nest.kind == NestKind.STRATIFIED or (nest.kind == NestKind.BENIGN and nest.is_smooth):
+        if (nest.kind == NestKind.STRATIFIED and not nest.is_grazed) or (
+            nest.kind == NestKind.BENIGN and nest.is_smooth
+        ):
             strata = stratified_cells(
                 nest, region.cell_um, stream(seed, 42, nest.region, nest.column, nest.row)
             )
@@ -110,6 +114,8 @@ def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epi
                 outlines.append(lumen)
                 continue
         cell = region.cell_um * rng.uniform(0.92, 1.1)
+        if nest.is_grazed:
+            cell *= _ACROSS
         if nest.kind == NestKind.SCATTERED:
             made_points = _apart(nest, cell, rng)
         else:
@@ -195,6 +201,13 @@ def _points(
         size = 0.45 * float(nest.radii.mean())
         is_hole |= np.hypot(local[:, 0], local[:, 1]) < size
         holes.append((nest.x, nest.y, size + 0.5 * cell, NECROSIS))
+    elif nest.is_grazed and largest > 3.5 * cell and rng.random() < 0.5:
+        # The end of its lumen, to one side.
+        r, direction = 0.4 * float(nest.radii.mean()), rng.uniform(0, 2 * math.pi)
+        hx, hy = r * math.cos(direction), r * math.sin(direction)
+        size = rng.uniform(0.6, 1.4) * cell
+        is_hole |= np.hypot(local[:, 0] - hx, local[:, 1] - hy) < size
+        holes.append((nest.x + hx, nest.y + hy, size + 0.5 * cell, CLEAR))
     limit = cell * rng.uniform(0.66, 0.78, len(local))
     return (
         np.column_stack([local + np.array([nest.x, nest.y]), limit, is_hole * HOLE]),

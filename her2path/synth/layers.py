@@ -66,6 +66,7 @@ def draw_nuclei_of(
         nuclei.clumping,
         nuclei.nucleoli,
         nuclei.phase,
+        nuclei.edge_um,
         x0,
         y0,
         mpp,

@@ -21,6 +21,7 @@ __all__ = [
     "control_disc",
     "nests_of_block",
     "region_at",
+    "rounded",
     "tissue_depth",
 ]
 
@@ -62,6 +63,8 @@ class Nest:
         Place in the region's lattice of nests; names the nest's own random stream.
     is_smooth : bool
         Whether the cells fill the nest to a smooth border.
+    is_branched, is_grazed : bool
+        Whether a gland branches, and whether the section runs along its wall.
     """
 
     x: float
@@ -72,6 +75,8 @@ class Nest:
     column: int
     row: int
     is_smooth: bool = False
+    is_branched: bool = False
+    is_grazed: bool = False
 
 
 def block_grid(recipe: SlideRecipe) -> tuple[int, int]:
@@ -241,14 +246,24 @@ def _grow(
         limit = min(limit, rng.uniform(30, 66))
     if kind == NestKind.CORD:
         limit = min(limit, rng.uniform(25, 60))
+    is_branched = is_grazed = False
     if kind == NestKind.STRATIFIED:
         limit = min(limit, rng.uniform(40, 120))
+        shape = stream(seed, 25, position, i, j)
+        branched, grazed = shape.random(2)
+        is_grazed = bool(grazed < region.grazed_share)
+        is_branched = bool(branched < region.branched_share) and not is_grazed
+        if is_branched:
+            # Branches need room.
+            limit = max(limit, float(shape.uniform(70, 150)))
     stretch = region.nest_stretch
     turn = float(stream(seed, 24, position).uniform(0, math.pi)) if stretch > 1 else 0.0
     radii = _march(seed, position, x, y, i, j, region.nest_um, gap, limit, warp, stretch, turn)
     if is_smooth:
         # A border without corners, that keeps within its own domain but for a micron.
-        radii = np.minimum(_rounded(radii), radii + 1.0)
+        radii = np.minimum(rounded(radii), radii + 1.0)
+    if is_branched:
+        radii = _branched(radii, shape)
     angles = np.arange(N_RADII) * (2 * math.pi / N_RADII)
     smooth = (np.roll(radii, 1) + 2 * radii + np.roll(radii, -1)) / 4
     radii = np.minimum(radii, smooth)
@@ -263,13 +278,28 @@ def _grow(
     radii = np.where(reach < 1, np.maximum(radii * reach - 4.0, 0.0), radii)
     if radii.mean() < 1.2 * region.cell_um:
         return None
-    return Nest(x, y, radii, kind, position, i, j, is_smooth)
+    return Nest(x, y, radii, kind, position, i, j, is_smooth, is_branched, is_grazed)
 
 
-def _rounded(radii: NDArray[np.float64]) -> NDArray[np.float64]:
+def rounded(radii: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return radii of a border without its corners."""
     weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.8) ** 2)
     wrapped = np.concatenate([radii[-5:], radii, radii[:5]])
     return np.convolve(wrapped, weights / weights.sum(), mode="valid")
+
+
+def _branched(radii: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Cut clefts between two to five branches of unequal width into a border."""
+    n = int(rng.integers(2, 6))
+    width = rng.dirichlet(np.full(n, 6.0)) * 2 * math.pi
+    turn = rng.uniform(0, 2 * math.pi)
+    angles = np.arange(N_RADII) * (2 * math.pi / N_RADII)
+    out = radii.copy()
+    for at in np.cumsum(width) + turn:
+        deep, half = rng.uniform(0.3, 0.72), rng.uniform(0.16, 0.34)
+        off = np.angle(np.exp(1j * (angles - at)))
+        out = np.minimum(out, radii * (1 - deep * np.exp(-((off / half) ** 2))))
+    return out
 
 
 def _variant(

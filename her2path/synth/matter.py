@@ -131,13 +131,15 @@ def draw_vacuoles(
 @nb.njit(cache=True)
 def draw_bodies(
     h: NDArray[np.float32],
+    d: NDArray[np.float32],
     label: NDArray[np.int32],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     a_um: NDArray[np.float32],
     b_um: NDArray[np.float32],
     angle: NDArray[np.float32],
-    od: NDArray[np.float64],
+    h_od: NDArray[np.float64],
+    dab_od: NDArray[np.float64],
     x0: int,
     y0: int,
     mpp: float,
@@ -147,18 +149,18 @@ def draw_bodies(
 
     Parameters
     ----------
-    h : ndarray of shape (M, N), float32
-        Hematoxylin OD.
+    h, d : ndarray of shape (M, N), float32
+        Hematoxylin and DAB OD.
     label : ndarray of shape (M, N), int32
         Nothing is drawn but where it is −1.
     x, y, a_um, b_um, angle : ndarray of shape (n,)
         Ellipses, µm and radians.
-    od : ndarray of shape (n,), float64
-        Hematoxylin OD of each; 0 = none.
+    h_od, dab_od : ndarray of shape (n,), float64
+        Stain of each; where that of hematoxylin is 0 nothing is drawn.
     """
     rows, cols = h.shape
     for k in range(x.size):
-        if od[k] <= 0:
+        if h_od[k] <= 0:
             continue
         reach = 1.3 * a_um[k]
         r_from = max(0, int((y[k] - reach) / mpp) - y0)
@@ -177,8 +179,10 @@ def draw_bodies(
                 rho += 0.10 * sample(fine, px / 2.2 + 3.0, py / 2.2)
                 inside = min(1.0, max(0.0, (1.0 - rho) * b_um[k] / 0.5))
                 if inside > 0:
-                    level = od[k] * max(0.2, 1 + 0.25 * sample(fine, px / 0.7, py / 0.7 + 9.0))
-                    h[r, c] += inside * (level - h[r, c])
+                    texture = max(0.2, 1 + 0.25 * sample(fine, px / 0.7, py / 0.7 + 9.0))
+                    h[r, c] += inside * (h_od[k] * texture - h[r, c])
+                    if dab_od[k] > 0:
+                        d[r, c] += inside * (dab_od[k] * texture - d[r, c])
 
 
 @nb.njit(cache=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numba as nb
 import numpy as np
@@ -11,10 +11,21 @@ from numpy.typing import NDArray
 from her2path.synth.growth import Epithelium
 from her2path.synth.recipe import RegionRecipe
 
-__all__ = ["NUCLEUS_OD", "Moments", "Nuclei", "epithelial_nuclei", "join_nuclei", "polygon_moments"]
+__all__ = [
+    "EDGE_UM",
+    "NUCLEUS_OD",
+    "Moments",
+    "Nuclei",
+    "defocused",
+    "epithelial_nuclei",
+    "join_nuclei",
+    "polygon_moments",
+]
 
 # Mean hematoxylin OD of a nucleus where a recipe does not say otherwise.
 NUCLEUS_OD = 0.165
+# Width of the slope at the border of a nucleus in focus.
+EDGE_UM = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class Nuclei:
         Number of nucleoli, 0–2.
     phase : ndarray of shape (n,), float32
         Picks the nucleus's own piece of noise, 0–512.
+    edge_um : ndarray of shape (n,), float64
+        Width of the slope at the border.
     """
 
     x: NDArray[np.float64]
@@ -61,6 +74,7 @@ class Nuclei:
     clumping: NDArray[np.float32]
     nucleoli: NDArray[np.uint8]
     phase: NDArray[np.float32]
+    edge_um: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.x)
@@ -203,4 +217,19 @@ def epithelial_nuclei(
         clumping=(rng.uniform(0.22, 0.46, n) * mottle).astype(np.float32),
         nucleoli=rng.choice(3, n, p=[0.45, 0.4, 0.15]).astype(np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
+        edge_um=np.full(n, EDGE_UM),
+    )
+
+
+def defocused(nuclei: Nuclei, share: NDArray[np.float64], rng: np.random.Generator) -> Nuclei:
+    """Return nuclei of which a share (of each, 0–1) lies above or below the plane of focus."""
+    chosen, far = rng.random((2, len(nuclei)))
+    out = chosen < share
+    fading = np.where(out, 0.3 + 0.4 * (1 - far), 1.0)
+    return replace(
+        nuclei,
+        h_od=(nuclei.h_od * np.where(out, 1 - 0.35 * far, 1.0)).astype(np.float32),
+        vesicular=(nuclei.vesicular * fading).astype(np.float32),
+        clumping=(nuclei.clumping * fading).astype(np.float32),
+        edge_um=np.where(out, 0.7 + 1.3 * far, nuclei.edge_um),
     )

@@ -192,6 +192,24 @@ class RegionRecipe:
         Factor on the number of spindle cells in the stroma.
     stroma_bodies_od : float
         Hematoxylin OD of the cytoplasm of plasma cells and other plump cells of the stroma.
+    nerves_per_mm2, walls_per_mm2 : float
+        Nerves, and muscle that runs round a lumen (vessels with a wall) or round nothing
+        (whorls), per mm² of tissue, as far as they find place. Nests give way to them.
+    infiltrates_per_mm2, histiocytes_per_mm2 : float
+        Sheets of lymphocytes and plasma cells, and of histiocytes.
+    infiltrate_brown_od : float
+        DAB OD of the cytoplasm of a part of the cells in those sheets.
+    activated_share : float
+        How many plump fibroblasts with oval, pale nuclei lie along the nests, 0–1.
+    fibre_brown_od : float
+        DAB OD along the fibres of the stroma, in places.
+    mesh_share : float
+        Share of the stroma's area that is a loose mesh without direction.
+    defocus_share : float
+        Share of all nuclei that lie above or below the plane of focus: smudged and paler.
+    branched_share, grazed_share : float
+        Shares of the glands with crowded cells that branch, and that the section grazes along
+        their wall: a mosaic of narrow cells with little lumen or none.
     """
 
     name: str = "tumor"
@@ -245,6 +263,17 @@ class RegionRecipe:
     scatter: float = 0.0
     stroma_cells: float = 1.0
     stroma_bodies_od: float = 0.0
+    nerves_per_mm2: float = 0.0
+    walls_per_mm2: float = 0.0
+    infiltrates_per_mm2: float = 0.0
+    histiocytes_per_mm2: float = 0.0
+    infiltrate_brown_od: float = 0.0
+    activated_share: float = 0.0
+    fibre_brown_od: float = 0.0
+    branched_share: float = 0.0
+    grazed_share: float = 0.0
+    mesh_share: float = 0.0
+    defocus_share: float = 0.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -311,6 +340,17 @@ _ADDED_RANGES = (
     ("scatter", 0, 10),
     ("stroma_cells", 0.1, 6),
     ("stroma_bodies_od", 0, 0.5),
+    ("nerves_per_mm2", 0, 200),
+    ("walls_per_mm2", 0, 200),
+    ("infiltrates_per_mm2", 0, 200),
+    ("histiocytes_per_mm2", 0, 200),
+    ("infiltrate_brown_od", 0, 1),
+    ("activated_share", 0, 1),
+    ("fibre_brown_od", 0, 1),
+    ("branched_share", 0, 1),
+    ("grazed_share", 0, 1),
+    ("mesh_share", 0, 1),
+    ("defocus_share", 0, 1),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

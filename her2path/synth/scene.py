@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,16 @@ from her2path.geometry import Region
 from her2path.synth.artefacts import draw_artefacts, place_artefacts
 from her2path.synth.blocks import Block, CellKind, build_block
 from her2path.synth.drawing import draw_cytoplasm, draw_discs
+from her2path.synth.inclusion_cells import inclusion_cells
+from her2path.synth.inclusions import (
+    draw_inclusions,
+    inclusion_at,
+    nests_beside,
+    place_inclusions,
+)
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.layers import draw_membranes, draw_nuclei_of, label_cells
-from her2path.synth.layout import Nest, block_grid, nests_of_block, region_at, tissue_depth
+from her2path.synth.layout import Nest, block_grid, region_at, tissue_depth
 from her2path.synth.matter import (
     FAR_UM,
     draw_edge_granules,
@@ -23,13 +31,19 @@ from her2path.synth.matter import (
     draw_vacuoles,
     nest_distance,
 )
-from her2path.synth.noise import noise_tile
-from her2path.synth.nuclei import join_nuclei
+from her2path.synth.noise import noise_tile, stream
+from her2path.synth.nuclei import EDGE_UM, defocused, join_nuclei
 from her2path.synth.optics import HALO_UM, expose
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import StromaNoise, draw_stroma, region_values
-from her2path.synth.stroma_cells import StromaCells, draw_stroma_bodies, stroma_cells
+from her2path.synth.stroma_cells import (
+    StromaCells,
+    activated_cells,
+    draw_stroma_bodies,
+    join_stroma,
+    stroma_cells,
+)
 
 __all__ = ["Scene"]
 
@@ -72,6 +86,7 @@ class Scene:
             noise_tile(seed, 61, rolloff=1.0), noise_tile(seed, 62, rolloff=0.75)
         )
         self.artefacts = place_artefacts(recipe, seed=seed)
+        self._inclusions = place_inclusions(recipe, seed=seed)
         self._blocks: OrderedDict[tuple[int, int], Block] = OrderedDict()
         self._stroma: OrderedDict[tuple[int, int], StromaCells] = OrderedDict()
         self._nests: OrderedDict[tuple[int, int], list[Nest]] = OrderedDict()
@@ -93,29 +108,41 @@ class Scene:
         """Return the cells of the stroma of a block."""
         key = (column, row)
         if key not in self._stroma:
-            nests = [
-                nest
-                for c in range(max(0, column - 1), min(self.columns, column + 2))
-                for r in range(max(0, row - 1), min(self.rows, row + 2))
-                for nest in self._nests_of(c, r)
-            ]
-            self._stroma[key] = stroma_cells(
-                self.recipe,
-                self._noise,
-                nests,
-                self._bounds(column, row),
-                seed=self.seed,
-                block=key,
-            )
+            self._stroma[key] = self._stroma_of(column, row)
             if len(self._stroma) > _CACHED_BLOCKS:
                 self._stroma.popitem(last=False)
         self._stroma.move_to_end(key)
         return self._stroma[key]
 
+    def _stroma_of(self, column: int, row: int) -> StromaCells:
+        nests = [
+            nest
+            for c in range(max(0, column - 1), min(self.columns, column + 2))
+            for r in range(max(0, row - 1), min(self.rows, row + 2))
+            for nest in self._nests_of(c, r)
+        ]
+        bounds = self._bounds(column, row)
+        seed, block = self.seed, (column, row)
+        cells = stroma_cells(self.recipe, self._noise, nests, bounds, seed=seed, block=block)
+        if any(region.activated_share > 0 for region in self.recipe.all_regions):
+            plump = activated_cells(self.recipe, self._noise, nests, bounds, seed=seed, block=block)
+            cells = join_stroma([cells, plump])
+        near = self._inclusions.near(bounds)
+        if len(near):
+            nuclei = cells.nuclei
+            outside = inclusion_at(nuclei.x, nuclei.y, self._inclusions, near, margin_um=2.0) < 0
+            own = inclusion_cells(self.recipe, self._inclusions, nests, bounds, seed=seed)
+            cells = join_stroma([cells.select(outside), own])
+        share = region_values(self.recipe.all_regions, "defocus_share")
+        if share.any():
+            nuclei = defocused(cells.nuclei, share[cells.region], stream(seed, 56, *block))
+            cells = replace(cells, nuclei=nuclei)
+        return cells
+
     def _nests_of(self, column: int, row: int) -> list[Nest]:
         key = (column, row)
         if key not in self._nests:
-            self._nests[key] = nests_of_block(self.recipe, column, row, seed=self.seed)
+            self._nests[key] = nests_beside(self.recipe, column, row, seed=self.seed)
             if len(self._nests) > 4 * _CACHED_BLOCKS:
                 self._nests.popitem(last=False)
         self._nests.move_to_end(key)
@@ -214,15 +241,28 @@ class Scene:
             region_values(regions, "oedema"),
             region_values(regions, "fat_share"),
             region_values(regions, "stroma_haze_od"),
+            region_values(regions, "fibre_brown_od"),
+            region_values(regions, "mesh_share"),
             np.stack([region_values(regions, name) for name in _STROMA_KNOBS]),
             distance,
             coarse,
             fine,
         )
-        bodies = region_values(regions, "stroma_bodies_od")
-        if bodies.any():
-            for key in near:
-                draw_stroma_bodies(maps, self.stroma(*key), bodies, x0, y0, mpp, fine)
+        draw_inclusions(
+            maps,
+            self._inclusions,
+            self._inclusions.near(frame),
+            depth,
+            _DEPTH_STEP,
+            region_values(regions, "stroma_haze_od"),
+            region_values(regions, "stroma_od"),
+            x0,
+            y0,
+            mpp,
+            self._noise,
+        )
+        for key in near:
+            draw_stroma_bodies(maps, self.stroma(*key), x0, y0, mpp, fine)
         nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
         draw_nuclei_of(
             maps,
@@ -230,7 +270,8 @@ class Scene:
             nuclei,
             np.full(len(nuclei), -1, np.int32),
             np.full(len(nuclei), _STROMA_CLEARING),
-            np.full(len(nuclei), _ROUGHNESS),
+            # What is out of focus shows no outline of its own: it looks ragged.
+            np.where(nuclei.edge_um > EDGE_UM, 2.5 * _ROUGHNESS, _ROUGHNESS),
             x0,
             y0,
             mpp,

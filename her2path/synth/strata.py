@@ -74,6 +74,9 @@ def stratified_cells(nest: Nest, cell_um: float, rng: np.random.Generator) -> St
     height = float(np.clip(rng.normal(33, 10), 15, 62))
     if is_benign:
         height *= rng.uniform(0.35, 0.75)
+    if nest.is_branched:
+        # Two rows of cells and a lumen share each branch.
+        height *= 0.6
     inner = _inner(nest, outer, height, rng)
     thick = np.hypot(*(inner - outer).T)
     length = float(np.hypot(*(np.roll(outer, -1, axis=0) - outer).T).sum())

@@ -18,7 +18,9 @@ __all__ = [
     "direction_at",
     "draw_stroma",
     "fat_at",
+    "mesh_at",
     "muscle_at",
+    "muscle_od",
     "region_values",
 ]
 
@@ -76,6 +78,14 @@ def muscle_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> 
 
 
 @nb.njit(cache=True)
+def mesh_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
+    """Return how far inside a loose mesh a point lies, as `fat_at` does for fat."""
+    if share <= 0:
+        return -9.0
+    return sample(coarse, x / 110.0 + 88.0, y / 110.0 + 5.0) - quantile(share)
+
+
+@nb.njit(cache=True)
 def cleft_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
     """Return how far inside a cleft between bundles a point lies (negative = none)."""
     if share <= 0:
@@ -124,6 +134,8 @@ def draw_stroma(
     oedema: NDArray[np.float64],
     fat: NDArray[np.float64],
     haze: NDArray[np.float64],
+    brown: NDArray[np.float64],
+    mesh: NDArray[np.float64],
     more: NDArray[np.float64],
     distance: NDArray[np.float32],
     coarse: NDArray[np.float32],
@@ -143,8 +155,8 @@ def draw_stroma(
         Depth in the tissue (µm) and region on a lattice of `depth_step` pixels.
     x0, y0, mpp :
         First pixel of the maps and µm/px.
-    oedema, fat, haze : ndarray of shape (regions,), float64
-        Of each region.
+    oedema, fat, haze, brown, mesh : ndarray of shape (regions,), float64
+        Of each region; `brown` is the DAB OD along fibres, `mesh` the share that is a mesh.
     more : ndarray of shape (6, regions), float64
         Share of muscle, share of clefts, width of the clefts round nests (µm), factors on the
         hematoxylin, on the thickness of fibres and on how they stand out.
@@ -208,7 +220,7 @@ def draw_stroma(
                         more[3, q]
                         * (1 - gap)
                         * edge
-                        * _muscle(x, y, along, across, more[5, q], fine)
+                        * muscle_od(x, y, along, across, more[5, q], fine)
                     )
                     d[r, c] = haze[q] * (1 - gap) * edge
                     continue
@@ -236,10 +248,19 @@ def draw_stroma(
             if cleft > opening:
                 # A cleft has a crisp border.
                 level *= 1 - 0.93 * min(1.0, (cleft - opening) * 3.5)
+            if mesh[q] > 0:
+                netted = min(1.0, max(0.0, 0.5 + 2.5 * mesh_at(x, y, mesh[q], coarse)))
+                if netted > 0:
+                    level += netted * (_mesh(x, y, more[4, q], fibril, grain, fine) - level)
             if not is_plain:
                 level *= more[3, q] * (1 - gap)
             h[r, c] = max(-0.01, level) * edge
             d[r, c] = haze[q] * max(0.0, 0.7 + 0.3 * strand + 0.4 * loose) * edge
+            if brown[q] > 0:
+                # Fibres take it up in places, and what lies between them a little.
+                where = 0.15 + max(0.0, 0.6 * sample(coarse, x / 55.0 + 63.0, y / 55.0 + 18.0))
+                held = fibre + 0.5 * thin + 0.25 * max(0.0, 1 + grain)
+                d[r, c] += brown[q] * where * held * (1 - gap) * edge
 
 
 @nb.njit(cache=True)
@@ -265,7 +286,22 @@ def _gap(
 
 
 @nb.njit(cache=True)
-def _muscle(
+def _mesh(
+    x: float, y: float, scale: float, fibril: float, grain: float, fine: NDArray[np.float32]
+) -> float:
+    """Return the hematoxylin of a loose mesh: strands in all directions round clear bubbles."""
+    # Lines where noise without a direction changes its sign: a net.
+    wide = sample(fine, 0.19 * x / scale + 21.0, 0.19 * y / scale + 190.0)
+    narrow = sample(fine, 0.45 * x / scale + 51.0, 0.45 * y / scale + 110.0)
+    net = max(0.0, 1.0 - 3.4 * abs(wide + 0.10 * fibril))
+    thin = max(0.0, 1.0 - 2.6 * abs(narrow + 0.25))
+    cloud = max(0.0, sample(fine, 0.07 * x + 9.0, 0.07 * y + 31.0))
+    strands = (0.085 * net + 0.040 * thin) * (0.6 + 0.6 * cloud)
+    return max(0.0, 0.006 + strands + 0.016 * cloud + 0.012 * grain)
+
+
+@nb.njit(cache=True)
+def muscle_od(
     x: float, y: float, along: float, across: float, contrast: float, fine: NDArray[np.float32]
 ) -> float:
     """Return the hematoxylin of smooth muscle: dense, finely streaked, split here and there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numba as nb
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
 from her2path.synth.matter import draw_bodies
 from her2path.synth.noise import sample, stream
-from her2path.synth.nuclei import NUCLEUS_OD, Nuclei
+from her2path.synth.nuclei import EDGE_UM, NUCLEUS_OD, Nuclei, join_nuclei
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import (
@@ -20,23 +20,69 @@ from her2path.synth.stroma import (
     cleft_at,
     direction_at,
     fat_at,
+    mesh_at,
     muscle_at,
     region_values,
 )
 
-__all__ = ["StromaCells", "draw_stroma_bodies", "stroma_cells"]
+__all__ = [
+    "StromaCells",
+    "activated_cells",
+    "clear_of_nests",
+    "draw_stroma_bodies",
+    "join_stroma",
+    "near_one",
+    "stroma_cells",
+]
 
 _FIBROBLAST_UM = 22.0
 _LYMPHOCYTE_UM = 8.0
+# Activated fibroblasts: places, and how far from a nest they are found.
+_ACTIVATED_UM = 12.0
+_ACTIVATED_REACH_UM = 32.0
 
 
 @dataclass(frozen=True, slots=True)
 class StromaCells:
-    """Cells of the stroma of one block: kind (as `CellKind`), region and nucleus of each."""
+    """Cells of the stroma of one block.
+
+    Attributes
+    ----------
+    kind : ndarray of shape (n,), uint8
+        As `CellKind`.
+    region : ndarray of shape (n,), int32
+        Region of the recipe.
+    nuclei : Nuclei
+        One per cell.
+    body_off_um : ndarray of shape (n,), float64
+        How far the cytoplasm's centre lies from the nucleus's, along the nucleus.
+    body_a_um, body_b_um : ndarray of shape (n,), float32
+        Half axes of the cytoplasm, which lies as the nucleus does.
+    body_h_od, body_dab_od : ndarray of shape (n,), float64
+        Stain of the cytoplasm; where both are 0 none is drawn.
+    """
 
     kind: NDArray[np.uint8]
     region: NDArray[np.int32]
     nuclei: Nuclei
+    body_off_um: NDArray[np.float64]
+    body_a_um: NDArray[np.float32]
+    body_b_um: NDArray[np.float32]
+    body_h_od: NDArray[np.float64]
+    body_dab_od: NDArray[np.float64]
+
+    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> StromaCells:
+        """Return the cells that `index` (a mask or positions) picks."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "nuclei"}
+        chosen = {name: values[index] for name, values in parts.items()}
+        return StromaCells(nuclei=self.nuclei.select(index), **chosen)
+
+
+def join_stroma(parts: list[StromaCells]) -> StromaCells:
+    """Return the cells of several lists (at least one) in order."""
+    names = [f.name for f in fields(StromaCells) if f.name != "nuclei"]
+    joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+    return StromaCells(nuclei=join_nuclei([p.nuclei for p in parts]), **joined)
 
 
 def stroma_cells(
@@ -64,23 +110,13 @@ def stroma_cells(
         Name the random stream.
     """
     rng = stream(seed, 51, *block)
-    x_from, y_from, x_to, y_to = bounds
-    area = (x_to - x_from) * (y_to - y_from)
-
-    def scatter(pitch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        nx, ny = max(1, round((x_to - x_from) / pitch)), max(1, round((y_to - y_from) / pitch))
-        gx, gy = np.meshgrid(np.arange(nx), np.arange(ny))
-        x = x_from + (gx + rng.uniform(0.05, 0.95, gx.shape)) * (x_to - x_from) / nx
-        y = y_from + (gy + rng.uniform(0.05, 0.95, gy.shape)) * (y_to - y_from) / ny
-        return x.ravel(), y.ravel()
-
     spindles = region_values(recipe.all_regions, "stroma_cells")
-    fx, fy = scatter(_FIBROBLAST_UM / math.sqrt(spindles.max()))
+    fx, fy = _scatter(bounds, _FIBROBLAST_UM / math.sqrt(spindles.max()), rng)
     if spindles.min() < spindles.max():
         wanted = spindles[region_at(fx, fy, recipe)] / spindles.max()
         keep = stream(seed, 52, *block).random(len(fx)) < wanted
         fx, fy = fx[keep], fy[keep]
-    lx, ly = scatter(_LYMPHOCYTE_UM) if area > 0 else (np.zeros(0), np.zeros(0))
+    lx, ly = _scatter(bounds, _LYMPHOCYTE_UM, rng)
     region_l = region_at(lx, ly, recipe)
     wanted = np.array([r.lymphocytes for r in recipe.all_regions])[region_l]
     crowd = _crowd(lx, ly, noise.coarse)
@@ -90,7 +126,7 @@ def stroma_cells(
     is_round = np.arange(len(x)) >= len(fx)
     region = region_at(x, y, recipe).astype(np.int32)
     retraction = region_values(recipe.all_regions, "retraction_um")
-    clear = _clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0) + 0.8 * retraction[region])
+    clear = clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0) + 0.8 * retraction[region])
     clear &= tissue_depth(x, y, recipe, seed=seed) > 4
     fat = region_values(recipe.all_regions, "fat_share")
     clear &= ~_in_fat(x, y, fat[region], noise.coarse)
@@ -106,16 +142,25 @@ def stroma_cells(
     is_plasma = is_round & (rng.random(n) < 0.22)
     u = rng.random(n)
     plump = u < 0.3
-    a = np.where(is_round, rng.normal(2.9, 0.25, n), np.where(plump, 5.0, 7.2) * _near(rng, n))
-    b = np.where(is_round, a * rng.uniform(0.82, 1.0, n), np.where(plump, 2.3, 1.3) * _near(rng, n))
+    a = np.where(is_round, rng.normal(2.9, 0.25, n), np.where(plump, 5.0, 7.2) * near_one(rng, n))
+    b = np.where(
+        is_round, a * rng.uniform(0.82, 1.0, n), np.where(plump, 2.3, 1.3) * near_one(rng, n)
+    )
     # Where they are many they are small.
     small = np.where(is_round, 1.0, spindles[region] ** -0.2)
     a, b = a * small, b * small
+    mesh = region_values(recipe.all_regions, "mesh_share")
+    if mesh.any():
+        # A mesh has no direction, and its cells are stubby.
+        in_mesh = ~is_round & (_mesh_at(x, y, mesh[region], noise.coarse) > 0)
+        turn = stream(seed, 55, *block).uniform(0, math.pi, n)
+        direction = np.where(in_mesh, turn, direction)
+        a, b = np.where(in_mesh, 0.62 * a, a), np.where(in_mesh, 1.35 * b, b)
     pale = np.ones(n)
     if muscle.any():
         # Its own nuclei are long, pale rods.
         in_muscle = _muscle_at(x, y, muscle[region], noise.coarse) > 0
-        a, b = np.where(in_muscle, 8.5 * _near(rng, n), a), np.where(in_muscle, 1.7, b)
+        a, b = np.where(in_muscle, 8.5 * near_one(rng, n), a), np.where(in_muscle, 1.7, b)
         pale = np.where(in_muscle, 0.8, 1.0)
     # Where the tumor's nuclei are pale or dark, these are so too, if less.
     tone = region_values(recipe.all_regions, "nucleus_od") / NUCLEUS_OD
@@ -136,44 +181,107 @@ def stroma_cells(
         clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),
         nucleoli=np.zeros(n, np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
+        edge_um=np.full(n, EDGE_UM),
     )
-    return StromaCells(kind.astype(np.uint8), region, nuclei)
+    od = region_values(recipe.all_regions, "stroma_bodies_od")
+    is_plump = (kind == 3) & (nuclei.b_um > 1.9)
+    return StromaCells(
+        kind=kind.astype(np.uint8),
+        region=region,
+        nuclei=nuclei,
+        # A plasma cell's nucleus lies at one end of it.
+        body_off_um=np.where(is_plasma, 2.2, 0.0),
+        body_a_um=np.where(is_plasma, np.float32(5.2), 1.9 * nuclei.a_um).astype(np.float32),
+        body_b_um=np.where(is_plasma, np.float32(4.2), 2.0 * nuclei.b_um).astype(np.float32),
+        body_h_od=np.where(is_plasma | is_plump, od[region], 0.0) * np.where(is_plasma, 1.0, 0.6),
+        body_dab_od=np.zeros(n),
+    )
+
+
+def activated_cells(
+    recipe: SlideRecipe,
+    noise: StromaNoise,
+    nests: list[Nest],
+    bounds: tuple[float, float, float, float],
+    *,
+    seed: int,
+    block: tuple[int, int],
+) -> StromaCells:
+    """Return plump fibroblasts with oval pale nuclei, close to nests, as `stroma_cells` does."""
+    share = region_values(recipe.all_regions, "activated_share")
+    rng = stream(seed, 53, *block)
+    x, y = _scatter(bounds, _ACTIVATED_UM, rng)
+    region = region_at(x, y, recipe).astype(np.int32)
+    # All along some nests, hardly any along others.
+    crowd = _crowd(x, y, noise.coarse)
+    wanted = rng.random(len(x)) < np.clip(share[region] * (0.35 + crowd), 0, 0.95)
+    x, y, region = x[wanted], y[wanted], region[wanted]
+    retraction = region_values(recipe.all_regions, "retraction_um")[region]
+    clear = clear_of_nests(x, y, nests, 3.5 + 0.8 * retraction)
+    clear &= ~clear_of_nests(x, y, nests, _ACTIVATED_REACH_UM + retraction)
+    clear &= tissue_depth(x, y, recipe, seed=seed) > 5
+    fat = region_values(recipe.all_regions, "fat_share")
+    cleft = region_values(recipe.all_regions, "cleft_share")
+    clear &= ~_in_fat(x, y, fat[region], noise.coarse)
+    clear &= _clefts_at(x, y, cleft[region], noise.coarse) < -0.1
+    x, y, region = x[clear], y[clear], region[clear]
+    n = len(x)
+    a = 5.2 * near_one(rng, n, 0.2)
+    b = a * rng.uniform(0.36, 0.72, n)
+    tone = np.sqrt(region_values(recipe.all_regions, "nucleus_od") / NUCLEUS_OD)[region]
+    nuclei = Nuclei(
+        x=x,
+        y=y,
+        a_um=a.astype(np.float32),
+        b_um=b.astype(np.float32),
+        angle=(_directions(x, y, noise.coarse) + rng.normal(0, 0.45, n)).astype(np.float32),
+        h_od=np.clip(tone * rng.normal(0.14, 0.03, n), 0.04, 0.9).astype(np.float32),
+        vesicular=rng.uniform(0.2, 0.9, n).astype(np.float32),
+        clumping=rng.uniform(0.15, 0.4, n).astype(np.float32),
+        nucleoli=rng.choice(3, n, p=[0.5, 0.4, 0.1]).astype(np.uint8),
+        phase=rng.uniform(0, 512, n).astype(np.float32),
+        edge_um=np.full(n, EDGE_UM),
+    )
+    return StromaCells(
+        kind=np.full(n, 3, np.uint8),
+        region=region,
+        nuclei=nuclei,
+        body_off_um=np.zeros(n),
+        body_a_um=(a * rng.uniform(1.5, 2.4, n)).astype(np.float32),
+        body_b_um=(b * rng.uniform(1.3, 1.9, n)).astype(np.float32),
+        body_h_od=rng.uniform(0.02, 0.11, n),
+        body_dab_od=np.zeros(n),
+    )
+
+
+def _scatter(
+    bounds: tuple[float, float, float, float], pitch: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places in a block, about `pitch` µm apart."""
+    x_from, y_from, x_to, y_to = bounds
+    nx, ny = max(1, round((x_to - x_from) / pitch)), max(1, round((y_to - y_from) / pitch))
+    gx, gy = np.meshgrid(np.arange(nx), np.arange(ny))
+    x = x_from + (gx + rng.uniform(0.05, 0.95, gx.shape)) * (x_to - x_from) / nx
+    y = y_from + (gy + rng.uniform(0.05, 0.95, gy.shape)) * (y_to - y_from) / ny
+    return x.ravel(), y.ravel()
 
 
 def draw_stroma_bodies(
-    maps: StainMaps,
-    cells: StromaCells,
-    od: NDArray[np.float64],
-    x0: int,
-    y0: int,
-    mpp: float,
-    fine: NDArray[np.float32],
+    maps: StainMaps, cells: StromaCells, x0: int, y0: int, mpp: float, fine: NDArray[np.float32]
 ) -> None:
-    """Draw the cytoplasm of plasma cells, and of the plump ones of the others (in place).
-
-    Parameters
-    ----------
-    maps : StainMaps
-        Where it is drawn.
-    cells : StromaCells
-        The cells.
-    od : ndarray of shape (regions,), float64
-        Hematoxylin OD of their cytoplasm, of each region.
-    """
+    """Draw the cytoplasm of the cells that show any (in place)."""
     nuclei = cells.nuclei
-    is_plasma = cells.kind == 5
-    is_plump = (cells.kind == 3) & (nuclei.b_um > 1.9)
-    # A plasma cell's nucleus lies at one end of it.
-    off = np.where(is_plasma, 2.2, 0.0)
     draw_bodies(
         maps.h,
+        maps.d,
         maps.label,
-        nuclei.x + off * np.cos(nuclei.angle),
-        nuclei.y + off * np.sin(nuclei.angle),
-        np.where(is_plasma, np.float32(5.2), 1.9 * nuclei.a_um).astype(np.float32),
-        np.where(is_plasma, np.float32(4.2), 2.0 * nuclei.b_um).astype(np.float32),
+        nuclei.x + cells.body_off_um * np.cos(nuclei.angle),
+        nuclei.y + cells.body_off_um * np.sin(nuclei.angle),
+        cells.body_a_um,
+        cells.body_b_um,
         nuclei.angle,
-        np.where(is_plasma | is_plump, od[cells.region], 0.0) * np.where(is_plasma, 1.0, 0.6),
+        cells.body_h_od,
+        cells.body_dab_od,
         x0,
         y0,
         mpp,
@@ -181,8 +289,9 @@ def draw_stroma_bodies(
     )
 
 
-def _near(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    return np.exp(rng.normal(0, 0.28, n))
+def near_one(rng: np.random.Generator, n: int, spread: float = 0.28) -> NDArray[np.float64]:
+    """Return factors round 1, log-normal with this spread."""
+    return np.exp(rng.normal(0, spread, n))
 
 
 @nb.njit(cache=True)
@@ -219,6 +328,19 @@ def _muscle_at(
 
 
 @nb.njit(cache=True)
+def _mesh_at(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = mesh_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
 def _clefts_at(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -244,7 +366,7 @@ def _in_fat(
     return out
 
 
-def _clear_of_nests(
+def clear_of_nests(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     nests: list[Nest],

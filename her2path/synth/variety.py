@@ -86,13 +86,15 @@ def random_recipe(
         other = random_region(rng, name="other", disc=(x, y, float(rng.uniform(0.15, 0.45))))
         regions.append(other)
     kind = str(rng.choice(["fill", "blob", "core", "biopsy"], p=[0.8, 0.1, 0.05, 0.05]))
+    tissue = TissueShape(kind, float(rng.uniform(0.02, 0.08)) * min(width_um, height_um))
+    artefacts = random_artefacts(rng, width_um * height_um / 1e6)
     return SlideRecipe(
         name=name,
         width_um=width_um,
         height_um=height_um,
-        tissue=TissueShape(kind, float(rng.uniform(0.02, 0.08)) * min(width_um, height_um)),
-        regions=tuple(regions),
-        artefacts=random_artefacts(rng, width_um * height_um / 1e6),
+        tissue=tissue,
+        regions=tuple(replace(region, **_beside_tumor(rng)) for region in regions),
+        artefacts=artefacts,
     )
 
 
@@ -184,6 +186,23 @@ def _growth(rng: Rng) -> dict[str, Any]:
     elif kind == "in situ":
         share |= {"dcis_share": float(rng.uniform(0.3, 0.8)), "cribriform_share": 0.2}
     return share
+
+
+def _beside_tumor(rng: Rng) -> dict[str, Any]:
+    """Draw what is easily taken for tumor: inclusions, plump stroma, brown fibres; and branches."""
+    return {
+        "nerves_per_mm2": _rare(rng, 0.25, 25),
+        "walls_per_mm2": _rare(rng, 0.25, 25),
+        "infiltrates_per_mm2": _rare(rng, 0.35, 35),
+        "histiocytes_per_mm2": _rare(rng, 0.2, 25),
+        "infiltrate_brown_od": _rare(rng, 0.4, 0.25),
+        "activated_share": _rare(rng, 0.5, 1.0),
+        "fibre_brown_od": _rare(rng, 0.35, 0.15) + _rare(rng, 0.1, 0.25),
+        "branched_share": _rare(rng, 0.6, 0.8),
+        "grazed_share": _rare(rng, 0.5, 0.5),
+        "mesh_share": _rare(rng, 0.5, 1.0),
+        "defocus_share": _rare(rng, 0.7, 0.6),
+    }
 
 
 def random_artefacts(rng: Rng, area_mm2: float) -> Artefacts:

@@ -62,6 +62,17 @@ ALL = RegionRecipe(
     scatter=0.5,
     stroma_cells=2.0,
     stroma_bodies_od=0.12,
+    nerves_per_mm2=40.0,
+    walls_per_mm2=40.0,
+    infiltrates_per_mm2=40.0,
+    histiocytes_per_mm2=40.0,
+    infiltrate_brown_od=0.2,
+    activated_share=0.8,
+    fibre_brown_od=0.1,
+    branched_share=0.4,
+    grazed_share=0.3,
+    mesh_share=0.5,
+    defocus_share=0.4,
 )
 
 
