@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from her2path.geometry import Region
 from her2path.results.atomic import atomic_path
-from her2path.synth.dicom import write_dicom
+from her2path.synth.dicom import level_path, write_dicom
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.optics import jpeg2000_level
 
@@ -29,6 +29,7 @@ SQUARE_PX = 1024
 STEP = 4
 # A level smaller than this on its shorter side is of no use.
 LEAST_LEVEL_PX = 256
+MAX_LOWER_LEVELS = 4
 THUMBNAIL_PX = 512
 
 
@@ -54,7 +55,8 @@ class PyramidWriter:
     def write(self, path: Path, draw: Callable[[Region], NDArray[np.uint8]]) -> None:
         """Write the slide; the suffix decides: ``.svs``, ``.ome.tif`` / ``.ome.tiff``, ``.dcm``.
 
-        DICOM keeps each level in a file of its own: level 0 alone is written.
+        DICOM keeps each level in a file of its own: the lower ones lie beside it, named as
+        `dicom.level_path` says.
 
         Parameters
         ----------
@@ -71,15 +73,7 @@ class PyramidWriter:
             if path.name.endswith((".ome.tif", ".ome.tiff")):
                 self._write_ome(temporary, draw, lower)
             elif path.name.endswith(".dcm"):
-                write_dicom(
-                    temporary,
-                    self._base_tiles(draw, []),
-                    width=self.width,
-                    height=self.height,
-                    tile_px=TILE_PX,
-                    laboratory=self.laboratory,
-                    slide_id=self.slide_id,
-                )
+                self._write_dicom(temporary, path, draw, lower)
             else:
                 self._write_svs(temporary, draw, lower)
             # The maps must be closed before their folder goes.
@@ -90,7 +84,7 @@ class PyramidWriter:
         """Make the arrays of the lower levels, on disk: a large slide's do not fit in memory."""
         levels: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]] = []
         width, height = self.width // STEP, self.height // STEP
-        while min(width, height) >= LEAST_LEVEL_PX and len(levels) < 4:
+        while min(width, height) >= LEAST_LEVEL_PX and len(levels) < MAX_LOWER_LEVELS:
             file = folder / f"level{len(levels) + 1}"
             levels.append(np.memmap(file, dtype=np.uint8, mode="w+", shape=(height, width, 3)))
             width, height = width // STEP, height // STEP
@@ -223,6 +217,39 @@ class PyramidWriter:
             self._fill(lower)
             for level in lower:
                 tiff.write(self._level_tiles(level), shape=level.shape, subfiletype=1, **options)
+
+    def _write_dicom(
+        self,
+        temporary: Path,
+        path: Path,
+        draw: Callable[[Region], NDArray[np.uint8]],
+        lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]],
+    ) -> None:
+        """Write level 0 to `temporary`, and the lower levels beside `path`."""
+        self._dicom_level(temporary, self._base_tiles(draw, lower), self.width, self.height, 0)
+        self._fill(lower)
+        for k, pixels in enumerate(lower, start=1):
+            height, width = pixels.shape[:2]
+            with atomic_path(level_path(path, k)) as beside:
+                self._dicom_level(beside, self._level_tiles(pixels), width, height, k)
+        # A larger slide of that name may have had more levels.
+        for k in range(len(lower) + 1, MAX_LOWER_LEVELS + 1):
+            level_path(path, k).unlink(missing_ok=True)
+
+    def _dicom_level(
+        self, path: Path, tiles: Iterator[bytes], width: int, height: int, level: int
+    ) -> None:
+        write_dicom(
+            path,
+            tiles,
+            width=width,
+            height=height,
+            tile_px=TILE_PX,
+            laboratory=self.laboratory,
+            slide_id=self.slide_id,
+            level=level,
+            downsample=STEP**level,
+        )
 
     def _fill(self, lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]]) -> None:
         """Make each level but the first from the one above it."""
