@@ -101,6 +101,7 @@ MATCHES = (
             gland_share=0.8,
             septum_um=10.0,
             cytoplasm_od=0.04,
+            defocus_share=0.4,
         ),
     ),
     Match(
@@ -116,6 +117,7 @@ MATCHES = (
             cytoplasm_h_od=0.06,
             vesicular_share=0.8,
             cleft_share=0.1,
+            defocus_share=0.4,
         ),
     ),
     Match(
@@ -131,6 +133,7 @@ MATCHES = (
             septum_um=15.0,
             oedema=0.8,
             vacuole_share=0.3,
+            mesh_share=1.0,
         ),
     ),
     Match(
@@ -138,7 +141,16 @@ MATCHES = (
         "0_ccb6.jpg",
         2500,
         1800,
-        replace(PLAIN, scattered_share=0.8, lymphocytes=4.0, stroma_od=1.3, vesicular_share=0.8),
+        replace(
+            PLAIN,
+            scattered_share=0.8,
+            lymphocytes=4.0,
+            stroma_od=1.3,
+            vesicular_share=0.8,
+            mesh_share=0.4,
+            activated_share=0.6,
+            defocus_share=0.4,
+        ),
     ),
     Match(
         "muscle",

@@ -1,4 +1,4 @@
-"""Write a drawn slide as DICOM: one VL Whole Slide Microscopy image of level 0."""
+"""Write a drawn slide as DICOM: one VL Whole Slide Microscopy image for each level."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from her2path.synth.recipe import RecipeError
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["MAX_DICOM_PX", "write_dicom"]
+__all__ = ["MAX_DICOM_PX", "level_path", "write_dicom"]
 
 # The frames of a DICOM file are put together in memory: this is some 600 MB of JPEG.
 MAX_DICOM_PX = 2_000_000_000
 # Drawn slides have no date: the same seed gives the same bytes.
 DATE, TIME = "20000101", "000000"
 MM_PER_UM = 1e-3
+
+
+def level_path(path: Path, level: int) -> Path:
+    """Return the file of a level beside that of level 0: ``a.dcm``, ``a_level1.dcm``, ….
+
+    Sorted by name level 0 comes first: it stands for the slide.
+    """
+    return path.with_name(f"{path.stem}_level{level}{path.suffix}") if level else path
 
 
 def write_dicom(
@@ -30,8 +38,12 @@ def write_dicom(
     tile_px: int,
     laboratory: Laboratory,
     slide_id: str,
+    level: int = 0,
+    downsample: int = 1,
 ) -> None:
-    """Write encoded tiles, row by row, as the frames of one image.
+    """Write encoded tiles, row by row, as the frames of one level.
+
+    All levels of a slide are instances of one series: readers find them by it.
 
     Parameters
     ----------
@@ -40,12 +52,14 @@ def write_dicom(
     frames : iterable of bytes
         JPEG (4:2:2) or JPEG 2000 (RGB) tiles, as the laboratory compresses.
     width, height : int
-        Level 0, px.
+        Of the level, px.
     tile_px : int
         Side of a tile.
     laboratory : Laboratory
     slide_id : str
         Goes into names and unique identifiers.
+    level, downsample : int
+        Which level it is, and level-0 px per px of it.
 
     Raises
     ------
@@ -70,7 +84,8 @@ def write_dicom(
             "writing DICOM needs pydicom: pip install 'her2path[dicom]', or write svs or ome.tif"
         ) from error
     packed = list(frames)
-    image = described(width, height, tile_px, laboratory, slide_id)
+    image = described(width, height, tile_px, laboratory.mpp * downsample, level, slide_id)
+    image.DeviceSerialNumber = laboratory.name
     image.NumberOfFrames = len(packed)
     is_jpeg2000 = laboratory.compression == "jpeg2000"
     image.PhotometricInterpretation = "RGB" if is_jpeg2000 else "YBR_FULL_422"
@@ -89,22 +104,27 @@ def write_dicom(
 
 
 def described(
-    width: int, height: int, tile_px: int, laboratory: Laboratory, slide_id: str
+    width: int, height: int, tile_px: int, mpp: float, level: int, slide_id: str
 ) -> Dataset:
-    """Return everything but the pixels."""
+    """Return everything but the pixels of a level with `mpp` µm/px."""
     from pydicom.dataset import Dataset
     from pydicom.uid import VLWholeSlideMicroscopyImageStorage, generate_uid
 
     def uid(kind: str) -> str:
         return str(generate_uid(entropy_srcs=["her2path.synth", slide_id, kind]))
 
-    mm = laboratory.mpp * MM_PER_UM
+    mm = mpp * MM_PER_UM
     image = Dataset()
     image.SOPClassUID = VLWholeSlideMicroscopyImageStorage
-    for name in ("SOPInstance", "StudyInstance", "SeriesInstance", "FrameOfReference"):
+    for name in ("StudyInstance", "SeriesInstance", "FrameOfReference"):
         setattr(image, f"{name}UID", uid(name))
+    image.SOPInstanceUID = uid(f"SOPInstance{level or ''}")
     image.Modality = "SM"
-    image.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    image.ImageType = (
+        ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]
+        if level
+        else ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    )
     image.StudyDate = image.ContentDate = DATE
     image.StudyTime = image.ContentTime = TIME
     image.AcquisitionDateTime = DATE + TIME
@@ -112,8 +132,8 @@ def described(
     image.PatientBirthDate = image.PatientSex = image.AccessionNumber = image.StudyID = ""
     image.ReferringPhysicianName = image.PositionReferenceIndicator = ""
     image.Manufacturer, image.ManufacturerModelName = "her2path", "synthetic slide"
-    image.DeviceSerialNumber, image.SoftwareVersions = laboratory.name, "her2path"
-    image.SeriesNumber = image.InstanceNumber = 1
+    image.SoftwareVersions = "her2path"
+    image.SeriesNumber, image.InstanceNumber = 1, level + 1
     image.VolumetricProperties, image.BurnedInAnnotation = "VOLUME", "NO"
     image.SpecimenLabelInImage, image.ExtendedDepthOfField = "NO", "NO"
     image.FocusMethod, image.LossyImageCompression = "AUTO", "01"

@@ -29,6 +29,8 @@ __all__ = [
 N_RADII = 64
 # Nests of one block share one quota of cells; a square millimetre holds some thousand cells.
 BLOCK_UM = 1024.0
+# Further than this the frayed edge of the tissue never reaches.
+FRAYED_UM = 250.0
 
 
 class NestKind(IntEnum):
@@ -181,6 +183,7 @@ def nests_of_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> 
     warp = noise_tile(seed, 21, rolloff=2.0)
     for position, region in enumerate(recipe.all_regions):
         pitch = region.nest_um
+        seeds: list[tuple[int, int, float, float]] = []
         # One pitch outside the picture keeps nests that stick into it.
         x_from = -pitch if column == 0 else column * block_w
         x_to = recipe.width_um + pitch if column == columns - 1 else (column + 1) * block_w
@@ -189,8 +192,16 @@ def nests_of_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> 
         for i in range(math.floor(x_from / pitch) - 1, math.ceil(x_to / pitch) + 1):
             for j in range(math.floor(y_from / pitch) - 1, math.ceil(y_to / pitch) + 1):
                 x, y = _seed_of(seed, position, i, j, pitch)
-                if not (x_from <= x < x_to and y_from <= y < y_to):
-                    continue
+                if x_from <= x < x_to and y_from <= y < y_to:
+                    seeds.append((i, j, x, y))
+        if not seeds:
+            continue
+        _, _, xs, ys = np.array(seeds).T
+        depth = tissue_depth(xs, ys, recipe, seed=seed)
+        # A nest needs tissue within an eighth of its radius: on bare glass none is tried.
+        near = depth > -(FRAYED_UM + 0.4 * pitch)
+        for (i, j, x, y), is_near in zip(seeds, near, strict=True):
+            if is_near:
                 nest = _grow(recipe, position, i, j, x, y, seed, warp)
                 if nest is not None:
                     nests.append(nest)

@@ -65,6 +65,11 @@ def expose(
             np.asarray(_RED_CELL, np.float32),
         ]
     )
+    shape = h.shape
+    is_glass = not any(stain.any() for stain in (h, d, red, neutral))
+    if is_glass:
+        # Light through glass is the same everywhere: one pixel stands for all.
+        h, d, red, neutral, blur_um = (plane[:1, :1] for plane in (h, d, red, neutral, blur_um))
     light = _absorb(
         h,
         d * np.float32(laboratory.dab_strength),
@@ -74,6 +79,8 @@ def expose(
         np.float32(laboratory.dab_darkening),
     )
     light = _focus(light, laboratory.blur_um, blur_um, mpp)
+    if is_glass:
+        light = np.repeat(light, shape[0] * shape[1], axis=2).reshape(3, *shape)
     white = np.asarray(laboratory.white_point, np.float32)
     counts = _count(
         light,

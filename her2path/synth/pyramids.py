@@ -6,6 +6,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from her2path.geometry import Region
 from her2path.results.atomic import atomic_path
-from her2path.synth.dicom import write_dicom
+from her2path.synth.dicom import level_path, write_dicom
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.optics import jpeg2000_level
 
@@ -29,7 +30,34 @@ SQUARE_PX = 1024
 STEP = 4
 # A level smaller than this on its shorter side is of no use.
 LEAST_LEVEL_PX = 256
+MAX_LOWER_LEVELS = 4
 THUMBNAIL_PX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class RawLevel:
+    """Pixels of a level in a file, of which only the rows in use are in memory."""
+
+    path: Path
+    width: int
+    height: int
+
+    def rows(self, top: int, bottom: int) -> NDArray[np.uint8]:
+        """Return the rows from `top` to `bottom` or the last, to read and to write."""
+        row_bytes = 3 * self.width
+        bottom = min(bottom, self.height)
+        if not self.path.exists():
+            with self.path.open("wb") as file:
+                file.truncate(self.height * row_bytes)
+        if bottom <= top:
+            return np.zeros((0, self.width, 3), np.uint8)
+        return np.memmap(
+            self.path,
+            dtype=np.uint8,
+            mode="r+",
+            offset=top * row_bytes,
+            shape=(bottom - top, self.width, 3),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +82,8 @@ class PyramidWriter:
     def write(self, path: Path, draw: Callable[[Region], NDArray[np.uint8]]) -> None:
         """Write the slide; the suffix decides: ``.svs``, ``.ome.tif`` / ``.ome.tiff``, ``.dcm``.
 
-        DICOM keeps each level in a file of its own: level 0 alone is written.
+        DICOM keeps each level in a file of its own: the lower ones lie beside it, named as
+        `dicom.level_path` says.
 
         Parameters
         ----------
@@ -71,45 +100,34 @@ class PyramidWriter:
             if path.name.endswith((".ome.tif", ".ome.tiff")):
                 self._write_ome(temporary, draw, lower)
             elif path.name.endswith(".dcm"):
-                write_dicom(
-                    temporary,
-                    self._base_tiles(draw, []),
-                    width=self.width,
-                    height=self.height,
-                    tile_px=TILE_PX,
-                    laboratory=self.laboratory,
-                    slide_id=self.slide_id,
-                )
+                self._write_dicom(temporary, path, draw, lower)
             else:
                 self._write_svs(temporary, draw, lower)
-            # The maps must be closed before their folder goes.
-            for level in lower:
-                level.flush()
 
-    def _lower_levels(self, folder: Path) -> list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]]:
-        """Make the arrays of the lower levels, on disk: a large slide's do not fit in memory."""
-        levels: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]] = []
+    def _lower_levels(self, folder: Path) -> list[RawLevel]:
+        """Plan the lower levels, on disk: a large slide's do not fit in memory."""
+        levels: list[RawLevel] = []
         width, height = self.width // STEP, self.height // STEP
-        while min(width, height) >= LEAST_LEVEL_PX and len(levels) < 4:
-            file = folder / f"level{len(levels) + 1}"
-            levels.append(np.memmap(file, dtype=np.uint8, mode="w+", shape=(height, width, 3)))
+        while min(width, height) >= LEAST_LEVEL_PX and len(levels) < MAX_LOWER_LEVELS:
+            levels.append(RawLevel(folder / f"level{len(levels) + 1}", width, height))
             width, height = width // STEP, height // STEP
         return levels
 
     def _base_tiles(
         self,
         draw: Callable[[Region], NDArray[np.uint8]],
-        lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]],
+        lower: list[RawLevel],
     ) -> Iterator[bytes]:
         """Draw level 0 square by square, fill the next level, yield encoded tiles row by row."""
         for top in range(0, self.height, SQUARE_PX):
             rows: list[list[bytes]] = [[] for _ in range(SQUARE_PX // TILE_PX)]
             bottom = min(self.height, top + SQUARE_PX)
+            below = lower[0].rows(top // STEP, bottom // STEP) if lower else None
             for left in range(0, self.width, SQUARE_PX):
                 right = min(self.width, left + SQUARE_PX)
                 rgb = draw(Region(left, top, right - left, bottom - top))
-                if lower:
-                    _shrink_into(lower[0], rgb, left // STEP, top // STEP)
+                if below is not None:
+                    _shrink_into(below, rgb, left // STEP)
                 for k, row in enumerate(rows):
                     if top + k * TILE_PX < bottom:
                         band = rgb[k * TILE_PX : (k + 1) * TILE_PX]
@@ -126,23 +144,21 @@ class PyramidWriter:
         if short_r or short_c:
             rgb = np.pad(rgb, ((0, short_r), (0, short_c), (0, 0)), mode="edge")
         rgb = np.ascontiguousarray(rgb)
-        if self.laboratory.compression == "jpeg2000":
-            return bytes(
-                imagecodecs.jpeg2k_encode(
-                    rgb,
-                    level=jpeg2000_level(self.laboratory.quality),
-                    codecformat="J2K",
-                    mct=False,
-                )
-            )
-        quality = self.laboratory.quality if self.laboratory.compression == "jpeg" else 100
-        return bytes(
-            simplejpeg.encode_jpeg(rgb, quality=quality, colorspace="RGB", colorsubsampling="422")
-        )
+        samples = rgb.reshape(-1)
+        # Each sample is as that of the pixel before: one colour.
+        if np.array_equal(samples[3:], samples[:-3]):
+            red, green, blue = samples[:3].tolist()
+            return flat_tile((red, green, blue), self.laboratory)
+        return encode_tile(rgb, self.laboratory)
 
-    def _level_tiles(self, level: NDArray[np.uint8]) -> Iterator[bytes]:
-        for top in range(0, level.shape[0], TILE_PX):
-            yield from self._encoded(np.asarray(level[top : top + TILE_PX]))
+    def _level_tiles(self, level: RawLevel) -> Iterator[bytes]:
+        for top in range(0, level.height, TILE_PX):
+            yield from self._encoded(level.rows(top, top + TILE_PX))
+
+    def _is_big(self) -> bool:
+        """Whether the file may outgrow the 4 GB of a TIFF, at its worst and with its levels."""
+        worst_bytes = 3 if self.laboratory.compression == "none" else 2
+        return worst_bytes * self.width * self.height > 4_000_000_000
 
     def _tiff_options(self) -> dict[str, object]:
         um = self.laboratory.mpp
@@ -167,11 +183,10 @@ class PyramidWriter:
         self,
         path: Path,
         draw: Callable[[Region], NDArray[np.uint8]],
-        lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]],
+        lower: list[RawLevel],
     ) -> None:
         options = self._tiff_options()
-        big = self.width * self.height > 2_000_000_000
-        with tifffile.TiffWriter(path, bigtiff=big) as tiff:
+        with tifffile.TiffWriter(path, bigtiff=self._is_big()) as tiff:
             tiff.write(
                 self._base_tiles(draw, lower),
                 shape=(self.height, self.width, 3),
@@ -183,7 +198,7 @@ class PyramidWriter:
             smallest = lower[-1] if lower else None
             if smallest is not None:
                 tiff.write(
-                    _thumbnail(np.asarray(smallest)),
+                    _thumbnail(smallest.rows(0, smallest.height)),
                     photometric="RGB",
                     compression="JPEG",
                     compressionargs={"level": 85},
@@ -196,8 +211,8 @@ class PyramidWriter:
             for level in lower:
                 tiff.write(
                     self._level_tiles(level),
-                    shape=level.shape,
-                    description=self._aperio(level.shape[1], level.shape[0]),
+                    shape=(level.height, level.width, 3),
+                    description=self._aperio(level.width, level.height),
                     subfiletype=0,
                     **options,
                 )
@@ -206,13 +221,12 @@ class PyramidWriter:
         self,
         path: Path,
         draw: Callable[[Region], NDArray[np.uint8]],
-        lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]],
+        lower: list[RawLevel],
     ) -> None:
         options = {**self._tiff_options(), "metadata": None}
         um = self.laboratory.mpp
-        big = self.width * self.height > 2_000_000_000
         xml = _OME.format(id=self.slide_id, width=self.width, height=self.height, mpp=um)
-        with tifffile.TiffWriter(path, bigtiff=big) as tiff:
+        with tifffile.TiffWriter(path, bigtiff=self._is_big()) as tiff:
             tiff.write(
                 self._base_tiles(draw, lower),
                 shape=(self.height, self.width, 3),
@@ -222,14 +236,53 @@ class PyramidWriter:
             )
             self._fill(lower)
             for level in lower:
-                tiff.write(self._level_tiles(level), shape=level.shape, subfiletype=1, **options)
+                tiff.write(
+                    self._level_tiles(level),
+                    shape=(level.height, level.width, 3),
+                    subfiletype=1,
+                    **options,
+                )
 
-    def _fill(self, lower: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]]) -> None:
+    def _write_dicom(
+        self,
+        temporary: Path,
+        path: Path,
+        draw: Callable[[Region], NDArray[np.uint8]],
+        lower: list[RawLevel],
+    ) -> None:
+        """Write level 0 to `temporary`, and the lower levels beside `path`."""
+        self._dicom_level(temporary, self._base_tiles(draw, lower), self.width, self.height, 0)
+        self._fill(lower)
+        for k, pixels in enumerate(lower, start=1):
+            with atomic_path(level_path(path, k)) as beside:
+                tiles = self._level_tiles(pixels)
+                self._dicom_level(beside, tiles, pixels.width, pixels.height, k)
+        # A larger slide of that name may have had more levels.
+        for k in range(len(lower) + 1, MAX_LOWER_LEVELS + 1):
+            level_path(path, k).unlink(missing_ok=True)
+
+    def _dicom_level(
+        self, path: Path, tiles: Iterator[bytes], width: int, height: int, level: int
+    ) -> None:
+        write_dicom(
+            path,
+            tiles,
+            width=width,
+            height=height,
+            tile_px=TILE_PX,
+            laboratory=self.laboratory,
+            slide_id=self.slide_id,
+            level=level,
+            downsample=STEP**level,
+        )
+
+    def _fill(self, lower: list[RawLevel]) -> None:
         """Make each level but the first from the one above it."""
         for above, level in itertools.pairwise(lower):
-            for top in range(0, level.shape[0], SQUARE_PX):
-                band = above[top * STEP : (top + SQUARE_PX) * STEP]
-                _shrink_into(level, np.asarray(band), 0, top)
+            for top in range(0, level.height, SQUARE_PX // STEP):
+                bottom = top + SQUARE_PX // STEP
+                band = above.rows(top * STEP, bottom * STEP)
+                _shrink_into(level.rows(top, bottom), band, 0)
 
     def _aperio(self, width: int, height: int) -> str:
         mpp = self.laboratory.mpp
@@ -256,14 +309,32 @@ _OME = (
 )
 
 
-def _shrink_into(level: NDArray[np.uint8], rgb: NDArray[np.uint8], left: int, top: int) -> None:
-    """Write a quarter-size copy of a piece into a level; what is left over is dropped."""
-    height = min(rgb.shape[0] // STEP, level.shape[0] - top)
+def encode_tile(rgb: NDArray[np.uint8], laboratory: Laboratory) -> bytes:
+    """Return a tile as the laboratory compresses it."""
+    if laboratory.compression == "jpeg2000":
+        level = jpeg2000_level(laboratory.quality)
+        return bytes(imagecodecs.jpeg2k_encode(rgb, level=level, codecformat="J2K", mct=False))
+    quality = laboratory.quality if laboratory.compression == "jpeg" else 100
+    return bytes(
+        simplejpeg.encode_jpeg(rgb, quality=quality, colorspace="RGB", colorsubsampling="422")
+    )
+
+
+# Most of a large slide is glass that was not scanned: one tile, a hundred thousand times.
+@lru_cache(maxsize=8)
+def flat_tile(colour: tuple[int, int, int], laboratory: Laboratory) -> bytes:
+    """Return a tile of one colour, compressed."""
+    return encode_tile(np.full((TILE_PX, TILE_PX, 3), colour, np.uint8), laboratory)
+
+
+def _shrink_into(level: NDArray[np.uint8], rgb: NDArray[np.uint8], left: int) -> None:
+    """Write a quarter-size copy of a piece into rows of a level; what is left over is dropped."""
+    height = min(rgb.shape[0] // STEP, level.shape[0])
     width = min(rgb.shape[1] // STEP, level.shape[1] - left)
     if height <= 0 or width <= 0:
         return
     whole = np.ascontiguousarray(rgb[: height * STEP, : width * STEP])
-    level[top : top + height, left : left + width] = cv2.resize(
+    level[:height, left : left + width] = cv2.resize(
         whole, (width, height), interpolation=cv2.INTER_AREA
     )
 

@@ -20,7 +20,7 @@ from her2path.geometry import Region
 from her2path.results.atomic import atomic_path, write_text
 from her2path.synth.blocks import CellKind
 from her2path.synth.laboratory import Laboratory
-from her2path.synth.recipe import ADDED, Artefacts, RegionRecipe, SlideRecipe
+from her2path.synth.recipe import ADDED, Artefacts, RegionRecipe, SlideRecipe, TissueShape
 from her2path.synth.scene import Scene
 from her2path.synth.truth import CellTruth, cells_within, score_of, tally_of
 
@@ -135,7 +135,8 @@ def describe_recipe(recipe: SlideRecipe) -> dict[str, Any]:
     """Return a recipe as a table; what was added later is left out where it does nothing."""
     table = asdict(recipe)
     parts = [(region, asdict(RegionRecipe())) for region in table["regions"]]
-    for part, plain in [*parts, (table["artefacts"], asdict(Artefacts()))]:
+    parts += [(table["artefacts"], asdict(Artefacts())), (table["tissue"], asdict(TissueShape()))]
+    for part, plain in parts:
         for name in ADDED:
             if name in part and part[name] == plain[name]:
                 del part[name]

@@ -15,12 +15,8 @@ from her2path.synth.artefacts import draw_artefacts, place_artefacts
 from her2path.synth.blocks import Block, CellKind, build_block
 from her2path.synth.drawing import draw_cytoplasm, draw_discs
 from her2path.synth.inclusion_cells import inclusion_cells
-from her2path.synth.inclusions import (
-    draw_inclusions,
-    inclusion_at,
-    nests_beside,
-    place_inclusions,
-)
+from her2path.synth.inclusion_matter import draw_inclusions
+from her2path.synth.inclusions import inclusion_at, nests_beside, place_inclusions
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.layers import draw_membranes, draw_nuclei_of, label_cells
 from her2path.synth.layout import Nest, block_grid, region_at, tissue_depth
@@ -35,6 +31,7 @@ from her2path.synth.noise import noise_tile, stream
 from her2path.synth.nuclei import EDGE_UM, defocused, join_nuclei
 from her2path.synth.optics import HALO_UM, expose
 from her2path.synth.recipe import SlideRecipe
+from her2path.synth.scanning import unscanned
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import StromaNoise, draw_stroma, region_values
 from her2path.synth.stroma_cells import (
@@ -347,6 +344,11 @@ class Scene:
     ) -> tuple[NDArray[np.uint8], StainMaps]:
         """Draw a rectangle and return its stain maps (cut to the rectangle) beside it."""
         mpp = laboratory.mpp
+        left_out = unscanned(self.recipe, region, mpp, seed=self.seed)
+        glass = np.rint(laboratory.white_point).astype(np.uint8)
+        if left_out == [region]:
+            rgb = np.repeat(np.tile(glass, (1, region.width, 1)), region.height, axis=0)
+            return rgb, StainMaps.blank(region.height, region.width)
         halo = math.ceil(HALO_UM / mpp)
         grown = region.expanded(halo)
         maps = self.stain_maps(grown.x, grown.y, grown.width, grown.height, mpp)
@@ -364,4 +366,9 @@ class Scene:
             seed=self.seed,
         )
         rows, cols = slice(halo, halo + region.height), slice(halo, halo + region.width)
-        return np.ascontiguousarray(rgb[rows, cols]), maps.cut(rows, cols)
+        rgb, maps = np.ascontiguousarray(rgb[rows, cols]), maps.cut(rows, cols)
+        for part in left_out:
+            at = part.slices_within(region)
+            rgb[at] = glass
+            maps.artefacts[at] = False
+        return rgb, maps

@@ -112,6 +112,8 @@ def write_slide(
 
 def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     rows, cols = -(-mask.shape[0] // MASK_STEP), -(-mask.shape[1] // MASK_STEP)
+    if not mask.any():
+        return np.zeros((rows, cols), np.uint8)
     padded = np.zeros((rows * MASK_STEP, cols * MASK_STEP), np.uint8)
     padded[: mask.shape[0], : mask.shape[1]] = mask
     share = cv2.resize(padded * 255, (cols, rows), interpolation=cv2.INTER_AREA)

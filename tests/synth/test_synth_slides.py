@@ -11,7 +11,9 @@ import pytest
 import tifffile
 
 from her2path.geometry import Location, Region, Size
+from her2path.pipeline.sources import slides_below
 from her2path.slides.opening import open_slide
+from her2path.slides.wsidicom_backend import open_with_wsidicom
 from her2path.synth import (
     Artefacts,
     Laboratory,
@@ -119,6 +121,51 @@ def test_dicom_shows_the_pixels_of_the_svs(tmp_path: Path, compression: str) -> 
         place, size = Location(100, 300), Size(500, 400)
         wanted, found = (slide.read_region(place, 0, size) for slide in (first, second))
     assert np.abs(found.astype(int) - wanted).max() <= 2
+
+
+# 4100 × 4700 px at 0.25 µm/px: no multiple of the step between levels, three levels.
+TALL = replace(RECIPE, width_um=1025.25, height_um=1175.5, tissue=TissueShape("none"))
+
+
+@pytest.fixture(scope="module")
+def dicom_series(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("series")
+    lab = replace(LAB, mpp=0.25)
+    return tuple(write_slide(TALL, lab, folder / name, seed=3).path for name in ("a.svs", "a.dcm"))
+
+
+@pytest.mark.slow
+def test_openslide_opens_the_levels_of_a_dicom_slide_as_one_pyramid(dicom_series) -> None:
+    svs, dicom = (openslide.OpenSlide(path) for path in dicom_series)
+    with svs, dicom:
+        assert dicom.properties["openslide.vendor"] == "dicom"
+        assert dicom.level_dimensions == svs.level_dimensions
+        assert dicom.level_count == 3
+        assert float(dicom.properties["openslide.mpp-x"]) == pytest.approx(0.25)
+        for level in range(3):
+            wanted, found = (
+                np.asarray(slide.read_region((200, 100), level, (250, 250)).convert("RGB"))
+                for slide in (svs, dicom)
+            )
+            assert np.abs(found.astype(int) - wanted).max() <= 2
+
+
+@pytest.mark.slow
+def test_wsidicom_opens_the_levels_of_a_dicom_slide_as_one_pyramid(dicom_series) -> None:
+    pytest.importorskip("wsidicom")
+    with open_slide(dicom_series[0]) as svs, open_with_wsidicom(dicom_series[1], None) as slide:
+        assert slide.level_dimensions == svs.level_dimensions
+        assert slide.mpp.x == pytest.approx(0.25)
+        wanted, found = (s.read_region(Location(0, 0), 2, Size(250, 250)) for s in (svs, slide))
+    assert np.abs(found.astype(int) - wanted).max() <= 2
+
+
+@pytest.mark.slow
+def test_a_dicom_slide_is_one_slide_and_keeps_no_level_of_a_larger_one(tmp_path: Path) -> None:
+    write_slide(TALL, replace(LAB, mpp=0.25), tmp_path / "a.dcm", seed=3)
+    assert list(slides_below(tmp_path, with_fields=False)) == [tmp_path / "a.dcm"]
+    write_slide(TALL, replace(LAB, mpp=1.0), tmp_path / "a.dcm", seed=3)
+    assert sorted(p.name for p in tmp_path.glob("*.dcm")) == ["a.dcm", "a_level1.dcm"]
 
 
 def test_dicom_refuses_what_it_cannot_hold(tmp_path: Path) -> None:

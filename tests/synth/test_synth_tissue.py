@@ -13,6 +13,7 @@ from her2path.synth import (
     RecipeError,
     RegionRecipe,
     SlideRecipe,
+    TissueShape,
     mix_of,
     recipe_from_toml,
 )
@@ -276,7 +277,11 @@ def test_the_cut_for_a_share_is_that_of_a_normal(share: float, cut: float) -> No
 def test_tables_of_a_recipe_leave_out_only_what_does_nothing() -> None:
     plain = describe_recipe(recipe_of(RegionRecipe()))
     assert not set(plain["regions"][0]) & set(ADDED)
-    full = replace(recipe_of(ALL), artefacts=Artefacts(crushed_patches=1))
+    full = replace(
+        recipe_of(ALL),
+        artefacts=Artefacts(crushed_patches=1),
+        tissue=TissueShape("core", scan_margin_um=100.0),
+    )
     assert json.dumps(describe_recipe(full)) == json.dumps(asdict(full))
 
 
