@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +23,7 @@ __all__ = [
     "NetworkDesign",
     "Outputs",
     "cell_class",
+    "grown",
     "mean_features",
     "without_batch_norm",
 ]
@@ -120,7 +121,11 @@ def convolution(
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions whose result is added to what they were given."""
+    """Two 3×3 convolutions whose result is added to what they were given; at first it adds nothing.
+
+    Source: He et al., CVPR 2016, doi 10.1109/CVPR.2016.90; begun at nothing: Goyal et al.,
+    arXiv 1706.02677.
+    """
 
     def __init__(self, n: int) -> None:
         super().__init__()
@@ -128,6 +133,7 @@ class ResidualBlock(nn.Module):
         self.second = nn.Sequential(
             nn.Conv2d(n, n, 3, padding=1, bias=False), nn.BatchNorm2d(n, momentum=0.05)
         )
+        nn.init.zeros_(self.second[1].get_parameter("weight"))
 
     def forward(self, planes: Tensor) -> Tensor:
         """Return planes of the same shape."""
@@ -312,6 +318,23 @@ class Her2Network(nn.Module):
         ends = above.new_ones((len(above), 1)), above.new_zeros((len(above), 1))
         bounds = torch.cat([ends[0], above, ends[1]], dim=1)
         return bounds[:, :-1] - bounds[:, 1:]
+
+
+def grown(network: Her2Network, design: NetworkDesign) -> Her2Network:
+    """Return a network of another design that answers as this one does, to be trained further.
+
+    Raises
+    ------
+    ValueError
+        When the design is neither the same nor the deep form of a compact one.
+    """
+    deeper = replace(network.design, backbone="deep")
+    if design != network.design and (network.design.backbone, design) != ("compact", deeper):
+        raise ValueError(f"{network.design} cannot grow to {design}")
+    found = Her2Network(design)
+    # What is missing are the blocks that add nothing at first.
+    found.load_state_dict(network.state_dict(), strict=False)
+    return found
 
 
 def twice(planes: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from her2path.models.distributed import Team
 from her2path.models.export_onnx import export_onnx
 from her2path.models.inference import network_of
 from her2path.models.losses import LossWeights, losses_of
-from her2path.models.network import Her2Network, NetworkDesign
+from her2path.models.network import Her2Network, NetworkDesign, grown
 from her2path.models.run_state import load_state, save_state
 from her2path.models.scenes import TrainingField, draw_training_fields, load_training_fields
 from her2path.models.shipped import find_model
@@ -199,12 +199,13 @@ class Run:
             return Her2Network(design)
         found = find_model(self.options.start_from)
         network = network_of(load_checkpoint(found.folder))
-        if network.design != design:
+        try:
+            return grown(network, design)
+        except ValueError as error:
             raise ModelError(
                 f"{found.name} is {network.design}, the recipe asks for {design}: start from a "
-                "network of the same design"
-            )
-        return network
+                "network of the same design, or a deep one from a compact one"
+            ) from error
 
     def go(self) -> TrainingResult:
         recipe, options, team = self.recipe, self.options, self.team

@@ -14,6 +14,7 @@ from her2path.models.network import (
     Her2Network,
     NetworkDesign,
     cell_class,
+    grown,
     mean_features,
     without_batch_norm,
 )
@@ -121,3 +122,17 @@ def test_each_kind_of_cell_has_its_own_class() -> None:
     assert found == set(range(1, len(CELL_CLASSES)))
     assert CELL_CLASSES[cell_class(Intensity.MODERATE, Extent.COMPLETE)] == "moderate_complete"
     assert np.unique([cell_class(Intensity.NONE, extent) for extent in Extent]).tolist() == [0]
+
+
+def test_a_deep_network_begins_with_the_answers_of_the_compact_one(network: Her2Network) -> None:
+    deep = grown(network, NetworkDesign(backbone="deep")).eval()
+    picture = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(deep(picture), network(picture), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_no_other_network_grows(network: Her2Network) -> None:
+    for design in (NetworkDesign(backbone="resnet18"), NetworkDesign("deep", n_hidden=16)):
+        with pytest.raises(ValueError, match="cannot grow"):
+            grown(network, design)
