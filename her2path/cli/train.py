@@ -68,8 +68,8 @@ def train(
         str,
         typer.Option(
             help="A recipe of the package: small (minutes, to try), cpu (under two hours on two "
-            "processor cores), cpu-second and cpu-third (45 and 60 more minutes, each with "
-            "--start-from), gpu (full)."
+            "processor cores), cpu-second, cpu-third and cpu-fourth (45 to 60 more minutes, "
+            "each with --start-from), gpu (full)."
         ),
     ] = "",
     data: Annotated[
