@@ -60,8 +60,8 @@ class NetworkDesign:
     ----------
     backbone : str
         ``compact`` (half a million parameters, made for this), ``deep`` (the same with residual
-        blocks: 0.9 million, and 1.5 times the work) or ``resnet18`` (torchvision's, without its last
-        stage, untrained).
+        blocks: 0.9 million, and 1.5 times the work) or ``resnet18`` (torchvision's, without its
+        last stage, untrained).
     n_features : int
         Features of a position that the score is read from; the first ``len(CELL_CLASSES)`` are
         shares of kinds of cell.

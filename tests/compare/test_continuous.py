@@ -1,0 +1,39 @@
+"""Intervals of changes: how far they reach where faint cells are missed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from her2path.compare.bands import Band
+from her2path.compare.continuous import reaching_further
+from her2path.statistics.intervals import Interval
+
+percents = st.floats(-100, 100)
+
+
+@given(ends=st.tuples(percents, percents).map(sorted), least_found=st.floats(0.1, 1.0))
+def test_an_interval_reaches_outwards_only_and_no_further_than_all_cells(
+    ends: list[float], least_found: float
+) -> None:
+    given_, found = Interval(*ends), reaching_further(Interval(*ends), least_found)
+    assert found is not None
+    assert -100 <= found.lower <= given_.lower
+    assert given_.upper <= found.upper <= 100
+    nearest = min(abs(given_.lower), abs(given_.upper))
+    if 0 not in given_:
+        assert min(abs(found.lower), abs(found.upper)) == nearest
+
+
+@given(ends=st.tuples(percents, percents).map(sorted), band=st.floats(0.1, 50))
+def test_what_clears_a_band_is_the_same(ends: list[float], band: float) -> None:
+    limits = Band(band=band, sw=1.0, unit="%", ci95=None, n_subjects=9, df=9)
+    interval = Interval(*ends)
+    assert limits.is_cleared_by(interval) == limits.is_cleared_by(reaching_further(interval, 0.65))
+
+
+def test_a_loss_read_at_two_thirds_is_held() -> None:
+    found = reaching_further(Interval(-29.7, -14.6), 0.65)
+    assert found is not None
+    assert -40 in found
+    assert found.upper == pytest.approx(-14.6)
+    assert reaching_further(None, 0.65) is None
