@@ -29,6 +29,11 @@ MIN_RUN = 3
 # second the brown is diffuse.
 MEMBRANOUS_RATIO = np.float32(0.85)
 DIFFUSE_RATIO = np.float32(0.5)
+# Uneven cytoplasm makes short lines, clearest where the outline looks for them; a membrane goes on.
+# Without a network the limit is asked of the mean over this long a stretch too (a third of the
+# outline), and since unevenness averages out along it, a line need stand out less from the brown.
+STRETCH = 11
+STRETCH_RATIO = np.float32(0.7)
 # Between thick lines the cytoplasm cannot be seen and reads as brown as they are: no more than this
 # is asked of a line for the sake of its cytoplasm.
 MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
@@ -162,8 +167,8 @@ def classify_cells(
 
     A sector is stained when its line contrast reaches the limit of its cell (`line_limits`), or
     half of it next to sectors that do. A cell is stained when its longest contiguous stained arc
-    reaches `calibration.min_arc_frac`; its intensity follows the median height of the line over
-    the stained sectors.
+    reaches `calibration.min_arc_frac` and, where no network looked, its line goes on (`goes_on`);
+    its intensity follows the median height of the line over the stained sectors.
 
     Parameters
     ----------
@@ -182,7 +187,8 @@ def classify_cells(
     limits = line_limits(cells, threshold)
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od,
-        cells.is_measurable,
+        # Of a cell whose line does not go on, no sector is looked at.
+        cells.is_measurable & goes_on(cells, limits)[:, None],
         cells.seen_line >= SEEN_SECTOR * 255,
         limits,
         calibration.min_arc_frac,
@@ -229,13 +235,33 @@ def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np
     cells : CellMeasurements of n cells
     limit_of_blank_od : float
     """
-    diffuse = np.minimum(MEMBRANOUS_RATIO * cells.shared_cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
+    was_read = ~np.isnan(cells.seen_tumor)
+    ratio = np.where(was_read, MEMBRANOUS_RATIO, STRETCH_RATIO)
+    diffuse = np.minimum(ratio * cells.shared_cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
     limits = np.maximum(np.float32(limit_of_blank_od), diffuse)
     clearest = np.partition(cells.seen_line, N_SECTORS * 3 // 4, axis=1)[:, N_SECTORS * 3 // 4 :]
     seen = clearest.mean(axis=1, dtype=np.float32) / np.float32(255)
     factor = np.clip((SEEN_EVEN / (seen + SEEN_FLOOR)) ** SEEN_POWER, *LIMIT_FACTORS)
-    was_read = ~np.isnan(cells.seen_tumor)
     return np.where(was_read, limits * factor, limits).astype(np.float32)
+
+
+def goes_on(cells: CellMeasurements, limits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which cells have a line that reaches their limit on the mean of a stretch, shape (n,).
+
+    True wherever a network looked, which sees by itself what is a membrane.
+
+    Parameters
+    ----------
+    cells : CellMeasurements of n cells
+    limits : ndarray of shape (n,), float32
+        See `line_limits`, OD.
+    """
+    contrast = cells.line_contrast_od
+    around = np.concatenate([contrast, contrast[:, : STRETCH - 1]], axis=1)
+    stretches = np.lib.stride_tricks.sliding_window_view(around, STRETCH, axis=1)
+    clearest = stretches.mean(axis=2).max(axis=1)
+    goes: NDArray[np.bool_] = ~np.isnan(cells.seen_tumor) | (clearest >= limits)
+    return goes
 
 
 def median_where(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:

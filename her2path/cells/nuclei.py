@@ -1,4 +1,4 @@
-"""Find nuclei, also under brown: blobs of blue, and hollows in brown."""
+"""Where nuclei may be, also under brown: blobs of blue, and hollows in brown."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.cells.polar import sampled
-from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
 __all__ = [
     "Counterstain",
+    "NucleusCandidates",
     "NucleusPlanes",
-    "NucleusSeeds",
-    "find_nuclei",
-    "is_double",
+    "find_candidates",
     "typical_counterstain",
 ]
 
 # DAB that is dark in red leaks into hematoxylin; this share of DAB is taken off again, so that a
 # black-brown membrane does not look like a nucleus.
 DAB_SHARE = 0.35
-# Blurs whose differences show blobs: nuclei of lymphocytes (radius 2.5 µm) to large tumor nuclei
-# (6 µm).
-BLOB_LADDER_UM = (1.5, 2.1, 2.95, 4.1)
-# Chromatin clumps and nucleoli stand out more than the pale vesicular nucleus that holds them; the
-# gain lets the whole nucleus win.
-SCALE_GAIN = (1.0, 1.15, 1.3)
-# Brings the difference of Gaussians to about the contrast of a disc.
-RESPONSE_GAIN = 2.9
+# Blurs whose differences show blobs, a factor of √2 apart: discs of 3 µm radius (lymphocytes) to
+# 6.3 µm (large tumor nuclei) answer most. Which of the answers are nuclei is for their contours to
+# tell: here a clump of chromatin, the nucleus that holds it and a pair of nuclei may all stand.
+BLOB_LADDER_UM = (1.8, 2.6, 3.7, 5.3)
 # A hollow in brown counts a little less than blue: lumens and vacuoles are hollows as well, so
 # some hematoxylin is asked for.
 HOLLOW_GAIN = 0.8
-# Two centers closer than this are one nucleus (the smallest lymphocytes lie 5 µm apart).
+# Two candidates of one scale are further apart than this many scales.
+CANDIDATE_DISTANCE = 0.8
+# A candidate answers with this share of the contrast that is asked of a nucleus: an oblong or
+# half-hidden one answers less than a disc.
+MIN_RESPONSE_SHARE = 0.5
+# On a first look, before anything is known of the slide: finer blurs, coarser ones raised so that
+# a whole nucleus wins over its chromatin, and one center within the least distance of nuclei.
+FIRST_LADDER_UM = (1.5, 2.1, 2.95, 4.1)
+FIRST_GAIN = (1.0, 1.15, 1.3)
 MIN_DISTANCE_UM = 3.0
+# Brings the difference of Gaussians to about the contrast of a disc.
+RESPONSE_GAIN = 2.9
 # Nuclei are found on a picture of at most this µm/px, finer ones averaged.
 WORKING_MPP = 0.55
 # Blobs are looked for on one of at most this.
@@ -51,14 +53,8 @@ VESICLE_UM = 10.0
 MIN_CONTRAST_SHARE = 0.2
 MIN_H_SHARE = 0.3
 CONTRAST_RANGE_OD = (0.014, 0.06)
-# Peaks below this are noise on any scanner; used only to find out what is typical.
-FAINTEST_PEAK_OD = 0.012
 MIN_TYPICAL_NUCLEI = 20
 BROWN_OD = 0.3
-# Two seeds are one nucleus when the blue between them stays above this share of its height over
-# the surroundings.
-SADDLE_SHARE = 0.7
-MAX_DOUBLE_UM = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +85,21 @@ class Counterstain:
 
 
 @dataclass(frozen=True, slots=True)
-class NucleusSeeds:
-    """Centers of nuclei in px of the planes, with their blob response (OD) and scale."""
+class NucleusCandidates:
+    """Places where a nucleus may be, several for most nuclei.
+
+    Attributes
+    ----------
+    x, y : ndarray of shape (n,), float64
+        Px of the planes.
+    sigma_um : ndarray of shape (n,), float32
+        Scale of the blob, its radius over √2.
+    is_hidden : ndarray of shape (n,), bool
+        Found as a hollow in brown.
+    """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    response_od: NDArray[np.float32]
     sigma_um: NDArray[np.float32]
     is_hidden: NDArray[np.bool_]
 
@@ -179,14 +184,16 @@ def line_kernels(length: int) -> list[NDArray[np.uint8]]:
     return kernels
 
 
-def blob_responses(plane: NDArray[np.float32], mpp: float) -> list[NDArray[np.float32]]:
-    """Differences of Gaussians at the scales of BLOB_LADDER_UM, fine to coarse.
+def blob_responses(
+    plane: NDArray[np.float32], mpp: float, ladder_um: Sequence[float]
+) -> list[NDArray[np.float32]]:
+    """Differences of Gaussians between the blurs of a ladder, fine to coarse.
 
     Scaled to about the contrast of a disc of radius √2 times the scale.
     """
     responses, blurred, reached = [], plane, 0.0
     previous: NDArray[np.float32] | None = None
-    for sigma_um in BLOB_LADDER_UM:
+    for sigma_um in ladder_um:
         # Blurs add up in squares: each step of the ladder continues from the one before.
         step = float(np.sqrt(sigma_um**2 - reached**2)) / mpp
         side = 2 * int(np.ceil(3 * step)) + 1
@@ -197,33 +204,11 @@ def blob_responses(plane: NDArray[np.float32], mpp: float) -> list[NDArray[np.fl
     return responses
 
 
-@numba.njit(nogil=True, cache=True)
-def strongest_scale(
-    blue: NDArray[np.float32], brown: NDArray[np.float32], gains: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
-    """Strongest response over the scales, at which scale, and whether as a hollow in brown.
-
-    Parameters
-    ----------
-    blue, brown : ndarray of shape (n_scales, M, N), float32
-        Blob responses.
-    gains : ndarray of shape (n_scales,), float32
-    """
-    n_scales, n_rows, n_cols = blue.shape
-    best = np.full((n_rows, n_cols), np.float32(-1.0))
-    scale = np.zeros((n_rows, n_cols), np.uint8)
-    is_hollow = np.zeros((n_rows, n_cols), np.bool_)
-    hollow_gain = np.float32(-HOLLOW_GAIN)
-    for i in range(n_scales):
-        for row in range(n_rows):
-            for col in range(n_cols):
-                hollow = brown[i, row, col] * hollow_gain
-                value = max(blue[i, row, col], hollow) * gains[i]
-                if value > best[row, col]:
-                    best[row, col] = value
-                    scale[row, col] = i
-                    is_hollow[row, col] = hollow > blue[i, row, col]
-    return best, scale, is_hollow
+def is_highest(values: NDArray[np.float32], radius_px: int) -> NDArray[np.bool_]:
+    """Tell where a plane has its highest value within a disc."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+    highest: NDArray[np.bool_] = values >= cv2.dilate(values, disc)
+    return highest
 
 
 def typical_counterstain(
@@ -244,17 +229,16 @@ def typical_counterstain(
         Medians over the clearer nuclei; the defaults where there are none.
     """
     contrast, h_od = [], []
-    any_nucleus = Counterstain(contrast_od=FAINTEST_PEAK_OD, nucleus_h_od=0.0)
     for hematoxylin, dab in planes:
         # Blobs of hematoxylin alone, off the brown: hollows in a 3+ membrane have the contrast of
         # the membrane, and black-brown leaks into hematoxylin.
         blue = np.where(dab < BROWN_OD * STEPS_PER_OD, hematoxylin, 0).astype(np.int16)
         nuclei = NucleusPlanes.of(blue, np.zeros_like(dab), mpp=mpp)
-        seeds = find_nuclei(nuclei, any_nucleus)
+        x, y, response_od = first_look(nuclei)
         smooth = cv2.GaussianBlur(hematoxylin, (0, 0), 1.0 / mpp)
-        rows, cols = (np.rint(nuclei.to_picture(v)).astype(int) for v in (seeds.y, seeds.x))
+        rows, cols = (np.rint(nuclei.to_picture(v)).astype(int) for v in (y, x))
         rows, cols = rows.clip(0, smooth.shape[0] - 1), cols.clip(0, smooth.shape[1] - 1)
-        contrast.append(seeds.response_od)
+        contrast.append(response_od)
         h_od.append(smooth[rows, cols] / STEPS_PER_OD)
     all_contrast = np.concatenate(contrast) if contrast else np.empty(0)
     if len(all_contrast) < MIN_TYPICAL_NUCLEI:
@@ -264,8 +248,24 @@ def typical_counterstain(
     return Counterstain(typical, float(np.median(np.concatenate(h_od)[is_clear])))
 
 
-def find_nuclei(planes: NucleusPlanes, counterstain: Counterstain) -> NucleusSeeds:
-    """Find the centers of nuclei.
+def first_look(
+    planes: NucleusPlanes,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+    """Return blobs of blue, whatever stands out: x, y (px of the planes) and contrast (OD)."""
+    factor = working_factor(planes.mpp, BLOB_MPP)
+    blob_mpp = planes.mpp * factor
+    h_od, blue_od = shrink(planes.h_od, factor), shrink(planes.blue_od, factor)
+    has_blue = cv2.GaussianBlur(h_od, (0, 0), 1.0 / blob_mpp) >= 0
+    responses = blob_responses(blue_od, blob_mpp, FIRST_LADDER_UM)
+    gains = np.array(FIRST_GAIN, np.float32)
+    best = np.max([gain * r for gain, r in zip(gains, responses, strict=True)], axis=0)
+    is_center = is_highest(best, max(1, round(MIN_DISTANCE_UM / blob_mpp)))
+    rows, cols = np.nonzero(is_center & (best >= CONTRAST_RANGE_OD[0]) & has_blue)
+    return upscaled(cols, factor), upscaled(rows, factor), best[rows, cols]
+
+
+def find_candidates(planes: NucleusPlanes, counterstain: Counterstain) -> NucleusCandidates:
+    """Find the places where nuclei may be, at every scale by itself.
 
     Parameters
     ----------
@@ -275,8 +275,8 @@ def find_nuclei(planes: NucleusPlanes, counterstain: Counterstain) -> NucleusSee
 
     Returns
     -------
-    NucleusSeeds
-        A center is the highest response within 3 µm, so it depends on its surroundings alone.
+    NucleusCandidates
+        Scale by scale in reading order; each depends on its surroundings alone.
     """
     # Blobs are wide: a grid half as fine shows them as well, in a quarter of the time.
     factor = working_factor(planes.mpp, BLOB_MPP)
@@ -285,23 +285,23 @@ def find_nuclei(planes: NucleusPlanes, counterstain: Counterstain) -> NucleusSee
         shrink(plane, factor) for plane in (planes.h_od, planes.blue_od, planes.dab_od)
     )
     has_blue = cv2.GaussianBlur(h_od, (0, 0), 1.0 / blob_mpp) >= counterstain.min_h_od
-    best, scale, is_hollow = strongest_scale(
-        np.stack(blob_responses(blue_od, blob_mpp)),
-        np.stack(blob_responses(dab_od, blob_mpp)),
-        np.array(SCALE_GAIN, np.float32),
-    )
-    radius = max(1, round(MIN_DISTANCE_UM / blob_mpp))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    is_center = (best >= cv2.dilate(best, disc)) & (best >= counterstain.min_contrast_od) & has_blue
-    rows, cols = np.nonzero(is_center)
-    middles = np.sqrt(np.multiply(BLOB_LADDER_UM[:-1], BLOB_LADDER_UM[1:]))
-    return NucleusSeeds(
-        x=upscaled(cols, factor),
-        y=upscaled(rows, factor),
-        response_od=best[rows, cols],
-        sigma_um=middles[scale[rows, cols]].astype(np.float32),
-        is_hidden=is_hollow[rows, cols],
-    )
+    least = MIN_RESPONSE_SHARE * counterstain.min_contrast_od
+    scales_um = np.sqrt(np.multiply(BLOB_LADDER_UM[:-1], BLOB_LADDER_UM[1:]))
+    found = []
+    for scale_um, blue, brown in zip(
+        scales_um.tolist(),
+        blob_responses(blue_od, blob_mpp, BLOB_LADDER_UM),
+        blob_responses(dab_od, blob_mpp, BLOB_LADDER_UM),
+        strict=True,
+    ):
+        hollow = np.float32(-HOLLOW_GAIN) * brown
+        best = np.maximum(blue, hollow)
+        is_center = is_highest(best, max(1, round(CANDIDATE_DISTANCE * scale_um / blob_mpp)))
+        rows, cols = np.nonzero(is_center & (best >= least) & has_blue)
+        is_hollow = hollow[rows, cols] > blue[rows, cols]
+        found.append((cols, rows, np.full(len(rows), scale_um, np.float32), is_hollow))
+    cols, rows, sigma_um, is_hidden = (np.concatenate(part) for part in zip(*found, strict=True))
+    return NucleusCandidates(upscaled(cols, factor), upscaled(rows, factor), sigma_um, is_hidden)
 
 
 def upscaled(positions: NDArray[Any], factor: int) -> NDArray[np.float64]:
@@ -316,49 +316,3 @@ def shrink(plane: NDArray[Any], factor: int) -> NDArray[np.float32]:
     cut = plane[: size[1] * factor, : size[0] * factor].astype(np.float32)
     small: NDArray[np.float32] = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
     return small
-
-
-@numba.njit(nogil=True, cache=True)
-def is_double(
-    blue: NDArray[np.float32],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    response: NDArray[np.float32],
-    contours: NDArray[np.float32],
-    neighbors: NDArray[np.int64],
-    mpp: float,
-    steps_per_od: float,
-) -> NDArray[np.bool_]:
-    """Tell which seeds belong to the nucleus of a stronger seed (vesicular nuclei seed twice).
-
-    A seed is a double when it lies inside the contour of a stronger one, or when the blue on the
-    way to it never falls to SADDLE_SHARE of the weaker one's height over its surroundings.
-    """
-    n = x.shape[0]
-    doubles = np.zeros(n, np.bool_)
-    for i in range(n):
-        for j in neighbors[i]:
-            if j >= n:
-                continue
-            is_stronger = response[j] > response[i] or (
-                response[j] == response[i] and (y[j], x[j]) < (y[i], x[i])
-            )
-            dx, dy = x[i] - x[j], y[i] - y[j]
-            distance = np.hypot(dx, dy) * mpp
-            if not is_stronger or distance > MAX_DOUBLE_UM:
-                continue
-            sector = int(np.rint(np.arctan2(dy, dx) * N_SECTORS / (2 * np.pi))) % N_SECTORS
-            if distance < 0.9 * contours[j, sector]:
-                doubles[i] = True
-                break
-            n_steps = max(int(distance / 0.25), 2)
-            lowest = 1e9
-            for s in range(n_steps + 1):
-                t = s / n_steps
-                lowest = min(lowest, sampled(blue, x[j] + t * dx, y[j] + t * dy))
-            own = sampled(blue, x[i], y[i])
-            height = response[i] * steps_per_od
-            if lowest > own - (1.0 - SADDLE_SHARE) * height:
-                doubles[i] = True
-                break
-    return doubles

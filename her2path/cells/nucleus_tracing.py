@@ -1,4 +1,4 @@
-"""Nuclei as closed contours: from seeds to one contour per nucleus."""
+"""Nuclei as closed contours: of many candidates those that explain the picture, each once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from her2path.cells.nuclei import Counterstain, NucleusPlanes, find_nuclei, is_double
-from her2path.cells.polar import REACH_UM, nucleus_contours, sampled
+from her2path.cells.nuclei import Counterstain, NucleusPlanes, find_candidates
+from her2path.cells.polar import COSINES, REACH_UM, SINES, nucleus_contours, sampled
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
@@ -27,12 +27,19 @@ NUCLEUS_AREA_UM2 = (9.0, 250.0)
 FILL_REACH_UM = 1.0
 FILL_PCT = 40.0
 FILL_MAX_OD = 0.25
-# A nucleus is bluer inside than outside nearly all round: the edge at its worst quarter of rays
-# must reach this share of the contrast asked of the whole.
-RIM_PERCENTILE, MIN_RIM_SHARE = 25, 0.3
-# Blurs of the blue before its fall is read at an edge, and before the saddle between two seeds.
-EDGE_BLUR_UM, SADDLE_BLUR_UM = 0.4, 0.9
-# The first contour finds the middle of a nucleus that was seeded at its rim, the second is final.
+# A nucleus is bluer inside than outside nearly all round: what counts of its edge is its worst
+# quarter of rays.
+RIM_PERCENTILE = 25
+# That edge must reach this share of the contrast asked of a nucleus; for one smaller than usual
+# as much more as its area is less, since chance closes short contours more easily than long ones.
+MIN_RIM_SHARE, USUAL_AREA_UM2 = 0.5, 40.0
+# Nuclei overlap in a section of 4 µm, but not by more than this share of the smaller one.
+MAX_OVERLAP = 0.25
+# Candidates looked at for overlap: some four for each of the nuclei around.
+N_OVERLAPPING = 32
+# Blur of the blue before its fall is read at an edge.
+EDGE_BLUR_UM = 0.4
+# The first contour finds the middle of a nucleus that was seeded at its rim.
 N_TRACINGS = 2
 
 
@@ -57,6 +64,13 @@ class Nuclei:
     area_um2: NDArray[np.float32]
     elongation: NDArray[np.float32]
     is_hidden: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls) -> Nuclei:
+        """Return no nucleus at all."""
+        zero, single = np.empty(0), np.empty(0, np.float32)
+        contours = np.empty((0, N_SECTORS), np.float32)
+        return cls(zero, zero, contours, single, single, np.empty(0, np.bool_))
 
     def select(self, index: NDArray[np.bool_]) -> Nuclei:
         """Return the nuclei that a mask picks."""
@@ -87,45 +101,147 @@ def trace_nuclei(
         Without debris, without what has no edge all round, each nucleus once.
     """
     planes = NucleusPlanes.of(hematoxylin, dab, mpp=mpp)
-    seeds = find_nuclei(planes, counterstain)
+    candidates = find_candidates(planes, counterstain)
     blue, mpp = planes.blue_od * np.float32(STEPS_PER_OD), planes.mpp
     sharp = cv2.GaussianBlur(blue, (0, 0), EDGE_BLUR_UM / mpp)
-    x, y = seeds.x, seeds.y
-    for _ in range(N_TRACINGS - 1):
-        neighbors, _ = nearest(x, y, mpp)
-        contours, _ = nucleus_contours(sharp, x, y, neighbors, seeds.sigma_um, mpp)
-        x, y, _, _ = contour_shape(x, y, contours, mpp)
-    neighbors, _ = nearest(x, y, mpp)
-    contours, edges = nucleus_contours(sharp, x, y, neighbors, seeds.sigma_um, mpp)
-    _, _, area, elongation = contour_shape(x, y, contours, mpp)
-    keep = (area >= NUCLEUS_AREA_UM2[0]) & (area <= NUCLEUS_AREA_UM2[1])
-    if len(x):
-        rim = np.percentile(edges, RIM_PERCENTILE, axis=1) / STEPS_PER_OD
-        keep &= rim >= MIN_RIM_SHARE * counterstain.min_contrast_od
-    keep &= ~is_double(
-        cv2.GaussianBlur(blue, (0, 0), SADDLE_BLUR_UM / mpp),
-        x,
-        y,
-        seeds.response_od,
-        contours,
-        neighbors,
-        mpp,
-        float(STEPS_PER_OD),
+    x, y, sigma_um = candidates.x, candidates.y, candidates.sigma_um
+    if not len(x):
+        return Nuclei.none()
+    # Candidates of one nucleus are no neighbors that would limit each other.
+    alone = np.full((len(x), 1), len(x), np.int64)
+    for _ in range(N_TRACINGS):
+        contours, edges = nucleus_contours(sharp, x, y, alone, sigma_um, mpp)
+        from_x, from_y = x, y
+        x, y, area, _ = contour_shape(x, y, contours, mpp)
+    rim_od = rim_of(edges)
+    explained = np.where(
+        is_nucleus(area, rim_od, counterstain), rim_od * np.sqrt(area), np.float32(0)
     )
+    around, _ = nearest(from_x, from_y, mpp, n_neighbors=N_OVERLAPPING)
+    chosen = choose_apart(
+        np.argsort(-explained, kind="stable"), explained, from_x, from_y, contours, around, mpp
+    )
+    x, y = x[chosen], y[chosen]
+    neighbors, _ = nearest(x, y, mpp)
+    contours, edges = nucleus_contours(sharp, x, y, neighbors, sigma_um[chosen], mpp)
+    _, _, area, elongation = contour_shape(x, y, contours, mpp)
     x, y = planes.to_picture(x), planes.to_picture(y)
-    return Nuclei(x, y, contours, area, elongation, seeds.is_hidden).select(keep)
+    nuclei = Nuclei(x, y, contours, area, elongation, candidates.is_hidden[chosen])
+    return nuclei.select(is_nucleus(area, rim_of(edges), counterstain))
+
+
+def rim_of(edges: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much bluer nuclei are than what surrounds most of them, OD, shape (n,).
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n, N_SECTORS), float32
+        Fall of the blue on each ray, steps.
+    """
+    if not len(edges):
+        return np.empty(0, np.float32)
+    return np.asarray(np.percentile(edges, RIM_PERCENTILE, axis=1) / STEPS_PER_OD, np.float32)
+
+
+def is_nucleus(
+    area_um2: NDArray[np.float32], rim_od: NDArray[np.float32], counterstain: Counterstain
+) -> NDArray[np.bool_]:
+    """Tell which contours bound a nucleus: neither debris nor clump, with an edge all round."""
+    low, high = NUCLEUS_AREA_UM2
+    least_od = MIN_RIM_SHARE * counterstain.min_contrast_od
+    is_clear = rim_od * np.minimum(1.0, area_um2 / USUAL_AREA_UM2) >= least_od
+    return (area_um2 >= low) & (area_um2 <= high) & is_clear
+
+
+@numba.njit(nogil=True, cache=True)
+def choose_apart(
+    order: NDArray[np.int64],
+    explained: NDArray[np.float32],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    contours: NDArray[np.float32],
+    neighbors: NDArray[np.int64],
+    mpp: float,
+) -> NDArray[np.bool_]:
+    """Choose the contours that explain most, none of them twice.
+
+    Parameters
+    ----------
+    order : ndarray of shape (n,), int64
+        Candidates by how much they explain, most first.
+    explained : ndarray of shape (n,), float32
+        0 for those that are not to be chosen at all.
+    x, y : ndarray of shape (n,), float64
+        Where the rays of the contours leave, px.
+    contours : ndarray of shape (n, N_SECTORS), float32
+        Radius, µm.
+    neighbors : ndarray of shape (n, k), int64
+        Candidates that could overlap each, n where there are fewer.
+    mpp : float
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+        No two that overlap by more than MAX_OVERLAP of the smaller one.
+    """
+    n = x.shape[0]
+    is_chosen = np.zeros(n, np.bool_)
+    square = np.zeros(n, np.float32)
+    for i in range(n):
+        for k in range(N_SECTORS):
+            square[i] += contours[i, k] ** 2
+    for i in order:
+        if explained[i] <= 0.0:
+            break
+        is_chosen[i] = True
+        for j in neighbors[i]:
+            if j >= n or not is_chosen[j]:
+                continue
+            shared = shared_square(
+                contours[i], contours[j], (x[i] - x[j]) * mpp, (y[i] - y[j]) * mpp
+            )
+            if shared > MAX_OVERLAP * min(square[i], square[j]):
+                is_chosen[i] = False
+                break
+    return is_chosen
+
+
+@numba.njit(nogil=True, cache=True)
+def shared_square(
+    contour: NDArray[np.float32], other: NDArray[np.float32], dx: float, dy: float
+) -> float:
+    """Overlap of two star-shaped contours, as the sum of radius² over sectors (2·area / angle).
+
+    Parameters
+    ----------
+    contour, other : ndarray of shape (N_SECTORS,), float32
+        Radius, µm.
+    dx, dy : float
+        Center of the first seen from that of the other, µm.
+    """
+    n_rings = 4
+    shared = 0.0
+    for k in range(N_SECTORS):
+        for ring in range(n_rings):
+            # Rings of equal width; a sample stands for an area that grows with its radius.
+            share = (ring + 0.5) / n_rings
+            px, py = dx + share * contour[k] * COSINES[k], dy + share * contour[k] * SINES[k]
+            sector = int(np.rint(np.arctan2(py, px) * N_SECTORS / (2 * np.pi))) % N_SECTORS
+            if px * px + py * py < other[sector] ** 2:
+                shared += 2.0 * share / n_rings * contour[k] ** 2
+    return shared
 
 
 def nearest(
-    x: NDArray[np.float64], y: NDArray[np.float64], mpp: float
+    x: NDArray[np.float64], y: NDArray[np.float64], mpp: float, *, n_neighbors: int = N_NEIGHBORS
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the nearest centers (index n where there is none) and the mean spacing in µm."""
     n = len(x)
     if n == 0:
-        return np.empty((0, N_NEIGHBORS), np.int64), np.empty(0, np.float32)
+        return np.empty((0, n_neighbors), np.int64), np.empty(0, np.float32)
     points = np.stack([x, y], 1)
     distance, index = cKDTree(points).query(
-        points, k=N_NEIGHBORS + 1, distance_upper_bound=MAX_SPACING_UM / mpp
+        points, k=n_neighbors + 1, distance_upper_bound=MAX_SPACING_UM / mpp
     )
     near = np.minimum(distance[:, 1 : SPACING_NEIGHBORS + 1] * mpp, MAX_SPACING_UM)
     return index[:, 1:].astype(np.int64), near.mean(axis=1).astype(np.float32)

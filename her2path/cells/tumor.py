@@ -1,8 +1,9 @@
 """Which cells are tumor: a stated logistic rule on measurements of a cell and its neighbors.
 
-The rule sees size, shape and hematoxylin of the nucleus, the density of the cytoplasm, the membrane
-line, and the same of the neighbors: carcinoma lies in groups of large, roundish nuclei; stroma is
-thin and elongated; lymphocytes are small, dark and alike. It cannot tell invasive carcinoma from
+The rule sees size, shape and hematoxylin of the nucleus, the density of the cytoplasm, and the same
+of the neighbors: carcinoma lies in groups of large, roundish nuclei; stroma is thin and elongated;
+lymphocytes are small, dark and alike. The membrane is not asked: unstained tumor must count like
+stained tumor, else every share would be too high. It cannot tell invasive carcinoma from
 carcinoma in situ or from benign epithelium: only a ROI can. Weights are data; another classifier
 can take its place by giving the same probability.
 """
@@ -35,16 +36,13 @@ OWN_FEATURES = (
     "relative_texture",
     "relative_cytoplasm_h",
     "log_spacing",
-    "line",
 )
 # Spread among the neighbors is asked of the first three: nuclei of carcinoma differ, lymphocytes
 # do not.
 N_SPREAD = 3
-# The line is asked of the cell alone: that its neighbors are stained says nothing about a cell.
-N_SHARED = 6
 FEATURES = (
     *OWN_FEATURES,
-    *(f"neighbors_{name}" for name in OWN_FEATURES[:N_SHARED]),
+    *(f"neighbors_{name}" for name in OWN_FEATURES),
     *(f"spread_{name}" for name in OWN_FEATURES[:N_SPREAD]),
     "n_neighbors",
 )
@@ -56,8 +54,6 @@ DECAY_UM = 20.0
 PRIOR_WEIGHT = 0.3
 # Paler than this is no counterstain to compare with.
 MIN_TYPICAL_H_OD = 0.05
-# Contrast at which a line begins to speak for an epithelial membrane.
-LINE_SCALE_OD = 0.03
 
 
 class TumorClassifier(BaseModel):
@@ -116,7 +112,6 @@ def tumor_features(
         return np.empty((0, len(FEATURES)))
     typical_h = max(float(np.median(cells.nucleus_h_od)), MIN_TYPICAL_H_OD)
     nucleus_h = np.maximum(cells.nucleus_h_od, 0.01).astype(np.float64)
-    line = np.maximum(np.median(cells.line_contrast_od, axis=1), 0.0)
     own = np.column_stack(
         [
             np.log(cells.nucleus_area_um2),
@@ -125,7 +120,6 @@ def tumor_features(
             np.minimum(cells.nucleus_texture_od / np.maximum(nucleus_h, 0.02), 2.0),
             np.clip(cells.cytoplasm_h_od / typical_h, -0.5, 2.0),
             np.log1p(cells.spacing_um),
-            np.log1p(line / LINE_SCALE_OD),
         ]
     ).astype(np.float64)
     distance, index = cKDTree(np.column_stack([x_um, y_um])).query(
@@ -140,7 +134,7 @@ def tumor_features(
     mean = typical + np.einsum("nk,nkf->nf", weight, around - typical) / total
     deviation = around[:, :, :N_SPREAD] - mean[:, None, :N_SPREAD]
     spread = np.sqrt(np.einsum("nk,nkf->nf", weight, deviation**2) / total)
-    return np.column_stack([own, mean[:, :N_SHARED], spread, is_near.sum(axis=1) / N_NEIGHBORS])
+    return np.column_stack([own, mean, spread, is_near.sum(axis=1) / N_NEIGHBORS])
 
 
 def tumor_probability(

@@ -10,7 +10,10 @@ from her2path.cells.classify import (
     MEMBRANOUS_RATIO,
     SEEN_EVEN,
     SEEN_FLOOR,
+    STRETCH,
+    STRETCH_RATIO,
     classify_cells,
+    goes_on,
     line_limits,
 )
 from her2path.cells.table import N_SECTORS
@@ -28,8 +31,43 @@ def seen_over(shares, part=1.0):
 def test_without_a_network_only_blank_and_cytoplasm_count(make_cells) -> None:
     brown = np.array([0.0, 0.02, 0.08, 0.9], np.float32)
     cells = make_cells(4, shared_cytoplasm_od=brown, seen_tumor=np.full(4, np.nan, np.float32))
-    expected = [LIMIT, LIMIT, MEMBRANOUS_RATIO * 0.08, MAX_DIFFUSE_LIMIT_OD]
+    expected = [LIMIT, LIMIT, STRETCH_RATIO * 0.08, MAX_DIFFUSE_LIMIT_OD]
     assert line_limits(cells, LIMIT) == pytest.approx(expected)
+
+
+def test_brown_asks_less_of_a_line_where_no_network_looked(make_cells) -> None:
+    brown = np.array([0.08, 0.08], np.float32)
+    read = np.array([0.5, np.nan], np.float32)
+    even = seen_over([SEEN_EVEN - SEEN_FLOOR] * 2)
+    cells = make_cells(2, shared_cytoplasm_od=brown, seen_tumor=read, seen_line=even)
+    expected = [MEMBRANOUS_RATIO * 0.08, STRETCH_RATIO * 0.08]
+    assert line_limits(cells, LIMIT) == pytest.approx(expected, rel=0.01)
+
+
+def with_lines(make_cells, values, *, seen_tumor):
+    contrast = np.zeros((len(values), N_SECTORS), np.float32)
+    for row, (start, length, factor) in enumerate(values):
+        contrast[row, np.arange(start, start + length) % N_SECTORS] = factor * LIMIT
+    tumor = np.full(len(values), seen_tumor, np.float32)
+    return make_cells(
+        len(values), line_contrast_od=contrast, line_height_od=contrast, seen_tumor=tumor
+    )
+
+
+def test_a_line_goes_on_where_its_mean_over_a_stretch_reaches_the_limit(make_cells) -> None:
+    # Just as clear all along, also over the first sector; too short; short but clear enough.
+    values = [(0, STRETCH, 1.01), (28, STRETCH, 1.01), (4, STRETCH // 2, 1.5), (4, 5, 2.5)]
+    limits = np.full(4, LIMIT, np.float32)
+    alone = with_lines(make_cells, values, seen_tumor=np.nan)
+    assert goes_on(alone, limits).tolist() == [True, True, False, True]
+    read = with_lines(make_cells, values, seen_tumor=0.5)
+    assert goes_on(read, limits).all()
+
+
+def test_a_short_faint_line_is_no_membrane_without_a_network(make_cells) -> None:
+    cells = with_lines(make_cells, [(4, 5, 1.5), (4, STRETCH, 1.5)], seen_tumor=np.nan)
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert (found.intensity > 0).tolist() == [False, True]
 
 
 def test_the_limit_falls_with_what_the_network_sees_and_stays_within_bounds(make_cells) -> None:
