@@ -1,12 +1,14 @@
 """One contour for each nucleus, whatever its size and its chromatin."""
 
+import itertools
+
 import numpy as np
 import pytest
 from drawing import soft_disc
 from scipy.ndimage import gaussian_filter
 
 from her2path.cells.nuclei import Counterstain
-from her2path.cells.nucleus_tracing import Nuclei, choose_apart, nearest, trace_nuclei
+from her2path.cells.nucleus_tracing import Nuclei, choose_apart, trace_nuclei, within_reach
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
@@ -49,9 +51,8 @@ def test_nothing_blue_is_no_nucleus() -> None:
 def chosen(x_um, radius_um, explained) -> list[bool]:
     x, explained = np.array(x_um, float), np.array(explained, np.float32)
     contours = np.repeat(np.array(radius_um, np.float32)[:, None], N_SECTORS, axis=1)
-    around, _ = nearest(x, np.zeros_like(x), 1.0)
-    order = np.argsort(-explained, kind="stable")
-    return choose_apart(order, explained, x, np.zeros_like(x), contours, around, 1.0).tolist()
+    _, around = within_reach(x, np.zeros_like(x), 1.0, 16)
+    return choose_apart(explained, x, np.zeros_like(x), contours, around, 1.0).tolist()
 
 
 def test_of_contours_that_overlap_the_one_that_explains_most_is_chosen() -> None:
@@ -66,3 +67,18 @@ def test_a_contour_hidden_by_one_that_was_not_chosen_stays() -> None:
 
 def test_what_explains_nothing_is_not_chosen() -> None:
     assert chosen([0.0, 30.0], [4.0, 4.0], [1.0, 0.0]) == [True, False]
+
+
+def test_of_many_at_one_place_one_is_chosen() -> None:
+    assert chosen(np.zeros(9), np.full(9, 4.0), np.ones(9)) == [True] + [False] * 8
+
+
+def test_of_equals_the_first_is_chosen() -> None:
+    assert chosen([0.0, 1.0], [4.0, 4.0], [1.0, 1.0]) == [True, False]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12])
+def test_in_a_chain_no_two_overlap_and_ends_do_not_reach_far(n: int) -> None:
+    row = chosen(5.0 * np.arange(n), np.full(n, 4.0), 1 + np.arange(n, 0, -1))
+    assert row[:6] == [k % 2 == 0 for k in range(n)][:6]
+    assert not any(a and b for a, b in itertools.pairwise(row))
