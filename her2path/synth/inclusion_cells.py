@@ -171,12 +171,8 @@ def _infiltrate(shape: NDArray[np.float64], region: RegionRecipe, rng: Rng) -> S
     # From a loose scatter to a follicle; from lymphocytes alone to plasma cells alone.
     pitch = _LYMPHOCYTE_PITCH_UM * rng.uniform(0.85, 1.3)
     plasma_share = rng.uniform(0, 1) ** 1.5
-    u, v = _lattice(shape[2], shape[3], (pitch, pitch), rng)
-    thinning = (1 - np.hypot(u / shape[2], v / shape[3])) * shape[3] / 12
-    kept = rng.random(len(u)) < np.clip(thinning, 0, 0.95)
-    u, v = u[kept], v[kept]
-    x, y = _placed(u, v, shape)
-    n = len(u)
+    x, y = _sheet(shape, pitch, 12.0, rng)
+    n = len(x)
     is_plasma = rng.random(n) < plasma_share
     a = np.where(is_plasma, rng.normal(3.1, 0.25, n), rng.normal(2.75, 0.28, n))
     # A germinal centre's cells are larger and paler than its mantle's.
@@ -207,12 +203,8 @@ def _infiltrate(shape: NDArray[np.float64], region: RegionRecipe, rng: Rng) -> S
 def _histiocytes(shape: NDArray[np.float64], region: RegionRecipe, rng: Rng) -> StromaCells:
     """Return large pale cells with oval, folded nuclei in a sheet."""
     pitch = _HISTIOCYTE_PITCH_UM * rng.uniform(0.85, 1.4)
-    u, v = _lattice(shape[2], shape[3], (pitch, pitch), rng)
-    thinning = (1 - np.hypot(u / shape[2], v / shape[3])) * shape[3] / 10
-    kept = rng.random(len(u)) < np.clip(thinning, 0, 0.95)
-    u, v = u[kept], v[kept]
-    x, y = _placed(u, v, shape)
-    n = len(u)
+    x, y = _sheet(shape, pitch, 10.0, rng)
+    n = len(x)
     a = 4.6 * near_one(rng, n, 0.15)
     size = 0.5 * pitch * rng.uniform(0.85, 1.15, n)
     tone = (region.nucleus_od / NUCLEUS_OD) ** 0.5
@@ -307,6 +299,16 @@ def _lattice(
     v = (b + rng.uniform(-0.3, 0.3, a.shape)) * pitch[1]
     inside = np.hypot(u / long_um, v / half) < 1.15
     return u[inside], v[inside]
+
+
+def _sheet(
+    shape: NDArray[np.float64], pitch_um: float, fringe_um: float, rng: Rng
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places (µm on the slide) of a sheet of cells that thins out over its fringe."""
+    u, v = _lattice(shape[2], shape[3], (pitch_um, pitch_um), rng)
+    density = (1 - np.hypot(u / shape[2], v / shape[3])) * shape[3] / fringe_um
+    kept = rng.random(len(u)) < np.clip(density, 0, 0.95)
+    return _placed(u[kept], v[kept], shape)
 
 
 def _placed(
