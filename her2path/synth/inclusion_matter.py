@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.synth.inclusions import LOBES, Inclusions, polar, trig_of, wave_um
+from her2path.synth.matter import between_nodes
 from her2path.synth.noise import sample
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import StromaNoise, muscle_od
@@ -101,9 +102,7 @@ def _draw(
                 continue
             lc = (x0 + c) // step - x0 // step
             tc = ((x0 + c) % step) / step
-            upper = depth[lr, lc] + tc * (depth[lr, lc + 1] - depth[lr, lc])
-            lower = depth[lr + 1, lc] + tc * (depth[lr + 1, lc + 1] - depth[lr + 1, lc])
-            edge = min(1.0, (upper + tr * (lower - upper)) / 1.5)
+            edge = min(1.0, between_nodes(depth, lr, lc, tr, tc) / 1.5)
             if edge <= 0:
                 continue
             # How far inside the border, µm; the border itself is ragged.

@@ -13,6 +13,7 @@ from her2path.synth.noise import sample
 
 __all__ = [
     "FAR_UM",
+    "between_nodes",
     "draw_bodies",
     "draw_edge_granules",
     "draw_secretion",
@@ -23,6 +24,17 @@ __all__ = [
 
 # Beyond this distance no nest matters.
 FAR_UM = 20.0
+
+
+@nb.njit(cache=True)
+def between_nodes(
+    lattice: NDArray[np.float32], row: int, col: int, down: float, right: float
+) -> float:
+    """Return the value within a cell of a lattice, `down` and `right` (0–1) of its first node."""
+    upper = lattice[row, col] + right * (lattice[row, col + 1] - lattice[row, col])
+    lower = lattice[row + 1, col] + right * (lattice[row + 1, col + 1] - lattice[row + 1, col])
+    value: float = upper + down * (lower - upper)
+    return value
 
 
 @nb.njit(cache=True)
@@ -261,9 +273,7 @@ def draw_edge_granules(
             if level <= 0 or abs(distance[lr, lc]) > 5 + 2 * step * mpp:
                 continue
             tc = ((x0 + c) % step) / step
-            upper = distance[lr, lc] + tc * (distance[lr, lc + 1] - distance[lr, lc])
-            lower = distance[lr + 1, lc] + tc * (distance[lr + 1, lc + 1] - distance[lr + 1, lc])
-            far = upper + tr * (lower - upper)
+            far = between_nodes(distance, lr, lc, tr, tc)
             if abs(far) > 5:
                 continue
             x = (x0 + c + 0.5) * mpp
