@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
@@ -23,6 +24,7 @@ from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
 from her2path.models.checkpoint import load_checkpoint
 from her2path.models.curves import add_to_curves
 from her2path.models.distributed import Team
+from her2path.models.echoing import echoed
 from her2path.models.export_onnx import export_onnx
 from her2path.models.inference import network_of
 from her2path.models.losses import LossWeights, losses_of
@@ -228,19 +230,21 @@ class Run:
             used,
             plan,
             seed=self.seed * 1009 + team.rank,
-            n_steps=recipe.steps,
+            n_steps=-(-recipe.steps // recipe.echoes),
             samples=samples,
         )
         loader = DataLoader(
-            Subset(batches, range(self.step, recipe.steps)),
+            Subset(batches, range(self.step // recipe.echoes, len(batches))),
             batch_size=None,
             num_workers=options.workers,
             worker_init_fn=keep_to_one_thread,
             pin_memory=team.device.type == "cuda",
         )
         last, loss_sum, n_summed = time.monotonic(), 0.0, 0
-        for batch in loader:
-            loss = self.take_step({name: part.to(team.device) for name, part in batch.items()})
+        moved = ({name: part.to(team.device) for name, part in b.items()} for b in loader)
+        echo_rng = np.random.default_rng([self.seed, team.rank, self.step, 7])
+        for batch in echoed(moved, recipe.echoes, echo_rng):
+            loss = self.take_step(batch)
             self.step += 1
             now = time.monotonic()
             self.minutes += team.greatest((now - last) / 60)

@@ -37,8 +37,11 @@ class TrainingRecipe(BaseModel):
         Side of the crops (0.5 µm/px), fields in a batch, crops of each.
     annotated_share : float
         Share of the fields in a batch that come from annotated pictures, where some are given.
+    echoes : int
+        Times that a batch is learned from, turned by quarters of a circle: more than 1 where
+        making batches takes longer than learning from them.
     steps : int
-        Batches in all.
+        Steps of learning in all.
     max_minutes : float
         The learning rate comes down in time for this; 0 = no limit.
     learning_rate, weight_decay, warm_up : float
@@ -65,6 +68,7 @@ class TrainingRecipe(BaseModel):
     groups: Annotated[int, Field(ge=1, le=1024)] = 8
     crops_per_group: Annotated[int, Field(ge=1, le=16)] = 2
     annotated_share: Annotated[float, Field(ge=0, le=1)] = 0.3
+    echoes: Annotated[int, Field(ge=1, le=16)] = 1
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 6000
     max_minutes: Annotated[float, Field(ge=0)] = 0.0
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 3e-3
