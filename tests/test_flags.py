@@ -175,6 +175,33 @@ def test_a_number_that_is_none_is_refused_before_it_hides_a_flag():
         FlagEvidence(call=call_of(), n_tumor_cells=1, mpp=np.inf)
 
 
+DOUBTS_OF_CUTS = {
+    "changed_trials_pct": 40.0,
+    "is_calibrated": False,
+    "score_if_stronger": Score.TWO_PLUS,
+}
+
+
+def test_a_network_that_leaves_the_score_alone_answers_doubts_about_cut_offs_and_no_others():
+    score = call_of().score
+    found = flags_of(**DOUBTS_OF_CUTS, network_set=(score,), mpp=0.5)
+    answered = {flag.flag: flag for flag in found if flag.is_answered}
+    assert set(answered) == {"sensitive_to_thresholds", "calibration_matters"}
+    for flag in answered.values():
+        assert flag.severity == "note"
+        assert flag.sentence.endswith(f"leaves {score} alone.")
+    assert [flag.flag for flag in found if flag.severity == "review"] == ["coarse_scan"]
+
+
+@pytest.mark.parametrize("seen", [(), (Score.ONE_PLUS, Score.TWO_PLUS), (Score.TWO_PLUS,)])
+def test_a_network_that_states_no_set_or_another_one_answers_nothing(seen):
+    found = flags_of(**DOUBTS_OF_CUTS, network_set=seen)
+    assert {"sensitive_to_thresholds", "calibration_matters"} <= {
+        flag.flag for flag in found if flag.severity == "review"
+    }
+    assert not any(flag.is_answered or "network" in flag.sentence for flag in found)
+
+
 def test_every_flag_has_a_severity():
     assert set(SEVERITY) == set(ReviewFlag)
     assert set(SEVERITY.values()) == {"review", "note"}

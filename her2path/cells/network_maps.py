@@ -19,7 +19,7 @@ __all__ = ["NetworkMaps", "line_support", "nucleus_peaks", "trace_seen_nuclei", 
 # Nuclei lie further apart than this.
 LEAST_DISTANCE_UM = 2.6
 # Lowest peak of a nucleus, 0–1.
-LEAST_PEAK = 0.35
+LEAST_PEAK = 0.40
 # The centre says where, the nucleus whether.
 CENTRE_SHARE = 0.75
 PEAK_BLUR_PX = 1.0

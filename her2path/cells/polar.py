@@ -184,20 +184,21 @@ def nucleus_contours(
         n_steps = min(most_steps, last + 1)
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
-            for r in range(n_steps + 4):
+            for r in range(first - 3, n_steps + 3):
                 profile[r] = sampled(blue, x[i] + r * dx, y[i] + r * dy)
             limit = max(min(limits[k] / step_px + 1.0, last), first)
-            for r in range(n_steps):
-                if r < first or r > limit:
+            for r in range(first, n_steps):
+                if r > limit:
                     evidence[k, r] = NEVER
                 else:
                     inside = profile[r - 1] + profile[r - 2] + profile[r - 3]
                     outside = profile[r + 1] + profile[r + 2] + profile[r + 3]
                     evidence[k, r] = inside - outside
-        path = best_closed_path(evidence[:, :n_steps], NUCLEUS_JUMP, NUCLEUS_JUMP_COST)
+        path = best_closed_path(evidence[:, first:n_steps], NUCLEUS_JUMP, NUCLEUS_JUMP_COST)
         for k in range(N_SECTORS):
-            contours[i, k] = path[k] * RADIAL_STEP_UM
-            edges[i, k] = max(evidence[k, path[k]], NEVER) / 3.0
+            r = first + path[k]
+            contours[i, k] = r * RADIAL_STEP_UM
+            edges[i, k] = max(evidence[k, r], NEVER) / 3.0
     return contours, edges
 
 

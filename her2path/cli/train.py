@@ -27,7 +27,7 @@ EXAMPLES = (
     "her2path train --recipe small --out first-try\n\n"
     "her2path train --recipe cpu --out run --threads 2\n\n"
     "her2path train my-recipe.toml --out run --data manifest.csv\n\n"
-    "her2path train my-recipe.toml --out run --data manifest.csv --start-from her2-compact\n\n"
+    "her2path train --recipe adapt --out run --data manifest.csv --start-from her2-deep\n\n"
     "her2path train --recipe cpu --out run --resume\n\n"
     "torchrun --nproc-per-node 4 -m her2path train --recipe gpu --out run\n\n"
     "Fields with known truth are drawn first, coloured anew for each batch, and two laboratories "
@@ -68,8 +68,8 @@ def train(
         str,
         typer.Option(
             help="A recipe of the package: small (minutes, to try), cpu (under two hours on two "
-            "processor cores), cpu-second, cpu-third and cpu-fourth (45 to 60 more minutes, "
-            "each with --start-from), gpu (full)."
+            "processor cores), gpu (full: how the network that ships was trained), adapt (goes on "
+            "with that network, --start-from her2-deep, and pictures of yours, --data)."
         ),
     ] = "",
     data: Annotated[

@@ -75,7 +75,8 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             cuts.changed_trials_pct,
             "%",
             f"The score changed in {changed:.0f} % of trials with slightly shifted thresholds "
-            f"(more than {cuts.changed_trials_pct:.0f} %).",
+            f"(more than {cuts.changed_trials_pct:.0f} %).{_answer(evidence)}",
+            is_answered=evidence.is_confirmed,
         )
     if evidence.call.score in LOW_SCORES:
         for near in (evidence.call.deciding_lower, evidence.call.deciding_upper):
@@ -250,7 +251,9 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
                 1,
                 "grades",
                 "Without calibration intensity may be 1 class off, and then the score would be "
-                f"{weaker} (weaker) or {stronger} (stronger) instead of {score}.",
+                f"{weaker} (weaker) or {stronger} (stronger) instead of {score}."
+                f"{_answer(evidence)}",
+                is_answered=evidence.is_confirmed,
             )
     angle, counterstain = evidence.stain_angle_deg, evidence.nuclear_hematoxylin_od
     if angle is not None and angle > cuts.stain_angle_deg:
@@ -353,6 +356,13 @@ CHECKS: tuple[Callable[[FlagEvidence, FlagCuts], Iterator[Flag]], ...] = (
 def _share_above(flag: ReviewFlag, pct: float | None, cut: float, what: str) -> Iterator[Flag]:
     if pct is not None and pct > cut:
         yield Flag(flag, pct, cut, "%", f"{pct:.1f} % {what} (more than {cut:g} %).")
+
+
+def _answer(evidence: FlagEvidence) -> str:
+    """Say what the network answers where cut-offs of the rules are in doubt."""
+    if not evidence.is_confirmed:
+        return ""
+    return f" The network, which reads without such cut-offs, leaves {evidence.call.score} alone."
 
 
 def _spoken(deciding: Deciding) -> str:

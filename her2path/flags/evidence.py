@@ -95,18 +95,23 @@ SEVERITY: dict[ReviewFlag, Severity] = {
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One raised flag: `number` met `cut`, both in `unit`; `sentence` says it in plain English."""
+    """One raised flag: `number` met `cut`, both in `unit`; `sentence` says it in plain English.
+
+    `is_answered` says that a reader who does not go by what is in doubt gives the same score and
+    leaves no other.
+    """
 
     flag: ReviewFlag
     number: float
     cut: float
     unit: str
     sentence: str
+    is_answered: bool = False
 
     @property
     def severity(self) -> Severity:
         """What the flag asks for: a second read, or only to be known."""
-        return SEVERITY[self.flag]
+        return "note" if self.is_answered else SEVERITY[self.flag]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,8 @@ class FlagEvidence:
         Percent of tumour cells whose brown is diffuse (line contrast small against cytoplasm).
     network_score : Score
         What the network read.
+    network_set : tuple of Score
+        The scores that it leaves at its stated coverage; empty where it states none.
     uncertain_tumor_pct : float
         Percent of counted cells of which it is unsure whether they are tumour.
     score_without_uncertain, score_with_uncertain : Score
@@ -227,6 +234,7 @@ class FlagEvidence:
     cluster: Cluster3Plus | None = None
     cytoplasmic_pct: float | None = None
     network_score: Score | None = None
+    network_set: tuple[Score, ...] = ()
     uncertain_tumor_pct: float | None = None
     score_without_uncertain: Score | None = None
     score_with_uncertain: Score | None = None
@@ -251,6 +259,11 @@ class FlagEvidence:
     tissue_mm2: float | None = None
     tissue_pct: float | None = None
     ish_comment: str = ""
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the network, which knows no cut-off, leaves the score of the call alone."""
+        return self.network_set == (self.call.score,)
 
     def __post_init__(self) -> None:
         # A NaN compares as no flag: it would hide what it stands for.

@@ -91,6 +91,7 @@ def flags_of_reading(
             cluster=heterogeneity.cluster,
             cytoplasmic_pct=facts.cytoplasmic_pct,
             network_score=None if joint is None else joint.network.score,
+            network_set=() if joint is None else joint.conformal_set,
             uncertain_tumor_pct=facts.uncertain_pct,
             score_without_uncertain=facts.score_without_uncertain,
             score_with_uncertain=facts.score_with_uncertain,
