@@ -105,19 +105,21 @@ def random_region(
     mix = random_mix(rng)
     # Cytoplasm takes up brown as membranes do: strongly stained slides are brown all over.
     level = max((int(entry.intensity) for entry in mix), default=0) / 4
+    # Poorly differentiated tumors have cells of twice the usual size, with pale nuclei.
+    is_large = rng.random() < 0.2
     plain = RegionRecipe(
         name=name,
         mix=mix,
         disc=disc,
         septum_um=_log_uniform(rng, 3.5, 30),
-        cell_um=float(rng.uniform(10, 18)),
+        cell_um=float(rng.uniform(18, 27) if is_large else rng.uniform(10, 18)),
         clustering=float(rng.uniform(0, 1)),
         lymphocytes=_log_uniform(rng, 0.2, 14),
         cytoplasm_od=_rare(rng, 0.6, 0.06 + 0.7 * level**2),
         granular_od=_rare(rng, 0.2, 0.15),
         stroma_haze_od=_rare(rng, 0.6, 0.03) + _rare(rng, 0.2, 0.1),
         pleomorphism=float(rng.uniform(0.1, 0.8)),
-        vesicular_share=float(rng.uniform(0, 1)),
+        vesicular_share=float(rng.uniform(0.5 if is_large else 0.0, 1)),
         benign_mix=random_mix(rng) if rng.random() < 0.15 else None,
         dcis_mix=random_mix(rng) if rng.random() < 0.4 else None,
         necrosis_share=_rare(rng, 0.3, 0.4),
@@ -128,7 +130,7 @@ def random_region(
         secretion_share=_rare(rng, 0.6, 0.9),
         nucleus_od=_log_uniform(rng, 0.08, 0.26),
         cytoplasm_h_od=_log_uniform(rng, 0.02, 0.13),
-        nucleus_fill=float(rng.uniform(0.25, 0.68)),
+        nucleus_fill=float(rng.uniform(0.2, 0.5) if is_large else rng.uniform(0.25, 0.68)),
         nucleus_brown=float(rng.uniform(0.0, 0.75)),
         muscle_share=float(rng.uniform(0, 1)) if rng.random() < 0.35 else 0.0,
         cleft_share=_rare(rng, 0.35, 0.35),
@@ -144,7 +146,7 @@ def random_region(
         fibre_contrast=float(rng.uniform(0.6, 2.6)),
         stroma_bodies_od=_rare(rng, 0.6, 0.16),
         stroma_cells=_log_uniform(rng, 0.5, 4.0),
-        cell_stretch=float(rng.uniform(1.0, 2.0)),
+        cell_stretch=float(rng.uniform(1.0, 2.5)),
     )
     return replace(plain, **_growth(rng))
 
