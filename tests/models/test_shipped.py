@@ -2,6 +2,7 @@
 
 from her2path.models.description import CARD_FILE, WEIGHTS_FILE, verify_folder
 from her2path.models.shipped import list_models
+from her2path.models.training_recipe import read_training_recipe
 
 MAX_SHIPPED_BYTES = 20 * 2**20
 
@@ -16,3 +17,10 @@ def test_every_shipped_model_is_whole_small_and_carded() -> None:
         assert CARD_FILE in description.files
         assert description.metrics, "say what it was measured on"
         assert description.data.seeds, "say how it can be made again"
+
+
+def test_the_recipe_that_adapts_goes_on_from_the_network_that_ships() -> None:
+    recipe = read_training_recipe("adapt")
+    for model in list_models():
+        if model.origin == "shipped":
+            assert recipe.backbone == model.describe().architecture.name
