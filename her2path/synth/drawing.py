@@ -246,7 +246,7 @@ def draw_lines(
     """Draw stained segments of membrane over what is there, and their class (in place).
 
     Where lines meet, the darker counts. `od` and `width_um` are as seen through the reference
-    optics; `membrane` takes the class within half the width.
+    optics; `membrane` takes the class within half the width, class 0 leaves it as it is.
     """
     rows, cols = d.shape
     line = np.zeros((rows, cols), np.float32)
@@ -287,7 +287,7 @@ def draw_lines(
                     value = peak * np.exp(-0.5 * far2)
                     if value > line[r, c]:
                         line[r, c] = value
-                        if far2 < 1.386:
+                        if far2 < 1.386 and intensity[k] > 0:
                             membrane[r, c] = intensity[k]
                 if veil_peak > 0.004:
                     gx, gy = fx - off_x, fy - off_y

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.synth.blocks import Block
 from her2path.synth.drawing import draw_lines, draw_nuclei, fill_polygons
+from her2path.synth.noise import stream
 from her2path.synth.nuclei import Nuclei
 from her2path.synth.optics import HALO_UM
 from her2path.synth.recipe import RegionRecipe
@@ -14,6 +17,14 @@ from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import StromaNoise, region_values
 
 __all__ = ["draw_membranes", "draw_nuclei_of", "label_cells"]
+
+# Streaks that leave a membrane: chance per stained segment where it frays most, length, spread of
+# the angle to it, and their share of its OD and width.
+_STREAK_CHANCE = 0.3
+_STREAK_UM = (1.0, 6.0)
+_STREAK_TURN = 0.5
+_STREAK_OD = (0.35, 1.0)
+_STREAK_WIDTH = (0.5, 1.0)
 
 
 def label_cells(
@@ -84,6 +95,9 @@ def draw_membranes(
     x0: int,
     y0: int,
     mpp: float,
+    *,
+    seed: int,
+    key: tuple[int, int],
 ) -> None:
     """Draw the stained sides of a block's cells that reach into `frame` (x, y, right, bottom)."""
     stained = np.flatnonzero(block.paint.intensity)
@@ -91,23 +105,41 @@ def draw_membranes(
     point = stained + side
     region = block.region[block.graph.side_a[side]]
     px, py = block.graph.point_x, block.graph.point_y
+    x_from, y_from, x_to, y_to = px[point], py[point], px[point + 1], py[point + 1]
+    od, width = block.paint.od[stained], block.paint.width_um[stained]
+    intensity = block.paint.intensity[stained]
+    fray = region_values(regions, "fray")
+    if fray.any():
+        rng = stream(seed, 57, *key)
+        frayed = np.flatnonzero(rng.random(len(stained)) < _STREAK_CHANCE * fray[region])
+        turn = rng.normal(0, _STREAK_TURN, len(frayed)) + np.pi * rng.integers(0, 2, len(frayed))
+        angle = np.arctan2(y_to - y_from, x_to - x_from)[frayed] + turn
+        length = rng.uniform(*_STREAK_UM, len(frayed))
+        x_from, y_from = _joined(x_from, x_from[frayed]), _joined(y_from, y_from[frayed])
+        x_to = _joined(x_to, x_from[frayed] + length * np.cos(angle))
+        y_to = _joined(y_to, y_from[frayed] + length * np.sin(angle))
+        fainter = rng.uniform(*_STREAK_OD, len(frayed)).astype(np.float32)
+        thinner = rng.uniform(*_STREAK_WIDTH, len(frayed)).astype(np.float32)
+        od, width = _joined(od, od[frayed] * fainter), _joined(width, width[frayed] * thinner)
+        intensity = _joined(intensity, np.zeros(len(frayed), np.uint8))
+        region = _joined(region, region[frayed])
     m = HALO_UM
     seen = (
-        (px[point] > frame[0] - m)
-        & (px[point] < frame[2] + m)
-        & (py[point] > frame[1] - m)
-        & (py[point] < frame[3] + m)
+        (x_from > frame[0] - m)
+        & (x_from < frame[2] + m)
+        & (y_from > frame[1] - m)
+        & (y_from < frame[3] + m)
     )
-    point, stained, region = point[seen], stained[seen], region[seen]
+    region = region[seen]
     draw_lines(
         maps.d,
-        px[point],
-        py[point],
-        px[point + 1],
-        py[point + 1],
-        block.paint.od[stained],
-        block.paint.width_um[stained],
-        block.paint.intensity[stained],
+        x_from[seen],
+        y_from[seen],
+        x_to[seen],
+        y_to[seen],
+        od[seen],
+        width[seen],
+        intensity[seen],
         region_values(regions, "patchiness")[region],
         region_values(regions, "veil")[region],
         maps.membrane,
@@ -116,3 +148,7 @@ def draw_membranes(
         mpp,
         fine,
     )
+
+
+def _joined(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([first, second])

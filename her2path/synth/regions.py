@@ -207,6 +207,9 @@ class RegionRecipe:
         Share of the stroma's area that is a loose mesh without direction.
     defocus_share : float
         Share of all nuclei that lie above or below the plane of focus: smudged and paler.
+    fray : float
+        How much membranes fray: 0 = clean lines, 1 = streaks of brown leave them everywhere, as
+        where membranes are cut along. They are drawn and are no membrane in the truth.
     branched_share, grazed_share : float
         Shares of the glands with crowded cells that branch, and that the section grazes along
         their wall: a mosaic of narrow cells with little lumen or none.
@@ -274,6 +277,7 @@ class RegionRecipe:
     grazed_share: float = 0.0
     mesh_share: float = 0.0
     defocus_share: float = 0.0
+    fray: float = 0.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -351,6 +355,7 @@ _ADDED_RANGES = (
     ("grazed_share", 0, 1),
     ("mesh_share", 0, 1),
     ("defocus_share", 0, 1),
+    ("fray", 0, 1),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

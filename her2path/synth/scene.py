@@ -318,7 +318,8 @@ class Scene:
                 d, distance, region, _DEPTH_STEP, granules, x0, y0, mpp, coarse, fine
             )
         for key in near:
-            draw_membranes(maps, fine, self.block(*key), regions, frame, x0, y0, mpp)
+            block = self.block(*key)
+            draw_membranes(maps, fine, block, regions, frame, x0, y0, mpp, seed=self.seed, key=key)
         # Labels −1 and −2 pick the two last values.
         maps.tumor[:] = np.concatenate([*tumor_cells, np.zeros(2, bool)])[label]
 

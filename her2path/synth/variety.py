@@ -204,6 +204,7 @@ def _beside_tumor(rng: Rng) -> dict[str, Any]:
         "grazed_share": _rare(rng, 0.5, 0.5),
         "mesh_share": _rare(rng, 0.5, 1.0),
         "defocus_share": _rare(rng, 0.7, 0.6),
+        "fray": _rare(rng, 0.4, 1.0),
     }
 
 

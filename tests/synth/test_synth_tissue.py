@@ -74,6 +74,7 @@ ALL = RegionRecipe(
     grazed_share=0.3,
     mesh_share=0.5,
     defocus_share=0.4,
+    fray=0.6,
 )
 
 
@@ -104,6 +105,19 @@ def test_pixels_do_not_depend_on_the_tiling_with_everything_on() -> None:
         cut = piece.intersection(frame)
         rows, cols = cut.slices_within(frame)
         assert np.array_equal(scene.render(cut, LAB), whole[rows, cols])
+
+
+def test_frayed_membranes_leave_streaks_of_brown_that_are_no_membrane() -> None:
+    clean = maps_of(only(mix=mix_of(moderate_complete=1.0)))
+    frayed = maps_of(only(mix=mix_of(moderate_complete=1.0), fray=1.0))
+    assert np.array_equal(clean.membrane, frayed.membrane)
+    assert np.array_equal(clean.label, frayed.label)
+    beside = clean.membrane == 0
+    more = frayed.d - clean.d
+    assert more.min() > -1e-6
+    assert 0.01 < (more[beside] > 0.1).mean() < 0.2
+    unstained = only(mix=mix_of(none=1.0), fray=1.0)
+    assert np.array_equal(maps_of(unstained).d, maps_of(replace(unstained, fray=0.0)).d)
 
 
 @settings(max_examples=6, deadline=None)
