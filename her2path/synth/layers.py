@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,28 @@ _STREAK_UM = (1.0, 6.0)
 _STREAK_TURN = 0.5
 _STREAK_OD = (0.35, 1.0)
 _STREAK_WIDTH = (0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Straight pieces of membrane (µm on the slide), and the region of each."""
+
+    x_from: NDArray[np.float64]
+    y_from: NDArray[np.float64]
+    x_to: NDArray[np.float64]
+    y_to: NDArray[np.float64]
+    od: NDArray[np.float32]
+    width_um: NDArray[np.float32]
+    intensity: NDArray[np.uint8]
+    region: NDArray[np.int32]
+
+    def select(self, index: NDArray[np.bool_]) -> _Lines:
+        return _Lines(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def joined(self, other: _Lines) -> _Lines:
+        return _Lines(
+            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
+        )
 
 
 def label_cells(
@@ -103,45 +125,38 @@ def draw_membranes(
     stained = np.flatnonzero(block.paint.intensity)
     side = np.searchsorted(block.graph.segment_start, stained, side="right") - 1
     point = stained + side
-    region = block.region[block.graph.side_a[side]]
     px, py = block.graph.point_x, block.graph.point_y
-    x_from, y_from, x_to, y_to = px[point], py[point], px[point + 1], py[point + 1]
-    od, width = block.paint.od[stained], block.paint.width_um[stained]
-    intensity = block.paint.intensity[stained]
+    lines = _Lines(
+        px[point],
+        py[point],
+        px[point + 1],
+        py[point + 1],
+        block.paint.od[stained],
+        block.paint.width_um[stained],
+        block.paint.intensity[stained],
+        block.region[block.graph.side_a[side]],
+    )
     fray = region_values(regions, "fray")
     if fray.any():
-        rng = stream(seed, 57, *key)
-        frayed = np.flatnonzero(rng.random(len(stained)) < _STREAK_CHANCE * fray[region])
-        turn = rng.normal(0, _STREAK_TURN, len(frayed)) + np.pi * rng.integers(0, 2, len(frayed))
-        angle = np.arctan2(y_to - y_from, x_to - x_from)[frayed] + turn
-        length = rng.uniform(*_STREAK_UM, len(frayed))
-        x_from, y_from = _joined(x_from, x_from[frayed]), _joined(y_from, y_from[frayed])
-        x_to = _joined(x_to, x_from[frayed] + length * np.cos(angle))
-        y_to = _joined(y_to, y_from[frayed] + length * np.sin(angle))
-        fainter = rng.uniform(*_STREAK_OD, len(frayed)).astype(np.float32)
-        thinner = rng.uniform(*_STREAK_WIDTH, len(frayed)).astype(np.float32)
-        od, width = _joined(od, od[frayed] * fainter), _joined(width, width[frayed] * thinner)
-        intensity = _joined(intensity, np.zeros(len(frayed), np.uint8))
-        region = _joined(region, region[frayed])
+        lines = lines.joined(streaks_of(lines, fray[lines.region], stream(seed, 57, *key)))
     m = HALO_UM
-    seen = (
-        (x_from > frame[0] - m)
-        & (x_from < frame[2] + m)
-        & (y_from > frame[1] - m)
-        & (y_from < frame[3] + m)
+    lines = lines.select(
+        (lines.x_from > frame[0] - m)
+        & (lines.x_from < frame[2] + m)
+        & (lines.y_from > frame[1] - m)
+        & (lines.y_from < frame[3] + m)
     )
-    region = region[seen]
     draw_lines(
         maps.d,
-        x_from[seen],
-        y_from[seen],
-        x_to[seen],
-        y_to[seen],
-        od[seen],
-        width[seen],
-        intensity[seen],
-        region_values(regions, "patchiness")[region],
-        region_values(regions, "veil")[region],
+        lines.x_from,
+        lines.y_from,
+        lines.x_to,
+        lines.y_to,
+        lines.od,
+        lines.width_um,
+        lines.intensity,
+        region_values(regions, "patchiness")[lines.region],
+        region_values(regions, "veil")[lines.region],
         maps.membrane,
         x0,
         y0,
@@ -150,5 +165,18 @@ def draw_membranes(
     )
 
 
-def _joined(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate([first, second])
+def streaks_of(lines: _Lines, fray: NDArray[np.float64], rng: np.random.Generator) -> _Lines:
+    """Draw at random the streaks that leave lines, of no class; `fray` of each line, 0–1."""
+    left = lines.select(rng.random(len(fray)) < _STREAK_CHANCE * fray)
+    n = len(left.od)
+    turn = rng.normal(0, _STREAK_TURN, n) + np.pi * rng.integers(0, 2, n)
+    angle = np.arctan2(left.y_to - left.y_from, left.x_to - left.x_from) + turn
+    length = rng.uniform(*_STREAK_UM, n)
+    return replace(
+        left,
+        x_to=left.x_from + length * np.cos(angle),
+        y_to=left.y_from + length * np.sin(angle),
+        od=left.od * rng.uniform(*_STREAK_OD, n).astype(np.float32),
+        width_um=left.width_um * rng.uniform(*_STREAK_WIDTH, n).astype(np.float32),
+        intensity=np.zeros(n, np.uint8),
+    )
