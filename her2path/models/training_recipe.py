@@ -39,7 +39,8 @@ class TrainingRecipe(BaseModel):
         Share of the fields in a batch that come from annotated pictures, where some are given.
     echoes : int
         Times that a batch is learned from, turned by quarters of a circle: more than 1 where
-        making batches takes longer than learning from them.
+        making batches takes longer than learning from them. A run that goes on after an
+        interruption then repeats other batches than it would have.
     steps : int
         Steps of learning in all.
     max_minutes : float

@@ -99,6 +99,33 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
         torch.testing.assert_close(after[name], part, atol=1e-5, rtol=1e-4)
 
 
+def test_a_run_with_echoes_makes_half_the_batches_and_goes_on(
+    fields_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = Batches.__getitem__
+
+    def counted(self: Batches, step: int) -> dict[str, torch.Tensor]:
+        made.append(step)
+        return make(self, step)
+
+    monkeypatch.setattr(Batches, "__getitem__", counted)
+    recipe = RECIPE.model_copy(update={"echoes": 2, "steps": 5})
+    options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cpu")
+
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "training" and progress.done == 4:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(recipe, options, seed=3, progress=interrupt)
+    assert made == [0, 1]
+    result = train(recipe, dataclasses.replace(options, resume=True), seed=3)
+    assert result.n_steps == 5
+    # The state that it goes on from is of the fourth step: two batches are done.
+    assert made[2:] == [2]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_graphics_card_trains_goes_on_and_leaves_a_network_for_processors(

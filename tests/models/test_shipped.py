@@ -1,16 +1,20 @@
 """What lies in `models/` is whole, small enough, described and carded."""
 
 from her2path.models.description import CARD_FILE, WEIGHTS_FILE, verify_folder
-from her2path.models.shipped import list_models
+from her2path.models.shipped import FoundModel, list_models
 from her2path.models.training_recipe import read_training_recipe
 
 MAX_SHIPPED_BYTES = 20 * 2**20
 
 
+def shipped_models() -> list[FoundModel]:
+    found = [model for model in list_models() if model.origin == "shipped"]
+    assert found, "no network ships"
+    return found
+
+
 def test_every_shipped_model_is_whole_small_and_carded() -> None:
-    for model in list_models():
-        if model.origin != "shipped":
-            continue
+    for model in shipped_models():
         description = verify_folder(model.folder)
         assert description.name == model.name
         assert description.files[WEIGHTS_FILE].size <= MAX_SHIPPED_BYTES
@@ -21,6 +25,5 @@ def test_every_shipped_model_is_whole_small_and_carded() -> None:
 
 def test_the_recipe_that_adapts_goes_on_from_the_network_that_ships() -> None:
     recipe = read_training_recipe("adapt")
-    for model in list_models():
-        if model.origin == "shipped":
-            assert recipe.backbone == model.describe().architecture.name
+    for model in shipped_models():
+        assert recipe.backbone == model.describe().architecture.name
