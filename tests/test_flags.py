@@ -182,14 +182,14 @@ DOUBTS_OF_CUTS = {
 }
 
 
-def test_a_network_that_leaves_the_score_alone_answers_doubts_about_cut_offs_and_no_others():
+def test_a_network_that_rules_out_every_other_score_answers_doubts_about_cut_offs_and_no_others():
     score = call_of().score
     found = flags_of(**DOUBTS_OF_CUTS, network_set=(score,), mpp=0.5)
     answered = {flag.flag: flag for flag in found if flag.is_answered}
     assert set(answered) == {"sensitive_to_thresholds", "calibration_matters"}
     for flag in answered.values():
         assert flag.severity == "note"
-        assert flag.sentence.endswith(f"leaves {score} alone.")
+        assert flag.sentence.endswith(f"rules out every score but {score}.")
     assert [flag.flag for flag in found if flag.severity == "review"] == ["coarse_scan"]
 
 

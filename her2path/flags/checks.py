@@ -362,7 +362,8 @@ def _answer(evidence: FlagEvidence) -> str:
     """Say what the network answers where cut-offs of the rules are in doubt."""
     if not evidence.is_confirmed:
         return ""
-    return f" The network, which reads without such cut-offs, leaves {evidence.call.score} alone."
+    score = evidence.call.score
+    return f" The network, which reads without such cut-offs, rules out every score but {score}."
 
 
 def _spoken(deciding: Deciding) -> str:

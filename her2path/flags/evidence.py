@@ -97,8 +97,8 @@ SEVERITY: dict[ReviewFlag, Severity] = {
 class Flag:
     """One raised flag: `number` met `cut`, both in `unit`; `sentence` says it in plain English.
 
-    `is_answered` says that a reader who does not go by what is in doubt gives the same score and
-    leaves no other.
+    `is_answered` says that a reader who does not go by what is in doubt rules out every other
+    score.
     """
 
     flag: ReviewFlag
@@ -186,7 +186,7 @@ class FlagEvidence:
     network_score : Score
         What the network read.
     network_set : tuple of Score
-        The scores that it leaves at its stated coverage; empty where it states none.
+        The scores that it does not rule out at its stated coverage; empty where it states none.
     uncertain_tumor_pct : float
         Percent of counted cells of which it is unsure whether they are tumour.
     score_without_uncertain, score_with_uncertain : Score
@@ -262,7 +262,7 @@ class FlagEvidence:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the network, which knows no cut-off, leaves the score of the call alone."""
+        """Whether the network, which knows no cut-off, rules out every score but the call's."""
         return self.network_set == (self.call.score,)
 
     def __post_init__(self) -> None:
