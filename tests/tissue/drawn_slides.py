@@ -42,7 +42,15 @@ def core(hematoxylin=0.05, dab=0.0, white=WHITE, seed=0, shape=(220, 220), radiu
     return render(od, white, rng), od, mask
 
 
-def nuclei_field(nuclear_dab=0.0, ring_dab=0.0, shape=(500, 500), step=26, seed=0, pale=0.02):
+def nuclei_field(
+    nuclear_dab=0.0,
+    ring_dab=0.0,
+    shape=(500, 500),
+    step=26,
+    seed=0,
+    pale=0.02,
+    hematoxylin=HEMATOXYLIN,
+):
     """A field at 0.5 µm/px: a jittered grid of nuclei (radius 3.5 µm) with or without rings."""
     rng = np.random.default_rng(seed)
     nucleus = np.zeros(shape, np.float32)
@@ -56,5 +64,5 @@ def nuclei_field(nuclear_dab=0.0, ring_dab=0.0, shape=(500, 500), step=26, seed=
     ring = cv2.GaussianBlur(ring, (0, 0), 0.8)
     h = pale * texture(shape, rng, 3.0) + 0.25 * nucleus
     d = nuclear_dab * nucleus + ring_dab * ring
-    od = h[..., None] * HEMATOXYLIN + d[..., None] * DAB
+    od = h[..., None] * hematoxylin + d[..., None] * DAB
     return render(od, WHITE, rng, noise=1.0)

@@ -26,6 +26,12 @@ def test_a_pale_blue_slide_is_a_negative_one_and_not_blank():
     assert kind_of(pale.round().astype(np.uint8)) is Staining.HER2_IHC
 
 
+@pytest.mark.parametrize("ring", [0.0, 0.1, 0.6])
+def test_violet_hematoxylin_is_no_eosin(ring):
+    violet = np.array([0.60, 0.74, 0.30])
+    assert kind_of(nuclei_field(ring_dab=ring, pale=0.06, hematoxylin=violet)) is Staining.HER2_IHC
+
+
 @pytest.mark.parametrize("dab", [0.3, 0.6, 1.2])
 def test_brown_nuclei_are_nuclear_dab(dab):
     found = recognise_staining([nuclei_field(nuclear_dab=dab)], MPP, white_point=WHITE)
