@@ -179,6 +179,17 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"{cuts.uncertain_tumor_pct:g} %); with all of them the score is {with_all}, without "
             f"them {without}.",
         )
+    elif evidence.score_as_read not in (None, score):
+        yield Flag(
+            ReviewFlag.TUMOR_UNCERTAIN,
+            evidence.tumor_parts_at,
+            0.5,
+            "probability",
+            f"The cells of this slide part into tumour and others at a probability of "
+            f"{evidence.tumor_parts_at:.2g} instead of 0.5: what decides which cells count has "
+            f"not seen such a stain or tissue. From 0.5 on the score would be "
+            f"{evidence.score_as_read}.",
+        )
     yield from _share_above(
         ReviewFlag.HIDDEN_NUCLEI,
         evidence.hidden_nuclei_pct,

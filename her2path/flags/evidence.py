@@ -191,6 +191,10 @@ class FlagEvidence:
         Percent of counted cells of which it is unsure whether they are tumour.
     score_without_uncertain, score_with_uncertain : Score
         Score when all of those are left out, or all counted.
+    tumor_parts_at : float
+        Probability of tumor, as read, at which the cells of the slide part into two groups.
+    score_as_read : Score
+        Score when cells count from the usual probability instead of that one.
     hidden_nuclei_pct : float
         Percent of nuclei seen only as a hollow in brown.
     n_suspected_cells : int
@@ -238,6 +242,8 @@ class FlagEvidence:
     uncertain_tumor_pct: float | None = None
     score_without_uncertain: Score | None = None
     score_with_uncertain: Score | None = None
+    tumor_parts_at: float = 0.5
+    score_as_read: Score | None = None
     hidden_nuclei_pct: float | None = None
     n_suspected_cells: int = 0
     is_suspect_excluded: bool = False

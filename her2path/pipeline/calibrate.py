@@ -29,7 +29,7 @@ from her2path.pipeline.executors import Executor, executor_for
 from her2path.pipeline.manifest import jobs_of_manifest
 from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.parts import measure_tiles, plan_parts, read_parts
-from her2path.pipeline.selection import probability_of_tumor, select_cells
+from her2path.pipeline.selection import read_tumor, select_cells
 from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.sources import JobDefaults
 from her2path.pipeline.survey import FIELD_MPP, Survey, survey_slide
@@ -343,8 +343,7 @@ def tumor_cells(
     cells: CellMeasurements, survey: Survey, settings: ScoreSettings
 ) -> CellMeasurements:
     """Return the cells that a score of the slide would count."""
-    probability = probability_of_tumor(cells, survey)
-    selection = select_cells(cells, probability, survey, settings)
+    selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
     cells = with_shared_cytoplasm(
         cells,
         selection.looks_like_tumor,

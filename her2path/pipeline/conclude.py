@@ -34,7 +34,7 @@ from her2path.pipeline.scoring import (
 from her2path.pipeline.selection import (
     Selection,
     is_sample,
-    probability_of_tumor,
+    read_tumor,
     select_cells,
 )
 from her2path.pipeline.settings import ScoreSettings
@@ -166,8 +166,7 @@ def conclude_cells(
     rule_set, calibration = job.rule_set, job.calibration
     cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
-    probability = probability_of_tumor(cells, survey)
-    selection = select_cells(cells, probability, survey, settings)
+    selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
     cells = with_shared_cytoplasm(
         cells, selection.looks_like_tumor, x_um=place_um[0], y_um=place_um[1]
     )
@@ -348,6 +347,8 @@ def selection_facts(
         uncertain_pct=100 * int((possibly & ~surely).sum()) / n_possible if n_possible else None,
         score_without_uncertain=score(surely) if n_possible else None,
         score_with_uncertain=score(possibly) if n_possible else None,
+        parts_at=selection.tumor.parts_at,
+        score_as_read=score(selection.counted_as_read()),
         cytoplasmic_pct=share_pct(classes.is_diffuse, is_counted) if n_counted else None,
         hidden_nuclei_pct=share_pct(cells.is_hidden, is_counted) if n_counted else None,
     )

@@ -94,6 +94,8 @@ def flags_of_reading(
             network_set=() if joint is None else joint.conformal_set,
             uncertain_tumor_pct=facts.uncertain_pct,
             score_without_uncertain=facts.score_without_uncertain,
+            tumor_parts_at=facts.parts_at,
+            score_as_read=facts.score_as_read,
             score_with_uncertain=facts.score_with_uncertain,
             hidden_nuclei_pct=facts.hidden_nuclei_pct,
             n_suspected_cells=suspects.n_cells,

@@ -11,11 +11,12 @@ from her2path.annotations.raster import contains
 from her2path.annotations.roi import RoiKind
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
+from her2path.cells.tumor_groups import EVEN, agreed_probability, parting, shifted
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import Survey
 from her2path.results.columns import Exclusion
 
-__all__ = ["Selection", "is_sample", "probability_of_tumor", "select_cells"]
+__all__ = ["Selection", "TumorReading", "is_sample", "read_tumor", "select_cells"]
 
 REASONS = tuple(Exclusion)
 CODE = {reason: np.int8(code) for code, reason in enumerate(REASONS)}
@@ -23,6 +24,27 @@ CODE = {reason: np.int8(code) for code, reason in enumerate(REASONS)}
 MIN_MEASURABLE_FRAC = 0.5
 # Cells that are surely no tumor: stroma and lymphocytes show what looks stained without HER2.
 MAX_REFERENCE_PROBABILITY = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TumorReading:
+    """How probably each of n cells is tumor.
+
+    Attributes
+    ----------
+    as_read : ndarray of shape (n,), float32
+        By the rule on measurements, and by the network with it where one has read.
+    parts_at : float
+        Probability, as read, at which the cells of the slide part into two groups; counts as even.
+    """
+
+    as_read: NDArray[np.float32]
+    parts_at: float = EVEN
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """Probability with even odds where the cells part, shape (n,)."""
+        return shifted(self.as_read, at=self.parts_at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,12 +61,15 @@ class Selection:
         From which probability the cell counts.
     is_suspected : ndarray of shape (n,), bool
         Whether it lies in a separate piece that looks like control tissue.
+    tumor : TumorReading
+        Where the probability comes from.
     """
 
     reason: NDArray[np.int8]
     probability: NDArray[np.float32]
     cut: NDArray[np.float32]
     is_suspected: NDArray[np.bool_]
+    tumor: TumorReading
 
     @property
     def is_counted(self) -> NDArray[np.bool_]:
@@ -82,6 +107,10 @@ class Selection:
         """Return which cells count when the cut is shifted by so much."""
         return self.is_in_place & (self.probability >= self.cut + np.float32(shift))
 
+    def counted_as_read(self) -> NDArray[np.bool_]:
+        """Return which cells would count had no odds been shifted for the slide."""
+        return self.is_in_place & (self.tumor.as_read >= self.cut)
+
     def counts(self) -> dict[Exclusion, int]:
         """Count the cells by what became of them."""
         n = np.bincount(self.reason, minlength=len(REASONS))
@@ -92,16 +121,19 @@ class Selection:
         return np.array([reason.value for reason in REASONS])[self.reason]
 
 
-def probability_of_tumor(cells: CellMeasurements, survey: Survey) -> NDArray[np.float32]:
-    """Return how probably each cell is tumor: by the network where one has read, else by rule."""
+def read_tumor(cells: CellMeasurements, survey: Survey) -> TumorReading:
+    """Return how probably each cell is tumor: by the rule, with the network where one has read."""
+    as_read = tumor_probability(cells, x_um=cells.x * survey.mpp.x, y_um=cells.y * survey.mpp.y)
     if survey.network is not None:
-        return cells.seen_tumor
-    return tumor_probability(cells, x_um=cells.x * survey.mpp.x, y_um=cells.y * survey.mpp.y)
+        as_read = agreed_probability(cells.seen_tumor, as_read)
+    is_tissue = survey.looked_up(survey.tissue, cells.x, cells.y)
+    is_tissue &= ~survey.looked_up(survey.excluded, cells.x, cells.y)
+    return TumorReading(as_read, parting(as_read[is_tissue]))
 
 
 def select_cells(
     cells: CellMeasurements,
-    probability: NDArray[np.float32],
+    tumor: TumorReading,
     survey: Survey,
     settings: ScoreSettings,
 ) -> Selection:
@@ -114,11 +146,11 @@ def select_cells(
     ----------
     cells : CellMeasurements of n cells
         x and y in level-0 px.
-    probability : ndarray of shape (n,), float32
+    tumor : TumorReading
     survey : Survey
     settings : ScoreSettings
     """
-    x, y = cells.x, cells.y
+    x, y, probability = cells.x, cells.y, tumor.probability
     is_drawn = contains(survey.rois_of(RoiKind.TUMOR), x, y)
     cut = np.where(is_drawn, settings.tumor_cut_in_roi, settings.tumor_cut).astype(np.float32)
     # The first that holds is the reason.
@@ -133,7 +165,7 @@ def select_cells(
     is_suspected = survey.looked_up(survey.suspected, x, y) & ~contains(
         survey.rois_of(RoiKind.CONTROL), x, y
     )
-    return Selection(reason, probability, cut, is_suspected)
+    return Selection(reason, probability, cut, is_suspected, tumor)
 
 
 def is_sample(x: NDArray[np.float64], y: NDArray[np.float64], survey: Survey) -> NDArray[np.bool_]:

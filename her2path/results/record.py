@@ -164,7 +164,9 @@ class CellSelection:
     """Which cells count, and what became of the others.
 
     `uncertain_pct` of the candidates lie within `uncertain_margin` of the cut in probability; the
-    scores without and with all such cells stand beside it.
+    scores without and with all such cells stand beside it. `parts_at` is the probability, as read,
+    at which the slide's cells part into two groups and which counts as even odds;
+    `score_as_read` is the score with 0.5 in its place.
     """
 
     method: str
@@ -176,6 +178,8 @@ class CellSelection:
     uncertain_pct: float | None = None
     score_without_uncertain: Score | None = None
     score_with_uncertain: Score | None = None
+    parts_at: float = 0.5
+    score_as_read: Score | None = None
     cytoplasmic_pct: float | None = None
     hidden_nuclei_pct: float | None = None
 

@@ -20,7 +20,7 @@ from her2path.pipeline.parts import (
     plan_parts,
     read_parts,
 )
-from her2path.pipeline.selection import select_cells
+from her2path.pipeline.selection import TumorReading, select_cells
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import TOO_COARSE, survey_slide
 from her2path.results.columns import Exclusion
@@ -135,6 +135,10 @@ def test_no_pixel_size_names_the_remedy(drawn, job_on, settings):
         survey_slide(job_on(drawn, mpp=None), settings)
 
 
+def sure_of(cells):
+    return TumorReading(np.ones(len(cells), np.float32))
+
+
 def test_outlines_decide_what_counts_and_why_not(drawn, job_on, settings, tmp_path: Path):
     side = cv2.imread(str(drawn)).shape[0]
     half = side // 2
@@ -146,7 +150,7 @@ def test_outlines_decide_what_counts_and_why_not(drawn, job_on, settings, tmp_pa
         Other_thing=(half, half, 100, 100),
     )
     survey, cells = measured(job_on(drawn, roi=roi), settings, tmp_path)
-    selection = select_cells(cells, np.ones(len(cells), np.float32), survey, settings)
+    selection = select_cells(cells, sure_of(cells), survey, settings)
     words = selection.words()
     assert set(words[selection.is_counted]) == {""}
     is_left = cells.x < half
@@ -228,7 +232,7 @@ def test_cells_at_the_cut_count(drawn, job_on, settings, tmp_path: Path):
 
     def n_counted(probability: float) -> int:
         given = np.full(len(cells), probability, np.float32)
-        return int(select_cells(cells, given, survey, settings).is_counted.sum())
+        return int(select_cells(cells, TumorReading(given), survey, settings).is_counted.sum())
 
     assert n_counted(0.5) == n_counted(1.0) > 0
     assert n_counted(0.499) == 0
@@ -246,5 +250,5 @@ def test_cells_cut_by_the_edge_of_the_picture_are_not_measurable(
         },
         is_measurable=np.zeros_like(cells.is_measurable),
     )
-    selection = select_cells(blind, np.ones(len(cells), np.float32), survey, settings)
+    selection = select_cells(blind, sure_of(cells), survey, settings)
     assert not selection.is_counted.any()
