@@ -119,7 +119,9 @@ def measure_planes(
     outline, contrast, line_dab, line_height, width = membrane_contours(
         lines.contrast,
         lines.direction,
+        cv2.GaussianBlur(hematoxylin, (0, 0), SMOOTHING_UM / mpp),
         smooth_dab,
+        settings.matrix.overlap,
         x,
         y,
         neighbors,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.table import N_SECTORS
+from her2path.stain.separate import STEPS_PER_OD
 
 __all__ = [
     "RADIAL_STEP_UM",
@@ -50,6 +51,8 @@ LEAST_LINE_OD = 0.005
 # The feet of a line lie within this distance: clear of half a 3+ line (2 µm) and its blur.
 FOOT_UM = 2.5
 FOOT_STEPS = int(FOOT_UM / RADIAL_STEP_UM)
+# Cytoplasm is rarely as dark; two 3+ lines that touch are, on the side where they do.
+DARK_FOOT_OD = 0.3
 # Nuclei of two cells are rarely closer than this without a membrane between them; a line between
 # them has at least this share of the contrast of the lines around.
 ENCLOSURE_UM = 9.0
@@ -216,7 +219,9 @@ def line_gains(steps_per_od: float) -> NDArray[np.float32]:
 def membrane_contours(
     contrast: NDArray[np.int16],
     direction: NDArray[np.uint8],
+    hematoxylin: NDArray[np.int16],
     dab: NDArray[np.int16],
+    overlap: float,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     neighbors: NDArray[np.int64],
@@ -310,7 +315,7 @@ def membrane_contours(
             line_dab[i, k] = peak
             if best > least_line:
                 width[i, k], line_height[i, k] = line_profile(
-                    dab, x[i], y[i], dx, dy, peak_at, peak
+                    hematoxylin, dab, overlap, x[i], y[i], dx, dy, peak_at, peak
                 )
     return outline, line_contrast, line_dab, line_height, width
 
@@ -384,7 +389,15 @@ def shares_an_enclosure(
 
 @numba.njit(nogil=True, cache=True)
 def line_profile(
-    dab: NDArray[np.int16], x: float, y: float, dx: float, dy: float, at: int, peak: float
+    hematoxylin: NDArray[np.int16],
+    dab: NDArray[np.int16],
+    overlap: float,
+    x: float,
+    y: float,
+    dx: float,
+    dy: float,
+    at: int,
+    peak: float,
 ) -> tuple[float, float]:
     """Width and height of the line at step `at` of a ray.
 
@@ -394,14 +407,29 @@ def line_profile(
         Full width at half height, at most 6 µm.
     height : float
         What the line rises above the higher of its two feet, in steps of `dab`; a foot is the
-        palest place within FOOT_UM on its side.
+        palest place within FOOT_UM on its side, unless the line goes on there. Hematoxylin that
+        rises with the line counts with what it shares with DAB (`overlap`).
     """
     profile = np.empty(2 * FOOT_STEPS + 1, np.float32)
     for t in range(2 * FOOT_STEPS + 1):
         s = max(at + t - FOOT_STEPS, 0)
         profile[t] = sampled(dab, x + s * dx, y + s * dy)
-    foot = max(profile[:FOOT_STEPS].min(), profile[FOOT_STEPS + 1 :].min())
-    foot = min(foot, peak)
+    inner = int(np.argmin(profile[:FOOT_STEPS]))
+    outer = FOOT_STEPS + 1 + int(np.argmin(profile[FOOT_STEPS + 1 :]))
+    higher, lower = (inner, outer) if profile[inner] > profile[outer] else (outer, inner)
+    # Dark and not even half way down to the other foot: the line of the next cell, drawn thick.
+    if profile[higher] > DARK_FOOT_OD * STEPS_PER_OD and profile[higher] > 0.5 * (
+        peak + profile[lower]
+    ):
+        higher = lower
+    foot = min(profile[higher], peak)
+    height = peak - foot
+    # A membrane takes up one stain only. What of it seems to be hematoxylin is DAB of a laboratory
+    # whose brown is not that of the vectors in use.
+    s = max(at + higher - FOOT_STEPS, 0)
+    blue = sampled(hematoxylin, x + at * dx, y + at * dy)
+    blue -= sampled(hematoxylin, x + s * dx, y + s * dy)
+    height += overlap * min(max(blue, 0.0), height)
     half = 0.5 * (peak + foot)
     total = 0.0
     for sign in (-1, 1):
@@ -414,4 +442,4 @@ def line_profile(
                 break
             before = value
         total += side
-    return total * RADIAL_STEP_UM, peak - foot
+    return total * RADIAL_STEP_UM, height

@@ -102,6 +102,11 @@ class StainMatrix:
         """
         return float(max(min(max(1.25 * self.gray_ratio, 1.0), 1.5), 1.1 * self.gray_ratio))
 
+    @property
+    def overlap(self) -> float:
+        """What one OD of hematoxylin absorbs along the DAB vector; 0.80 for the reference pair."""
+        return float(np.dot(self.hematoxylin, self.dab))
+
     def angles_to_reference_deg(self) -> tuple[float, float]:
         """Angles of hematoxylin and DAB to the reference pair, degrees."""
         return (
