@@ -42,6 +42,7 @@ from her2path.evaluation.marks import (
 from her2path.models.inference import NetworkReader
 from her2path.models.shipped import find_model
 from her2path.pipeline.batch import run_batch
+from her2path.pipeline.network import find_network
 from her2path.pipeline.settings import (
     DEFAULT_CRITERIA,
     ScoreSettings,
@@ -90,10 +91,11 @@ def read_picture(folder: Path, name: str) -> NDArray[np.uint8]:
     return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
 
 
-def read_with_rules(
-    pictures: dict[str, NDArray[np.uint8]], mpps: dict[str, float], *, n_jobs: int
+def read_as_scored(
+    pictures: dict[str, NDArray[np.uint8]], mpps: dict[str, float], model: str, *, n_jobs: int
 ) -> dict[str, CellReading]:
-    """Score whole pictures with the rules, as a user would, and return their cells."""
+    """Score whole pictures as a user would, and return their cells."""
+    settings = ScoreSettings(network=find_network(model))
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         jobs = []
@@ -110,7 +112,7 @@ def read_with_rules(
                 )
             )
         out = ResultsFolder(work / "results")
-        result = run_batch(jobs, ScoreSettings(), out, n_workers=n_jobs)
+        result = run_batch(jobs, settings, out, n_workers=n_jobs)
         if result.failed:
             sys.exit(f"not read: {dict(result.failed)}")
         readings = dict.fromkeys(pictures, NOTHING)
@@ -274,6 +276,11 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder of the marked pictures")
     parser.add_argument("--marks", type=Path, default=MARKS, help="folder of the marks")
     parser.add_argument("--model", default="none", help="none (the rules), or a network's name")
+    parser.add_argument(
+        "--scored",
+        action="store_true",
+        help="the cells of `her2path score` with that network, not what the network finds alone",
+    )
     parser.add_argument("--final", action="store_true", help="print the kept half instead")
     parser.add_argument("--again", action="store_true", help="agreement of marks made twice")
     parser.add_argument("--overlays", type=Path, help="folder to draw the windows into")
@@ -291,14 +298,15 @@ def main() -> None:
     mpps = {w.picture: w.mpp for w in windows}
     pictures = {name: read_picture(given.real, name) for name in mpps}
     readings: dict[str, CellReading] = {}
-    if given.model == "none":
-        whole = read_with_rules(pictures, mpps, n_jobs=given.jobs)
+    if given.model == "none" or given.scored:
+        whole = read_as_scored(pictures, mpps, given.model, n_jobs=given.jobs)
         readings = {w.name: whole[w.picture] for w in windows}
     else:
         read = network_reader(given.model, threads=given.jobs)
         for name, rgb in pictures.items():
             readings |= read_windows_with(read, rgb, [w for w in windows if w.picture == name])
-    print(f"reader {given.model}, windows for {split}; 95 % intervals over windows, seed {SEED}")
+    reader = f"{given.model}, as scored" if given.scored else given.model
+    print(f"reader {reader}, windows for {split}; 95 % intervals over windows, seed {SEED}")
     print_cells(windows, readings)
     print_membranes(membranes, readings)
     if given.overlays:
