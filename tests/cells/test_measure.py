@@ -77,9 +77,9 @@ def test_intensity_follows_the_od_of_the_line(od, width_um, expected):
 FOREIGN = StainMatrix(dab=(0.45, 0.60, 0.66))
 
 
-@pytest.mark.parametrize("od", [0.23, 0.46, 0.95])
+@pytest.mark.parametrize("od", [0.23, 0.95])
 def test_intensity_does_not_fall_where_the_brown_is_not_that_of_the_vectors(od):
-    h_od, dab_od, _ = grid_of_cells(membrane_od=od, width_um=2.1)
+    h_od, dab_od, _ = grid_of_cells(membrane_od=od, width_um=2.1, n_side=2)
     usual, foreign = (
         np.median(measured(h_od, dab_od, matrix=matrix)[1].membrane_od)
         for matrix in (StainMatrix(), FOREIGN)
@@ -88,9 +88,8 @@ def test_intensity_does_not_fall_where_the_brown_is_not_that_of_the_vectors(od):
     assert foreign == pytest.approx(usual, rel=0.15)
 
 
-@pytest.mark.parametrize(("line_um", "share"), [(1.1, 0.9), (2.1, 0.8)])
-def test_thick_lines_of_two_cells_side_by_side_keep_their_intensity(line_um, share):
-    mpp, pitch_um, od = 0.25, 16.0, 0.9
+def test_thick_lines_of_two_cells_side_by_side_keep_their_intensity():
+    mpp, pitch_um, od, line_um = 0.25, 16.0, 0.9, 2.1
     h_od, _, centers = grid_of_cells(mpp=mpp, pitch_um=pitch_um, membrane_od=0.0)
     # Square cells that share each border, with a line of their own on their side of it.
     rows, cols = (np.arange(n) * mpp for n in h_od.shape)
@@ -101,7 +100,7 @@ def test_thick_lines_of_two_cells_side_by_side_keep_their_intensity(line_um, sha
     ]
     dab_od = od * (np.minimum(to_border[0][:, None], to_border[1][None]) < line_um)
     _, classes = measured(h_od, gaussian_filter(dab_od, 0.3 / mpp))
-    assert np.median(classes.membrane_od) > share * od
+    assert np.median(classes.membrane_od) > 0.8 * od
 
 
 @pytest.mark.parametrize("width_um", [1.0, 1.6, 2.2])

@@ -197,17 +197,6 @@ def test_a_result_without_its_cells_is_remarked_on(tmp_path: Path, slide_json):
     assert any(remark.startswith("row 2 is not compared") for remark in document["remarks"])
 
 
-@pytest.mark.slow
-def test_the_sample_patient_has_changed(tmp_path: Path):
-    samples = Path(__file__).resolve().parents[2] / "sample_slides"
-    sides = {end: samples / f"patient-{end}.svs" for end in ("before", "after")}
-    table = write_rows(tmp_path / "pairs.csv", {"patient_id": "P1", **sides})
-    given = ("--model", "none", "--workers", 1, "--json")
-    document = json.loads(run("cohort", table, "--out", tmp_path / "out", *given).stdout)
-    assert document["verdicts"]["changed"] == 1
-    assert document["loss"]["n"] == 1
-
-
 def test_text_of_the_table_is_escaped_and_harmless(tmp_path: Path):
     name = "<script>alert(1)</script>.csv"
     row = {"patient_id": "=1+1", "before": "2+", "after": "0", "note": "=cmd()"}
