@@ -99,23 +99,29 @@ STYLES = {
         (0.79, 0.57, 0.22), (0.37, 0.56, 0.74), (230, 235, 240), 0.50, 14, 0.30, 3000, 80, 0.9, 0.01
     ),
 }
-# Share of cells, range of OD, width in µm, and whether the line closes.
-Line = tuple[float, tuple[float, float], float, bool]
-FAINT: Line = (0.0, (0.10, 0.15), 0.7, False)
-LINES: dict[str, tuple[Line, ...]] = {
-    "0": (),
-    "0+": ((0.05, *FAINT[1:]),),
-    "1+": ((0.40, *FAINT[1:]),),
-    "2+": (
-        (0.20, (0.40, 0.50), 1.2, True),
-        (0.20, (0.20, 0.25), 1.0, True),
-        (0.12, *FAINT[1:]),
-    ),
-    "3+": (
-        (0.65, (0.90, 1.30), 2.2, True),
-        (0.06, (0.40, 0.50), 1.2, True),
-        (0.06, *FAINT[1:]),
-    ),
+
+
+@dataclass(frozen=True)
+class Line:
+    """A membrane: OD where it is darkest, full width at half height in µm, all round or not."""
+
+    od: tuple[float, float]
+    width_um: float
+    is_closed: bool
+
+
+FAINT = Line((0.10, 0.15), 0.7, is_closed=False)
+WEAK = Line((0.20, 0.25), 1.0, is_closed=True)
+MODERATE = Line((0.40, 0.50), 1.2, is_closed=True)
+INTENSE = Line((0.90, 1.30), 2.2, is_closed=True)
+Mix = dict[Line, float]
+# Shares of the tumor cells; the rest has no line.
+MIXES: dict[str, Mix] = {
+    "0": {},
+    "0+": {FAINT: 0.05},
+    "1+": {FAINT: 0.40},
+    "2+": {MODERATE: 0.20, WEAK: 0.20, FAINT: 0.12},
+    "3+": {INTENSE: 0.65, MODERATE: 0.06, FAINT: 0.06},
 }
 
 
@@ -227,18 +233,17 @@ def add_tumor_cell(
     )
     if line is None:
         return
-    _, od_range, width, is_closed = line
-    od = rng.uniform(*od_range)
-    # Just inside the outline; `width` is the full width at half height.
-    drawn = od * np.exp(-4 * np.log(2) * ((outside + 0.3 * width) / width) ** 2)
-    if not is_closed:
+    od = rng.uniform(*line.od)
+    # Just inside the outline.
+    drawn = od * np.exp(-4 * np.log(2) * (outside / line.width_um + 0.3) ** 2)
+    if not line.is_closed:
         middle, half = rng.uniform(-np.pi, np.pi), np.pi * rng.uniform(0.25, 0.6)
         off = np.abs((angle - middle + np.pi) % (2 * np.pi) - np.pi)
         drawn *= expit((half - off) / 0.05)
     canvas.dab[where] += drawn + 0.05 * od * body
 
 
-def draw(style: Style, lines: tuple[Line, ...], seed: int, path: Path) -> Truth:
+def draw(style: Style, mix: Mix, seed: int, path: Path) -> Truth:
     """Draw one slide and write it as a tiled TIFF."""
     rng = np.random.default_rng(seed)
     side, n = round(SIDE_UM / style.mpp), int(SIDE_UM / COARSE_UM)
@@ -254,13 +259,13 @@ def draw(style: Style, lines: tuple[Line, ...], seed: int, path: Path) -> Truth:
     canvas.dab += style.haze_od * enlarged(tissue.astype(np.float32), side)
 
     cells = scattered(rng, ndimage.binary_erosion(nest, iterations=2), 0.95 * style.cell_um, 50_000)
-    numbers = [round(line[0] * len(cells)) for line in lines]
+    numbers = {line: round(share * len(cells)) for line, share in mix.items()}
     # Stained cells lie together.
     warm = cloud(rng, n, 18)[tuple((cells / COARSE_UM).astype(int).T)]
     order = np.argsort(-warm - rng.normal(0, 1.2, len(cells)))
     of_cell: list[Line | None] = [None] * len(cells)
     first = 0
-    for line, number in zip(lines, numbers, strict=True):
+    for line, number in numbers.items():
         for i in order[first : first + number]:
             of_cell[i] = line
         first += number
@@ -275,8 +280,9 @@ def draw(style: Style, lines: tuple[Line, ...], seed: int, path: Path) -> Truth:
         )
         add_nucleus(canvas, rng, y, x, radius, od, 1.03 if is_lymphocyte else rng.uniform(1.7, 2.2))
     write(canvas, style, rng, path)
-    n_closed = sum(k for line, k in zip(lines, numbers, strict=True) if line[3])
-    return Truth(len(cells), 100 * sum(numbers) / len(cells), 100 * n_closed / len(cells))
+    n_stained = sum(numbers.values())
+    n_closed = sum(number for line, number in numbers.items() if line.is_closed)
+    return Truth(len(cells), 100 * n_stained / len(cells), 100 * n_closed / len(cells))
 
 
 def enlarged(coarse: Floats, side: int) -> Floats:
@@ -311,9 +317,9 @@ def write(canvas: Canvas, style: Style, rng: Rng, path: Path) -> None:
 def slides(folder: Path, seed: int) -> Iterator[tuple[str, str, Path, Truth]]:
     """Draw all slides: name, score, path and truth of each."""
     for i, (name, style) in enumerate(STYLES.items()):
-        for j, (score, lines) in enumerate(LINES.items()):
+        for j, (score, mix) in enumerate(MIXES.items()):
             path = folder / f"{name}_{score}.tif"
-            yield path.stem, score, path, draw(style, lines, seed + 10 * i + j, path)
+            yield path.stem, score, path, draw(style, mix, seed + 10 * i + j, path)
 
 
 def main() -> None:

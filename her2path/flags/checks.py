@@ -182,12 +182,12 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     elif evidence.score_as_read not in (None, score):
         yield Flag(
             ReviewFlag.TUMOR_UNCERTAIN,
-            evidence.tumor_parts_at,
-            0.5,
-            "probability",
+            100 * evidence.tumor_parts_at,
+            50,
+            "%",
             f"The cells of this slide part into tumour and others at a probability of "
-            f"{evidence.tumor_parts_at:.2g} instead of 0.5: what decides which cells count has "
-            f"not seen such a stain or tissue. From 0.5 on the score would be "
+            f"{100 * evidence.tumor_parts_at:.1f} % instead of 50 %: what decides which cells "
+            f"count has not seen such a stain or tissue. Counted from 50 % on the score would be "
             f"{evidence.score_as_read}.",
         )
     yield from _share_above(

@@ -184,7 +184,11 @@ CELL_COLUMNS: tuple[Column, ...] = (
     Column("y", Kind.DOUBLE, "Nucleus centre, down.", "level-0 px", is_required=True),
     Column("region_id", Kind.CATEGORY, "Region that holds the cell.", is_required=True),
     Column("is_tumor", Kind.BOOLEAN, "Whether it is an invasive tumor cell.", is_required=True),
-    fraction("tumor_probability", "Probability of an invasive tumor cell.", Kind.FLOAT),
+    fraction(
+        "tumor_probability",
+        "Probability of an invasive tumor cell; 0.5 where the cells of the slide part.",
+        Kind.FLOAT,
+    ),
     Column(
         "excluded",
         Kind.CATEGORY,

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -48,6 +49,16 @@ class Interrupted(Exception):
     """Stands for a power cut."""
 
 
+def interrupted_after(step: int) -> Callable[[Progress], None]:
+    """Raise Interrupted once training has done so many steps."""
+
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "training" and progress.done == step:
+            raise Interrupted
+
+    return interrupt
+
+
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     from her2path.models.checkpoint import load_checkpoint
 
@@ -77,13 +88,9 @@ def test_a_run_leaves_a_checkpoint_curves_and_samples(finished: Path) -> None:
 def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     finished: Path, fields_folder: Path, tmp_path: Path
 ) -> None:
-    def interrupt(progress: Progress) -> None:
-        if progress.stage == "training" and progress.done == 3:
-            raise Interrupted
-
     options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cpu")
     with pytest.raises(Interrupted):
-        train(RECIPE, options, seed=3, progress=interrupt)
+        train(RECIPE, options, seed=3, progress=interrupted_after(3))
     with pytest.raises(ModelError, match="--resume"):
         train(RECIPE, options, seed=3)
     again = dataclasses.replace(options, resume=True)
@@ -113,12 +120,8 @@ def test_a_run_with_echoes_makes_half_the_batches_and_goes_on(
     recipe = RECIPE.model_copy(update={"echoes": 2, "steps": 5})
     options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cpu")
 
-    def interrupt(progress: Progress) -> None:
-        if progress.stage == "training" and progress.done == 4:
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        train(recipe, options, seed=3, progress=interrupt)
+        train(recipe, options, seed=3, progress=interrupted_after(4))
     assert made == [0, 1]
     result = train(recipe, dataclasses.replace(options, resume=True), seed=3)
     assert result.n_steps == 5
@@ -134,12 +137,8 @@ def test_a_graphics_card_trains_goes_on_and_leaves_a_network_for_processors(
     recipe = RECIPE.model_copy(update={"backbone": backbone})
     options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cuda")
 
-    def interrupt(progress: Progress) -> None:
-        if progress.stage == "training" and progress.done == 3:
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        train(recipe, options, seed=3, progress=interrupt)
+        train(recipe, options, seed=3, progress=interrupted_after(3))
     result = train(recipe, dataclasses.replace(options, resume=True), seed=3)
     assert result.n_steps == 4
     picture = np.full((64, 64, 3), 240, np.uint8)

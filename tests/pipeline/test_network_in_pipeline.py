@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from her2path.cells.polar import REACH_UM
+from her2path.cells.tumor import tumor_probability
+from her2path.cells.tumor_groups import agreed_probability
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError
 from her2path.flags.evidence import ReviewFlag
@@ -29,6 +32,7 @@ from her2path.pipeline.parts import (
     read_positions,
 )
 from her2path.pipeline.rows import row_of
+from her2path.pipeline.selection import read_tumor
 from her2path.pipeline.settings import ScoreSettings, find_rule_set
 from her2path.pipeline.survey import survey_slide
 from her2path.results.record import read_record, write_record
@@ -153,6 +157,34 @@ def test_what_the_network_takes_for_tumor_is_counted(conclude, read_once):
     assert record.selection.method == "told"
     assert record.model == "told"
     assert survey.network == USE
+
+
+def test_network_and_rule_say_together_what_is_tumor(read_once):
+    survey, cells, _ = read_once
+    place_um = {"x_um": cells.x * survey.mpp.x, "y_um": cells.y * survey.mpp.y}
+    by_rule = tumor_probability(cells, **place_um)
+    as_read = read_tumor(cells, survey).as_read
+    assert (as_read >= np.minimum(by_rule, cells.seen_tumor) - 1e-3).all()
+    assert (as_read <= np.maximum(by_rule, cells.seen_tumor) + 1e-3).all()
+    np.testing.assert_allclose(as_read, agreed_probability(cells.seen_tumor, by_rule))
+    alone = replace(survey, network=None)
+    np.testing.assert_array_equal(read_tumor(cells, alone).as_read, by_rule)
+
+
+def test_a_slide_is_cut_where_its_cells_part(conclude, read_once, monkeypatch):
+    _, cells, _ = read_once
+    usual = conclude(Score.ONE_PLUS)
+    # A reader of the same cells who is too low everywhere, and one who parts them.
+    low = expit(np.where(np.arange(len(cells)) % 3 == 0, -5.5, -1.5)).astype(np.float32)
+    monkeypatch.setattr("her2path.pipeline.selection.agreed_probability", lambda *_: low)
+    monkeypatch.setattr("her2path.pipeline.selection.parting", lambda _: 0.05)
+    record = conclude(Score.ONE_PLUS)
+    assert record.selection.parts_at == 0.05
+    assert record.reading.n_tumor_cells == pytest.approx(2 / 3 * usual.selection.n_cells, rel=0.15)
+    assert record.selection.score_as_read is Score.NOT_ASSESSABLE
+    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.TUMOR_UNCERTAIN)
+    assert flag.number == pytest.approx(5)
+    assert record.review
 
 
 @pytest.mark.parametrize("score", [Score.ONE_PLUS, Score.THREE_PLUS])
