@@ -247,13 +247,18 @@ def shared_square(
     """
     n_rings = 4
     shared = 0.0
+    surely, never = other.min() ** 2, other.max() ** 2
     for k in range(N_SECTORS):
         for ring in range(n_rings):
             # Rings of equal width; a sample stands for an area that grows with its radius.
             share = (ring + 0.5) / n_rings
             px, py = dx + share * contour[k] * COSINES[k], dy + share * contour[k] * SINES[k]
-            sector = int(np.rint(np.arctan2(py, px) * N_SECTORS / (2 * np.pi))) % N_SECTORS
-            if px * px + py * py < other[sector] ** 2:
+            square = px * px + py * py
+            is_inside = square < surely
+            if surely <= square < never:
+                sector = int(np.rint(np.arctan2(py, px) * N_SECTORS / (2 * np.pi))) % N_SECTORS
+                is_inside = square < other[sector] ** 2
+            if is_inside:
                 shared += 2.0 * share / n_rings * contour[k] ** 2
     return shared
 

@@ -33,10 +33,10 @@ N_STEPS = int(REACH_UM / RADIAL_STEP_UM)
 
 # Nuclei of tumor cells reach 8 µm in radius (60 µm² to 200 µm²); below 1.5 µm it is debris.
 NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
-# Steps a contour may jump between neighboring rays, and what a jump of one step costs.
-NUCLEUS_JUMP, MEMBRANE_JUMP = 2, 4
-NUCLEUS_JUMP_COST = 8.0
-MEMBRANE_JUMP_COST = 0.12
+
+# What a change of radius costs between neighboring rays, by steps from −2 to 2 and −4 to 4.
+NUCLEUS_JUMPS = tuple(np.float32(8.0 * abs(steps)) for steps in range(-2, 3))
+MEMBRANE_JUMPS = tuple(np.float32(0.12 * abs(steps)) for steps in range(-4, 5))
 # What a micron away from the expected place costs a membrane, in the same unit.
 PLACE_COST = 0.05
 # Evidence of a line grows with the logarithm of its contrast, so that a faint near membrane is not
@@ -61,7 +61,7 @@ ENCLOSURE_GAP = 0.3
 
 @numba.njit(nogil=True, cache=True)
 def best_closed_path(
-    evidence: NDArray[np.float32], max_jump: int, jump_cost: float
+    evidence: NDArray[np.float32], jumps: tuple[np.float32, ...]
 ) -> NDArray[np.int64]:
     """Find the closed path with the highest evidence over the rays.
 
@@ -69,10 +69,8 @@ def best_closed_path(
     ----------
     evidence : ndarray of shape (n_rays, n_steps), float32
         Gain of passing through each radius; −1e9 forbids it.
-    max_jump : int
-        Largest change of radius between neighboring rays, steps.
-    jump_cost : float
-        Cost of one step of change.
+    jumps : tuple of float32
+        What each change of radius between neighboring rays costs, in steps from −k to k.
 
     Returns
     -------
@@ -81,32 +79,34 @@ def best_closed_path(
         the second half of the first and the first half of the second round.
     """
     n_rays, n_steps = evidence.shape
+    max_jump = len(jumps) // 2
     # Room for a jump on both sides, forbidden: no bounds to test in the loop.
     gain = np.full(n_steps + 2 * max_jump, NEVER * 2, np.float32)
-    gain[max_jump : max_jump + n_steps] = evidence[0]
-    jumps = np.zeros((2 * n_rays, n_steps), np.int32)
+    kept = gain[max_jump : max_jump + n_steps]
+    kept[:] = evidence[0]
+    came_by = np.zeros((2 * n_rays, n_steps), np.int32)
     following = np.empty(n_steps, np.float32)
     for k in range(1, 2 * n_rays):
-        row, jump_to = evidence[k % n_rays], jumps[k]
-        # One jump at a time over all radii: such a loop compiles to vector instructions.
-        following[:] = NEVER * 2
-        for jump in range(-max_jump, max_jump + 1):
-            cost = np.float32(jump_cost * abs(jump))
-            source = gain[jump + max_jump : jump + max_jump + n_steps]
-            for r in range(n_steps):
-                value = source[r] - cost
-                is_better = value > following[r]
-                following[r] = value if is_better else following[r]
-                jump_to[r] = np.int32(jump) if is_better else jump_to[r]
-        kept = gain[max_jump : max_jump + n_steps]
+        row, jump_to = evidence[k % n_rays], came_by[k]
+        # The number of jumps is known when this is compiled (a tuple, not an array): the inner
+        # loop is written out, and the outer one becomes vector instructions.
+        for r in range(n_steps):
+            best, to = NEVER * 2, np.int32(0)
+            for j in range(len(jumps)):
+                value = gain[r + j] - jumps[j]
+                is_better = value > best
+                best = value if is_better else best
+                to = np.int32(j - max_jump) if is_better else to
+            following[r] = best
+            jump_to[r] = to
         for r in range(n_steps):
             kept[r] = max(following[r] + row[r], NEVER)
     path = np.empty(n_rays, np.int64)
-    r = int(np.argmax(gain[max_jump : max_jump + n_steps]))
+    r = int(np.argmax(kept))
     for k in range(2 * n_rays - 1, 0, -1):
         if n_rays // 2 <= k < n_rays // 2 + n_rays:
             path[k % n_rays] = r
-        r += jumps[k, r]
+        r += came_by[k, r]
     return path
 
 
@@ -197,7 +197,7 @@ def nucleus_contours(
                     inside = profile[r - 1] + profile[r - 2] + profile[r - 3]
                     outside = profile[r + 1] + profile[r + 2] + profile[r + 3]
                     evidence[k, r] = inside - outside
-        path = best_closed_path(evidence[:, first:n_steps], NUCLEUS_JUMP, NUCLEUS_JUMP_COST)
+        path = best_closed_path(evidence[:, first:n_steps], NUCLEUS_JUMPS)
         for k in range(N_SECTORS):
             r = first + path[k]
             contours[i, k] = r * RADIAL_STEP_UM
@@ -297,7 +297,7 @@ def membrane_contours(
                 aligned[k, r] = value
                 gain = gains[min(int(value) >> GAIN_SHIFT, gains.shape[0] - 1)]
                 evidence[k, r] = gain - PLACE_COST * abs(radius - expected)
-        path = best_closed_path(evidence[:, :n_steps], MEMBRANE_JUMP, MEMBRANE_JUMP_COST)
+        path = best_closed_path(evidence[:, :n_steps], MEMBRANE_JUMPS)
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             r = path[k]
