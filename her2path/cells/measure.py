@@ -98,7 +98,7 @@ def measure_planes(
     if maps is None:
         nuclei = trace_nuclei(hematoxylin, dab, settings.counterstain, mpp=mpp)
     else:
-        nuclei = trace_seen_nuclei(maps)
+        nuclei = trace_seen_nuclei(maps, dab.shape)
     smooth_dab = cv2.GaussianBlur(dab, (0, 0), SMOOTHING_UM / mpp)
     guarded = cv2.addWeighted(dab, 1.0, hematoxylin, -settings.matrix.guard, 0.0)
     lines = line_map(

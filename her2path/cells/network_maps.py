@@ -41,7 +41,10 @@ class NetworkMaps:
     mpp : float
         µm per px of the maps.
     scale : float
-        Px of the picture per px of the maps; both begin at the same corner.
+        Px of the picture per px of the maps.
+    corner_x, corner_y : float
+        Where the picture begins in what the network was shown, px of the picture: it is shown
+        more round the edge than is measured.
     """
 
     nucleus: NDArray[np.uint8]
@@ -50,14 +53,26 @@ class NetworkMaps:
     tumor: NDArray[np.uint8]
     mpp: float
     scale: float
+    corner_x: float = 0.0
+    corner_y: float = 0.0
 
-    def to_picture(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_picture(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where positions on the maps lie on the picture, px."""
-        return (positions + 0.5) * self.scale - 0.5
+        return (
+            (x + 0.5) * self.scale - 0.5 - self.corner_x,
+            (y + 0.5) * self.scale - 0.5 - self.corner_y,
+        )
 
-    def from_picture(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def from_picture(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where positions on the picture lie on the maps, px."""
-        return (positions + 0.5) / self.scale - 0.5
+        return (
+            (x + self.corner_x + 0.5) / self.scale - 0.5,
+            (y + self.corner_y + 0.5) / self.scale - 0.5,
+        )
 
 
 def nucleus_peaks(
@@ -99,13 +114,19 @@ def nucleus_peaks(
     return x, y, both[np.rint(y).astype(np.intp), np.rint(x).astype(np.intp)]
 
 
-def trace_seen_nuclei(maps: NetworkMaps) -> Nuclei:
+def trace_seen_nuclei(maps: NetworkMaps, shape: tuple[int, ...]) -> Nuclei:
     """Trace the nuclei that the network sees.
+
+    Parameters
+    ----------
+    maps : NetworkMaps
+    shape : (M, N)
+        Of the picture.
 
     Returns
     -------
     Nuclei
-        In px of the picture; none is hidden, since the network sees it.
+        Those on the picture, in px of it; none is hidden, since the network sees it.
     """
     x, y, _ = nucleus_peaks(maps.centre, maps.nucleus, mpp=maps.mpp)
     # As steep as hematoxylin of one OD, so that the tracing keeps its balance of edge and jump.
@@ -115,9 +136,10 @@ def trace_seen_nuclei(maps: NetworkMaps) -> Nuclei:
     contours, _ = nucleus_contours(inside, x, y, neighbors, sigma_um, maps.mpp)
     _, _, area, elongation = contour_shape(x, y, contours, maps.mpp)
     low, high = NUCLEUS_AREA_UM2
+    x, y = maps.to_picture(x, y)
     keep = (area >= low) & (area <= high)
+    keep &= (x >= -0.5) & (y >= -0.5) & (x < shape[1] - 0.5) & (y < shape[0] - 0.5)
     is_hidden = np.zeros(len(x), np.bool_)
-    x, y = maps.to_picture(x), maps.to_picture(y)
     return Nuclei(x, y, contours, area, elongation, is_hidden).select(keep)
 
 
@@ -128,9 +150,8 @@ def tumor_support(
     contours: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Return the mean probability of tumor in each nucleus, shape (n,)."""
-    return mean_in_contours(
-        maps.tumor, maps.from_picture(x), maps.from_picture(y), contours / np.float32(maps.mpp)
-    )
+    seen_x, seen_y = maps.from_picture(x, y)
+    return mean_in_contours(maps.tumor, seen_x, seen_y, contours / np.float32(maps.mpp))
 
 
 def line_support(
@@ -140,10 +161,11 @@ def line_support(
     outline_um: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
     """Return the highest probability of a membrane at each outline, (n, N_SECTORS), 255 = 1."""
+    seen_x, seen_y = maps.from_picture(x, y)
     return highest_on_rays(
         maps.membrane,
-        maps.from_picture(x),
-        maps.from_picture(y),
+        seen_x,
+        seen_y,
         outline_um / np.float32(maps.mpp),
         LINE_TOLERANCE_UM / maps.mpp,
     )

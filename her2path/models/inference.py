@@ -25,8 +25,9 @@ __all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "has_bfloat16", "netw
 
 logger = logging.getLogger(__name__)
 
-# Side of the largest piece that is read at once: about 200 bytes of memory for each pixel.
-PIECE_PX = 1280
+# Pieces that are read at once are as large as a square of this side, and their halo: about 200
+# bytes of memory for each pixel.
+PIECE_PX = 1408
 LEAST_PIECE_PX = 128
 # Whole boxes of pixels are averaged where that comes this near to the network's µm/px.
 BOX_RANGE = (0.42, 0.58)
@@ -282,7 +283,7 @@ class NetworkReader:
         """Read a picture whose sides are multiples of the stride."""
         rows, cols = rgb.shape[:2]
         s, halo = STRIDE_PX, self.halo_px
-        step_r, step_c = (even_step(length, self.piece_px) for length in (rows, cols))
+        step_r, step_c = piece_size(rows, cols, self.piece_px, halo)
         planes = np.empty((len(SHIFTED_PLANES), rows, cols), np.uint8)
         weight = np.empty((rows // s, cols // s), np.float32)
         features = np.empty((*weight.shape, self._network.design.n_features), np.float32)
@@ -335,10 +336,30 @@ def shifted(plane: NDArray[np.uint8], cut: float) -> NDArray[np.uint8]:
     return np.rint(255 * moved).astype(np.uint8)[plane]
 
 
-def even_step(length: int, most: int) -> int:
-    """Return the side of even pieces, a multiple of the stride: thin ones would be mostly halo."""
-    n = -(-length // most)
-    return -(-length // (n * STRIDE_PX)) * STRIDE_PX
+def piece_size(rows: int, cols: int, most_px: int, halo: int) -> tuple[int, int]:
+    """Return rows and columns of even pieces, multiples of the stride, that read least twice.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Of the picture, multiples of the stride.
+    most_px : int
+        A piece is no larger than a square of this side, its halo not counted.
+    halo : int
+        What a piece reads beyond itself on each side that is not the picture's, px.
+    """
+    s = STRIDE_PX
+    best, least = (s, s), math.inf
+    for step_r in range(s, rows + s, s):
+        step_c = min(most_px**2 // step_r // s * s, cols)
+        if not step_c:
+            break
+        n_r, n_c = -(-rows // step_r), -(-cols // step_c)
+        n_read = (rows + 2 * halo * (n_r - 1)) * (cols + 2 * halo * (n_c - 1))
+        if n_read < least:
+            # Even ones: a thin last piece would be mostly halo.
+            best, least = (-(-rows // (n_r * s)) * s, -(-cols // (n_c * s)) * s), n_read
+    return best
 
 
 def has_bfloat16() -> bool:

@@ -149,8 +149,15 @@ def frame_grid_px(use: NetworkUse, working_mpp: float) -> int:
     return STRIDE_PX * max(1, box_factor(working_mpp, description.mpp))
 
 
-def maps_of(planes: NetworkPlanes) -> NetworkMaps:
-    """Return what the measurement of cells needs of the planes."""
+def maps_of(planes: NetworkPlanes, corner: tuple[int, int] = (0, 0)) -> NetworkMaps:
+    """Return what the measurement of cells needs of the planes.
+
+    Parameters
+    ----------
+    planes : NetworkPlanes
+    corner : (x, y)
+        Where what is measured begins in the picture that the network has read, px.
+    """
     return NetworkMaps(
         nucleus=planes.nucleus,
         centre=planes.centre,
@@ -158,6 +165,8 @@ def maps_of(planes: NetworkPlanes) -> NetworkMaps:
         tumor=planes.tumor,
         mpp=planes.mpp,
         scale=planes.downsample,
+        corner_x=corner[0],
+        corner_y=corner[1],
     )
 
 

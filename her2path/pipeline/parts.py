@@ -7,6 +7,7 @@ memory holds the cells of a few tiles at a time.
 from __future__ import annotations
 
 import logging
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.cells.measure import MeasureSettings, measure_cells
+from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.errors import ResultsError
 from her2path.geometry import Mpp
@@ -167,15 +168,24 @@ def measure_tile(
     x and y are in level-0 px.
     """
     rgb = read_at_mpp(slide, tile.frame, task.working_mpp)
-    maps, positions = None, None
+    step_x, step_y = task.working_mpp / task.mpp.x, task.working_mpp / task.mpp.y
+    maps, positions, left, top = None, None, 0, 0
     if task.network is not None:
         planes = reader_of(task.network).read(rgb, task.working_mpp)
-        maps = maps_of(planes)
         positions = positions_of(planes, tile.frame, tile.core, task.working_mpp, task.mpp)
+        # A network looks further than a cell is measured.
+        halo = HALO_UM / task.working_mpp
+        core, frame = tile.core, tile.frame
+        left = max(0, math.floor((core.x - frame.x) / step_x - halo))
+        top = max(0, math.floor((core.y - frame.y) / step_y - halo))
+        right = math.ceil((core.right - frame.x) / step_x + halo)
+        bottom = math.ceil((core.bottom - frame.y) / step_y + halo)
+        rgb = np.ascontiguousarray(rgb[top:bottom, left:right])
+        maps = maps_of(planes, (left, top))
     cells = measure_cells(rgb, task.measure, mpp=task.working_mpp, maps=maps)
     # Pixel k of the picture spans k … k + 1 in the frame of outlines and viewers.
-    x = tile.frame.x + (cells.x + 0.5) * (task.working_mpp / task.mpp.x)
-    y = tile.frame.y + (cells.y + 0.5) * (task.working_mpp / task.mpp.y)
+    x = tile.frame.x + (cells.x + left + 0.5) * step_x
+    y = tile.frame.y + (cells.y + top + 0.5) * step_y
     x, y = (np.round(v * STEPS_PER_PX) / STEPS_PER_PX for v in (x, y))
     core = tile.core
     is_owned = (x >= core.x) & (x < core.right) & (y >= core.y) & (y < core.bottom)

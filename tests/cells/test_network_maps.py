@@ -22,7 +22,13 @@ def as_plane(share: np.ndarray) -> np.ndarray:
     return np.rint(255 * share.clip(0, 1)).astype(np.uint8)
 
 
-def drawn_maps(centers, *, radius_um=4.0, scale=2.0, tumor=None, membrane=None, shape=SHAPE):
+# Px of the picture that `drawn_maps` show.
+PICTURE = (2 * SHAPE[0], 2 * SHAPE[1])
+
+
+def drawn_maps(
+    centers, *, radius_um=4.0, scale=2.0, tumor=None, membrane=None, shape=SHAPE, corner=(0, 0)
+):
     nucleus, centre = np.zeros(shape), np.zeros(shape)
     rows, cols = np.indices(shape)
     for x, y in centers:
@@ -37,6 +43,8 @@ def drawn_maps(centers, *, radius_um=4.0, scale=2.0, tumor=None, membrane=None, 
         tumor=as_plane(blank if tumor is None else tumor),
         mpp=MPP,
         scale=scale,
+        corner_x=corner[0],
+        corner_y=corner[1],
     )
 
 
@@ -65,26 +73,42 @@ def test_faint_middles_are_no_nuclei():
 @pytest.mark.parametrize("radius_um", [2.5, 4.0, 6.0])
 def test_the_area_of_a_nucleus_is_that_of_its_disc(radius_um):
     maps = drawn_maps([(60.0, 60.0)], radius_um=radius_um)
-    nuclei = trace_seen_nuclei(maps)
+    nuclei = trace_seen_nuclei(maps, PICTURE)
     assert nuclei.area_um2 == pytest.approx(np.pi * radius_um**2, rel=0.2)
     # Pixel 60 of the maps is the middle of pixels 120 and 121 of the picture.
     assert (nuclei.x[0], nuclei.y[0]) == pytest.approx((120.5, 120.5), abs=0.3)
     assert not nuclei.is_hidden.any()
 
 
-@given(position=st.floats(-50, 4000), scale=st.floats(0.5, 4))
+@given(
+    x=st.floats(-50, 4000),
+    y=st.floats(-50, 4000),
+    scale=st.floats(0.5, 4),
+    corner=st.tuples(st.integers(0, 900), st.integers(0, 900)),
+)
 @settings(deadline=None)
-def test_positions_go_to_the_picture_and_back(position, scale):
-    maps = drawn_maps((), scale=scale, shape=(2, 2))
-    there = maps.to_picture(np.array([position]))
-    assert maps.from_picture(there)[0] == pytest.approx(position, abs=1e-6)
+def test_positions_go_to_the_picture_and_back(x, y, scale, corner):
+    maps = drawn_maps((), scale=scale, shape=(2, 2), corner=corner)
+    there = maps.to_picture(np.array([x]), np.array([y]))
+    assert np.ravel(maps.from_picture(*there)) == pytest.approx([x, y], abs=1e-6)
+
+
+def test_a_picture_that_begins_further_in_shows_its_own_nuclei_in_its_own_px():
+    whole = trace_seen_nuclei(drawn_maps(CENTERS), PICTURE)
+    rows, cols = PICTURE
+    part = trace_seen_nuclei(drawn_maps(CENTERS, corner=(100, 40)), (rows - 40, cols - 100))
+    is_there = whole.x >= 99.5
+    assert 0 < is_there.sum() < len(whole.x)
+    np.testing.assert_allclose(part.x + 100, whole.x[is_there])
+    np.testing.assert_allclose(part.y + 40, whole.y[is_there])
+    np.testing.assert_array_equal(part.contours, whole.contours[is_there])
 
 
 def test_a_nucleus_is_tumor_by_the_mean_over_its_area():
     tumor = np.zeros(SHAPE)
     tumor[:, :30] = 1.0
     maps = drawn_maps([(30.0, 40.0), (10.0, 90.0), (100.0, 90.0)], tumor=tumor)
-    nuclei = trace_seen_nuclei(maps)
+    nuclei = trace_seen_nuclei(maps, PICTURE)
     found = tumor_support(maps, nuclei.x, nuclei.y, nuclei.contours)
     by_x = dict(zip(nuclei.x.round(), found, strict=True))
     assert by_x[60.0] == pytest.approx(0.5, abs=0.06)
@@ -96,7 +120,7 @@ def test_a_line_is_seen_where_it_runs_beside_the_outline_but_not_further():
     rows, cols = np.indices(SHAPE)
     ring = np.abs(np.hypot(cols - 60, rows - 60) * MPP - 7.0) < 0.4
     maps = drawn_maps([(60.0, 60.0)], membrane=ring.astype(float) * (rows >= 60))
-    x, y = maps.to_picture(np.array([60.0])), maps.to_picture(np.array([60.0]))
+    x, y = maps.to_picture(np.array([60.0]), np.array([60.0]))
     angle = 2 * np.pi * np.arange(32) / 32
     below = (np.sin(angle) > 0.2)[None]
     on_line = line_support(maps, x, y, np.full((1, 32), 7.0, np.float32))

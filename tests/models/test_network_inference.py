@@ -13,7 +13,14 @@ from her2path.errors import ModelError
 from her2path.models.checkpoint import load_checkpoint, recalibrate
 from her2path.models.description import ModelCalibration
 from her2path.models.export_onnx import export_onnx
-from her2path.models.inference import NetworkReader, box_factor, network_of, shifted
+from her2path.models.inference import (
+    PIECE_PX,
+    NetworkReader,
+    box_factor,
+    network_of,
+    piece_size,
+    shifted,
+)
 from her2path.models.validation import probabilities_of
 
 PLANES = ("nucleus", "centre", "membrane", "tumor", "outside")
@@ -84,6 +91,29 @@ def test_pieces_do_not_show(untrained: Path, picture: np.ndarray) -> None:
     for name in PLANES:
         assert np.abs(getattr(a, name).astype(int) - getattr(b, name)).max() <= 1
     np.testing.assert_allclose(a.features, b.features, atol=1e-5)
+
+
+@given(rows=st.integers(1, 300), cols=st.integers(1, 300), most=st.integers(8, 90))
+def test_pieces_are_even_of_bounded_size_and_read_no_more_than_squares(
+    rows: int, cols: int, most: int
+) -> None:
+    rows, cols, most, halo = 16 * rows, 16 * cols, 16 * most, 144
+    step_r, step_c = piece_size(rows, cols, most, halo)
+    assert step_r % 16 == 0
+    assert step_c % 16 == 0
+    assert step_r * step_c <= most**2
+    n_r, n_c = -(-rows // step_r), -(-cols // step_c)
+    assert (n_r - 1) * step_r < rows <= n_r * step_r
+
+    def n_read(n_r: int, n_c: int) -> int:
+        return (rows + 2 * halo * (n_r - 1)) * (cols + 2 * halo * (n_c - 1))
+
+    assert n_read(n_r, n_c) <= n_read(-(-rows // most), -(-cols // most))
+
+
+def test_a_frame_is_cut_once_along_its_longer_side() -> None:
+    assert piece_size(1936, 1936, 1408, 144) == (976, 1936)
+    assert piece_size(1408, 1400 // 16 * 16, 1408, 144) == (1408, 1392)
 
 
 def test_onnx_gives_the_same_answers(untrained: Path, picture: np.ndarray, tmp_path: Path) -> None:
@@ -249,6 +279,6 @@ def test_a_card_short_of_memory_reads_all_the_same(untrained: Path) -> None:
         parts = card.read(picture, 0.5)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert card.piece_px < 1280
+    assert card.piece_px < PIECE_PX
     for name in PLANES:
         assert np.abs(getattr(whole, name).astype(int) - getattr(parts, name)).max() <= 2, name
