@@ -18,7 +18,7 @@ from her2path.pipeline.settings import ScoreSettings
 from her2path.slides.slide import Slide
 from her2path.slides.tiling import Tile, plan_tiles
 
-__all__ = ["box_of", "covered_mask", "plan_frames", "working_scale"]
+__all__ = ["ALIGNMENT_PX", "box_of", "covered_mask", "plan_frames", "working_scale"]
 
 # Finer pixels only sample the same optics more densely: they are averaged by two.
 FINEST_MPP = 0.14

@@ -22,6 +22,7 @@ from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.errors import ResultsError
 from her2path.geometry import Mpp
+from her2path.pipeline.frames import ALIGNMENT_PX
 from her2path.pipeline.network import (
     NetworkUse,
     Positions,
@@ -176,8 +177,8 @@ def measure_tile(
         # A network looks further than a cell is measured.
         halo = HALO_UM / task.working_mpp
         core, frame = tile.core, tile.frame
-        left = max(0, math.floor((core.x - frame.x) / step_x - halo))
-        top = max(0, math.floor((core.y - frame.y) / step_y - halo))
+        left = aligned_px((core.x - frame.x) / step_x - halo)
+        top = aligned_px((core.y - frame.y) / step_y - halo)
         right = math.ceil((core.right - frame.x) / step_x + halo)
         bottom = math.ceil((core.bottom - frame.y) / step_y + halo)
         rgb = np.ascontiguousarray(rgb[top:bottom, left:right])
@@ -190,6 +191,11 @@ def measure_tile(
     core = tile.core
     is_owned = (x >= core.x) & (x < core.right) & (y >= core.y) & (y < core.bottom)
     return replace(cells, x=x, y=y).select(is_owned), positions
+
+
+def aligned_px(px: float) -> int:
+    """Return the last suitable corner before a place in a frame: what is halved stays halved."""
+    return max(0, math.floor(px / ALIGNMENT_PX) * ALIGNMENT_PX)
 
 
 def has_part(task: TileTask) -> bool:
