@@ -61,6 +61,7 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
             },
         ),
         ("tumor_uncertain", {"tumor_parts_at": 0.06, "score_as_read": Score.NOT_ASSESSABLE}),
+        ("near_blank", {"near_blank_pct": 50.1, "score_without_near": Score.ULTRALOW}),
         ("hidden_nuclei", {"hidden_nuclei_pct": 20.1}),
         ("control_suspected", {"n_suspected_cells": 1}),
         (
@@ -106,6 +107,8 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
             "score_without_uncertain": Score.ONE_PLUS,
         },
         {"tumor_parts_at": 0.06, "score_as_read": Score.ONE_PLUS},
+        {"near_blank_pct": 90.0, "score_without_near": Score.ONE_PLUS},
+        {"near_blank_pct": 50.0, "score_without_near": Score.ZERO},
         {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
         # Left out, and it would change nothing.
         {"n_suspected_cells": 9, "is_suspect_excluded": True},

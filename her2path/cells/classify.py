@@ -44,6 +44,9 @@ MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
 SEEN_EVEN, SEEN_POWER = 0.5, 1.5
 SEEN_FLOOR = 0.03
 LIMIT_FACTORS = (0.5, 2.0)
+# Lines of stained cells are mostly clearer than their limit by more than this; those of cells
+# without staining that pass it all the same crowd just above it.
+NEAR_LIMIT = np.float32(1.5)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 
@@ -81,6 +84,15 @@ class CellClasses:
 
     def __len__(self) -> int:
         return len(self.intensity)
+
+    @property
+    def is_near_limit(self) -> NDArray[np.bool_]:
+        """Stained, by a line hardly clearer than its limit: may be no staining, shape (n,)."""
+        is_stained = self.intensity > Intensity.NONE
+        near: NDArray[np.bool_] = is_stained & (
+            self.membrane_contrast_od < NEAR_LIMIT * self.line_limit_od
+        )
+        return near
 
     def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> CellClasses:
         """Return the rows that `index` (a mask or positions) picks."""

@@ -190,6 +190,21 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"count has not seen such a stain or tissue. Counted from 50 % on the score would be "
             f"{evidence.score_as_read}.",
         )
+    near = evidence.near_blank_pct
+    if (
+        near is not None
+        and near > cuts.near_blank_pct
+        and evidence.score_without_near not in (None, score)
+    ):
+        yield Flag(
+            ReviewFlag.NEAR_BLANK,
+            near,
+            cuts.near_blank_pct,
+            "%",
+            f"Of the stained tumour cells {near:.0f} % have lines hardly clearer than their limit "
+            f"of blank (more than {cuts.near_blank_pct:.0f} %), where borders of unstained cells "
+            f"may pass it too; without them the score would be {evidence.score_without_near}.",
+        )
     yield from _share_above(
         ReviewFlag.HIDDEN_NUCLEI,
         evidence.hidden_nuclei_pct,

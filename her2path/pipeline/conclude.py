@@ -18,7 +18,7 @@ from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet
-from her2path.criteria.score import Organ, Score, Status
+from her2path.criteria.score import Intensity, Organ, Score, Status
 from her2path.flags.checks import needs_review
 from her2path.pipeline.network import Positions, network_facts, with_network_scores
 from her2path.pipeline.reasons import Suspects, flags_of_reading, flags_of_refusal
@@ -175,6 +175,7 @@ def conclude_cells(
     everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)
     counted = everything.select(selection.is_counted)
     clusters = clusters_of(counted, rule_set)
+    blank = with_near_limit(blank, counted, classes.is_near_limit[selection.is_counted], rule_set)
     call = rule_set.call(counted.tally, blank_upper_pct=blank.upper_pct, clusters=clusters)
     reading = read_counted(
         counted,
@@ -280,6 +281,20 @@ def blank_facts(
         stained_pct=blank.reference_stained_pct if blank.n_reference else None,
         upper_pct=max(blank.upper_pct, LEAST_UPPER_PCT),
     )
+
+
+def with_near_limit(
+    blank: BlankFacts, counted: CountedCells, is_near: NDArray[np.bool_], rule_set: RuleSet
+) -> BlankFacts:
+    """Add how many stained cells are hardly clear of their limit, and the score without them."""
+    is_stained = counted.intensity > Intensity.NONE
+    if not is_stained.any():
+        return blank
+    clear = replace(
+        counted, intensity=np.where(is_near, Intensity.NONE, counted.intensity).astype(np.int8)
+    )
+    score, _ = score_of(clear, rule_set, blank_upper_pct=blank.upper_pct)
+    return replace(blank, near_pct=share_pct(is_near, is_stained), score_without_near=score)
 
 
 def counterstain_of(cells: CellMeasurements, selection: Selection) -> float | None:

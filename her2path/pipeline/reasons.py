@@ -98,6 +98,8 @@ def flags_of_reading(
             score_as_read=facts.score_as_read,
             score_with_uncertain=facts.score_with_uncertain,
             hidden_nuclei_pct=facts.hidden_nuclei_pct,
+            near_blank_pct=blank.near_pct,
+            score_without_near=blank.score_without_near,
             n_suspected_cells=suspects.n_cells,
             is_suspect_excluded=suspects.is_excluded,
             score_other_way=suspects.score_other_way,

@@ -8,6 +8,7 @@ from her2path.cells.classify import (
     LIMIT_FACTORS,
     MAX_DIFFUSE_LIMIT_OD,
     MEMBRANOUS_RATIO,
+    NEAR_LIMIT,
     SEEN_EVEN,
     SEEN_FLOOR,
     STRETCH,
@@ -111,3 +112,22 @@ def test_a_weaker_stretch_is_part_of_the_membrane_where_the_network_sees_it(make
     found = classify_cells(cells, generic_calibration())
     # Without the network the weaker half may be what the strong half lends its neighbours.
     assert found.completeness == pytest.approx([0.5, 1.0])
+
+
+def test_a_cell_is_near_its_limit_where_its_line_is_hardly_clearer(make_cells) -> None:
+    just, clear = NEAR_LIMIT - 0.05, NEAR_LIMIT + 0.05
+    values = [(0, STRETCH, just), (0, STRETCH, clear), (0, STRETCH, 0.9), (0, N_SECTORS, 9.0)]
+    cells = with_lines(make_cells, values, seen_tumor=np.nan)
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert (found.intensity > 0).tolist() == [True, True, False, True]
+    assert found.is_near_limit.tolist() == [True, False, False, False]
+
+
+def test_what_is_near_is_told_from_the_limit_of_each_cell(make_cells) -> None:
+    contrast = np.zeros((2, N_SECTORS), np.float32)
+    contrast[:, :16] = 1.2 * LIMIT
+    seen = seen_over([SEEN_EVEN - SEEN_FLOOR, 1.0])
+    cells = make_cells(2, line_contrast_od=contrast, line_height_od=contrast, seen_line=seen)
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    # The network halves the limit of the second: its line is more than twice that.
+    assert found.is_near_limit.tolist() == [True, False]

@@ -44,7 +44,8 @@ STRIDE = 16
 class ToldReader:
     """Sees dark spots as nuclei, all of them tumor, and is sure of one score."""
 
-    halo_um = 10.0
+    # Further than cells are measured, as of any network that ships.
+    halo_um = 60.0
 
     def __init__(self, score: Score = Score.ONE_PLUS) -> None:
         self.score = score
@@ -184,6 +185,20 @@ def test_a_slide_is_cut_where_its_cells_part(conclude, read_once, monkeypatch):
     assert record.selection.score_as_read is Score.NOT_ASSESSABLE
     (flag,) = (f for f in record.flags if f.flag is ReviewFlag.TUMOR_UNCERTAIN)
     assert flag.number == pytest.approx(5)
+    assert record.review
+
+
+def test_a_score_that_hangs_on_cells_near_the_limit_is_flagged(conclude, monkeypatch):
+    usual = conclude(Score.ONE_PLUS)
+    assert usual.blank.near_pct < 50
+    # As if every line were near its limit.
+    monkeypatch.setattr("her2path.cells.classify.NEAR_LIMIT", np.float32(1000))
+    record = conclude(Score.ONE_PLUS)
+    assert record.score is usual.score
+    assert record.blank.near_pct == 100
+    assert record.blank.score_without_near is Score.ZERO
+    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.NEAR_BLANK)
+    assert flag.number == 100
     assert record.review
 
 
