@@ -107,7 +107,8 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
             "score_without_uncertain": Score.ONE_PLUS,
         },
         {"tumor_parts_at": 0.06, "score_as_read": Score.ONE_PLUS},
-        {"near_blank_pct": 90.0, "score_without_near": Score.ONE_PLUS},
+        # A tenth of 50 % were close to the cut of 10 %; 45 % of it is not.
+        {"near_blank_pct": 55.0, "score_without_near": Score.ONE_PLUS},
         {"near_blank_pct": 50.0, "score_without_near": Score.ZERO},
         {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
         # Left out, and it would change nothing.
@@ -138,6 +139,23 @@ def test_an_interval_that_includes_the_cut_is_flagged():
 )
 def test_borders_of_the_low_scores_are_read_twice(stained, is_flagged):
     assert ("double_read" in names(flags_of(call_of(stained=stained)))) == is_flagged
+
+
+@pytest.mark.parametrize(
+    ("near", "stained", "is_flagged"), [(65, 293, True), (65, 800, False), (49, 150, False)]
+)
+def test_near_the_blank_is_flagged_where_what_is_left_is_close_to_the_cut(
+    near, stained, is_flagged
+):
+    flags = flags_of(
+        call_of(stained=stained), near_blank_pct=near, score_without_near=Score.ONE_PLUS
+    )
+    assert ("near_blank" in names(flags)) == is_flagged
+    for flag in flags:
+        if flag.flag == "near_blank":
+            assert "without them 10.3 % are stained, close to the cut of 10 % for 1+" in (
+                flag.sentence
+            )
 
 
 def test_a_2plus_near_its_cut_needs_no_second_reader_of_low_scores():

@@ -190,12 +190,30 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"count has not seen such a stain or tissue. Counted from 50 % on the score would be "
             f"{evidence.score_as_read}.",
         )
-    near = evidence.near_blank_pct
-    if (
-        near is not None
-        and near > cuts.near_blank_pct
-        and evidence.score_without_near not in (None, score)
-    ):
+    yield from _near_blank_flags(evidence, cuts)
+    yield from _share_above(
+        ReviewFlag.HIDDEN_NUCLEI,
+        evidence.hidden_nuclei_pct,
+        cuts.hidden_nuclei_pct,
+        "of the nuclei are hidden under brown, so the count of cells is uncertain",
+    )
+
+
+def _near_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    near, held = evidence.near_blank_pct, evidence.call.deciding_lower
+    if near is None or near <= cuts.near_blank_pct:
+        return
+    score, other = evidence.call.score, evidence.score_without_near
+    effect = "" if other in (None, score) else f"without them the score would be {other}"
+    if not effect and held is not None and held.measure == "pct_stained":
+        # The same factor by which two readings of faint staining differ.
+        clear = held.value * (1 - near / 100)
+        if clear <= held.cut * cuts.double_read_factor:
+            effect = (
+                f"without them {clear:.1f} % are stained, close to the cut of {held.cut:.3g} % for "
+                f"{held.criterion.score}"
+            )
+    if effect:
         yield Flag(
             ReviewFlag.NEAR_BLANK,
             near,
@@ -203,14 +221,8 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             "%",
             f"Of the stained tumour cells {near:.0f} % have lines hardly clearer than their limit "
             f"of blank (more than {cuts.near_blank_pct:.0f} %), where borders of unstained cells "
-            f"may pass it too; without them the score would be {evidence.score_without_near}.",
+            f"may pass it too; {effect}.",
         )
-    yield from _share_above(
-        ReviewFlag.HIDDEN_NUCLEI,
-        evidence.hidden_nuclei_pct,
-        cuts.hidden_nuclei_pct,
-        "of the nuclei are hidden under brown, so the count of cells is uncertain",
-    )
 
 
 def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
