@@ -111,16 +111,21 @@ def best_closed_path(
 
 
 @numba.njit(nogil=True, cache=True)
+def bilinear(plane: NDArray[Any], x: float, y: float) -> float:
+    """Bilinear value of a plane at (x, y), which must lie a pixel within its rim."""
+    fx, fy = x - int(x), y - int(y)
+    # Unsigned: an index that cannot be negative is not tested for counting from the end.
+    col, row, one = np.uintp(int(x)), np.uintp(int(y)), np.uintp(1)
+    top = plane[row, col] * (1.0 - fx) + plane[row, col + one] * fx
+    bottom = plane[row + one, col] * (1.0 - fx) + plane[row + one, col + one] * fx
+    return float(top * (1.0 - fy) + bottom * fy)
+
+
+@numba.njit(nogil=True, cache=True)
 def sampled(plane: NDArray[Any], x: float, y: float) -> float:
     """Bilinear value of a plane at (x, y), clamped to its rim."""
     n_rows, n_cols = plane.shape
-    x = min(max(x, 0.0), n_cols - 1.001)
-    y = min(max(y, 0.0), n_rows - 1.001)
-    col, row = int(x), int(y)
-    fx, fy = x - col, y - row
-    top = plane[row, col] * (1.0 - fx) + plane[row, col + 1] * fx
-    bottom = plane[row + 1, col] * (1.0 - fx) + plane[row + 1, col + 1] * fx
-    return float(top * (1.0 - fy) + bottom * fy)
+    return bilinear(plane, min(max(x, 0.0), n_cols - 1.001), min(max(y, 0.0), n_rows - 1.001))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -173,6 +178,7 @@ def nucleus_contours(
         How much bluer it is inside than outside on each ray, steps of `blue`.
     """
     n = x.shape[0]
+    n_rows, n_cols = blue.shape
     edges = np.empty((n, N_SECTORS), np.float32)
     contours = np.empty((n, N_SECTORS), np.float32)
     step_px = RADIAL_STEP_UM / mpp
@@ -187,8 +193,19 @@ def nucleus_contours(
         n_steps = min(most_steps, last + 1)
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
-            for r in range(first - 3, n_steps + 3):
-                profile[r] = sampled(blue, x[i] + r * dx, y[i] + r * dy)
+            end_x, end_y = x[i] + (n_steps + 2) * dx, y[i] + (n_steps + 2) * dy
+            # Clamping each sample takes as long as sampling: only rays that leave need it.
+            if (
+                0.0 <= min(x[i], end_x)
+                and max(x[i], end_x) < n_cols - 1.001
+                and 0.0 <= min(y[i], end_y)
+                and max(y[i], end_y) < n_rows - 1.001
+            ):
+                for r in range(first - 3, n_steps + 3):
+                    profile[r] = bilinear(blue, x[i] + r * dx, y[i] + r * dy)
+            else:
+                for r in range(first - 3, n_steps + 3):
+                    profile[r] = sampled(blue, x[i] + r * dx, y[i] + r * dy)
             limit = max(min(limits[k] / step_px + 1.0, last), first)
             for r in range(first, n_steps):
                 if r > limit:
