@@ -196,7 +196,9 @@ def classify_cells(
     threshold = (
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
-    limits = line_limits(cells, threshold)
+    limits = line_limits(
+        cells, threshold, lowest_od=LIMIT_FACTORS[0] * calibration.min_line_contrast_od
+    )
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od,
         # Of a cell whose line does not go on, no sector is looked at.
@@ -236,7 +238,9 @@ def classify_cells(
     )
 
 
-def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np.float32]:
+def line_limits(
+    cells: CellMeasurements, limit_of_blank_od: float, *, lowest_od: float = 0.0
+) -> NDArray[np.float32]:
     """Return the guarded contrast that a line must reach on each cell, OD, shape (n,).
 
     The limit of blank holds where nothing else speaks. Brown cytoplasm raises it, because it makes
@@ -246,6 +250,9 @@ def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np
     ----------
     cells : CellMeasurements of n cells
     limit_of_blank_od : float
+    lowest_od : float
+        A network lowers no limit further than to this: on a slide whose limit of blank is low
+        already it would else decide alone.
     """
     was_read = ~np.isnan(cells.seen_tumor)
     ratio = np.where(was_read, MEMBRANOUS_RATIO, STRETCH_RATIO)
@@ -254,7 +261,8 @@ def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np
     clearest = np.partition(cells.seen_line, N_SECTORS * 3 // 4, axis=1)[:, N_SECTORS * 3 // 4 :]
     seen = clearest.mean(axis=1, dtype=np.float32) / np.float32(255)
     factor = np.clip((SEEN_EVEN / (seen + SEEN_FLOOR)) ** SEEN_POWER, *LIMIT_FACTORS)
-    return np.where(was_read, limits * factor, limits).astype(np.float32)
+    moved = np.maximum(limits * factor, np.minimum(limits, np.float32(lowest_od)))
+    return np.where(was_read, moved, limits).astype(np.float32)
 
 
 def goes_on(cells: CellMeasurements, limits: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -196,9 +196,9 @@ def nucleus_contours(
             end_x, end_y = x[i] + (n_steps + 2) * dx, y[i] + (n_steps + 2) * dy
             # Clamping each sample takes as long as sampling: only rays that leave need it.
             if (
-                0.0 <= min(x[i], end_x)
+                min(x[i], end_x) >= 0.0
                 and max(x[i], end_x) < n_cols - 1.001
-                and 0.0 <= min(y[i], end_y)
+                and min(y[i], end_y) >= 0.0
                 and max(y[i], end_y) < n_rows - 1.001
             ):
                 for r in range(first - 3, n_steps + 3):

@@ -273,9 +273,9 @@ def blank_facts(
     cells: CellMeasurements, selection: Selection, calibration: Calibration
 ) -> BlankFacts:
     """Measure what looks stained on cells of the slide that are surely no tumor."""
-    blank = measure_blank(cells, selection.is_reference, calibration)
+    blank = measure_blank(cells, selection.is_reference, calibration, is_tumor=selection.is_counted)
     return BlankFacts(
-        source="slide" if blank.is_raised else "calibration",
+        source="slide" if blank.is_own else "calibration",
         min_line_contrast_od=blank.min_line_contrast_od,
         n_reference=blank.n_reference,
         stained_pct=blank.reference_stained_pct if blank.n_reference else None,

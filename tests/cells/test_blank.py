@@ -1,0 +1,108 @@
+"""The limit of blank of a slide: of its calibration, its stroma and its tumor the middle one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from her2path.cells.blank import (
+    MAX_FALL,
+    MAX_RAISE,
+    MIN_REFERENCE_CELLS,
+    measure_blank,
+    palest_limit,
+    sector_limit,
+)
+from her2path.cells.calibration import generic_calibration
+from her2path.cells.table import N_SECTORS, CellMeasurements
+
+GENERIC = generic_calibration()
+LEAST = GENERIC.min_line_contrast_od
+SITE = GENERIC.model_copy(update={"is_site_specific": True})
+N = 2000
+
+
+def lines(make_cells, mean, deviation, *, n=N, seed=0) -> CellMeasurements:
+    """Cells with one level of contrast all round, normal over the cells."""
+    level = np.random.default_rng(seed).normal(mean, deviation, n).astype(np.float32)
+    contrast = np.repeat(level[:, None], N_SECTORS, axis=1)
+    return make_cells(n, line_contrast_od=contrast, line_height_od=contrast)
+
+
+def limit_of(stroma, tumor, calibration=GENERIC) -> float:
+    cells = CellMeasurements.concatenate([stroma, tumor])
+    is_tumor = np.arange(len(cells)) >= len(stroma)
+    blank = measure_blank(cells, ~is_tumor, calibration, is_tumor=is_tumor)
+    return blank.min_line_contrast_od
+
+
+@pytest.mark.parametrize("limit", [sector_limit, palest_limit])
+def test_few_cells_of_the_blank_exceed_its_limit(make_cells, limit) -> None:
+    cells = lines(make_cells, 0.010, 0.003)
+    assert limit(cells) == pytest.approx(0.010 + 3 * 0.003, rel=0.06)
+
+
+def test_up_to_half_of_the_tumor_may_be_stained(make_cells) -> None:
+    unstained = lines(make_cells, 0.010, 0.003)
+    stained = lines(make_cells, 0.15, 0.02, n=N // 2)
+    mixed = CellMeasurements.concatenate([unstained, stained])
+    assert palest_limit(unstained) <= palest_limit(mixed) < 0.024
+    assert sector_limit(mixed) > 0.024
+
+
+CLEAN, NOISY, STAINED = (0.010, 0.003), (0.02, 0.006), (0.2, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("stroma", "tumor", "expected"),
+    [
+        # Both blanks are low, or both high: the one nearer to the calibration.
+        (CLEAN, (0.004, 0.002), "stroma"),
+        ((0.004, 0.002), CLEAN, "tumor"),
+        (NOISY, (0.022, 0.008), "stroma"),
+        ((0.022, 0.008), NOISY, "tumor"),
+        # They differ: fibers of stroma, borders of unstained tumor, or a tumor that is all stained.
+        (NOISY, CLEAN, "calibration"),
+        (CLEAN, NOISY, "calibration"),
+        (CLEAN, STAINED, "calibration"),
+        (NOISY, STAINED, "stroma"),
+    ],
+)
+def test_of_three_limits_the_middle_one_holds(make_cells, stroma, tumor, expected) -> None:
+    a, b = lines(make_cells, *stroma), lines(make_cells, *tumor, seed=1)
+    held = {"stroma": sector_limit(a), "tumor": palest_limit(b), "calibration": LEAST}
+    assert limit_of(a, b) == pytest.approx(held[expected])
+
+
+def test_the_slide_moves_the_limit_within_bounds_only(make_cells) -> None:
+    none, much = (lines(make_cells, m, 0.0005) for m in (0.001, 0.2))
+    assert limit_of(none, none) == pytest.approx(MAX_FALL * LEAST)
+    assert limit_of(much, much) == pytest.approx(MAX_RAISE * LEAST)
+
+
+def test_controls_of_the_site_know_its_blank_better(make_cells) -> None:
+    clean, noisy = lines(make_cells, *CLEAN), lines(make_cells, *NOISY)
+    assert limit_of(clean, clean, SITE) == LEAST
+    assert limit_of(noisy, noisy, SITE) == limit_of(noisy, noisy) > LEAST
+
+
+def test_without_enough_tumor_cells_the_slide_only_raises(make_cells) -> None:
+    few = MIN_REFERENCE_CELLS - 1
+    clean, noisy = lines(make_cells, *CLEAN), lines(make_cells, *NOISY)
+    assert limit_of(clean, lines(make_cells, *CLEAN, n=few)) == LEAST
+    assert limit_of(noisy, lines(make_cells, *CLEAN, n=few)) == pytest.approx(sector_limit(noisy))
+
+
+def test_too_few_cells_without_her2_leave_the_calibration(make_cells) -> None:
+    cells = lines(make_cells, *NOISY, n=MIN_REFERENCE_CELLS - 1)
+    blank = measure_blank(cells, np.ones(len(cells), np.bool_), GENERIC)
+    assert (blank.min_line_contrast_od, blank.n_reference, blank.is_own) == (LEAST, 0, False)
+    brown = replace(lines(make_cells, *NOISY), cytoplasm_od=np.full(N, 0.2, np.float32))
+    assert measure_blank(brown, np.ones(N, np.bool_), GENERIC).n_reference == 0
+
+
+def test_a_share_that_looks_stained_is_bounded_from_above(make_cells) -> None:
+    cells = lines(make_cells, *CLEAN)
+    blank = measure_blank(cells, np.ones(N, np.bool_), GENERIC)
+    assert blank.reference_stained_pct < 1
+    assert GENERIC.blank_upper_pct <= blank.upper_pct <= MAX_RAISE * GENERIC.blank_upper_pct
