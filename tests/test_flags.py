@@ -61,7 +61,7 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
             },
         ),
         ("tumor_uncertain", {"tumor_parts_at": 0.06, "score_as_read": Score.NOT_ASSESSABLE}),
-        ("near_blank", {"near_blank_pct": 50.1, "score_without_near": Score.ULTRALOW}),
+        ("below_blank", {"below_blank_pct": 50.1, "score_without_below": Score.ULTRALOW}),
         ("hidden_nuclei", {"hidden_nuclei_pct": 20.1}),
         ("control_suspected", {"n_suspected_cells": 1}),
         (
@@ -108,8 +108,8 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
         },
         {"tumor_parts_at": 0.06, "score_as_read": Score.ONE_PLUS},
         # A tenth of 50 % were close to the cut of 10 %; 45 % of it is not.
-        {"near_blank_pct": 55.0, "score_without_near": Score.ONE_PLUS},
-        {"near_blank_pct": 50.0, "score_without_near": Score.ZERO},
+        {"below_blank_pct": 55.0, "score_without_below": Score.ONE_PLUS},
+        {"below_blank_pct": 50.0, "score_without_below": Score.ZERO},
         {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
         # Left out, and it would change nothing.
         {"n_suspected_cells": 9, "is_suspect_excluded": True},
@@ -142,17 +142,17 @@ def test_borders_of_the_low_scores_are_read_twice(stained, is_flagged):
 
 
 @pytest.mark.parametrize(
-    ("near", "stained", "is_flagged"), [(65, 293, True), (65, 800, False), (49, 150, False)]
+    ("below", "stained", "is_flagged"), [(65, 293, True), (65, 800, False), (49, 150, False)]
 )
-def test_near_the_blank_is_flagged_where_what_is_left_is_close_to_the_cut(
-    near, stained, is_flagged
+def test_below_the_blank_is_flagged_where_what_is_left_is_close_to_the_cut(
+    below, stained, is_flagged
 ):
     flags = flags_of(
-        call_of(stained=stained), near_blank_pct=near, score_without_near=Score.ONE_PLUS
+        call_of(stained=stained), below_blank_pct=below, score_without_below=Score.ONE_PLUS
     )
-    assert ("near_blank" in names(flags)) == is_flagged
+    assert ("below_blank" in names(flags)) == is_flagged
     for flag in flags:
-        if flag.flag == "near_blank":
+        if flag.flag == "below_blank":
             assert "without them 10.3 % are stained, close to the cut of 10 % for 1+" in (
                 flag.sentence
             )

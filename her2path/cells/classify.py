@@ -39,14 +39,9 @@ STRETCH_RATIO = np.float32(0.7)
 MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
 # Where a network reads beside the rules, both say whether there is a line: the limit of a cell
 # falls where the network sees a membrane along the clearest quarter of its outline, and rises where
-# it sees none, by a power of what it sees over what leaves the limit as it is. Within bounds, so
-# that neither reader decides alone: a network may be blind to a stain that it never saw.
-SEEN_EVEN, SEEN_POWER = 0.5, 1.5
-SEEN_FLOOR = 0.03
-LIMIT_FACTORS = (0.5, 2.0)
-# Lines of stained cells are mostly clearer than their limit by more than this; those of cells
-# without staining that pass it all the same crowd just above it.
-NEAR_LIMIT = np.float32(1.5)
+# it sees none, by its odds that there is none. Within bounds, so that neither reader decides alone:
+# a network may be blind to a stain that it never saw.
+LIMIT_FACTORS = (0.25, 2.0)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 
@@ -63,11 +58,13 @@ class CellClasses:
         Median height of the line above its feet and median guarded contrast over the stained
         sectors, DAB OD; 0 for unstained cells.
     line_limit_od : ndarray of shape (n,), float32
-        Guarded contrast that a line had to reach on each cell (`line_limits`), OD.
+        Guarded contrast that a line had to reach on each cell (`limits_by_both`), OD.
     intensity, pattern : ndarray of shape (n,), int8
         Values of Intensity and Pattern.
     is_diffuse : ndarray of shape (n,), bool
         Brown cytoplasm that could hide or imitate a membrane.
+    is_below_blank : ndarray of shape (n,), bool
+        Stained by a line that reaches its limit only because a network sees the membrane.
     stained_sectors : ndarray of shape (n,), uint32
         Bit k is set when sector k is stained.
     """
@@ -80,19 +77,11 @@ class CellClasses:
     intensity: NDArray[np.int8]
     pattern: NDArray[np.int8]
     is_diffuse: NDArray[np.bool_]
+    is_below_blank: NDArray[np.bool_]
     stained_sectors: NDArray[np.uint32]
 
     def __len__(self) -> int:
         return len(self.intensity)
-
-    @property
-    def is_near_limit(self) -> NDArray[np.bool_]:
-        """Stained, by a line hardly clearer than its limit: may be no staining, shape (n,)."""
-        is_stained = self.intensity > Intensity.NONE
-        near: NDArray[np.bool_] = is_stained & (
-            self.membrane_contrast_od < NEAR_LIMIT * self.line_limit_od
-        )
-        return near
 
     def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> CellClasses:
         """Return the rows that `index` (a mask or positions) picks."""
@@ -177,7 +166,7 @@ def classify_cells(
 ) -> CellClasses:
     """Turn measurements into classes with the cut-offs of a calibration.
 
-    A sector is stained when its line contrast reaches the limit of its cell (`line_limits`), or
+    A sector is stained when its line contrast reaches the limit of its cell (`limits_by_both`), or
     half of it next to sectors that do. A cell is stained when its longest contiguous stained arc
     reaches `calibration.min_arc_frac` and, where no network looked, its line goes on (`goes_on`);
     its intensity follows the median height of the line over the stained sectors.
@@ -196,8 +185,9 @@ def classify_cells(
     threshold = (
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
-    limits = line_limits(
-        cells, threshold, lowest_od=LIMIT_FACTORS[0] * calibration.min_line_contrast_od
+    alone = line_limits(cells, threshold)
+    limits = limits_by_both(
+        cells, alone, lowest_od=LIMIT_FACTORS[0] * calibration.min_line_contrast_od
     )
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od,
@@ -234,35 +224,52 @@ def classify_cells(
         intensity=intensity,
         pattern=pattern,
         is_diffuse=is_diffuse,
+        is_below_blank=is_stained & (contrast < alone),
         stained_sectors=bits.sum(axis=1, dtype=np.uint32),
     )
 
 
-def line_limits(
-    cells: CellMeasurements, limit_of_blank_od: float, *, lowest_od: float = 0.0
-) -> NDArray[np.float32]:
-    """Return the guarded contrast that a line must reach on each cell, OD, shape (n,).
+def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np.float32]:
+    """Return the guarded contrast that a line must reach by itself on each cell, OD, shape (n,).
 
-    The limit of blank holds where nothing else speaks. Brown cytoplasm raises it, because it makes
-    lines of its own in proportion to how brown it is; what a network sees raises or lowers it.
+    The limit of blank; brown cytoplasm raises it, because it makes lines of its own in proportion
+    to how brown it is.
 
     Parameters
     ----------
     cells : CellMeasurements of n cells
     limit_of_blank_od : float
-    lowest_od : float
-        A network lowers no limit further than to this: on a slide whose limit of blank is low
-        already it would else decide alone.
     """
-    was_read = ~np.isnan(cells.seen_tumor)
-    ratio = np.where(was_read, MEMBRANOUS_RATIO, STRETCH_RATIO)
+    ratio = np.where(was_read(cells), MEMBRANOUS_RATIO, STRETCH_RATIO)
     diffuse = np.minimum(ratio * cells.shared_cytoplasm_od, MAX_DIFFUSE_LIMIT_OD)
-    limits = np.maximum(np.float32(limit_of_blank_od), diffuse)
+    return np.maximum(np.float32(limit_of_blank_od), diffuse).astype(np.float32)
+
+
+def limits_by_both(
+    cells: CellMeasurements, alone: NDArray[np.float32], *, lowest_od: float
+) -> NDArray[np.float32]:
+    """Return the limits as a network raises or lowers them, where one looked, OD, shape (n,).
+
+    Parameters
+    ----------
+    cells : CellMeasurements of n cells
+    alone : ndarray of shape (n,), float32
+        See `line_limits`, OD.
+    lowest_od : float
+        No limit falls further than to this: on a slide whose limit of blank is low already the
+        network would else decide alone.
+    """
     clearest = np.partition(cells.seen_line, N_SECTORS * 3 // 4, axis=1)[:, N_SECTORS * 3 // 4 :]
     seen = clearest.mean(axis=1, dtype=np.float32) / np.float32(255)
-    factor = np.clip((SEEN_EVEN / (seen + SEEN_FLOOR)) ** SEEN_POWER, *LIMIT_FACTORS)
-    moved = np.maximum(limits * factor, np.minimum(limits, np.float32(lowest_od)))
-    return np.where(was_read, moved, limits).astype(np.float32)
+    factor = np.clip((1 - seen) / np.maximum(seen, np.float32(1e-6)), *LIMIT_FACTORS)
+    moved = np.maximum(alone * factor, np.minimum(alone, np.float32(lowest_od)))
+    return np.where(was_read(cells), moved, alone).astype(np.float32)
+
+
+def was_read(cells: CellMeasurements) -> NDArray[np.bool_]:
+    """Tell which cells a network has looked at, shape (n,)."""
+    read: NDArray[np.bool_] = ~np.isnan(cells.seen_tumor)
+    return read
 
 
 def goes_on(cells: CellMeasurements, limits: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -280,7 +287,7 @@ def goes_on(cells: CellMeasurements, limits: NDArray[np.float32]) -> NDArray[np.
     around = np.concatenate([contrast, contrast[:, : STRETCH - 1]], axis=1)
     stretches = np.lib.stride_tricks.sliding_window_view(around, STRETCH, axis=1)
     clearest = stretches.mean(axis=2).max(axis=1)
-    goes: NDArray[np.bool_] = ~np.isnan(cells.seen_tumor) | (clearest >= limits)
+    goes: NDArray[np.bool_] = was_read(cells) | (clearest >= limits)
     return goes
 
 

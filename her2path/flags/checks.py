@@ -190,7 +190,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"count has not seen such a stain or tissue. Counted from 50 % on the score would be "
             f"{evidence.score_as_read}.",
         )
-    yield from _near_blank_flags(evidence, cuts)
+    yield from _below_blank_flags(evidence, cuts)
     yield from _share_above(
         ReviewFlag.HIDDEN_NUCLEI,
         evidence.hidden_nuclei_pct,
@@ -199,15 +199,15 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     )
 
 
-def _near_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
-    near, held = evidence.near_blank_pct, evidence.call.deciding_lower
-    if near is None or near <= cuts.near_blank_pct:
+def _below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    below, held = evidence.below_blank_pct, evidence.call.deciding_lower
+    if below is None or below <= cuts.below_blank_pct:
         return
-    score, other = evidence.call.score, evidence.score_without_near
+    score, other = evidence.call.score, evidence.score_without_below
     effect = "" if other in (None, score) else f"without them the score would be {other}"
     if not effect and held is not None and held.measure == "pct_stained":
         # The same factor by which two readings of faint staining differ.
-        clear = held.value * (1 - near / 100)
+        clear = held.value * (1 - below / 100)
         if clear <= held.cut * cuts.double_read_factor:
             effect = (
                 f"without them {clear:.1f} % are stained, close to the cut of {held.cut:.3g} % for "
@@ -215,13 +215,13 @@ def _near_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             )
     if effect:
         yield Flag(
-            ReviewFlag.NEAR_BLANK,
-            near,
-            cuts.near_blank_pct,
+            ReviewFlag.BELOW_BLANK,
+            below,
+            cuts.below_blank_pct,
             "%",
-            f"Of the stained tumour cells {near:.0f} % have lines hardly clearer than their limit "
-            f"of blank (more than {cuts.near_blank_pct:.0f} %), where borders of unstained cells "
-            f"may pass it too; {effect}.",
+            f"Of the stained tumour cells {below:.0f} % have lines below the limit of blank (more "
+            f"than {cuts.below_blank_pct:.0f} %) and count because the network sees a membrane, "
+            f"which may be an unstained border; {effect}.",
         )
 
 

@@ -40,7 +40,7 @@ class ReviewFlag(StrEnum):
     CYTOPLASMIC_STAINING = "cytoplasmic_staining"
     READERS_DISAGREE = "readers_disagree"
     TUMOR_UNCERTAIN = "tumor_uncertain"
-    NEAR_BLANK = "near_blank"
+    BELOW_BLANK = "below_blank"
     HIDDEN_NUCLEI = "hidden_nuclei"
     CONTROL_SUSPECTED = "control_suspected"
     CONTROL_OUT_OF_RANGE = "control_out_of_range"
@@ -72,7 +72,7 @@ SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.CYTOPLASMIC_STAINING: "review",
     ReviewFlag.READERS_DISAGREE: "review",
     ReviewFlag.TUMOR_UNCERTAIN: "review",
-    ReviewFlag.NEAR_BLANK: "review",
+    ReviewFlag.BELOW_BLANK: "review",
     ReviewFlag.HIDDEN_NUCLEI: "review",
     # A control counted as sample, or a sample left out as control, makes the score another's.
     ReviewFlag.CONTROL_SUSPECTED: "review",
@@ -141,9 +141,9 @@ class FlagCuts:
     # Cells of which it is unsure whether they are tumour, when they can change the score: even
     # few may; below 1 % they are noise.
     uncertain_tumor_pct: float = 1.0
-    # Of cells that are stained a minority lies at the limit; where most do, they may be the tail of
-    # cells that are not.
-    near_blank_pct: float = 50.0
+    # Faint cells below the limit of blank are a minority of the stained ones; where most are, the
+    # network may see borders that are not stained.
+    below_blank_pct: float = 50.0
     # A fifth of the nuclei guessed from their hollow: the count itself is in doubt.
     hidden_nuclei_pct: float = 20.0
     # A 1+ line is 0.64 µm wide: it needs two pixels. Scanners at 40× have 0.22–0.26 µm/px.
@@ -200,9 +200,10 @@ class FlagEvidence:
         Probability of tumor, as read, at which the cells of the slide part into two groups.
     score_as_read : Score
         Score when cells count from the usual probability instead of that one.
-    near_blank_pct : float
-        Percent of the stained tumour cells whose lines are hardly clearer than their limit.
-    score_without_near : Score
+    below_blank_pct : float
+        Percent of the stained tumour cells whose lines lie below the limit of blank, and count
+        because the network sees the membrane.
+    score_without_below : Score
         Score when these do not count as stained.
     hidden_nuclei_pct : float
         Percent of nuclei seen only as a hollow in brown.
@@ -253,8 +254,8 @@ class FlagEvidence:
     score_with_uncertain: Score | None = None
     tumor_parts_at: float = 0.5
     score_as_read: Score | None = None
-    near_blank_pct: float | None = None
-    score_without_near: Score | None = None
+    below_blank_pct: float | None = None
+    score_without_below: Score | None = None
     hidden_nuclei_pct: float | None = None
     n_suspected_cells: int = 0
     is_suspect_excluded: bool = False

@@ -175,7 +175,7 @@ def conclude_cells(
     everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)
     counted = everything.select(selection.is_counted)
     clusters = clusters_of(counted, rule_set)
-    blank = with_near_limit(blank, counted, classes.is_near_limit[selection.is_counted], rule_set)
+    blank = with_below_blank(blank, counted, classes.is_below_blank[selection.is_counted], rule_set)
     call = rule_set.call(counted.tally, blank_upper_pct=blank.upper_pct, clusters=clusters)
     reading = read_counted(
         counted,
@@ -283,18 +283,18 @@ def blank_facts(
     )
 
 
-def with_near_limit(
-    blank: BlankFacts, counted: CountedCells, is_near: NDArray[np.bool_], rule_set: RuleSet
+def with_below_blank(
+    blank: BlankFacts, counted: CountedCells, is_below: NDArray[np.bool_], rule_set: RuleSet
 ) -> BlankFacts:
-    """Add how many stained cells are hardly clear of their limit, and the score without them."""
+    """Add how many cells are stained below the limit of blank, and the score without them."""
     is_stained = counted.intensity > Intensity.NONE
     if not is_stained.any():
         return blank
     clear = replace(
-        counted, intensity=np.where(is_near, Intensity.NONE, counted.intensity).astype(np.int8)
+        counted, intensity=np.where(is_below, Intensity.NONE, counted.intensity).astype(np.int8)
     )
     score, _ = score_of(clear, rule_set, blank_upper_pct=blank.upper_pct)
-    return replace(blank, near_pct=share_pct(is_near, is_stained), score_without_near=score)
+    return replace(blank, below_pct=share_pct(is_below, is_stained), score_without_below=score)
 
 
 def counterstain_of(cells: CellMeasurements, selection: Selection) -> float | None:

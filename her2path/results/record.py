@@ -150,8 +150,8 @@ class BlankFacts:
 
     `stained_pct` of `n_reference` cells of this slide that are surely no tumor look stained; None
     when there were too few. `upper_pct` is the bound in use: no share up to it is staining.
-    `near_pct` of the stained tumor cells have lines hardly clearer than their limit;
-    `score_without_near` is the score when these do not count as stained.
+    `below_pct` of the stained tumor cells have lines below the limit of blank, and count because a
+    network sees the membrane; `score_without_below` is the score when these do not.
     """
 
     source: str
@@ -159,8 +159,8 @@ class BlankFacts:
     n_reference: int
     stained_pct: float | None
     upper_pct: float
-    near_pct: float | None = None
-    score_without_near: Score | None = None
+    below_pct: float | None = None
+    score_without_below: Score | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,11 @@ from her2path.cells.classify import (
     LIMIT_FACTORS,
     MAX_DIFFUSE_LIMIT_OD,
     MEMBRANOUS_RATIO,
-    NEAR_LIMIT,
-    SEEN_EVEN,
-    SEEN_FLOOR,
     STRETCH,
     STRETCH_RATIO,
     classify_cells,
     goes_on,
+    limits_by_both,
     line_limits,
 )
 from her2path.cells.table import N_SECTORS
@@ -39,10 +37,13 @@ def test_without_a_network_only_blank_and_cytoplasm_count(make_cells) -> None:
 def test_brown_asks_less_of_a_line_where_no_network_looked(make_cells) -> None:
     brown = np.array([0.08, 0.08], np.float32)
     read = np.array([0.5, np.nan], np.float32)
-    even = seen_over([SEEN_EVEN - SEEN_FLOOR] * 2)
-    cells = make_cells(2, shared_cytoplasm_od=brown, seen_tumor=read, seen_line=even)
+    cells = make_cells(2, shared_cytoplasm_od=brown, seen_tumor=read)
     expected = [MEMBRANOUS_RATIO * 0.08, STRETCH_RATIO * 0.08]
     assert line_limits(cells, LIMIT) == pytest.approx(expected, rel=0.01)
+
+
+def both_limits(cells):
+    return limits_by_both(cells, line_limits(cells, LIMIT), lowest_od=0.0)
 
 
 def with_lines(make_cells, values, *, seen_tumor):
@@ -73,24 +74,24 @@ def test_a_short_faint_line_is_no_membrane_without_a_network(make_cells) -> None
 
 def test_the_limit_falls_with_what_the_network_sees_and_stays_within_bounds(make_cells) -> None:
     shares = np.linspace(0, 1, 21)
-    found = line_limits(make_cells(21, seen_line=seen_over(shares)), LIMIT)
+    found = both_limits(make_cells(21, seen_line=seen_over(shares)))
     assert (np.diff(found) <= 1e-9).all()
     assert found[0] == pytest.approx(LIMIT_FACTORS[1] * LIMIT)
     assert found[-1] == pytest.approx(LIMIT_FACTORS[0] * LIMIT)
-    even = make_cells(1, seen_line=seen_over([SEEN_EVEN - SEEN_FLOOR]))
-    assert line_limits(even, LIMIT)[0] == pytest.approx(LIMIT, rel=0.01)
+    even = make_cells(1, seen_line=seen_over([0.5]))
+    assert both_limits(even)[0] == pytest.approx(LIMIT, rel=0.01)
 
 
 def test_a_quarter_of_the_outline_is_enough_for_the_network(make_cells) -> None:
     quarter = make_cells(1, seen_line=seen_over([0.9], part=0.25))
     whole = make_cells(1, seen_line=seen_over([0.9]))
-    assert line_limits(quarter, LIMIT) == pytest.approx(line_limits(whole, LIMIT))
+    assert both_limits(quarter) == pytest.approx(both_limits(whole))
 
 
 def test_a_line_between_the_bounds_counts_only_where_the_network_sees_it(make_cells) -> None:
     limit = generic_calibration().min_line_contrast_od
     contrast = np.zeros((4, N_SECTORS), np.float32)
-    for row, factor in enumerate((1.0, 1.0, 0.4, 2.2)):
+    for row, factor in enumerate((1.0, 1.0, 0.2, 2.2)):
         contrast[row, :8] = factor * limit
     cells = make_cells(
         4,
@@ -114,20 +115,25 @@ def test_a_weaker_stretch_is_part_of_the_membrane_where_the_network_sees_it(make
     assert found.completeness == pytest.approx([0.5, 1.0])
 
 
-def test_a_cell_is_near_its_limit_where_its_line_is_hardly_clearer(make_cells) -> None:
-    just, clear = NEAR_LIMIT - 0.05, NEAR_LIMIT + 0.05
-    values = [(0, STRETCH, just), (0, STRETCH, clear), (0, STRETCH, 0.9), (0, N_SECTORS, 9.0)]
-    cells = with_lines(make_cells, values, seen_tumor=np.nan)
+def test_a_cell_is_below_the_blank_where_only_the_network_makes_its_line_count(make_cells) -> None:
+    contrast = np.zeros((4, N_SECTORS), np.float32)
+    for row, factor in enumerate((0.6, 1.2, 0.6, 2.5)):
+        contrast[row, :16] = factor * LIMIT
+    cells = make_cells(
+        4,
+        line_contrast_od=contrast,
+        line_height_od=contrast,
+        seen_line=seen_over([1.0, 1.0, 0.0, 0.0]),
+    )
     found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
     assert (found.intensity > 0).tolist() == [True, True, False, True]
-    assert found.is_near_limit.tolist() == [True, False, False, False]
+    assert found.is_below_blank.tolist() == [True, False, False, False]
 
 
-def test_what_is_near_is_told_from_the_limit_of_each_cell(make_cells) -> None:
-    contrast = np.zeros((2, N_SECTORS), np.float32)
-    contrast[:, :16] = 1.2 * LIMIT
-    seen = seen_over([SEEN_EVEN - SEEN_FLOOR, 1.0])
-    cells = make_cells(2, line_contrast_od=contrast, line_height_od=contrast, seen_line=seen)
-    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
-    # The network halves the limit of the second: its line is more than twice that.
-    assert found.is_near_limit.tolist() == [True, False]
+def test_on_a_clean_slide_the_network_lowers_no_limit_further_than_elsewhere(make_cells) -> None:
+    cells = make_cells(1, seen_line=seen_over([1.0]))
+    low = np.float32(0.6 * LIMIT)
+    lowest = LIMIT_FACTORS[0] * LIMIT
+    assert limits_by_both(cells, low[None], lowest_od=lowest)[0] == pytest.approx(lowest)
+    # A limit below it stays what it is.
+    assert limits_by_both(cells, low[None] / 3, lowest_od=lowest)[0] == pytest.approx(low / 3)

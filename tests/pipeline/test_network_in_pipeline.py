@@ -188,16 +188,22 @@ def test_a_slide_is_cut_where_its_cells_part(conclude, read_once, monkeypatch):
     assert record.review
 
 
-def test_a_score_that_hangs_on_cells_near_the_limit_is_flagged(conclude, monkeypatch):
-    usual = conclude(Score.ONE_PLUS)
-    assert usual.blank.near_pct < 50
-    # As if every line were near its limit.
-    monkeypatch.setattr("her2path.cells.classify.NEAR_LIMIT", np.float32(1000))
-    record = conclude(Score.ONE_PLUS)
-    assert record.score is usual.score
-    assert record.blank.near_pct == 100
-    assert record.blank.score_without_near is Score.ZERO
-    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.NEAR_BLANK)
+def test_a_score_that_hangs_on_cells_below_the_blank_is_flagged(conclude, read_once):
+    assert conclude(Score.ONE_PLUS).blank.below_pct < 50
+    # As if no line reached its limit by itself, and the network saw them all.
+    survey, cells, positions = read_once
+    faint = np.minimum(cells.line_contrast_od, np.float32(0.012))
+    seen = np.full_like(cells.seen_line, 255)
+    record = conclude_cells(
+        survey,
+        replace(cells, line_contrast_od=faint, seen_line=seen),
+        ScoreSettings(network=USE),
+        timings={},
+        positions=positions,
+    ).record
+    assert record.blank.below_pct == 100
+    assert record.blank.score_without_below is Score.ZERO
+    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.BELOW_BLANK)
     assert flag.number == 100
     assert record.review
 
