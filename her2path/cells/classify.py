@@ -224,7 +224,7 @@ def classify_cells(
         intensity=intensity,
         pattern=pattern,
         is_diffuse=is_diffuse,
-        is_below_blank=is_stained & (contrast < alone),
+        is_below_blank=is_stained & (limits < alone) & (contrast < alone),
         stained_sectors=bits.sum(axis=1, dtype=np.uint32),
     )
 
