@@ -22,9 +22,9 @@ from her2path.cells.polar import (
     RADIAL_STEP_UM,
     REACH_UM,
     membrane_contours,
-    sampled,
     shares_an_enclosure,
 )
+from her2path.cells.sampling import sampled
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.stain.matrix import StainMatrix
 from her2path.stain.od import WhitePoint

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.nucleus_tracing import NUCLEUS_AREA_UM2, Nuclei, contour_shape, nearest
-from her2path.cells.polar import nucleus_contours, sampled
+from her2path.cells.polar import nucleus_contours
+from her2path.cells.sampling import sampled
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from her2path.cells.nuclei import Counterstain, NucleusPlanes, find_candidates
-from her2path.cells.polar import COSINES, REACH_UM, SINES, nucleus_contours, sampled
+from her2path.cells.polar import COSINES, REACH_UM, SINES, nucleus_contours
+from her2path.cells.sampling import sampled
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 

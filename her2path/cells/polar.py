@@ -9,12 +9,12 @@ with a halo of that size gives the same answer as the whole slide.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.cells.sampling import bilinear, sampled
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
@@ -108,24 +108,6 @@ def best_closed_path(
             path[k % n_rays] = r
         r += came_by[k, r]
     return path
-
-
-@numba.njit(nogil=True, cache=True)
-def bilinear(plane: NDArray[Any], x: float, y: float) -> float:
-    """Bilinear value of a plane at (x, y), which must lie a pixel within its rim."""
-    fx, fy = x - int(x), y - int(y)
-    # Unsigned: an index that cannot be negative is not tested for counting from the end.
-    col, row, one = np.uintp(int(x)), np.uintp(int(y)), np.uintp(1)
-    top = plane[row, col] * (1.0 - fx) + plane[row, col + one] * fx
-    bottom = plane[row + one, col] * (1.0 - fx) + plane[row + one, col + one] * fx
-    return float(top * (1.0 - fy) + bottom * fy)
-
-
-@numba.njit(nogil=True, cache=True)
-def sampled(plane: NDArray[Any], x: float, y: float) -> float:
-    """Bilinear value of a plane at (x, y), clamped to its rim."""
-    n_rows, n_cols = plane.shape
-    return bilinear(plane, min(max(x, 0.0), n_cols - 1.001), min(max(y, 0.0), n_rows - 1.001))
 
 
 @numba.njit(nogil=True, cache=True)
