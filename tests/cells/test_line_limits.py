@@ -42,6 +42,18 @@ def test_brown_asks_less_of_a_line_where_no_network_looked(make_cells) -> None:
     assert line_limits(cells, LIMIT) == pytest.approx(expected, rel=0.01)
 
 
+def seen_lines(make_cells, levels_od, shares, *, n_sectors):
+    """Cells with one line each, over its first sectors, and what a network sees all round."""
+    contrast = np.zeros((len(levels_od), N_SECTORS), np.float32)
+    contrast[:, :n_sectors] = levels_od[:, None]
+    return make_cells(
+        len(levels_od),
+        line_contrast_od=contrast,
+        line_height_od=contrast,
+        seen_line=seen_over(shares),
+    )
+
+
 def both_limits(cells):
     return limits_by_both(cells, line_limits(cells, LIMIT), lowest_od=0.0)
 
@@ -90,14 +102,8 @@ def test_a_quarter_of_the_outline_is_enough_for_the_network(make_cells) -> None:
 
 def test_a_line_between_the_bounds_counts_only_where_the_network_sees_it(make_cells) -> None:
     limit = generic_calibration().min_line_contrast_od
-    contrast = np.zeros((4, N_SECTORS), np.float32)
-    for row, factor in enumerate((1.0, 1.0, 0.2, 2.2)):
-        contrast[row, :8] = factor * limit
-    cells = make_cells(
-        4,
-        line_contrast_od=contrast,
-        line_height_od=contrast,
-        seen_line=seen_over([0.9, 0.0, 0.9, 0.0]),
+    cells = seen_lines(
+        make_cells, np.array([1.0, 1.0, 0.2, 2.2]) * limit, [0.9, 0.0, 0.9, 0.0], n_sectors=8
     )
     found = classify_cells(cells, generic_calibration())
     # Nothing that is seen makes a line of noise, nothing unseen takes a clear one away.
@@ -116,14 +122,8 @@ def test_a_weaker_stretch_is_part_of_the_membrane_where_the_network_sees_it(make
 
 
 def test_a_cell_is_below_the_blank_where_only_the_network_makes_its_line_count(make_cells) -> None:
-    contrast = np.zeros((4, N_SECTORS), np.float32)
-    for row, factor in enumerate((0.6, 1.2, 0.6, 2.5)):
-        contrast[row, :16] = factor * LIMIT
-    cells = make_cells(
-        4,
-        line_contrast_od=contrast,
-        line_height_od=contrast,
-        seen_line=seen_over([1.0, 1.0, 0.0, 0.0]),
+    cells = seen_lines(
+        make_cells, np.array([0.6, 1.2, 0.6, 2.5]) * LIMIT, [1.0, 1.0, 0.0, 0.0], n_sectors=16
     )
     found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
     assert (found.intensity > 0).tolist() == [True, True, False, True]
