@@ -32,6 +32,7 @@ from her2path.synth.nuclei import (
     epithelial_nuclei,
     polygon_moments,
 )
+from her2path.synth.parting import parted
 from her2path.synth.recipe import MixEntry, SlideRecipe, mix_of
 
 __all__ = ["Block", "CellKind", "build_block"]
@@ -158,6 +159,10 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
             np.uint8
         ),
     )
+    gap = np.array([r.gap_um for r in recipe.all_regions])[region]
+    if gap.any():
+        gap = gap * stream(seed, 39, column, row).uniform(0.4, 1.6, n)
+        graph, paint = parted(graph, paint, moments, gap, ~surplus)
     cytoplasm_h, cytoplasm_dab, granular = _cytoplasm(recipe, nests, nest, region, kind, rng)
     return Block(
         graph=graph,

@@ -16,7 +16,7 @@ from her2path.synth.recipe import RegionRecipe
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import StromaNoise, region_values
 
-__all__ = ["draw_membranes", "draw_nuclei_of", "label_cells"]
+__all__ = ["draw_borders", "draw_membranes", "draw_nuclei_of", "label_cells"]
 
 # Streaks that leave a membrane: chance per stained segment where it frays most, length, spread of
 # the angle to it, and their share of its OD and width.
@@ -25,6 +25,10 @@ _STREAK_UM = (1.0, 6.0)
 _STREAK_TURN = 0.5
 _STREAK_OD = (0.35, 1.0)
 _STREAK_WIDTH = (0.5, 1.0)
+# Borders that can be seen without any DAB: their width, and the part of their OD that is
+# hematoxylin; the rest is grey, as where light is bent.
+_BORDER_UM = (0.6, 1.0)
+_BORDER_HEMATOXYLIN = (0.3, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,15 @@ class _Lines:
 
     def select(self, index: NDArray[np.bool_]) -> _Lines:
         return _Lines(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def within(self, frame: tuple[float, float, float, float]) -> _Lines:
+        """Return the pieces that reach into `frame` (x, y, right, bottom)."""
+        return self.select(
+            (self.x_from > frame[0] - HALO_UM)
+            & (self.x_from < frame[2] + HALO_UM)
+            & (self.y_from > frame[1] - HALO_UM)
+            & (self.y_from < frame[3] + HALO_UM)
+        )
 
     def joined(self, other: _Lines) -> _Lines:
         return _Lines(
@@ -122,32 +135,77 @@ def draw_membranes(
     key: tuple[int, int],
 ) -> None:
     """Draw the stained sides of a block's cells that reach into `frame` (x, y, right, bottom)."""
-    stained = np.flatnonzero(block.paint.intensity)
-    side = np.searchsorted(block.graph.segment_start, stained, side="right") - 1
-    point = stained + side
-    px, py = block.graph.point_x, block.graph.point_y
-    lines = _Lines(
-        px[point],
-        py[point],
-        px[point + 1],
-        py[point + 1],
-        block.paint.od[stained],
-        block.paint.width_um[stained],
-        block.paint.intensity[stained],
-        block.region[block.graph.side_a[side]],
-    )
+    lines = lines_of(block, np.flatnonzero(block.paint.intensity))
     fray = region_values(regions, "fray")
     if fray.any():
         lines = lines.joined(streaks_of(lines, fray[lines.region], stream(seed, 57, *key)))
-    m = HALO_UM
-    lines = lines.select(
-        (lines.x_from > frame[0] - m)
-        & (lines.x_from < frame[2] + m)
-        & (lines.y_from > frame[1] - m)
-        & (lines.y_from < frame[3] + m)
+    put_lines(maps.d, maps.membrane, lines.within(frame), regions, x0, y0, mpp, fine)
+
+
+def draw_borders(
+    maps: StainMaps,
+    fine: NDArray[np.float32],
+    block: Block,
+    regions: tuple[RegionRecipe, ...],
+    frame: tuple[float, float, float, float],
+    x0: int,
+    y0: int,
+    mpp: float,
+    *,
+    seed: int,
+) -> None:
+    """Draw the borders of a block's cells that show without DAB: they are no stained membrane."""
+    graph = block.graph
+    kept = np.append(block.is_kept, False)
+    # A side to what lies outside has no second cell.
+    beside = kept[graph.side_a] | kept[np.maximum(graph.side_b, -1)]
+    drawn = np.flatnonzero(np.repeat(beside, np.diff(graph.segment_start)))
+    lines = lines_of(block, drawn)
+    # One look for the whole slide.
+    rng = stream(seed, 58)
+    level = region_values(regions, "border_od")[lines.region]
+    hematoxylin = rng.uniform(*_BORDER_HEMATOXYLIN)
+    width = np.full(len(drawn), rng.uniform(*_BORDER_UM), np.float32)
+    for plane, share in ((maps.h, hematoxylin), (maps.neutral, 1 - hematoxylin)):
+        border = replace(
+            lines,
+            od=(level * share).astype(np.float32),
+            width_um=width,
+            intensity=np.zeros(len(drawn), np.uint8),
+        )
+        put_lines(plane, maps.membrane, border.within(frame), regions, x0, y0, mpp, fine)
+
+
+def lines_of(block: Block, segments: NDArray[np.intp]) -> _Lines:
+    """Return segments of a block's sides as straight pieces."""
+    graph = block.graph
+    side = np.searchsorted(graph.segment_start, segments, side="right") - 1
+    point = segments + side
+    return _Lines(
+        graph.point_x[point],
+        graph.point_y[point],
+        graph.point_x[point + 1],
+        graph.point_y[point + 1],
+        block.paint.od[segments],
+        block.paint.width_um[segments],
+        block.paint.intensity[segments],
+        block.region[graph.side_a[side]],
     )
+
+
+def put_lines(
+    plane: NDArray[np.float32],
+    membrane: NDArray[np.uint8],
+    lines: _Lines,
+    regions: tuple[RegionRecipe, ...],
+    x0: int,
+    y0: int,
+    mpp: float,
+    fine: NDArray[np.float32],
+) -> None:
+    """Draw pieces into a plane of stain, and their class into `membrane` (in place)."""
     draw_lines(
-        maps.d,
+        plane,
         lines.x_from,
         lines.y_from,
         lines.x_to,
@@ -157,7 +215,7 @@ def draw_membranes(
         lines.intensity,
         region_values(regions, "patchiness")[lines.region],
         region_values(regions, "veil")[lines.region],
-        maps.membrane,
+        membrane,
         x0,
         y0,
         mpp,

@@ -210,6 +210,10 @@ class RegionRecipe:
     fray : float
         How much membranes fray: 0 = clean lines, 1 = streaks of brown leave them everywhere, as
         where membranes are cut along. They are drawn and are no membrane in the truth.
+    gap_um : float
+        Mean width of the gaps where cells have come apart; each keeps its own outline.
+    border_od : float
+        OD by which the borders of cells stand out without any DAB, in grey and hematoxylin.
     branched_share, grazed_share : float
         Shares of the glands with crowded cells that branch, and that the section grazes along
         their wall: a mosaic of narrow cells with little lumen or none.
@@ -278,6 +282,8 @@ class RegionRecipe:
     mesh_share: float = 0.0
     defocus_share: float = 0.0
     fray: float = 0.0
+    gap_um: float = 0.0
+    border_od: float = 0.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -356,6 +362,8 @@ _ADDED_RANGES = (
     ("mesh_share", 0, 1),
     ("defocus_share", 0, 1),
     ("fray", 0, 1),
+    ("gap_um", 0, 8),
+    ("border_od", 0, 0.3),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

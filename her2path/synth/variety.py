@@ -36,6 +36,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("none", "moderate_basolateral", "intense_basolateral", "intense_incomplete"),
     ("moderate_complete", "intense_complete", "intense_incomplete", "intense_basolateral"),
 )
+# How often little shows beside nuclei and membranes.
+_BARE = 0.25
 # So that each score is drawn about as often as another.
 _OFTEN = (0.13, 0.17, 0.07, 0.07, 0.07, 0.07, 0.14, 0.08, 0.20)
 
@@ -115,7 +117,7 @@ def random_region(
         cell_um=float(rng.uniform(18, 27) if is_large else rng.uniform(10, 18)),
         clustering=float(rng.uniform(0, 1)),
         lymphocytes=_log_uniform(rng, 0.2, 14),
-        cytoplasm_od=_rare(rng, 0.6, 0.06 + 0.7 * level**2),
+        cytoplasm_od=_rare(rng, 0.6, 0.12 + 0.7 * level**2),
         granular_od=_rare(rng, 0.2, 0.15),
         stroma_haze_od=_rare(rng, 0.6, 0.03) + _rare(rng, 0.2, 0.1),
         pleomorphism=float(rng.uniform(0.1, 0.8)),
@@ -147,8 +149,37 @@ def random_region(
         stroma_bodies_od=_rare(rng, 0.6, 0.16),
         stroma_cells=_log_uniform(rng, 0.5, 4.0),
         cell_stretch=float(rng.uniform(1.0, 2.5)),
+        gap_um=_rare(rng, 0.2, 3.0),
+        border_od=_rare(rng, 0.35, 0.12),
     )
-    return replace(plain, **_growth(rng))
+    grown = replace(plain, **_growth(rng))
+    return replace(grown, **_bare(rng)) if rng.random() < _BARE else grown
+
+
+def _bare(rng: Rng) -> dict[str, Any]:
+    """Draw a look with little beside nuclei and membranes: smooth, pale, cells often apart.
+
+    Readers that lean on the grain of cytoplasm or on fibers find nothing to lean on here.
+    """
+    return {
+        "cytoplasm_h_od": _log_uniform(rng, 0.002, 0.06),
+        "nucleus_od": _log_uniform(rng, 0.07, 0.35),
+        "nucleus_fill": float(rng.uniform(0.2, 0.5)),
+        "stroma_od": _log_uniform(rng, 0.03, 0.8),
+        "fibre_contrast": float(rng.uniform(0.3, 1.2)),
+        "stroma_bodies_od": 0.0,
+        "mottle": float(rng.uniform(0.0, 0.5)),
+        "wobble": float(rng.uniform(0.0, 1.0)),
+        "patchiness": float(rng.uniform(0.0, 1.0)),
+        "veil": float(rng.uniform(0.0, 0.5)),
+        "pleomorphism": float(rng.uniform(0.05, 0.5)),
+        "vesicular_share": float(rng.uniform(0.0, 0.5)),
+        "gap_um": float(rng.uniform(1.0, 6.0)) if rng.random() < 0.45 else 0.0,
+        "tumor_share": float(rng.uniform(0.7, 1.0)),
+        "nest_um": _log_uniform(rng, 110, 400),
+        "gland_share": _rare(rng, 0.3, 0.5),
+        "oedema": float(rng.uniform(0.0, 0.4)),
+    }
 
 
 def _growth(rng: Rng) -> dict[str, Any]:

@@ -75,6 +75,8 @@ ALL = RegionRecipe(
     mesh_share=0.5,
     defocus_share=0.4,
     fray=0.6,
+    gap_um=1.5,
+    border_od=0.05,
 )
 
 
@@ -118,6 +120,48 @@ def test_frayed_membranes_leave_streaks_of_brown_that_are_no_membrane() -> None:
     assert 0.01 < (more[beside] > 0.1).mean() < 0.2
     unstained = only(mix=mix_of(none=1.0), fray=1.0)
     assert np.array_equal(maps_of(unstained).d, maps_of(replace(unstained, fray=0.0)).d)
+
+
+def test_cells_that_come_apart_keep_their_truth_and_an_outline_each() -> None:
+    together = only(mix=HALF, gap_um=0.0)
+    apart = replace(together, gap_um=2.0)
+    closed, open_ = (
+        build_block(recipe_of(region, 200.0), 0, 0, seed=4) for region in (together, apart)
+    )
+    assert np.array_equal(closed.truth.completeness, open_.truth.completeness)
+    assert np.array_equal(closed.is_kept, open_.is_kept)
+    assert not (open_.graph.side_b >= 0).any()
+    area = [polygon_moments(*block.graph.outlines()).area for block in (closed, open_)]
+    assert (area[1] < area[0]).all()
+    assert (area[1] > 0.3 * area[0]).all()
+    # Between cells of one nest there is something to see now.
+    n_inside = [(maps_of(region).label >= 0).sum() for region in (together, apart)]
+    assert n_inside[1] < 0.92 * n_inside[0]
+
+
+def test_what_is_stained_of_an_outline_stays_where_cells_come_apart() -> None:
+    region = only(mix=mix_of(none=0.5, moderate_incomplete=0.5), gap_um=3.0)
+    block = build_block(recipe_of(region, 200.0), 0, 0, seed=4)
+    truth, graph = block.truth, block.graph
+    n_segments = np.diff(graph.segment_start)
+    owner = np.repeat(graph.side_a, n_segments)
+    around = np.bincount(owner, graph.length, graph.n_cells)
+    stained = np.bincount(owner, graph.length * (block.paint.intensity > 0), graph.n_cells)
+    kept = block.is_kept
+    assert np.allclose(stained[kept] / around[kept], truth.completeness[kept], atol=1e-5)
+    assert not stained[~kept].any()
+
+
+def test_borders_that_show_without_dab_are_no_membrane() -> None:
+    plain = only(mix=mix_of(none=1.0))
+    bordered = replace(plain, border_od=0.2)
+    before, after = maps_of(plain), maps_of(bordered)
+    assert np.array_equal(before.d, after.d)
+    assert not after.membrane.any()
+    more = (after.h - before.h) + (after.neutral - before.neutral)
+    assert more.min() > -1e-6
+    # About a line of a micron round cells of 13 µm, each shared by two.
+    assert 0.08 < (more > 0.05).mean() < 0.35
 
 
 @settings(max_examples=6, deadline=None)
