@@ -136,8 +136,10 @@ def train(
     ModelError
         When the folder holds another run, there is none to go on with, or the loss is lost.
     """
-    torch.set_num_threads(options.threads)
-    cv2.setNumThreads(options.threads)
+    # A process that is forked beside running threads can wait for them for ever: there is one
+    # thread until those that make batches have begun.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     team = Team.of_environment(options.device)
     run = Run(recipe, options, team, seed, progress)
     try:
@@ -240,8 +242,10 @@ class Run:
             worker_init_fn=keep_to_one_thread,
             pin_memory=team.device.type == "cuda",
         )
+        made = iter(loader)
+        torch.set_num_threads(options.threads)
         last, loss_sum, n_summed = time.monotonic(), 0.0, 0
-        moved = ({name: part.to(team.device) for name, part in b.items()} for b in loader)
+        moved = ({name: part.to(team.device) for name, part in b.items()} for b in made)
         echo_rng = np.random.default_rng([self.seed, team.rank, self.step, 7])
         for batch in echoed(moved, recipe.echoes, echo_rng):
             loss = self.take_step(batch)

@@ -216,6 +216,26 @@ def test_two_processes_train_one_network(fields_folder: Path, tmp_path: Path) ->
     assert (tmp_path / "run" / "model" / "model.json").exists()
 
 
+@pytest.mark.slow
+def test_threads_and_processes_that_make_batches_go_together(
+    fields_folder: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.to_toml(), "utf-8")
+    command = [sys.executable, "-m", "her2path", "train", str(recipe), "--threads", "2"]
+    command += ["--workers", "1", "--out", str(tmp_path / "run"), "--fields", str(fields_folder)]
+    # Threads that run before processes are forked can leave one of these waiting for ever.
+    shown = subprocess.run(
+        [*command, "--device", "cpu", "--no-onnx", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert shown.returncode == 0, shown.stderr[-3000:]
+    assert json.loads(shown.stdout)["steps"] == RECIPE.steps
+
+
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_recipe_of_the_package_comes_back_from_its_own_text(name: str, tmp_path: Path) -> None:
     recipe = read_training_recipe(name)
