@@ -37,6 +37,8 @@ __all__ = ["HALO_UM", "MeasureSettings", "measure_cells", "measure_planes"]
 HALO_UM = 2 * REACH_UM + 20.0
 # A line this clear (weak to moderate staining) bounds a cell beyond doubt.
 CLEAR_LINE_OD = 0.12
+# Left, top, right and bottom, px.
+Rectangle = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ def measure_cells(
     *,
     mpp: float,
     maps: NetworkMaps | None = None,
+    within: Rectangle | None = None,
 ) -> CellMeasurements:
-    """Find and measure all cells of a picture.
+    """Find and measure the cells of a picture.
 
     Parameters
     ----------
@@ -74,6 +77,9 @@ def measure_cells(
         µm/px, at most 0.7 (a membrane line must span a pixel).
     maps : NetworkMaps, optional
         What a network sees on the picture: then its nuclei are measured.
+    within : (left, top, right, bottom), optional
+        Only cells with their centre in this rectangle (px of `rgb`, right and bottom excluded) are
+        measured, as they would be among all: what lies round them takes its part.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def measure_cells(
         x and y in px of `rgb`; cells within HALO_UM of its rim see less than they need.
     """
     hematoxylin, dab = separate(rgb, settings.white_point, settings.matrix)
-    return measure_planes(hematoxylin, dab, settings, mpp=mpp, maps=maps)
+    return measure_planes(hematoxylin, dab, settings, mpp=mpp, maps=maps, within=within)
 
 
 def measure_planes(
@@ -91,8 +97,9 @@ def measure_planes(
     *,
     mpp: float,
     maps: NetworkMaps | None = None,
+    within: Rectangle | None = None,
 ) -> CellMeasurements:
-    """Find and measure all cells of a separated picture; see `measure_cells`."""
+    """Find and measure the cells of a separated picture; see `measure_cells`."""
     if not 0.05 <= mpp <= 0.7:
         raise ValueError(f"cells are measured at 0.05–0.7 µm/px, got {mpp}")
     if maps is None:
@@ -114,23 +121,26 @@ def measure_planes(
                 lines.contrast, nuclei.x, nuclei.y, nuclei.area_um2, neighbors, mpp, clear
             )
         )
-    x, y, contours = nuclei.x, nuclei.y, nuclei.contours
-    neighbors, spacing = nearest(x, y, mpp)
+    neighbors, spacing = nearest(nuclei.x, nuclei.y, mpp)
+    is_wanted = inside(nuclei.x, nuclei.y, within)
     outline, contrast, line_dab, line_height, width = membrane_contours(
         lines.contrast,
         lines.direction,
         cv2.GaussianBlur(hematoxylin, (0, 0), SMOOTHING_UM / mpp),
         smooth_dab,
         settings.matrix.overlap,
-        x,
-        y,
+        nuclei.x,
+        nuclei.y,
         neighbors,
-        contours,
+        nuclei.contours,
         spacing,
+        np.flatnonzero(is_wanted),
         mpp,
         lines.steps_per_od,
         N_DIRECTIONS,
     )
+    nuclei, spacing = nuclei.select(is_wanted), spacing[is_wanted]
+    x, y, contours = nuclei.x, nuclei.y, nuclei.contours
     nucleus = nucleus_ods(hematoxylin, dab, x, y, contours, mpp)
     cytoplasm = cytoplasm_ods(hematoxylin, dab, x, y, contours, outline, mpp)
     visible_od = settings.counterstain.min_contrast_od
@@ -162,6 +172,17 @@ def measure_planes(
             np.zeros(outline.shape, np.uint8) if maps is None else line_support(maps, x, y, outline)
         ),
     )
+
+
+def inside(
+    x: NDArray[np.float64], y: NDArray[np.float64], within: Rectangle | None
+) -> NDArray[np.bool_]:
+    """Tell which points lie in a rectangle; all where there is none."""
+    if within is None:
+        return np.ones(x.shape, np.bool_)
+    left, top, right, bottom = within
+    found: NDArray[np.bool_] = (x >= left) & (y >= top) & (x < right) & (y < bottom)
+    return found
 
 
 @numba.njit(nogil=True, cache=True)

@@ -226,6 +226,7 @@ def membrane_contours(
     neighbors: NDArray[np.int64],
     nucleus_um: NDArray[np.float32],
     spacing_um: NDArray[np.float32],
+    wanted: NDArray[np.int64],
     mpp: float,
     steps_per_od: float,
     n_directions: int,
@@ -236,7 +237,9 @@ def membrane_contours(
     NDArray[np.float32],
     NDArray[np.float32],
 ]:
-    """Trace the membrane round each nucleus along its best line, and read the line there.
+    """Trace the membrane round nuclei along its best line, and read the line there.
+
+    `wanted` says which of the nuclei `x`, `y`: the others only stand beside them.
 
     Returns
     -------
@@ -252,7 +255,7 @@ def membrane_contours(
     width_um : ndarray of shape (n, N_SECTORS), float32
         Full width at half height across the line, 0 where there is none.
     """
-    n = x.shape[0]
+    n = wanted.shape[0]
     outline = np.empty((n, N_SECTORS), np.float32)
     line_contrast = np.empty((n, N_SECTORS), np.float32)
     line_dab = np.empty((n, N_SECTORS), np.float32)
@@ -264,8 +267,9 @@ def membrane_contours(
     aligned = np.empty((N_SECTORS, N_STEPS), np.float32)
     gains = line_gains(steps_per_od)
     least_line = LEAST_LINE_OD * steps_per_od
-    for i in range(n):
-        known = neighbors[i][neighbors[i] < n]
+    for j in range(n):
+        i = wanted[j]
+        known = neighbors[i][neighbors[i] < x.shape[0]]
         limits = ray_limits(x[i], y[i], x[known], y[known])
         cap = min(max(1.1 * spacing_um[i], 6.0), REACH_UM - 1.0)
         n_steps = min(N_STEPS, int((cap + 0.5) / RADIAL_STEP_UM) + 2)
@@ -304,16 +308,16 @@ def membrane_contours(
             for s in range(max(0, r - 1), min(n_steps, r + 2)):
                 if aligned[k, s] > best:
                     best, where = aligned[k, s], s
-            outline[i, k] = r * RADIAL_STEP_UM
-            line_contrast[i, k] = best
+            outline[j, k] = r * RADIAL_STEP_UM
+            line_contrast[j, k] = best
             peak, peak_at = -1e9, where
             for s in range(max(0, where - 2), where + 3):
                 value = sampled(dab, x[i] + s * dx, y[i] + s * dy)
                 if value > peak:
                     peak, peak_at = value, s
-            line_dab[i, k] = peak
+            line_dab[j, k] = peak
             if best > least_line:
-                width[i, k], line_height[i, k] = line_profile(
+                width[j, k], line_height[j, k] = line_profile(
                     hematoxylin, dab, overlap, x[i], y[i], dx, dy, peak_at, peak
                 )
     return outline, line_contrast, line_dab, line_height, width

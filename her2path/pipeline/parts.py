@@ -171,24 +171,30 @@ def measure_tile(
     rgb = read_at_mpp(slide, tile.frame, task.working_mpp)
     step_x, step_y = task.working_mpp / task.mpp.x, task.working_mpp / task.mpp.y
     maps, positions, left, top = None, None, 0, 0
+    core, frame = tile.core, tile.frame
     if task.network is not None:
         planes = reader_of(task.network).read(rgb, task.working_mpp)
-        positions = positions_of(planes, tile.frame, tile.core, task.working_mpp, task.mpp)
+        positions = positions_of(planes, frame, core, task.working_mpp, task.mpp)
         # A network looks further than a cell is measured.
         halo = HALO_UM / task.working_mpp
-        core, frame = tile.core, tile.frame
         left = aligned_px((core.x - frame.x) / step_x - halo)
         top = aligned_px((core.y - frame.y) / step_y - halo)
         right = math.ceil((core.right - frame.x) / step_x + halo)
         bottom = math.ceil((core.bottom - frame.y) / step_y + halo)
         rgb = np.ascontiguousarray(rgb[top:bottom, left:right])
         maps = maps_of(planes, (left, top))
-    cells = measure_cells(rgb, task.measure, mpp=task.working_mpp, maps=maps)
+    # Places are rounded below: a cell within a pixel of the border may belong to either side.
+    within = (
+        (core.x - frame.x) / step_x - left - 1.5,
+        (core.y - frame.y) / step_y - top - 1.5,
+        (core.right - frame.x) / step_x - left + 0.5,
+        (core.bottom - frame.y) / step_y - top + 0.5,
+    )
+    cells = measure_cells(rgb, task.measure, mpp=task.working_mpp, maps=maps, within=within)
     # Pixel k of the picture spans k … k + 1 in the frame of outlines and viewers.
-    x = tile.frame.x + (cells.x + left + 0.5) * step_x
-    y = tile.frame.y + (cells.y + top + 0.5) * step_y
+    x = frame.x + (cells.x + left + 0.5) * step_x
+    y = frame.y + (cells.y + top + 0.5) * step_y
     x, y = (np.round(v * STEPS_PER_PX) / STEPS_PER_PX for v in (x, y))
-    core = tile.core
     is_owned = (x >= core.x) & (x < core.right) & (y >= core.y) & (y < core.bottom)
     return replace(cells, x=x, y=y).select(is_owned), positions
 

@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from drawing import WHITE, arc, grid_of_cells, paint, soft_disc
@@ -177,6 +179,29 @@ def test_a_line_between_two_touching_cells_counts_for_both_and_not_for_a_third()
     assert right[0] > 0.1
     assert left[1] > 0.1
     assert left[2] < 0.02
+
+
+def test_cells_of_a_rectangle_are_measured_as_among_all():
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.2, n_side=5, pitch_um=14.0, extent_deg=250)
+    rgb = paint(h_od, dab_od, noise=2.0)
+    within = (210.0, 170.0, 380.0, 350.0)
+    everything = measure_cells(rgb, SETTINGS, mpp=0.25)
+    left, top, right, bottom = within
+    is_inside = (
+        (everything.x >= left)
+        & (everything.x < right)
+        & (everything.y >= top)
+        & (everything.y < bottom)
+    )
+    assert 2 < is_inside.sum() < len(everything)
+    chosen = measure_cells(rgb, SETTINGS, mpp=0.25, within=within)
+    expected = everything.select(is_inside)
+    for column in fields(expected):
+        value = getattr(expected, column.name)
+        assert np.array_equal(
+            getattr(chosen, column.name), value, equal_nan=value.dtype.kind == "f"
+        )
+    assert len(measure_cells(rgb, SETTINGS, mpp=0.25, within=(0.0, 0.0, 1.0, 1.0))) == 0
 
 
 def test_a_nucleus_under_brown_is_found():
