@@ -70,7 +70,12 @@ MAX_GREY_CHROMA = 0.06
 # Green above the other channels, over the sum: eosin 0.75, DAB −0.13, hematoxylin of the textbook
 # 0.03 and of violet ones up to 0.10; median of two real H&E slides 0.19 and 0.27.
 PINK = 0.13
-# Two real H&E slides 0.81 and 1.00; violet hematoxylin over pinkish stroma up to 0.34.
+# A violet hematoxylin may have as much green (up to 0.20), but absorbs more red than blue: red above
+# blue, over the sum, 0.11 and more. Eosin has −0.03 there, and 0.05 in purple nuclei under it; so
+# between these cuts pink is what has little red.
+SURELY_PINK = 0.25
+MAX_PINK_RED = 0.05
+# Two real H&E slides 0.76 and 1.00; violet hematoxylin over pinkish stroma up to 0.08.
 MIN_PINK_FRAC = 0.45
 # Green below both others: green or cyan dyes.
 GREEN = -0.06
@@ -184,14 +189,16 @@ def measure_hues(hued: NDArray[np.float32], weights: NDArray[np.float32]) -> dic
     total = np.maximum(weights, 1e-3)
     over = (green - np.maximum(red, blue)) / total
     under = (green - np.minimum(red, blue)) / total
+    has_little_red = (red - blue) / total < MAX_PINK_RED
+    is_pink = (over > SURELY_PINK) | ((over > PINK) & has_little_red)
     weight_sum = float(weights.sum())
     highest, lowest = (limit(hued[:, None])[:, 0] for limit in (channel_max, channel_min))
     chroma = (highest - lowest) * 3.0 / total
     # Both outer channels must exceed green, so that DAB and hematoxylin never count.
     return {
-        "pink_frac": float(weights[over > PINK].sum()) / weight_sum,
+        "pink_frac": float(weights[is_pink].sum()) / weight_sum,
         "green_frac": float(weights[under < GREEN].sum()) / weight_sum,
-        "brown_frac": float(weights[(blue > red) & (over <= PINK)].sum()) / weight_sum,
+        "brown_frac": float(weights[(blue > red) & ~is_pink].sum()) / weight_sum,
         "chroma": float(np.median(chroma)),
     }
 

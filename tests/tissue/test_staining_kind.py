@@ -26,9 +26,10 @@ def test_a_pale_blue_slide_is_a_negative_one_and_not_blank():
     assert kind_of(pale.round().astype(np.uint8)) is Staining.HER2_IHC
 
 
+@pytest.mark.parametrize("violet", [(0.60, 0.74, 0.30), (0.54, 0.79, 0.30)])
 @pytest.mark.parametrize("ring", [0.0, 0.1, 0.6])
-def test_violet_hematoxylin_is_no_eosin(ring):
-    violet = np.array([0.60, 0.74, 0.30])
+def test_violet_hematoxylin_is_no_eosin(ring, violet):
+    violet = np.array(violet)
     assert kind_of(nuclei_field(ring_dab=ring, pale=0.06, hematoxylin=violet)) is Staining.HER2_IHC
 
 
