@@ -6,7 +6,9 @@ made. Half of the fields choose shifts and temperature, the other half the quant
 promise of the sets holds: on average over fields of this kind, and no others. Nothing of the test
 laboratories is seen; ``scripts/accuracy.py`` measures the coverage there. ``--tumor-cut`` states
 from which probability a cell counts as tumor: on drawn fields many cuts do as well, real tissue
-tells them apart (``scripts/marks.py``).
+tells them apart (``scripts/marks.py``). ``--membrane-cut`` states from which probability a membrane
+counts as seen (``scripts/line_evidence.py`` prints what each cut makes of faint and of unstained
+cells).
 """
 
 from __future__ import annotations
@@ -129,6 +131,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the fields (1)")
     parser.add_argument("--coverage", type=float, default=COVERAGE, help=f"wanted ({COVERAGE})")
     parser.add_argument("--tumor-cut", type=float, help="probability from which a cell is tumor")
+    parser.add_argument("--membrane-cut", type=float, help="from which a membrane is one")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--dry-run", action="store_true", help="measure, and write nothing")
     arguments = parser.parse_args()
@@ -153,8 +156,10 @@ def main() -> int:
     if not arguments.dry_run:
         old = read_description(arguments.model).calibration
         cuts = dict(old.plane_cuts)
-        if arguments.tumor_cut is not None:
-            cuts["tumor"] = arguments.tumor_cut
+        for plane in ("tumor", "membrane"):
+            cut = getattr(arguments, f"{plane}_cut")
+            if cut is not None:
+                cuts[plane] = cut
         new = ModelCalibration.model_validate(
             old.model_dump()
             | {

@@ -4,7 +4,8 @@
 network, and asks of each tumor cell by which factor its limit could be raised until it counted as
 unstained: once as the limit of the rules alone, once as the limit that the network moved
 (`her2path.cells.classify.line_limits`). Prints the area under the curve (AUC) of both, mean over
-laboratories, and what the limits in use make of the cells.
+laboratories, what the limits in use make of the cells, and what they would make of them if the
+network's membrane counted as seen from other probabilities (``calibrate_model.py --membrane-cut``).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
 from her2path.cells.nuclei import typical_counterstain
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity
-from her2path.models.inference import NetworkReader
+from her2path.models.inference import NetworkReader, shifted
 from her2path.models.shipped import find_model
 from her2path.pipeline.network import maps_of
 from her2path.stain.matrix import StainMatrix
@@ -40,6 +41,8 @@ TUMOR_CUT = 0.5
 MATCH_UM = 3.0
 # Factors on the limit that are tried, from far below to far above.
 FACTORS = np.geomspace(0.2, 8.0, 40)
+# Probabilities from which a membrane might count as seen; the network's own comes beside them.
+CUTS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,11 @@ def figures_of(
     yield "of the worst field without staining", float(max(null, default=float("nan")))
 
 
+def seen_from(cells: CellMeasurements, cut: float) -> CellMeasurements:
+    """Return the same cells as if a membrane counted as seen from this probability."""
+    return replace(cells, seen_line=shifted(cells.seen_line, cut))
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(
@@ -142,12 +150,19 @@ def main() -> int:
     )
     parser.add_argument("--fields", type=int, default=N_FIELDS)
     parser.add_argument("--seed", type=int, default=4242, help="of laboratories and fields")
-    parser.add_argument("--model", default="her2-deep", help="network")
+    parser.add_argument("--model", default="her2-wide", help="network")
     arguments = parser.parse_args()
     if arguments.fields < 5:
         parser.error("--fields must be at least 5: one of each score")
     cv2.setNumThreads(1)
     reader = NetworkReader(find_model(arguments.model).folder, device="cpu")
+    calibration = reader.description.calibration
+    own_cut = calibration.plane_cuts.get("membrane", 0.5)
+    # Read without its own cut: each cut is tried on what the weights say.
+    uncut = {name: cut for name, cut in calibration.plane_cuts.items() if name != "membrane"}
+    reader.description = reader.description.model_copy(
+        update={"calibration": calibration.model_copy(update={"plane_cuts": uncut})}
+    )
     laboratories = fresh_laboratories(arguments.seed, N_LABORATORIES)
     plans = plan_slides(arguments.fields, seed=arguments.seed, side_um=SIDE_UM, known=laboratories)
     fields = []
@@ -157,11 +172,15 @@ def main() -> int:
     print(f"{arguments.fields} fields, seed {arguments.seed}, network {arguments.model}")
     ways = {
         "rules": [without_network(field.cells) for field in fields],
-        "both": [field.cells for field in fields],
+        "both": [seen_from(field.cells, own_cut) for field in fields],
     }
     for way, seen in ways.items():
         for name, value in figures_of(fields, seen):
             print(f"{way:<6} {name:<50} {value:.3f}")
+    for cut in CUTS:
+        kept = dict(figures_of(fields, [seen_from(field.cells, cut) for field in fields]))
+        faint, none = kept["of faint cells read as stained"], kept["of unstained cells"]
+        print(f"membrane from {cut:.2f}: faint {faint:.3f}, unstained {none:.4f}")
     return 0
 
 

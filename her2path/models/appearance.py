@@ -96,7 +96,7 @@ def widened_laboratory(rng: np.random.Generator, laboratory: Laboratory) -> Labo
     white_r, white_g, white_b = (float(v) for v in np.clip(glass, 185, 255))
     return replace(
         laboratory,
-        hematoxylin=from_box(rng, ((0.50, 0.82), (0.42, 0.74), (0.18, 0.52))),
+        hematoxylin=from_box(rng, ((0.45, 0.84), (0.40, 0.79), (0.16, 0.54))),
         dab=from_box(rng, ((0.18, 0.46), (0.42, 0.64), (0.62, 0.88))),
         counterstain=float(np.exp(rng.normal(0, 0.5)).clip(0.2, 3.0)),
         white_point=(white_r, white_g, white_b),

@@ -70,9 +70,9 @@ MAX_GREY_CHROMA = 0.06
 # Green above the other channels, over the sum: eosin 0.75, DAB −0.13, hematoxylin of the textbook
 # 0.03 and of violet ones up to 0.10; median of two real H&E slides 0.19 and 0.27.
 PINK = 0.13
-# A violet hematoxylin may have as much green (up to 0.20), but absorbs more red than blue: red above
-# blue, over the sum, 0.11 and more. Eosin has −0.03 there, and 0.05 in purple nuclei under it; so
-# between these cuts pink is what has little red.
+# A violet hematoxylin may have as much green (up to 0.20), but absorbs more red than blue: red
+# above blue, over the sum, 0.11 and more. Eosin has −0.03 there, and 0.05 in purple nuclei under it;
+# so between these cuts pink is what has little red.
 SURELY_PINK = 0.25
 MAX_PINK_RED = 0.05
 # Two real H&E slides 0.76 and 1.00; violet hematoxylin over pinkish stroma up to 0.08.

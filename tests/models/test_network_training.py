@@ -253,7 +253,7 @@ def test_all_faults_of_a_recipe_are_listed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_names_those_that_there_are() -> None:
-    with pytest.raises(ModelError, match="adapt, cpu, gpu, small"):
+    with pytest.raises(ModelError, match="adapt, cpu, gpu, small, widen"):
         read_training_recipe("huge")
 
 

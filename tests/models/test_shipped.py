@@ -1,5 +1,7 @@
 """What lies in `models/` is whole, small enough, described and carded."""
 
+import pytest
+
 from her2path.models.description import CARD_FILE, WEIGHTS_FILE, verify_folder
 from her2path.models.shipped import FoundModel, list_models
 from her2path.models.training_recipe import read_training_recipe
@@ -23,7 +25,8 @@ def test_every_shipped_model_is_whole_small_and_carded() -> None:
         assert description.data.seeds, "say how it can be made again"
 
 
-def test_the_recipe_that_adapts_goes_on_from_the_network_that_ships() -> None:
-    recipe = read_training_recipe("adapt")
+@pytest.mark.parametrize("name", ["adapt", "widen"])
+def test_recipes_that_go_on_have_the_design_of_the_network_that_ships(name: str) -> None:
+    recipe = read_training_recipe(name)
     for model in shipped_models():
         assert recipe.backbone == model.describe().architecture.name
