@@ -71,7 +71,7 @@ MAX_GREY_CHROMA = 0.06
 # 0.03 and of violet ones up to 0.10; median of two real H&E slides 0.19 and 0.27.
 PINK = 0.13
 # A violet hematoxylin may have as much green (up to 0.20), but absorbs more red than blue: red
-# above blue, over the sum, 0.11 and more. Eosin has −0.03 there, and 0.05 in purple nuclei under it;
+# above blue, over the sum, 0.11 and more. Eosin has −0.03 there, 0.05 in purple nuclei under it;
 # so between these cuts pink is what has little red.
 SURELY_PINK = 0.25
 MAX_PINK_RED = 0.05
