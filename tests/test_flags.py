@@ -61,7 +61,20 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
             },
         ),
         ("tumor_uncertain", {"tumor_parts_at": 0.06, "score_as_read": Score.NOT_ASSESSABLE}),
-        ("below_blank", {"below_blank_pct": 50.1, "score_without_below": Score.ULTRALOW}),
+        (
+            "unstained_left_out",
+            {"stained_pct": 97.0, "left_out_pct": 9.0, "stained_with_left_out_pct": 88.9},
+        ),
+        (
+            "unstained_left_out",
+            {
+                "stained_pct": 10.6,
+                "left_out_pct": 5.1,
+                "stained_with_left_out_pct": 9.9,
+                "score_with_left_out": Score.ULTRALOW,
+            },
+        ),
+        ("below_blank", {"below_blank_pct": 33.1, "score_without_below": Score.ULTRALOW}),
         ("hidden_nuclei", {"hidden_nuclei_pct": 20.1}),
         ("control_suspected", {"n_suspected_cells": 1}),
         (
@@ -107,9 +120,22 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
             "score_without_uncertain": Score.ONE_PLUS,
         },
         {"tumor_parts_at": 0.06, "score_as_read": Score.ONE_PLUS},
+        # Few, and many without an effect.
+        {
+            "stained_pct": 10.6,
+            "left_out_pct": 5.0,
+            "stained_with_left_out_pct": 9.9,
+            "score_with_left_out": Score.ULTRALOW,
+        },
+        {
+            "stained_pct": 50.0,
+            "left_out_pct": 15.0,
+            "stained_with_left_out_pct": 42.5,
+            "score_with_left_out": Score.ONE_PLUS,
+        },
         # A tenth of 50 % were close to the cut of 10 %; 45 % of it is not.
         {"below_blank_pct": 55.0, "score_without_below": Score.ONE_PLUS},
-        {"below_blank_pct": 50.0, "score_without_below": Score.ZERO},
+        {"below_blank_pct": 33.0, "score_without_below": Score.ZERO},
         {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
         # Left out, and it would change nothing.
         {"n_suspected_cells": 9, "is_suspect_excluded": True},
@@ -142,7 +168,7 @@ def test_borders_of_the_low_scores_are_read_twice(stained, is_flagged):
 
 
 @pytest.mark.parametrize(
-    ("below", "stained", "is_flagged"), [(65, 293, True), (65, 800, False), (49, 150, False)]
+    ("below", "stained", "is_flagged"), [(65, 293, True), (65, 800, False), (32, 150, False)]
 )
 def test_below_the_blank_is_flagged_where_what_is_left_is_close_to_the_cut(
     below, stained, is_flagged

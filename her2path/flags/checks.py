@@ -190,6 +190,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"count has not seen such a stain or tissue. Counted from 50 % on the score would be "
             f"{evidence.score_as_read}.",
         )
+    yield from _left_out_flags(evidence, cuts)
     yield from _below_blank_flags(evidence, cuts)
     yield from _share_above(
         ReviewFlag.HIDDEN_NUCLEI,
@@ -197,6 +198,25 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         cuts.hidden_nuclei_pct,
         "of the nuclei are hidden under brown, so the count of cells is uncertain",
     )
+
+
+def _left_out_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    left_out, score = evidence.left_out_pct, evidence.score_with_left_out
+    now, then = evidence.stained_pct, evidence.stained_with_left_out_pct
+    if left_out is None or now is None or then is None or left_out <= cuts.left_out_pct:
+        return
+    is_other = score not in (None, evidence.call.score)
+    if is_other or now - then > cuts.left_out_points:
+        yield Flag(
+            ReviewFlag.UNSTAINED_LEFT_OUT,
+            left_out,
+            cuts.left_out_pct,
+            "%",
+            f"Unstained cells that do not count as tumour have nuclei like those that do beside "
+            f"them: {left_out:.0f} % of both together (more than {cuts.left_out_pct:g} %). With "
+            f"them {then:.0f} % are stained instead of {now:.0f} %"
+            f"{f', and the score would be {score}' if is_other else ''}.",
+        )
 
 
 def _below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:

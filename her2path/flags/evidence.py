@@ -40,6 +40,7 @@ class ReviewFlag(StrEnum):
     CYTOPLASMIC_STAINING = "cytoplasmic_staining"
     READERS_DISAGREE = "readers_disagree"
     TUMOR_UNCERTAIN = "tumor_uncertain"
+    UNSTAINED_LEFT_OUT = "unstained_left_out"
     BELOW_BLANK = "below_blank"
     HIDDEN_NUCLEI = "hidden_nuclei"
     CONTROL_SUSPECTED = "control_suspected"
@@ -72,6 +73,7 @@ SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.CYTOPLASMIC_STAINING: "review",
     ReviewFlag.READERS_DISAGREE: "review",
     ReviewFlag.TUMOR_UNCERTAIN: "review",
+    ReviewFlag.UNSTAINED_LEFT_OUT: "review",
     ReviewFlag.BELOW_BLANK: "review",
     ReviewFlag.HIDDEN_NUCLEI: "review",
     # A control counted as sample, or a sample left out as control, makes the score another's.
@@ -141,9 +143,13 @@ class FlagCuts:
     # Cells of which it is unsure whether they are tumour, when they can change the score: even
     # few may; below 1 % they are noise.
     uncertain_tumor_pct: float = 1.0
-    # Faint cells below the limit of blank are a minority of the stained ones; where most are, the
-    # network may see borders that are not stained.
-    below_blank_pct: float = 50.0
+    # Unstained cells like those that count: up to 5 % on drawn slides whose cells are known.
+    left_out_pct: float = 5.0
+    # By which the share stained may be too high for their want.
+    left_out_points: float = 8.0
+    # Cells below the limit of blank are few among the stained ones; where they are more than a
+    # third, the network may see borders that are not stained.
+    below_blank_pct: float = 33.0
     # A fifth of the nuclei guessed from their hollow: the count itself is in doubt.
     hidden_nuclei_pct: float = 20.0
     # A 1+ line is 0.64 µm wide: it needs two pixels. Scanners at 40× have 0.22–0.26 µm/px.
@@ -200,6 +206,13 @@ class FlagEvidence:
         Probability of tumor, as read, at which the cells of the slide part into two groups.
     score_as_read : Score
         Score when cells count from the usual probability instead of that one.
+    stained_pct : float
+        Percent of the counted cells.
+    left_out_pct, stained_with_left_out_pct : float
+        Percent that unstained cells like the counted ones make of both together, and of both that
+        are stained.
+    score_with_left_out : Score
+        With them.
     below_blank_pct : float
         Percent of the stained tumour cells whose lines lie below the limit of blank, and count
         because the network sees the membrane.
@@ -254,6 +267,10 @@ class FlagEvidence:
     score_with_uncertain: Score | None = None
     tumor_parts_at: float = 0.5
     score_as_read: Score | None = None
+    stained_pct: float | None = None
+    left_out_pct: float | None = None
+    stained_with_left_out_pct: float | None = None
+    score_with_left_out: Score | None = None
     below_blank_pct: float | None = None
     score_without_below: Score | None = None
     hidden_nuclei_pct: float | None = None

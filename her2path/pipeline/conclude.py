@@ -14,6 +14,7 @@ from her2path.cells.blank import measure_blank
 from her2path.cells.calibration import Calibration
 from her2path.cells.classify import CellClasses, classify_cells
 from her2path.cells.cytoplasm import with_shared_cytoplasm
+from her2path.cells.lookalikes import lookalikes
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
@@ -352,6 +353,14 @@ def selection_facts(
 
     n_possible, n_counted = int(possibly.sum()), int(selection.is_counted.sum())
     is_counted = selection.is_counted
+    is_stained = everything.intensity > Intensity.NONE
+    alike = lookalikes(
+        cells,
+        is_counted,
+        selection.is_in_place & ~is_counted & ~is_stained,
+        x_um=everything.x_um,
+        y_um=everything.y_um,
+    )
     return CellSelection(
         method=METHOD if settings.network is None else settings.model,
         cut=settings.tumor_cut,
@@ -364,6 +373,9 @@ def selection_facts(
         score_with_uncertain=score(possibly) if n_possible else None,
         parts_at=selection.tumor.parts_at,
         score_as_read=score(selection.counted_as_read()),
+        left_out_pct=share_pct(alike, is_counted | alike) if n_counted else None,
+        stained_with_left_out_pct=share_pct(is_stained, is_counted | alike) if n_counted else None,
+        score_with_left_out=score(is_counted | alike),
         cytoplasmic_pct=share_pct(classes.is_diffuse, is_counted) if n_counted else None,
         hidden_nuclei_pct=share_pct(cells.is_hidden, is_counted) if n_counted else None,
     )

@@ -31,6 +31,7 @@ FLAG_TITLES: dict[ReviewFlag, str] = {
     ReviewFlag.CYTOPLASMIC_STAINING: "Cytoplasmic staining",
     ReviewFlag.READERS_DISAGREE: "Rules and network disagree",
     ReviewFlag.TUMOR_UNCERTAIN: "Tumour cells uncertain",
+    ReviewFlag.UNSTAINED_LEFT_OUT: "Unstained tumour may be left out",
     ReviewFlag.BELOW_BLANK: "Staining below the limit of blank",
     ReviewFlag.HIDDEN_NUCLEI: "Nuclei hidden under brown",
     ReviewFlag.CONTROL_SUSPECTED: "Control tissue suspected",

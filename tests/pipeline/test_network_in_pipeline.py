@@ -188,8 +188,23 @@ def test_a_slide_is_cut_where_its_cells_part(conclude, read_once, monkeypatch):
     assert record.review
 
 
+def test_counting_stained_cells_alone_is_flagged(conclude, read_once, monkeypatch):
+    _, cells, _ = read_once
+    assert conclude(Score.ONE_PLUS).selection.left_out_pct < 5
+    clearest = np.partition(cells.line_contrast_od, -8, axis=1)[:, -8:].mean(axis=1)
+    by_stain = np.where(clearest > np.median(clearest), 0.99, 0.01).astype(np.float32)
+    monkeypatch.setattr("her2path.pipeline.selection.agreed_probability", lambda *_: by_stain)
+    record = conclude(Score.ONE_PLUS)
+    facts = record.selection
+    assert facts.left_out_pct > 10
+    assert facts.stained_with_left_out_pct < record.reading.shares["pct_stained"] - 8
+    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.UNSTAINED_LEFT_OUT)
+    assert flag.number == facts.left_out_pct
+    assert record.review
+
+
 def test_a_score_that_hangs_on_cells_below_the_blank_is_flagged(conclude, read_once):
-    assert conclude(Score.ONE_PLUS).blank.below_pct < 50
+    assert conclude(Score.ONE_PLUS).blank.below_pct < 33
     # As if no line reached its limit by itself, and the network saw them all.
     survey, cells, positions = read_once
     faint = np.minimum(cells.line_contrast_od, np.float32(0.012))
