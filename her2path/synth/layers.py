@@ -16,7 +16,7 @@ from her2path.synth.recipe import RegionRecipe
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.stroma import StromaNoise, region_values
 
-__all__ = ["draw_borders", "draw_membranes", "draw_nuclei_of", "label_cells"]
+__all__ = ["draw_membranes", "draw_nuclei_of", "label_cells"]
 
 # Streaks that leave a membrane: chance per stained segment where it frays most, length, spread of
 # the angle to it, and their share of its OD and width.
@@ -134,46 +134,58 @@ def draw_membranes(
     seed: int,
     key: tuple[int, int],
 ) -> None:
-    """Draw the stained sides of a block's cells that reach into `frame` (x, y, right, bottom)."""
+    """Draw the sides of a block's cells that reach into `frame` (x, y, right, bottom).
+
+    Stained ones, and those that show without DAB where the recipe asks for it.
+    """
+
+    def put(plane: NDArray[np.float32], lines: _Lines) -> None:
+        lines = lines.within(frame)
+        draw_lines(
+            plane,
+            lines.x_from,
+            lines.y_from,
+            lines.x_to,
+            lines.y_to,
+            lines.od,
+            lines.width_um,
+            lines.intensity,
+            region_values(regions, "patchiness")[lines.region],
+            region_values(regions, "veil")[lines.region],
+            maps.membrane,
+            x0,
+            y0,
+            mpp,
+            fine,
+        )
+
+    border = region_values(regions, "border_od")
+    if border.any():
+        # One look for the whole slide.
+        rng = stream(seed, 58)
+        hematoxylin, width = rng.uniform(*_BORDER_HEMATOXYLIN), rng.uniform(*_BORDER_UM)
+        lines = borders_of(block, border, width)
+        put(maps.h, replace(lines, od=lines.od * np.float32(hematoxylin)))
+        put(maps.neutral, replace(lines, od=lines.od * np.float32(1 - hematoxylin)))
     lines = lines_of(block, np.flatnonzero(block.paint.intensity))
     fray = region_values(regions, "fray")
     if fray.any():
         lines = lines.joined(streaks_of(lines, fray[lines.region], stream(seed, 57, *key)))
-    put_lines(maps.d, maps.membrane, lines.within(frame), regions, x0, y0, mpp, fine)
+    put(maps.d, lines)
 
 
-def draw_borders(
-    maps: StainMaps,
-    fine: NDArray[np.float32],
-    block: Block,
-    regions: tuple[RegionRecipe, ...],
-    frame: tuple[float, float, float, float],
-    x0: int,
-    y0: int,
-    mpp: float,
-    *,
-    seed: int,
-) -> None:
-    """Draw the borders of a block's cells that show without DAB: they are no stained membrane."""
-    graph = block.graph
+def borders_of(block: Block, od: NDArray[np.float64], width_um: float) -> _Lines:
+    """Return the sides of all cells that stand, as lines of no class; `od` of each region."""
     kept = np.append(block.is_kept, False)
     # A side to what lies outside has no second cell.
-    beside = kept[graph.side_a] | kept[np.maximum(graph.side_b, -1)]
-    drawn = np.flatnonzero(np.repeat(beside, np.diff(graph.segment_start)))
-    lines = lines_of(block, drawn)
-    # One look for the whole slide.
-    rng = stream(seed, 58)
-    level = region_values(regions, "border_od")[lines.region]
-    hematoxylin = rng.uniform(*_BORDER_HEMATOXYLIN)
-    width = np.full(len(drawn), rng.uniform(*_BORDER_UM), np.float32)
-    for plane, share in ((maps.h, hematoxylin), (maps.neutral, 1 - hematoxylin)):
-        border = replace(
-            lines,
-            od=(level * share).astype(np.float32),
-            width_um=width,
-            intensity=np.zeros(len(drawn), np.uint8),
-        )
-        put_lines(plane, maps.membrane, border.within(frame), regions, x0, y0, mpp, fine)
+    beside = kept[block.graph.side_a] | kept[np.maximum(block.graph.side_b, -1)]
+    lines = lines_of(block, np.flatnonzero(np.repeat(beside, np.diff(block.graph.segment_start))))
+    return replace(
+        lines,
+        od=od[lines.region].astype(np.float32),
+        width_um=np.full(len(lines.od), width_um, np.float32),
+        intensity=np.zeros(len(lines.od), np.uint8),
+    )
 
 
 def lines_of(block: Block, segments: NDArray[np.intp]) -> _Lines:
@@ -190,36 +202,6 @@ def lines_of(block: Block, segments: NDArray[np.intp]) -> _Lines:
         block.paint.width_um[segments],
         block.paint.intensity[segments],
         block.region[graph.side_a[side]],
-    )
-
-
-def put_lines(
-    plane: NDArray[np.float32],
-    membrane: NDArray[np.uint8],
-    lines: _Lines,
-    regions: tuple[RegionRecipe, ...],
-    x0: int,
-    y0: int,
-    mpp: float,
-    fine: NDArray[np.float32],
-) -> None:
-    """Draw pieces into a plane of stain, and their class into `membrane` (in place)."""
-    draw_lines(
-        plane,
-        lines.x_from,
-        lines.y_from,
-        lines.x_to,
-        lines.y_to,
-        lines.od,
-        lines.width_um,
-        lines.intensity,
-        region_values(regions, "patchiness")[lines.region],
-        region_values(regions, "veil")[lines.region],
-        membrane,
-        x0,
-        y0,
-        mpp,
-        fine,
     )
 
 

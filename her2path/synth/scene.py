@@ -18,7 +18,7 @@ from her2path.synth.inclusion_cells import inclusion_cells
 from her2path.synth.inclusion_matter import draw_inclusions
 from her2path.synth.inclusions import inclusion_at, nests_beside, place_inclusions
 from her2path.synth.laboratory import Laboratory
-from her2path.synth.layers import draw_borders, draw_membranes, draw_nuclei_of, label_cells
+from her2path.synth.layers import draw_membranes, draw_nuclei_of, label_cells
 from her2path.synth.layout import Nest, block_grid, region_at, tissue_depth
 from her2path.synth.matter import (
     FAR_UM,
@@ -317,10 +317,6 @@ class Scene:
             draw_edge_granules(
                 d, distance, region, _DEPTH_STEP, granules, x0, y0, mpp, coarse, fine
             )
-        if region_values(regions, "border_od").any():
-            for key in near:
-                block = self.block(*key)
-                draw_borders(maps, fine, block, regions, frame, x0, y0, mpp, seed=self.seed)
         for key in near:
             block = self.block(*key)
             draw_membranes(maps, fine, block, regions, frame, x0, y0, mpp, seed=self.seed, key=key)
