@@ -143,7 +143,7 @@ class FlagCuts:
     # Cells of which it is unsure whether they are tumour, when they can change the score: even
     # few may; below 1 % they are noise.
     uncertain_tumor_pct: float = 1.0
-    # Unstained cells like those that count: up to 5 % on drawn slides whose cells are known.
+    # Some cells of stroma have nuclei like those of tumor: fewer say nothing.
     left_out_pct: float = 5.0
     # By which the share stained may be too high for their want.
     left_out_points: float = 8.0
