@@ -39,7 +39,8 @@ from skimage.color import rgb2hed
 
 from her2path.cells.measure import MeasureSettings, measure_cells
 from her2path.geometry import Region
-from her2path.models.inference import NetworkReader, has_bfloat16
+from her2path.models.inference import NetworkReader
+from her2path.models.torch_reading import has_bfloat16
 from her2path.pipeline.network import NO_NETWORK, SHIPPED_NETWORK, NetworkUse, find_network
 from her2path.slides import Slide, Tile, open_slide, plan_tiles, read_overview, require_mpp
 from her2path.stain import StainMatrix, WhitePoint, separate

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from her2path.criteria.label import ScoreLabel
 from her2path.models.augment import Crop
 from her2path.models.colouring import compressed
-from her2path.models.network import CELL_CLASSES, STRIDE_PX
+from her2path.models.design import CELL_CLASSES, STRIDE_PX
 from her2path.models.sources.catalogue import read_source
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.pictures import MASK_VALUES, LabelledPicture

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from her2path.models.appearance import Appearance
 from her2path.models.colouring import colour
-from her2path.models.network import CELL_CLASSES, STRIDE_PX
+from her2path.models.design import CELL_CLASSES, STRIDE_PX
 from her2path.models.scenes import FIELD_MPP, NETWORK_MPP, TrainingField, halved
 
 __all__ = ["Crop", "take_crop"]

@@ -18,8 +18,8 @@ from her2path.criteria.tally import Tally
 from her2path.models.annotated import annotated_crops
 from her2path.models.appearance import random_appearance
 from her2path.models.augment import Crop, take_crop
+from her2path.models.design import CELL_CLASSES
 from her2path.models.losses import MIN_SCORED_CELLS, Targets
-from her2path.models.network import CELL_CLASSES
 from her2path.models.scenes import TrainingField
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.sample import Sample

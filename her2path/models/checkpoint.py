@@ -10,14 +10,15 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, deserialize
 
 from her2path.errors import ModelError
 from her2path.models.description import (
@@ -32,6 +33,7 @@ from her2path.models.description import (
     read_description,
     read_verified,
 )
+from her2path.models.design import NetworkDesign
 from her2path.results.atomic import PREFIX
 from her2path.results.jsonable import to_json
 
@@ -41,13 +43,60 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "add_files", "load_checkpoint", "recalibrate", "save_checkpoint"]
 
 
+# As safetensors names and stores them.
+FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model that was read and whose hashes held."""
+    """A model that was read and whose hashes held.
+
+    Attributes
+    ----------
+    folder : Path
+    description : ModelDescription
+    weights : bytes
+        The file of the weights, valid safetensors.
+    """
 
     folder: Path
     description: ModelDescription
-    tensors: Mapping[str, Tensor]
+    weights: bytes
+
+    @property
+    def design(self) -> NetworkDesign:
+        """How the network is built.
+
+        Raises
+        ------
+        ModelError
+            When the description names a design that this version does not know.
+        """
+        architecture = self.description.architecture
+        try:
+            return NetworkDesign(backbone=architecture.name, **architecture.parameters)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"{self.folder} is of a design that is not known here ({error}); fetch or train "
+                "the model again"
+            ) from error
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The state of the network; torch is loaded for it."""
+        from safetensors.torch import load
+
+        return load(self.weights)
+
+    def floats(self, names: Collection[str]) -> dict[str, NDArray[np.float64]]:
+        """Return those of the named tensors that are there, without loading torch."""
+        return {
+            name: np.frombuffer(stored["data"], FLOATS[stored["dtype"]])
+            .reshape(stored["shape"])
+            .astype(np.float64)
+            for name, stored in parts_of(self.weights)
+            if name in names and stored["dtype"] in FLOATS
+        }
 
     @property
     def has_onnx(self) -> bool:
@@ -101,6 +150,8 @@ def save_checkpoint(
     ModelError
         If there is something at `folder` already, it cannot be written, or a file is too large.
     """
+    from safetensors.torch import save
+
     weights = save(
         {name: part.detach().cpu().contiguous().clone() for name, part in tensors.items()}
     )
@@ -158,13 +209,19 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     description = read_description(folder)
     data = read_verified(folder, description, WEIGHTS_FILE)
     try:
-        tensors = load(data)
+        parts_of(data)
     except (SafetensorError, KeyError, ValueError) as error:
         raise ModelError(
             f"{folder / WEIGHTS_FILE} is no valid safetensors file ({error}); fetch or train the "
             "model again"
         ) from error
-    return Checkpoint(folder=folder, description=description, tensors=tensors)
+    return Checkpoint(folder=folder, description=description, weights=data)
+
+
+def parts_of(weights: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Return name and dtype, shape and data of each tensor; SafetensorError where it is damaged."""
+    found: list[tuple[str, dict[str, Any]]] = deserialize(weights)  # type: ignore[no-untyped-call]
+    return found
 
 
 def write_folder(

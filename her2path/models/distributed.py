@@ -8,30 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from her2path.errors import ModelError
+from her2path.models.devices import choose_device
 
-__all__ = ["Team", "choose_device"]
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    ModelError
-        When a graphics card is asked for and there is none.
-    """
-    has_cuda = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda" if has_cuda else "cpu")
-    if name == "cuda" and not has_cuda:
-        raise ModelError(
-            "--device cuda: torch sees no graphics card here; use --device cpu, or install a "
-            "torch built for CUDA"
-        )
-    if name not in ("cpu", "cuda"):
-        raise ModelError(f"device {name!r}: use auto, cpu or cuda")
-    return torch.device(name)
+__all__ = ["Team"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +24,7 @@ class Team:
     @staticmethod
     def of_environment(device_name: str) -> Team:
         """Join the processes that torchrun has started, if it has."""
-        device = choose_device(device_name)
+        device = torch.device(choose_device(device_name))
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size <= 1:
             return Team(device)

@@ -6,20 +6,17 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from her2path.errors import ModelError
 from her2path.models.checkpoint import add_files
 from her2path.models.description import ONNX_FILE
-from her2path.models.network import SCALE, SHIFT, Her2Network, without_batch_norm
+from her2path.models.design import INPUT, OUTPUTS, SCALE, SHIFT
+from her2path.models.network import Her2Network, without_batch_norm
 
-__all__ = ["INPUT", "OUTPUTS", "PixelReader", "export_onnx", "unfolded"]
+__all__ = ["PixelReader", "export_onnx"]
 
-INPUT = "rgb"
-OUTPUTS = ("planes", "weight", "features")
 OPSET = 17
 
 
@@ -47,8 +44,8 @@ class PixelReader(nn.Module):
         Returns
         -------
         planes : Tensor of shape (B, 20, M / 2, N / 2), uint8
-            Four pixels of each of five planes (see `unfolded`): nucleus, centre, membrane; share
-            of tumor in tumor and other; outside. 255 = 1.
+            Four pixels of each of five planes (see `unfolded` in `her2path.models.design`):
+            nucleus, centre, membrane; share of tumor in tumor and other; outside. 255 = 1.
         weight : Tensor of shape (B, 1, M / 16, N / 16), float32
         features : Tensor of shape (B, K, M / 16, N / 16), float32
         """
@@ -64,15 +61,6 @@ class PixelReader(nn.Module):
         asked = torch.cat([logits[:, :12], tumor - other, outside - tissue], dim=1)
         planes = (torch.sigmoid(asked) * 255.0 + 0.5).to(torch.uint8)
         return planes, network.weights_of(position), network.features_of(position)
-
-
-def unfolded(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return planes of shape (5, M, N) from one picture's (20, M / 2, N / 2)."""
-    n, rows, cols = planes.shape
-    out = np.empty((n // 4, 2 * rows, 2 * cols), np.uint8)
-    for k in range(4):
-        out[:, k // 2 :: 2, k % 2 :: 2] = planes[k::4]
-    return out
 
 
 def export_onnx(folder: Path, network: Her2Network) -> None:

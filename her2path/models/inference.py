@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from her2path.errors import ModelError
-from her2path.models.checkpoint import Checkpoint, load_checkpoint
+from her2path.models.checkpoint import load_checkpoint
 from her2path.models.description import SHIFTED_PLANES, ModelDescription
-from her2path.models.distributed import choose_device
-from her2path.models.export_onnx import INPUT, OUTPUTS, PixelReader, unfolded
-from her2path.models.network import STRIDE_PX, Her2Network, NetworkDesign, without_batch_norm
+from her2path.models.design import INPUT, OUTPUTS, STRIDE_PX, Runner, unfolded
+from her2path.models.devices import CardFullError, choose_device
+from her2path.models.score_head import ScoreHead
 from her2path.statistics.temperature import ordinal_probabilities
 
-__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "has_bfloat16", "network_of"]
+__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "shifted"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +29,6 @@ PIECE_PX = 1408
 LEAST_PIECE_PX = 128
 # Whole boxes of pixels are averaged where that comes this near to the network's µm/px.
 BOX_RANGE = (0.42, 0.58)
-
-# Pictures (B, M, N, 3) to folded planes (B, 20, M / 2, N / 2), weight (B, 1, ·, ·) and features
-# (B, K, ·, ·).
-Runner = Callable[
-    [NDArray[np.uint8]], tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +83,12 @@ def box_factor(mpp: float, network_mpp: float) -> int:
     return factor if low <= factor * mpp <= high else 0
 
 
-def network_of(checkpoint: Checkpoint) -> Her2Network:
-    """Build the network of a checkpoint, in evaluation mode.
-
-    Raises
-    ------
-    ModelError
-        When the weights do not fit the design that the description names.
-    """
-    architecture = checkpoint.description.architecture
-    try:
-        design = NetworkDesign(backbone=architecture.name, **architecture.parameters)  # type: ignore[arg-type]
-        network = Her2Network(design)
-        network.load_state_dict(dict(checkpoint.tensors))
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"the weights in {checkpoint.folder} do not fit {architecture.name} ({error}); "
-            "fetch or train the model again"
-        ) from error
-    return network.eval()
-
-
 class NetworkReader:
     """A trained network, ready to read.
 
-    On a processor the network runs as ONNX where the checkpoint has it, because that is faster;
-    both give the same answers within one step of 8 bits and 1e-3 of the features.
+    On a processor the network runs as ONNX where the checkpoint has it, because that is faster and
+    torch, which takes seconds to load, need not be; both give the same answers within one step of
+    8 bits and 1e-3 of the features.
 
     Parameters
     ----------
@@ -150,20 +122,20 @@ class NetworkReader:
         checkpoint = load_checkpoint(folder)
         self.description: ModelDescription = checkpoint.description
         self.device = choose_device(device)
-        self._network = network_of(checkpoint)
+        self._head = ScoreHead.of(checkpoint)
         self.piece_px = PIECE_PX
         # What pictures must bring along round what is wanted, in µm and in px of the planes.
-        reach = math.ceil(self._network.reach_px / STRIDE_PX) * STRIDE_PX
+        reach = math.ceil(checkpoint.design.reach_px / STRIDE_PX) * STRIDE_PX
         self.halo_px = reach
         self.halo_um = reach * self.description.mpp
         if runtime not in ("auto", "torch", "onnx"):
             raise ModelError(f"runtime {runtime!r}: use auto, torch or onnx")
         if precision not in ("auto", "fp32", "bf16"):
             raise ModelError(f"precision {precision!r}: use auto, fp32 or bf16")
-        use_onnx = self.device.type == "cpu" and runtime != "torch" and checkpoint.has_onnx
+        use_onnx = self.device == "cpu" and runtime != "torch" and checkpoint.has_onnx
         if runtime == "onnx" and not use_onnx:
             raise ModelError(
-                f"{folder} cannot run as ONNX on {self.device.type}: it has no model.onnx, or "
+                f"{folder} cannot run as ONNX on {self.device}: it has no model.onnx, or "
                 "ONNX is only for --device cpu"
             )
         self.runtime = "onnx" if use_onnx else "torch"
@@ -171,12 +143,18 @@ class NetworkReader:
         if use_onnx:
             self._run = onnx_runner(checkpoint.read_onnx(), threads)
         else:
-            if self.device.type == "cpu":
+            import torch
+
+            from her2path.models.torch_reading import has_bfloat16, network_of, torch_runner
+
+            if self.device == "cpu":
                 torch.set_num_threads(threads)
             use_half = precision == "bf16" or (
-                precision == "auto" and (self.device.type == "cuda" or has_bfloat16())
+                precision == "auto" and (self.device == "cuda" or has_bfloat16())
             )
-            self._run = torch_runner(self._network, self.device, use_half=use_half)
+            self._run = torch_runner(
+                network_of(checkpoint), torch.device(self.device), use_half=use_half
+            )
 
     def read(self, rgb: NDArray[np.uint8], mpp: float) -> NetworkPlanes:
         """Read a picture.
@@ -265,13 +243,12 @@ class NetworkReader:
         while True:
             try:
                 return self.read_pieces(padded)
-            except torch.OutOfMemoryError as error:
+            except CardFullError as error:
                 if self.piece_px <= LEAST_PIECE_PX:
                     raise ModelError(
                         f"the graphics card's memory does not hold {self.piece_px} × "
                         f"{self.piece_px} px: use --device cpu"
                     ) from error
-                torch.cuda.empty_cache()
                 self.piece_px //= 2
                 logger.warning(
                     "the graphics card is out of memory; reading pieces of %d px", self.piece_px
@@ -286,7 +263,7 @@ class NetworkReader:
         step_r, step_c = piece_size(rows, cols, self.piece_px, halo)
         planes = np.empty((len(SHIFTED_PLANES), rows, cols), np.uint8)
         weight = np.empty((rows // s, cols // s), np.float32)
-        features = np.empty((*weight.shape, self._network.design.n_features), np.float32)
+        features = np.empty((*weight.shape, self._head.n_features), np.float32)
         for top in range(0, rows, step_r):
             for left in range(0, cols, step_c):
                 bottom, right = min(top + step_r, rows), min(left + step_c, cols)
@@ -311,9 +288,7 @@ class NetworkReader:
         mean_features : ndarray of shape (n, K)
             Sum of ``weight · features`` over the sum of ``weight`` of each area.
         """
-        with torch.inference_mode():
-            given = torch.from_numpy(np.asarray(mean_features, np.float32)).to(self.device)
-            return np.asarray(self._network.above_logits(given).double().cpu().numpy())
+        return self._head.above_logits(np.asarray(mean_features, np.float64))
 
     def score_probabilities(self, mean_features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the calibrated probabilities of 0, 0+, 1+, 2+, 3+ of areas, shape (n, 5).
@@ -360,29 +335,6 @@ def piece_size(rows: int, cols: int, most_px: int, halo: int) -> tuple[int, int]
             # Even ones: a thin last piece would be mostly halo.
             best, least = (-(-rows // (n_r * s)) * s, -(-cols // (n_c * s)) * s), n_read
     return best
-
-
-def has_bfloat16() -> bool:
-    """Return whether this processor multiplies bfloat16 in hardware."""
-    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
-
-
-def torch_runner(network: Her2Network, device: torch.device, *, use_half: bool) -> Runner:
-    """Return what reads pictures by torch, convolutions in bfloat16 where asked for."""
-    reader = PixelReader(without_batch_norm(network)).to(device)
-    reader = reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    @torch.inference_mode()
-    def run(
-        rgb: NDArray[np.uint8],
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-        given = torch.from_numpy(rgb).to(device)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_half):
-            planes, weight, features = reader(given)
-        return planes.cpu().numpy(), weight.cpu().numpy(), features.cpu().numpy()
-
-    return run
 
 
 def onnx_runner(model: bytes, threads: int) -> Runner:

@@ -2,88 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity
+from her2path.criteria.score import EXPRESSION_SCORES
+from her2path.models.design import CELL_CLASSES, PLANES, SCALE, SHIFT, NetworkDesign
 
-__all__ = [
-    "BACKBONES",
-    "CELL_CLASSES",
-    "PLANES",
-    "SCALE",
-    "SHIFT",
-    "STRIDE_PX",
-    "Her2Network",
-    "NetworkDesign",
-    "Outputs",
-    "cell_class",
-    "grown",
-    "mean_features",
-    "without_batch_norm",
-]
-
-# Dense planes in the order of the network's output. The last three are one choice per pixel:
-# area of an invasive tumor cell, other tissue, and neither (glass, fold, pen, out of focus).
-PLANES = ("nucleus", "centre", "membrane", "tumor", "other", "outside")
-# Kinds of tumor cell by what is stained of its membrane; shares of these are the first features.
-CELL_CLASSES = (
-    "none",
-    *(
-        f"{intensity.label}_{extent.label}"
-        for intensity in Intensity
-        if intensity != Intensity.NONE
-        for extent in Extent
-    ),
-)
-# Grid of the ordinal head, px: 8 µm, so that few positions hold two cells.
-STRIDE_PX = 16
-# Light (0–1) is centred on what stained tissue gives on average.
-SCALE, SHIFT = 4.0, 3.0
-
-
-def cell_class(intensity: int, extent: int) -> int:
-    """Return the position in `CELL_CLASSES` of an intensity and an extent."""
-    return 0 if intensity == Intensity.NONE else 1 + len(Extent) * (intensity - 1) + extent
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkDesign:
-    """What is needed to build the network again.
-
-    Attributes
-    ----------
-    backbone : str
-        ``compact`` (half a million parameters, made for this), ``deep`` (the same with residual
-        blocks: 0.9 million, and 1.5 times the work) or ``resnet18`` (torchvision's, without its
-        last stage, untrained).
-    n_features : int
-        Features of a position that the score is read from; the first ``len(CELL_CLASSES)`` are
-        shares of kinds of cell.
-    n_hidden : int
-        Width of the layer between the mean features and the score.
-    """
-
-    backbone: str = "compact"
-    n_features: int = 32
-    n_hidden: int = 32
-
-    def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(f"backbone {self.backbone!r}: use one of {list(BACKBONES)}")
-        if not len(CELL_CLASSES) < self.n_features <= 256:
-            raise ValueError(f"n_features = {self.n_features}: give {len(CELL_CLASSES) + 1} to 256")
-        if not 4 <= self.n_hidden <= 256:
-            raise ValueError(f"n_hidden = {self.n_hidden}: give 4 to 256")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the design as plain values."""
-        return asdict(self)
+__all__ = ["Her2Network", "Outputs", "grown", "mean_features", "without_batch_norm"]
 
 
 class Outputs(NamedTuple):
@@ -144,8 +74,6 @@ class CompactEncoder(nn.Module):
     """Stages at strides 2, 4, 8 and 16; dense convolutions, which a processor does fastest."""
 
     channels = (16, 32, 64, 128)
-    # How far outside its position the deepest stage looks, px (3×3 convolutions only).
-    reach_px = 2 + 2 * 4 + 2 * 8 + 2 * 16
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,8 +95,6 @@ class CompactEncoder(nn.Module):
 class DeepEncoder(CompactEncoder):
     """The compact stages, those at strides 8 and 16 each followed by a residual block."""
 
-    reach_px = CompactEncoder.reach_px + 2 * 8 + 2 * 16
-
     def __init__(self) -> None:
         super().__init__()
         _, _, c, d = self.channels
@@ -180,7 +106,6 @@ class Resnet18Encoder(nn.Module):
     """torchvision's ResNet-18 up to stride 16: about nine times the work of the compact one."""
 
     channels = (64, 64, 128, 256)
-    reach_px = 3 + 2 + 4 * 4 + (4 + 3 * 8) + (8 + 3 * 16)
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +130,6 @@ ENCODERS: dict[str, type[CompactEncoder] | type[Resnet18Encoder]] = {
     "deep": DeepEncoder,
     "resnet18": Resnet18Encoder,
 }
-BACKBONES = tuple(ENCODERS)
 
 
 class Her2Network(nn.Module):
@@ -245,11 +169,6 @@ class Her2Network(nn.Module):
         # Steps between cuts, through softplus: the cuts cannot change their order.
         self.cut_steps = nn.Parameter(torch.full((n_cuts - 1,), 2.0))
         nn.init.constant_(self.planes.get_parameter("bias"), -2.0)
-
-    @property
-    def reach_px(self) -> int:
-        """How far outside itself a position or pixel depends on the picture, px at most."""
-        return self.encoder.reach_px + 8 + 4 + 2 + STRIDE_PX
 
     def forward(self, rgb: Tensor) -> Outputs:
         """Read pictures.

@@ -22,7 +22,7 @@ import her2path.synth as synth
 from her2path.criteria.score import Pattern
 from her2path.errors import ModelError
 from her2path.geometry import Region
-from her2path.models.network import cell_class
+from her2path.models.design import cell_class
 from her2path.results.atomic import atomic_path
 from her2path.synth.blocks import CellKind
 from her2path.synth.scene import Scene

@@ -23,16 +23,17 @@ from her2path.models.augment import Crop
 from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
 from her2path.models.checkpoint import load_checkpoint
 from her2path.models.curves import add_to_curves
+from her2path.models.design import NetworkDesign
 from her2path.models.distributed import Team
 from her2path.models.echoing import echoed
 from her2path.models.export_onnx import export_onnx
-from her2path.models.inference import network_of
 from her2path.models.losses import LossWeights, losses_of
-from her2path.models.network import Her2Network, NetworkDesign, grown
+from her2path.models.network import Her2Network, grown
 from her2path.models.run_state import load_state, save_state
 from her2path.models.scenes import TrainingField, draw_training_fields, load_training_fields
 from her2path.models.shipped import find_model
 from her2path.models.sources.sample import Sample
+from her2path.models.torch_reading import network_of
 from her2path.models.training_outputs import save_model, write_samples
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import measure_readings, read_crops, validation_crops

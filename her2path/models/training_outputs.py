@@ -18,7 +18,8 @@ from her2path.models.description import (
     Normalisation,
     TrainingData,
 )
-from her2path.models.network import PLANES, SCALE, SHIFT, Her2Network
+from her2path.models.design import PLANES, SCALE, SHIFT
+from her2path.models.network import Her2Network
 from her2path.models.scenes import NETWORK_MPP
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import FieldReading

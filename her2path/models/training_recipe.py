@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from her2path.errors import ModelError, list_faults
-from her2path.models.network import STRIDE_PX
+from her2path.models.design import STRIDE_PX
 
 __all__ = ["TrainingRecipe", "read_training_recipe", "shipped_recipes"]
 

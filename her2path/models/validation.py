@@ -15,7 +15,8 @@ from her2path.criteria.score import EXPRESSION_SCORES
 from her2path.models.appearance import appearance_of
 from her2path.models.augment import Crop, take_crop
 from her2path.models.batches import score_rank
-from her2path.models.network import STRIDE_PX, Her2Network, mean_features
+from her2path.models.design import STRIDE_PX
+from her2path.models.network import Her2Network, mean_features
 from her2path.models.scenes import TrainingField
 from her2path.statistics.agreement import weighted_kappa
 from her2path.statistics.matching import match_points

@@ -141,8 +141,8 @@ def frame_grid_px(use: NetworkUse, working_mpp: float) -> int:
     ModelError
         When the network is not made for this µm/px.
     """
+    from her2path.models.design import STRIDE_PX
     from her2path.models.inference import box_factor
-    from her2path.models.network import STRIDE_PX
 
     description = reader_of(use).description
     description.check_mpp(working_mpp)

@@ -27,7 +27,8 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with random weights whose normalisation has seen something."""
     import torch
 
-    from her2path.models.network import Her2Network, NetworkDesign
+    from her2path.models.design import NetworkDesign
+    from her2path.models.network import Her2Network
     from her2path.models.training_outputs import save_model
     from her2path.models.training_recipe import read_training_recipe
 

@@ -19,7 +19,7 @@ from her2path.models.augment import (
 )
 from her2path.models.batches import Batches, BatchPlan, score_rank
 from her2path.models.colouring import coarsen_chromatin
-from her2path.models.network import CELL_CLASSES, STRIDE_PX
+from her2path.models.design import CELL_CLASSES, STRIDE_PX
 from her2path.models.scenes import (
     MAX_OD,
     TrainingField,

@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.criteria.score import Extent, Intensity
-from her2path.models.network import (
+from her2path.models.design import (
     BACKBONES,
     CELL_CLASSES,
     STRIDE_PX,
-    Her2Network,
     NetworkDesign,
     cell_class,
+)
+from her2path.models.network import (
+    ENCODERS,
+    Her2Network,
     grown,
     mean_features,
     without_batch_norm,
@@ -49,6 +52,10 @@ def test_every_backbone_gives_the_same_shapes(backbone: str) -> None:
     assert float(out.features.max()) <= 1
 
 
+def test_every_backbone_that_can_be_named_can_be_built() -> None:
+    assert tuple(ENCODERS) == BACKBONES
+
+
 def test_a_design_with_an_unknown_backbone_is_refused() -> None:
     with pytest.raises(ValueError, match="compact"):
         NetworkDesign(backbone="vgg")
@@ -58,7 +65,7 @@ def test_a_design_with_an_unknown_backbone_is_refused() -> None:
 def test_nothing_further_away_than_the_reach_changes_an_answer(backbone: str) -> None:
     torch.manual_seed(0)
     made = Her2Network(NetworkDesign(backbone=backbone)).eval()
-    side = 2 * (made.reach_px + STRIDE_PX) // STRIDE_PX * STRIDE_PX + STRIDE_PX
+    side = 2 * (made.design.reach_px + STRIDE_PX) // STRIDE_PX * STRIDE_PX + STRIDE_PX
     rgb = torch.rand(1, 3, side, side, requires_grad=True)
     out = made(rgb)
     middle = side // 2
@@ -68,8 +75,8 @@ def test_nothing_further_away_than_the_reach_changes_an_answer(backbone: str) ->
     gradient = rgb.grad
     assert gradient is not None
     rows = torch.nonzero(gradient[0].abs().sum(dim=(0, 2)))[:, 0]
-    assert int(rows.min()) >= cell * STRIDE_PX - made.reach_px
-    assert int(rows.max()) < (cell + 1) * STRIDE_PX + made.reach_px
+    assert int(rows.min()) >= cell * STRIDE_PX - made.design.reach_px
+    assert int(rows.max()) < (cell + 1) * STRIDE_PX + made.design.reach_px
 
 
 def test_folding_the_normalisation_changes_nothing(network: Her2Network) -> None:

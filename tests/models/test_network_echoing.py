@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from her2path.models.design import STRIDE_PX
 from her2path.models.echoing import echoed, turned
-from her2path.models.network import STRIDE_PX
 
 S = 2 * STRIDE_PX
 

@@ -1,6 +1,8 @@
 """Reading with a checkpoint: any tile size, any µm/px in range, by torch or ONNX."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.errors import ModelError
-from her2path.models.checkpoint import load_checkpoint, recalibrate
+from her2path.models.checkpoint import load_checkpoint, recalibrate, save_checkpoint
 from her2path.models.description import ModelCalibration
+from her2path.models.devices import CardFullError
 from her2path.models.export_onnx import export_onnx
 from her2path.models.inference import (
     PIECE_PX,
     NetworkReader,
     box_factor,
-    network_of,
     piece_size,
     shifted,
 )
+from her2path.models.torch_reading import network_of
 from her2path.models.validation import probabilities_of
 
 PLANES = ("nucleus", "centre", "membrane", "tumor", "outside")
@@ -28,7 +31,8 @@ PLANES = ("nucleus", "centre", "membrane", "tumor", "outside")
 
 @pytest.fixture(scope="module")
 def reader(untrained: Path) -> NetworkReader:
-    return NetworkReader(untrained, device="cpu")
+    # In full precision on every processor: some multiply bfloat16, which is compared below.
+    return NetworkReader(untrained, device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,35 @@ def test_the_reader_gives_what_the_network_gives(
     assert np.abs(found.tumor / 255 - share)[sure].max() < 0.02
     np.testing.assert_allclose(found.weight, out.weight[0, 0], atol=1e-4)
     np.testing.assert_allclose(found.features, out.features[0].permute(1, 2, 0), atol=1e-4)
+
+
+def test_the_head_grades_as_the_network_does(reader: NetworkReader, untrained: Path) -> None:
+    network = network_of(load_checkpoint(untrained))
+    features = np.random.default_rng(4).random((7, 32))
+    with torch.inference_mode():
+        wanted = network.above_logits(torch.from_numpy(features).float())
+    np.testing.assert_allclose(reader.score_logits(features), wanted, atol=1e-4)
+
+
+def test_weights_without_a_head_are_refused(untrained: Path, tmp_path: Path) -> None:
+    found = load_checkpoint(untrained)
+    kept = {name: part for name, part in found.tensors.items() if name != "grade.bias"}
+    save_checkpoint(tmp_path / "headless", kept, found.description)
+    with pytest.raises(ModelError, match=r"grade\.bias"):
+        NetworkReader(tmp_path / "headless", device="cpu")
+
+
+def test_the_shipped_network_reads_without_loading_torch() -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from her2path.pipeline.network import SHIPPED_NETWORK, find_network, reader_of\n"
+        "reader = reader_of(find_network(SHIPPED_NETWORK, device='cpu'))\n"
+        "planes = reader.read(np.full((64, 64, 3), 240, np.uint8), 0.5)\n"
+        "reader.score_probabilities(planes.features.reshape(-1, 32).astype(float))\n"
+        "print(reader.runtime, 'torch' in sys.modules)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["onnx", "False"]
 
 
 @given(top=st.integers(0, 4), left=st.integers(0, 5))
@@ -122,7 +155,7 @@ def test_onnx_gives_the_same_answers(untrained: Path, picture: np.ndarray, tmp_p
     shutil.copytree(untrained, folder)
     export_onnx(folder, network_of(load_checkpoint(folder)))
     by_onnx = NetworkReader(folder, device="cpu")
-    by_torch = NetworkReader(folder, device="cpu", runtime="torch")
+    by_torch = NetworkReader(folder, device="cpu", runtime="torch", precision="fp32")
     assert (by_onnx.runtime, by_torch.runtime) == ("onnx", "torch")
     a, b = by_onnx.read(picture, 0.5), by_torch.read(picture, 0.5)
     for name in PLANES:
@@ -206,7 +239,7 @@ class LittleMemory:
     def __call__(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if max(rgb.shape[1:3]) > self.most_px:
             self.n_refused += 1
-            raise torch.OutOfMemoryError
+            raise CardFullError
         return self.run(rgb)
 
 

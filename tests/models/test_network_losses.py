@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from her2path.models.design import CELL_CLASSES, NetworkDesign
 from her2path.models.losses import Targets, losses_of, ordinal_loss
-from her2path.models.network import CELL_CLASSES, Her2Network, NetworkDesign, Outputs
+from her2path.models.network import Her2Network, Outputs
 
 SIDE, N = 32, 2
 

@@ -18,8 +18,8 @@ from safetensors.torch import load
 from her2path.errors import ManifestError, ModelError
 from her2path.models.annotated import annotated_crops, read_annotated, recoloured
 from her2path.models.batches import Batches, BatchPlan
+from her2path.models.design import BACKBONES
 from her2path.models.inference import NetworkReader
-from her2path.models.network import BACKBONES
 from her2path.models.run_state import STATE_FILE
 from her2path.models.scenes import TrainingField
 from her2path.models.sources.crops import Crops
@@ -357,7 +357,8 @@ def test_the_command_trains_and_says_what_came_out(
 
 def test_kept_annotated_pictures_are_measured(manifest: Path) -> None:
     from her2path.models.annotated_validation import measure_annotated
-    from her2path.models.network import Her2Network, NetworkDesign
+    from her2path.models.design import NetworkDesign
+    from her2path.models.network import Her2Network
 
     samples = sum(read_annotated([str(manifest)]), ())
     torch.manual_seed(0)
