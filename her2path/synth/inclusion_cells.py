@@ -190,7 +190,7 @@ def _infiltrate(shape: NDArray[np.float64], region: RegionRecipe, rng: Rng) -> S
         rng.uniform(0, math.pi, n),
         h_od=tone * np.where(is_blast, 0.14, 0.27) * near_one(rng, n, 0.18),
         vesicular=np.where(is_blast, 0.6, 0.05),
-        clumping=np.where(is_plasma, 0.45, 0.30),
+        clumping=region.stroma_mottle * np.where(is_plasma, 0.45, 0.30),
         body=(size * a, 0.88 * size * a),
         # A plasma cell's nucleus lies at one end of it.
         body_off_um=np.where(is_plasma, 0.55 * a, 0.0),

@@ -26,6 +26,8 @@ __all__ = [
 NUCLEUS_OD = 0.165
 # Width of the slope at the border of a nucleus in focus.
 EDGE_UM = 0.35
+# Chance makes no nucleus smaller than this share of its cell, nor than this share of the mean.
+LEAST_FILL, LEAST_OF_MEAN = 0.18, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ def epithelial_nuclei(
     vesicular_share = np.array([r.vesicular_share for r in regions])[region]
     column = tissue.is_column
     mean_fill = np.array([r.nucleus_fill for r in regions])[region]
-    fill = np.clip(mean_fill * np.exp(rng.normal(0, 0.55, n) * spread), 0.18, 0.82)
+    least = np.where(mean_fill < LEAST_FILL, LEAST_OF_MEAN * mean_fill, LEAST_FILL)
+    fill = np.clip(mean_fill * np.exp(rng.normal(0, 0.55, n) * spread), least, 0.82)
     size = np.sqrt(fill)
     aspect = np.exp(rng.normal(0, 0.12, n))
     a = moments.long_um * size * aspect

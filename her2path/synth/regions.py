@@ -214,6 +214,8 @@ class RegionRecipe:
         Mean width of the gaps where cells have come apart; each keeps its own outline.
     border_od : float
         OD by which the borders of cells stand out without any DAB, in grey and hematoxylin.
+    stroma_mottle : float
+        Contrast of the chromatin of lymphocytes, plasma and spindle cells, 0 = even discs.
     branched_share, grazed_share : float
         Shares of the glands with crowded cells that branch, and that the section grazes along
         their wall: a mosaic of narrow cells with little lumen or none.
@@ -284,6 +286,7 @@ class RegionRecipe:
     fray: float = 0.0
     gap_um: float = 0.0
     border_od: float = 0.0
+    stroma_mottle: float = 1.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -364,6 +367,7 @@ _ADDED_RANGES = (
     ("fray", 0, 1),
     ("gap_um", 0, 8),
     ("border_od", 0, 0.3),
+    ("stroma_mottle", 0, 2),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

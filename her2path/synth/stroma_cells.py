@@ -165,6 +165,7 @@ def stroma_cells(
     # Where the tumor's nuclei are pale or dark, these are so too, if less.
     tone = region_values(recipe.all_regions, "nucleus_od") / NUCLEUS_OD
     pale = pale * np.sqrt(tone)[region]
+    mottle = region_values(recipe.all_regions, "stroma_mottle")[region]
     kind = np.where(is_plasma, 5, np.where(is_round, 4, np.where(u > 0.85, 6, 3)))
     nuclei = Nuclei(
         x=x,
@@ -178,7 +179,7 @@ def stroma_cells(
             0.9,
         ).astype(np.float32),
         vesicular=np.where(plump & ~is_round, 0.45, 0.05).astype(np.float32),
-        clumping=np.where(is_round, 0.34, 0.2).astype(np.float32),
+        clumping=(mottle * np.where(is_round, 0.34, 0.2)).astype(np.float32),
         nucleoli=np.zeros(n, np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
         edge_um=np.full(n, EDGE_UM),

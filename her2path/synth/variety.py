@@ -37,7 +37,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("moderate_complete", "intense_complete", "intense_incomplete", "intense_basolateral"),
 )
 # How often little shows beside nuclei and membranes.
-_BARE = 0.25
+_BARE = 0.3
 # So that each score is drawn about as often as another.
 _OFTEN = (0.13, 0.17, 0.07, 0.07, 0.07, 0.07, 0.14, 0.08, 0.20)
 
@@ -164,17 +164,18 @@ def _bare(rng: Rng) -> dict[str, Any]:
     return {
         "cytoplasm_h_od": _log_uniform(rng, 0.002, 0.06),
         "nucleus_od": _log_uniform(rng, 0.07, 0.35),
-        "nucleus_fill": float(rng.uniform(0.2, 0.5)),
+        "nucleus_fill": _log_uniform(rng, 0.1, 0.5),
         "stroma_od": _log_uniform(rng, 0.03, 0.8),
-        "fibre_contrast": float(rng.uniform(0.3, 1.2)),
+        "fibre_contrast": float(rng.uniform(0.3, 2.2)),
         "stroma_bodies_od": 0.0,
         "mottle": float(rng.uniform(0.0, 0.5)),
+        "stroma_mottle": float(rng.uniform(0.0, 0.8)),
         "wobble": float(rng.uniform(0.0, 1.0)),
         "patchiness": float(rng.uniform(0.0, 1.0)),
         "veil": float(rng.uniform(0.0, 0.5)),
         "pleomorphism": float(rng.uniform(0.05, 0.5)),
         "vesicular_share": float(rng.uniform(0.0, 0.5)),
-        "gap_um": float(rng.uniform(1.0, 6.0)) if rng.random() < 0.45 else 0.0,
+        "gap_um": float(rng.uniform(1.0, 7.0)) if rng.random() < 0.6 else 0.0,
         "tumor_share": float(rng.uniform(0.7, 1.0)),
         "nest_um": _log_uniform(rng, 110, 400),
         "gland_share": _rare(rng, 0.3, 0.5),

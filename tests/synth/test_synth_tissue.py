@@ -77,6 +77,7 @@ ALL = RegionRecipe(
     fray=0.6,
     gap_um=1.5,
     border_od=0.05,
+    stroma_mottle=0.6,
 )
 
 
