@@ -17,6 +17,8 @@ __all__ = ["as_data_uri", "as_jpeg", "as_png", "bar_length_um", "small_jpeg"]
 
 # No visible loss on membranes one pixel wide; colour at full resolution, since brown is the signal.
 QUALITY = 88
+# Maps of tissue hardly shrink above it (by 2 % of their size at 7), in four times the time.
+PNG_LEVEL = 3
 # An overview of another program could be anything: 64 MP decode in a second.
 MAX_PX = 64_000_000
 MAX_BYTES = 64 * 2**20
@@ -33,7 +35,7 @@ def as_jpeg(rgb: NDArray[np.uint8], *, quality: int = QUALITY) -> bytes:
 def as_png(rgb: NDArray[np.uint8]) -> bytes:
     """Return a picture of shape (M, N, 3), uint8, as PNG."""
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "PNG", compress_level=7)
+    Image.fromarray(rgb).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
 
 
