@@ -283,11 +283,14 @@ def goes_on(cells: CellMeasurements, limits: NDArray[np.float32]) -> NDArray[np.
     limits : ndarray of shape (n,), float32
         See `line_limits`, OD.
     """
+    read = was_read(cells)
+    if read.all():
+        return read
     contrast = cells.line_contrast_od
     around = np.concatenate([contrast, contrast[:, : STRETCH - 1]], axis=1)
     stretches = np.lib.stride_tricks.sliding_window_view(around, STRETCH, axis=1)
     clearest = stretches.mean(axis=2).max(axis=1)
-    goes: NDArray[np.bool_] = was_read(cells) | (clearest >= limits)
+    goes: NDArray[np.bool_] = read | (clearest >= limits)
     return goes
 
 
