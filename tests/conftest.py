@@ -1,9 +1,13 @@
 """What all tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Some scripts ask for one thread when they are loaded, and numba stops where that changes later.
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 settings.register_profile("offline", deadline=None, derandomize=True)
 settings.load_profile("offline")
