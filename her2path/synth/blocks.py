@@ -40,6 +40,8 @@ __all__ = ["Block", "CellKind", "build_block"]
 # Rounds in which what is meant is mended after what came out; shares are within a few percent
 # of those asked after three, the rest is met by taking cells out.
 _ROUNDS = 5
+# Largest share of the outline that an incomplete membrane is meant to cover.
+_MOST_ARC = 0.6
 
 
 class CellKind(IntEnum):
@@ -273,6 +275,7 @@ def _stain(
     z = rng.standard_normal((2, n))
     u = rng.random((2, n))
     askew_um = np.array([r.askew_um for r in recipe.all_regions])[region]
+    least_arc = np.array([r.least_arc for r in recipe.all_regions])[region]
     askew_um = askew_um * stream(seed, 36, *block).uniform(0.3, 1.3, n)
     is_invasive = kind == CellKind.TUMOR
     counted = is_invasive & in_frame
@@ -303,7 +306,7 @@ def _stain(
         od, width = _lines(intensity, z, u)
         width = np.hypot(width, askew_um).astype(np.float32)
         basal = pattern == Pattern.BASOLATERAL
-        reach = np.where(basal, 0.5 + 0.22 * u[1], 0.18 + 0.42 * u[1])
+        reach = np.where(basal, 0.5 + 0.22 * u[1], least_arc + (_MOST_ARC - least_arc) * u[1])
         paint = paint_membranes(
             graph,
             intensity=intensity,

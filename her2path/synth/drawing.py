@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import cv2
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.synth.noise import sample
 
-__all__ = ["draw_cytoplasm", "draw_discs", "draw_lines", "draw_nuclei", "fill_polygons"]
+__all__ = [
+    "draw_cytoplasm",
+    "draw_discs",
+    "draw_lines",
+    "draw_nuclei",
+    "fade_to_borders",
+    "fill_polygons",
+]
 
 # Full width at half height over standard deviation of a Gaussian.
 FWHM = 2.3548
@@ -141,6 +149,28 @@ def draw_cytoplasm(
                 grain = sample(fine, x / 0.55 + 17.0, y / 0.55 + 5.0)
                 brown += granular_od[cell] * max(0.0, grain - 0.9) * 1.2
             d[r, c] = brown
+
+
+def fade_to_borders(
+    d: NDArray[np.float32],
+    label: NDArray[np.int32],
+    inset_um: NDArray[np.float64],
+    mpp: float,
+) -> None:
+    """Let the brown of cells fade within `inset_um` (of each cell) of their borders (in place)."""
+    is_border = np.zeros(label.shape, np.bool_)
+    across, down = label[:, 1:] != label[:, :-1], label[1:] != label[:-1]
+    is_border[:, 1:] |= across
+    is_border[:, :-1] |= across
+    is_border[1:] |= down
+    is_border[:-1] |= down
+    # Exact distances: those of the chamfer kind would depend on where a tile begins.
+    depth_px = cv2.distanceTransform(
+        (~is_border).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    # Labels −1 and −2 pick the two last values: what lies outside keeps its brown.
+    inset_px = np.append(inset_um / mpp, [0.0, 0.0]).astype(np.float32)[label]
+    d *= np.where(inset_px > 0, np.minimum(depth_px / np.maximum(inset_px, 1e-3), 1), 1)
 
 
 @nb.njit(cache=True)

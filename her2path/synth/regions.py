@@ -216,6 +216,12 @@ class RegionRecipe:
         OD by which the borders of cells stand out without any DAB, in grey and hematoxylin.
     stroma_mottle : float
         Contrast of the chromatin of lymphocytes, plasma and spindle cells, 0 = even discs.
+    brown_inset_um : float
+        Width of the rim along the borders of cells in which the brown of their cytoplasm fades, as
+        where it lies round the nucleus; 0 = brown up to the border.
+    least_arc : float
+        Least share of the outline that an incomplete membrane is meant to cover, up to 0.6. Lines
+        that it shares with its neighbours make it longer; under a tenth a cell is not counted.
     branched_share, grazed_share : float
         Shares of the glands with crowded cells that branch, and that the section grazes along
         their wall: a mosaic of narrow cells with little lumen or none.
@@ -287,6 +293,8 @@ class RegionRecipe:
     gap_um: float = 0.0
     border_od: float = 0.0
     stroma_mottle: float = 1.0
+    least_arc: float = 0.18
+    brown_inset_um: float = 0.0
 
     def __post_init__(self) -> None:
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
@@ -368,6 +376,8 @@ _ADDED_RANGES = (
     ("gap_um", 0, 8),
     ("border_od", 0, 0.3),
     ("stroma_mottle", 0, 2),
+    ("least_arc", 0.1, 0.5),
+    ("brown_inset_um", 0, 6),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

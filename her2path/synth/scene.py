@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from her2path.geometry import Region
 from her2path.synth.artefacts import draw_artefacts, place_artefacts
 from her2path.synth.blocks import Block, CellKind, build_block
-from her2path.synth.drawing import draw_cytoplasm, draw_discs
+from her2path.synth.drawing import draw_cytoplasm, draw_discs, fade_to_borders
 from her2path.synth.inclusion_cells import inclusion_cells
 from her2path.synth.inclusion_matter import draw_inclusions
 from her2path.synth.inclusions import inclusion_at, nests_beside, place_inclusions
@@ -283,10 +283,12 @@ class Scene:
             np.concatenate([part[k] for part in cytoplasm] or [np.zeros(0, np.float32)])
             for k in range(3)
         ]
-        mottle = region_values(regions, "mottle")[
-            np.concatenate([self.block(*key).region for key in near])
-        ]
+        cell_region = np.concatenate([self.block(*key).region for key in near])
+        mottle = region_values(regions, "mottle")[cell_region]
         draw_cytoplasm(h, d, label, *per_cell, mottle, x0, y0, mpp, fine)
+        inset = region_values(regions, "brown_inset_um")
+        if inset.any():
+            fade_to_borders(d, label, inset[cell_region], mpp)
         share = region_values(regions, "secretion_share")
         if share.any():
             draw_secretion(h, d, label, region, _DEPTH_STEP, share, x0, y0, mpp, coarse, fine)

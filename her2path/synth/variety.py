@@ -38,6 +38,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
 )
 # How often little shows beside nuclei and membranes.
 _BARE = 0.3
+# How often cells are brown inside whatever their membranes are.
+_BROWN = 0.15
 # So that each score is drawn about as often as another.
 _OFTEN = (0.13, 0.17, 0.07, 0.07, 0.07, 0.07, 0.14, 0.08, 0.20)
 
@@ -151,9 +153,12 @@ def random_region(
         cell_stretch=float(rng.uniform(1.0, 2.5)),
         gap_um=_rare(rng, 0.2, 3.0),
         border_od=_rare(rng, 0.35, 0.12),
+        least_arc=float(rng.uniform(0.1, 0.3)),
     )
-    grown = replace(plain, **_growth(rng))
-    return replace(grown, **_bare(rng)) if rng.random() < _BARE else grown
+    region = replace(plain, **_growth(rng))
+    if rng.random() < _BARE:
+        region = replace(region, **_bare(rng))
+    return replace(region, **_brown(rng)) if rng.random() < _BROWN else region
 
 
 def _bare(rng: Rng) -> dict[str, Any]:
@@ -180,6 +185,16 @@ def _bare(rng: Rng) -> dict[str, Any]:
         "nest_um": _log_uniform(rng, 110, 400),
         "gland_share": _rare(rng, 0.3, 0.5),
         "oedema": float(rng.uniform(0.0, 0.4)),
+    }
+
+
+def _brown(rng: Rng) -> dict[str, Any]:
+    """Draw brown cytoplasm and granules, up to the border of the cell or only round the nucleus."""
+    return {
+        "cytoplasm_od": float(rng.uniform(0.03, 0.3)),
+        "granular_od": _rare(rng, 0.6, 0.45),
+        "brown_inset_um": float(rng.uniform(0.5, 4.0)) if rng.random() < 0.6 else 0.0,
+        "nucleus_brown": float(rng.uniform(0.0, 0.75)),
     }
 
 
@@ -273,15 +288,17 @@ def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random
     name : str
         Name of the laboratory.
     """
+    # Wide enough for the published pairs: violet hematoxylin (0.65, 0.70, 0.29) and reddish DAB
+    # (0.36, 0.62, 0.70) lie inside.
     hematoxylin = (
-        float(rng.uniform(0.58, 0.79)),
-        float(rng.uniform(0.53, 0.67)),
-        float(rng.uniform(0.30, 0.48)),
+        float(rng.uniform(0.56, 0.79)),
+        float(rng.uniform(0.53, 0.76)),
+        float(rng.uniform(0.26, 0.48)),
     )
     dab = (
         float(rng.uniform(0.22, 0.40)),
-        float(rng.uniform(0.48, 0.585)),
-        float(rng.uniform(0.73, 0.87)),
+        float(rng.uniform(0.48, 0.64)),
+        float(rng.uniform(0.69, 0.87)),
     )
     # Glass is nearly white, with a tint of a few counts.
     white = float(rng.uniform(226, 251)) + rng.normal(0, 2.5, 3)

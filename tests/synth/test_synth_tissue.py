@@ -78,6 +78,8 @@ ALL = RegionRecipe(
     gap_um=1.5,
     border_od=0.05,
     stroma_mottle=0.6,
+    least_arc=0.12,
+    brown_inset_um=2.0,
 )
 
 
