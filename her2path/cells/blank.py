@@ -21,7 +21,7 @@ from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity
 from her2path.statistics.intervals import wilson
 
-__all__ = ["Blank", "measure_blank", "sector_limit"]
+__all__ = ["Blank", "clearest_lines", "measure_blank", "palest_limit", "sector_limit"]
 
 # Fewer cells than this say nothing about one cell in a hundred.
 MIN_REFERENCE_CELLS = 100
@@ -105,7 +105,7 @@ def measure_blank(
         if tumor is None or len(tumor) < MIN_REFERENCE_CELLS:
             own = max(own, least)
         else:
-            own = float(np.median([own, palest_limit(tumor), least]))
+            own = float(np.median([own, palest_limit(clearest_lines(tumor)), least]))
         lowest = least if calibration.is_site_specific else MAX_FALL * least
         contrast = float(np.clip(own, lowest, MAX_RAISE * least))
     classes = classify_cells(reference, calibration, min_line_contrast_od=contrast)
@@ -134,16 +134,19 @@ def sector_limit(cells: CellMeasurements) -> float:
     return float(middle + N_DEVIATIONS * (middle - low) / 0.6745)
 
 
-def palest_limit(cells: CellMeasurements) -> float:
-    """Return the same, OD, as the palest quarter of some cells tells of those without staining.
+def palest_limit(values: NDArray[np.floating], *, least_deviation: float = 0.0) -> float:
+    """Return what few unstained cells exceed, as the palest quarter of all cells tells.
 
     Parameters
     ----------
-    cells : CellMeasurements of n cells
-        n ≥ 1; up to half of them may be stained. Where more are, it is too high.
+    values : ndarray of shape (n,)
+        How much line there is on each cell, n ≥ 1. Up to half of the cells may be stained; where
+        more are, the limit is too high.
+    least_deviation : float
+        Spread that unstained cells have at least.
     """
-    low, high = np.percentile(clearest_lines(cells), PALEST_PERCENTILES)
-    deviation = (high - low) / (PALEST_Z[0] - PALEST_Z[1])
+    low, high = np.percentile(values, PALEST_PERCENTILES)
+    deviation = max((high - low) / (PALEST_Z[0] - PALEST_Z[1]), least_deviation)
     return float(high + (PALEST_Z[1] + N_DEVIATIONS) * deviation)
 
 

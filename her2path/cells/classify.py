@@ -12,7 +12,7 @@ from her2path.cells.calibration import Calibration
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity, Pattern
 
-__all__ = ["CellClasses", "classify_cells"]
+__all__ = ["CellClasses", "classify_cells", "seen_along", "was_read"]
 
 # Hysteresis: a sector half as clear as asked counts when it continues a clear one. Lines fade where
 # three cells meet and where they run askew through the section.
@@ -259,11 +259,20 @@ def limits_by_both(
         No limit falls further than to this: on a slide whose limit of blank is low already the
         network would else decide alone.
     """
-    clearest = np.partition(cells.seen_line, N_SECTORS * 3 // 4, axis=1)[:, N_SECTORS * 3 // 4 :]
-    seen = clearest.mean(axis=1, dtype=np.float32) / np.float32(255)
+    seen = seen_along(cells)
     factor = np.clip((1 - seen) / np.maximum(seen, np.float32(1e-6)), *LIMIT_FACTORS)
     moved = np.maximum(alone * factor, np.minimum(alone, np.float32(lowest_od)))
     return np.where(was_read(cells), moved, alone).astype(np.float32)
+
+
+def seen_along(cells: CellMeasurements) -> NDArray[np.float32]:
+    """Return how surely a network sees a membrane on each cell, 0–1, shape (n,).
+
+    The mean of its probability along the clearest quarter of the outline.
+    """
+    clearest = np.partition(cells.seen_line, N_SECTORS * 3 // 4, axis=1)[:, N_SECTORS * 3 // 4 :]
+    seen: NDArray[np.float32] = clearest.mean(axis=1, dtype=np.float32) / np.float32(255)
+    return seen
 
 
 def was_read(cells: CellMeasurements) -> NDArray[np.bool_]:

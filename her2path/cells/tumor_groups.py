@@ -10,18 +10,15 @@ are stained, so the stained ones would be kept and every share be too high.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.special import expit, logit
+from scipy.special import expit
 
-__all__ = ["EVEN", "agreed_probability", "parting", "shifted"]
+from her2path.cells.odds import EVEN, log_odds
 
-EVEN = 0.5
-# Readers are never surer than this: a map of 8 bits has no finer steps near 0 and 1.
-SUREST = 0.0025
+__all__ = ["agreed_probability", "parting"]
+
 # Log odds are counted in bins, smoothed by a normal curve of this standard deviation.
 BIN, SMOOTHING = 0.1, 0.35
 EDGE = 6.0
@@ -47,11 +44,6 @@ def agreed_probability(
         goes by texture and surroundings, the other by sizes, shapes and spacing.
     """
     return np.asarray(expit((log_odds(seen) + log_odds(by_rule)) / 2), np.float32)
-
-
-def log_odds(probability: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return log odds, bounded by how sure a reader can be."""
-    return np.asarray(logit(np.clip(probability.astype(np.float64), SUREST, 1 - SUREST)))
 
 
 def parting(probability: NDArray[np.float32]) -> float:
@@ -90,10 +82,3 @@ def parting(probability: NDArray[np.float32]) -> float:
     if not is_better or abs(at[emptiest]) < LEAST_SHIFT:
         return EVEN
     return float(expit(at[emptiest]))
-
-
-def shifted(probability: NDArray[np.float32], *, at: float) -> NDArray[np.float32]:
-    """Shift the odds of all cells so that those of probability `at` become even."""
-    if at == EVEN:
-        return probability
-    return np.asarray(expit(log_odds(probability) - math.log(at / (1 - at))), np.float32)

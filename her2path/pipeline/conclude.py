@@ -15,6 +15,7 @@ from her2path.cells.calibration import Calibration
 from her2path.cells.classify import CellClasses, classify_cells
 from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.lookalikes import lookalikes
+from her2path.cells.seen_lines import line_even, with_own_even
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
@@ -171,7 +172,9 @@ def conclude_cells(
     cells = with_shared_cytoplasm(
         cells, selection.looks_like_tumor, x_um=place_um[0], y_um=place_um[1]
     )
-    blank = blank_facts(cells, selection, calibration)
+    even = line_even(cells, selection.is_counted)
+    cells = with_own_even(cells, even)
+    blank = replace(blank_facts(cells, selection, calibration), line_even=even)
     classes = classify_cells(cells, calibration, min_line_contrast_od=blank.min_line_contrast_od)
     everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)
     counted = everything.select(selection.is_counted)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from her2path.annotations.raster import contains
 from her2path.annotations.roi import RoiKind
+from her2path.cells.odds import EVEN, shifted
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
-from her2path.cells.tumor_groups import EVEN, agreed_probability, parting, shifted
+from her2path.cells.tumor_groups import agreed_probability, parting
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import Survey
 from her2path.results.columns import Exclusion

@@ -151,7 +151,8 @@ class BlankFacts:
     `stained_pct` of `n_reference` cells of this slide that are surely no tumor look stained; None
     when there were too few. `upper_pct` is the bound in use: no share up to it is staining.
     `below_pct` of the stained tumor cells have lines below the limit of blank, and count because a
-    network sees the membrane; `score_without_below` is the score when these do not.
+    network sees the membrane; `score_without_below` is the score when these do not. `line_even` is
+    the probability of a membrane, as a network says it, that counts as even odds on this slide.
     """
 
     source: str
@@ -161,6 +162,7 @@ class BlankFacts:
     upper_pct: float
     below_pct: float | None = None
     score_without_below: Score | None = None
+    line_even: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

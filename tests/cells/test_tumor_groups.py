@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from her2path.cells.tumor_groups import EVEN, agreed_probability, parting, shifted
+from her2path.cells.odds import EVEN, shifted
+from her2path.cells.tumor_groups import agreed_probability, parting
 
 
 def two_groups(low, high, *, n=1500, share=0.6, spread=0.6, seed=0):

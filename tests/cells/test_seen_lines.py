@@ -1,0 +1,82 @@
+"""How sure a network must be of a membrane, as a slide's own unstained cells tell."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from her2path.cells.blank import MIN_REFERENCE_CELLS
+from her2path.cells.calibration import generic_calibration
+from her2path.cells.classify import classify_cells, seen_along
+from her2path.cells.odds import EVEN
+from her2path.cells.seen_lines import LEAST_EVEN, line_even, with_own_even
+from her2path.cells.table import N_SECTORS, CellMeasurements
+from her2path.criteria.score import Intensity
+
+N = 2000
+
+
+def seen(make_cells, mean, deviation, *, n=N, seed=0) -> CellMeasurements:
+    """Cells of which a network says one thing all round; log odds normal over the cells."""
+    odds = np.random.default_rng(seed).normal(mean, deviation, n)
+    level = np.rint(255 * expit(odds)).astype(np.uint8)
+    return make_cells(n, seen_line=np.repeat(level[:, None], N_SECTORS, axis=1))
+
+
+def even_of(cells: CellMeasurements) -> float:
+    return line_even(cells, np.ones(len(cells), np.bool_))
+
+
+def test_unstained_cells_set_what_counts_as_even(make_cells) -> None:
+    # Three deviations above their mean, in log odds.
+    found = even_of(seen(make_cells, -1.9, 0.3, n=20_000))
+    assert found == pytest.approx(expit(-1.9 + 3 * 0.3), abs=0.03)
+
+
+def test_bounds_hold(make_cells) -> None:
+    assert even_of(seen(make_cells, -4.5, 0.3)) == LEAST_EVEN
+    assert even_of(seen(make_cells, -1.0, 1.0)) == EVEN
+    # A tumor that is stained all over has no unstained cells to tell from.
+    assert even_of(seen(make_cells, 2.0, 0.5)) == EVEN
+
+
+def test_stained_cells_hardly_move_it(make_cells) -> None:
+    unstained = seen(make_cells, -2.6, 0.5)
+    mixed = CellMeasurements.concatenate([unstained, seen(make_cells, 2.0, 0.5, n=N // 2)])
+    assert even_of(unstained) <= even_of(mixed) < 0.4
+
+
+def test_too_few_cells_and_cells_that_no_network_saw_leave_even_odds(make_cells) -> None:
+    assert even_of(seen(make_cells, -4.5, 0.3, n=MIN_REFERENCE_CELLS - 1)) == EVEN
+    unread = make_cells(N, seen_tumor=np.full(N, np.nan, np.float32))
+    assert even_of(unread) == EVEN
+
+
+@given(even=st.floats(LEAST_EVEN, EVEN))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_moving_raises_what_is_seen_and_keeps_its_order(make_cells, even) -> None:
+    steps = np.repeat(np.arange(256, dtype=np.uint8)[:, None], N_SECTORS, axis=1)
+    moved = with_own_even(make_cells(256, seen_line=steps), even).seen_line
+    # Both ends are as sure as a reader can be.
+    assert (moved[:-1].astype(int) >= steps[:-1]).all()
+    assert (np.diff(moved.astype(int), axis=0) >= 0).all()
+    assert moved[round(255 * even), 0] == pytest.approx(127.5, abs=3)
+
+
+def test_a_line_of_which_a_cold_network_is_half_sure_counts(make_cells) -> None:
+    """On a slide whose unstained cells are plain, a faint line needs less than even odds."""
+    calibration = generic_calibration()
+    faint = seen(make_cells, -0.6, 0.05, n=200, seed=1)
+    contrast = np.zeros((200, N_SECTORS), np.float32)
+    contrast[:, :12] = 0.8 * calibration.min_line_contrast_od
+    faint = replace(faint, line_contrast_od=contrast)
+    cells = CellMeasurements.concatenate([seen(make_cells, -4.5, 0.3), faint])
+    as_read = classify_cells(cells, calibration).intensity
+    own = classify_cells(with_own_even(cells, even_of(cells)), calibration).intensity
+    assert (as_read == Intensity.NONE).all()
+    assert (own[:N] == Intensity.NONE).all()
+    assert (own[N:] == Intensity.FAINT).all()
+    assert seen_along(faint).max() < EVEN
