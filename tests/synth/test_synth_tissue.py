@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 
 from her2path.geometry import Region
 from her2path.synth import (
@@ -165,6 +166,42 @@ def test_borders_that_show_without_dab_are_no_membrane() -> None:
     assert more.min() > -1e-6
     # About a line of a micron round cells of 13 µm, each shared by two.
     assert 0.08 < (more > 0.05).mean() < 0.35
+
+
+def test_brown_that_keeps_off_the_borders_leaves_a_rim_and_the_rest_alone() -> None:
+    brown = only(mix=mix_of(none=0.5, moderate_incomplete=0.5), cytoplasm_od=0.3, mottle=0.0)
+    inset_um, mpp = 2.0, 0.5
+    before, after = maps_of(brown), maps_of(replace(brown, brown_inset_um=inset_um))
+    assert np.array_equal(before.h, after.h)
+    assert np.array_equal(before.membrane, after.membrane)
+    less = before.d - after.d
+    assert less.min() >= 0
+    # Cells of 13 µm: the rim holds about half of their area, and none of the deepest part.
+    inside = before.label >= 0
+    depth_um = mpp * distance_to_other_labels(before.label)
+    assert less[inside & (depth_um > inset_um + mpp)].max() == 0
+    rim = inside & (depth_um < 0.5 * inset_um) & ~before.membrane.astype(bool)
+    assert less[rim].mean() > 0.5 * before.d[rim].mean()
+    assert not less[~inside].any()
+
+
+def distance_to_other_labels(label: np.ndarray) -> np.ndarray:
+    """Distance of each pixel to the nearest one of another cell, px."""
+    own = [label == value for value in np.unique(label)]
+    return np.sum([part * distance_transform_edt(part) for part in own], axis=0)
+
+
+def test_arcs_are_shorter_where_asked() -> None:
+    mix = mix_of(none=0.8, faint_incomplete=0.2)
+
+    def median_arc(least_arc: float) -> float:
+        region = only(mix=mix, scatter=2.0, least_arc=least_arc)
+        block = build_block(recipe_of(region, 300.0), 0, 0, seed=4)
+        # Those taken out are mostly cells that only a neighbor's line touches.
+        reach = block.truth.completeness[block.is_kept]
+        return float(np.median(reach[reach > 0]))
+
+    assert median_arc(0.1) < 0.9 * median_arc(0.35)
 
 
 @settings(max_examples=6, deadline=None)
