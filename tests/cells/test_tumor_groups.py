@@ -25,6 +25,22 @@ def test_a_reader_who_is_too_low_everywhere_is_put_right(high):
     assert ((as_read >= 0.5) == is_tumor).mean() < 0.8
 
 
+@pytest.mark.parametrize(("low", "high", "spread"), [(-3.2, -0.2, 1.1), (-3.5, 0.6, 1.4)])
+def test_groups_that_run_into_each_other_part_where_their_curves_cross(low, high, spread):
+    as_read, is_tumor = two_groups(low, high, n=4000, spread=spread)
+    at = parting(as_read)
+    # Equally wide, the upper one of 0.6 of the cells: where both are equally likely.
+    crossing = (low + high) / 2 - spread**2 / (high - low) * np.log(0.6 / 0.4)
+    assert logit(at) == pytest.approx(crossing, abs=0.35)
+    own = ((as_read >= at) == is_tumor).mean()
+    assert own > ((as_read >= EVEN) == is_tumor).mean() + 0.04
+
+
+def test_a_low_group_without_a_gap_is_no_tumor():
+    as_read, _ = two_groups(-4.6, -2.2, n=4000, share=0.4, spread=0.9)
+    assert parting(as_read) == EVEN
+
+
 @given(share=st.floats(0.15, 0.85), seed=st.integers(0, 50))
 @settings(max_examples=25)
 def test_a_reader_who_is_right_is_left_alone(share, seed):
