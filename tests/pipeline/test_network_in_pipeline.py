@@ -13,7 +13,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from her2path.cells.odds import EVEN
 from her2path.cells.polar import REACH_UM
+from her2path.cells.seen_lines import LEAST_EVEN
 from her2path.cells.tumor import tumor_probability
 from her2path.cells.tumor_groups import agreed_probability
 from her2path.criteria.score import EXPRESSION_SCORES, Score
@@ -221,6 +223,28 @@ def test_a_score_that_hangs_on_cells_below_the_blank_is_flagged(conclude, read_o
     (flag,) = (f for f in record.flags if f.flag is ReviewFlag.BELOW_BLANK)
     assert flag.number == 100
     assert record.review
+
+
+@pytest.mark.usefixtures("told")
+def test_unstained_cells_say_how_sure_the_network_must_be(read_once):
+    survey, cells, positions = read_once
+    third = np.arange(len(cells)) % 3 == 0
+
+    def read(others: int):
+        """Half sure of a membrane on each third cell, and so sure of it on all others."""
+        seen = np.where(third, 90, others).astype(np.uint8)[:, None]
+        return conclude_cells(
+            survey,
+            replace(cells, seen_line=np.broadcast_to(seen, cells.seen_line.shape)),
+            ScoreSettings(network=USE),
+            timings={},
+            positions=positions,
+        ).record
+
+    cold, unsure = read(4), read(90)
+    assert cold.blank.line_even == LEAST_EVEN
+    assert unsure.blank.line_even == EVEN
+    assert cold.reading.shares["pct_stained"] > unsure.reading.shares["pct_stained"]
 
 
 @pytest.mark.parametrize("score", [Score.ONE_PLUS, Score.THREE_PLUS])
