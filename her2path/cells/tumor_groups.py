@@ -33,7 +33,7 @@ GAP, LEAST_SIDE, LEAST_CELLS = 0.5, 0.04, 300
 EMPTIER, LEAST_SHIFT = 0.25, 0.5
 # Where groups run into each other, two normal curves tell them apart: their middles must lie this
 # many deviations from each other, each must hold so many of the cells, and the middle of the upper
-# one must not lie lower than this (0.18): on slides without tumor it does.
+# one must not lie lower than this (0.18): on most slides without tumor it does.
 LEAST_APART, LEAST_GROUP, LEAST_MIDDLE = 2.0, 0.08, -1.5
 # They decide only where even odds would cut off this share of the upper group.
 MOST_CUT_OFF = 0.07

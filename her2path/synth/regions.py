@@ -220,8 +220,8 @@ class RegionRecipe:
         Width of the rim along the borders of cells in which the brown of their cytoplasm fades, as
         where it lies round the nucleus; 0 = brown up to the border.
     least_arc : float
-        Least share of the outline that an incomplete membrane is meant to cover, up to 0.6. Lines
-        that it shares with its neighbours make it longer; under a tenth a cell is not counted.
+        Least share of the outline that an incomplete membrane is meant to cover; the largest is
+        0.6. Lines that it shares with its neighbours make it longer.
     branched_share, grazed_share : float
         Shares of the glands with crowded cells that branch, and that the section grazes along
         their wall: a mosaic of narrow cells with little lumen or none.
