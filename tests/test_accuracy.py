@@ -42,7 +42,7 @@ def slide(measures):
     """A slide that was read without a fault."""
     zeros = dict.fromkeys((*measures.SHARES, "h_score"), 0.0)
     places, codes = np.zeros(0), np.zeros(0, np.int64)
-    none = KnownCells(places, places, np.zeros(0, np.bool_), codes, codes, places)
+    none = KnownCells(places, places, np.zeros(0, np.bool_), codes, codes, places, places)
     numbers = {
         name: 1.0
         for name, field in measures.SlideAccuracy.__dataclass_fields__.items()

@@ -7,10 +7,13 @@ that belongs to none: results with it say so, and are flagged where that could c
 from __future__ import annotations
 
 from importlib import resources
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from her2path.criteria.score import Intensity
 from her2path.errors import CalibrationError
 from her2path.stain.matrix import REFERENCE_DAB, REFERENCE_HEMATOXYLIN, StainMatrix
 
@@ -46,6 +49,11 @@ class IntensityCuts(BaseModel):
                 f"intensity cuts must rise: {self.weak_od}, {self.moderate_od}, {self.intense_od}"
             )
         return self
+
+    def grade(self, membrane_od: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
+        """Return the class, FAINT to INTENSE, of stained cells with lines of these heights, OD."""
+        steps = np.digitize(membrane_od, [self.weak_od, self.moderate_od, self.intense_od])
+        return (Intensity.FAINT + steps).astype(np.int8)
 
     def scaled(self, factor: float) -> IntensityCuts:
         """Return the cuts multiplied by `factor`, for stability trials."""

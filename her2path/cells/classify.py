@@ -200,8 +200,7 @@ def classify_cells(
     is_stained = completeness > 0
     contrast = median_where(cells.line_contrast_od, stained)
     membrane_od = median_where(cells.line_height_od, stained)
-    cuts = calibration.intensity
-    graded = 1 + np.digitize(membrane_od, [cuts.weak_od, cuts.moderate_od, cuts.intense_od])
+    graded = calibration.intensity.grade(membrane_od)
     intensity = np.where(is_stained, graded, Intensity.NONE).astype(np.int8)
     is_complete = completeness >= calibration.complete_frac
     is_basolateral = longest >= calibration.basolateral_frac

@@ -182,8 +182,7 @@ def adjust(
         return counted
     is_stained = counted.intensity > Intensity.NONE
     od = (counted.membrane_od * np.float32(factor)).astype(np.float32)
-    cuts = calibration.intensity
-    graded = 1 + np.digitize(od, [cuts.weak_od, cuts.moderate_od, cuts.intense_od])
+    graded = calibration.intensity.grade(od)
     intensity = np.where(is_stained, np.minimum(graded, counted.intensity), Intensity.NONE)
     contrast = counted.membrane_contrast_od.astype(np.float64)
     if is_stained.any():

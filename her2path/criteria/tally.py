@@ -165,18 +165,6 @@ class Tally:
         """All tumour cells counted."""
         return sum(map(sum, self.counts))
 
-    def shifted(self, steps: int) -> Tally:
-        """Move stained cells up (or down) by so many intensity classes, within faint … intense.
-
-        Whether a membrane is there does not depend on how dark it is, so no cell turns unstained.
-        """
-        counts = np.zeros(SHAPE, np.int64)
-        counts[Intensity.NONE] = self.counts[Intensity.NONE]
-        for intensity in range(Intensity.FAINT, SHAPE[0]):
-            target = min(max(intensity + steps, Intensity.FAINT), Intensity.INTENSE)
-            counts[target] += np.asarray(self.counts[intensity], np.int64)
-        return Tally.from_array(counts)
-
     def shares(self) -> Shares:
         """Divide, once."""
         return Shares(self)

@@ -29,12 +29,23 @@ __all__ = [
 # Half the radius of a small tumor nucleus: the centre lies well inside.
 REACH_UM = 3.0
 # What is needed of cells.parquet.
-CELL_COLUMNS = ("x", "y", "is_tumor", "excluded", "intensity", "pattern", "completeness")
+CELL_COLUMNS = (
+    "x",
+    "y",
+    "is_tumor",
+    "excluded",
+    "intensity",
+    "pattern",
+    "completeness",
+    "membrane_od",
+)
+# A median of fewer line heights says little.
+LEAST_HEIGHTS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownCells:
-    """Cells of the truth: places in level-0 px, and classes, all of shape (n,)."""
+    """Cells of the truth: places in level-0 px, classes, and OD of lines, all of shape (n,)."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -42,6 +53,7 @@ class KnownCells:
     intensity: NDArray[np.int64]
     pattern: NDArray[np.int64]
     completeness: NDArray[np.float64]
+    membrane_od: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.x)
@@ -109,6 +121,9 @@ class CellAgreement:
     completeness_error : float
         Mean absolute error of the stained share of the outline, of those stained in truth; NaN
         without any.
+    height_ratio : float
+        Median height of their lines as read over the true one, of those stained both ways; NaN of
+        fewer than `LEAST_HEIGHTS`.
     """
 
     nuclei: Found
@@ -124,6 +139,7 @@ class CellAgreement:
     incomplete: Counted
     intensity: Counted
     completeness_error: float
+    height_ratio: float
 
     @property
     def balanced_accuracy(self) -> float:
@@ -167,13 +183,14 @@ def compare_cells(known: KnownCells, cells: CellTable | None, *, mpp: float) -> 
     places = np.zeros((n_found, 2))
     is_counted = np.zeros(n_found, np.bool_)
     intensity, pattern = np.zeros(n_found, np.int64), np.zeros(n_found, np.int64)
-    completeness = np.zeros(n_found)
+    completeness, height = np.zeros(n_found), np.zeros(n_found)
     if cells is not None:
         places = np.column_stack([cells["x"], cells["y"]]).astype(np.float64) * mpp
         is_counted = cells["is_tumor"].astype(np.bool_) & (cells["excluded"] == "")
         intensity = codes_of(cells["intensity"].tolist(), Intensity)
         pattern = codes_of(cells["pattern"].tolist(), Pattern)
         completeness = np.nan_to_num(cells["completeness"].astype(np.float64))
+        height = np.nan_to_num(cells["membrane_od"].astype(np.float64))
     i, j = match_points(np.column_stack([known.x, known.y]) * mpp, places, reach=REACH_UM)
     is_tumor = known.is_tumor[i]
     is_right = is_tumor == is_counted[j]
@@ -183,6 +200,8 @@ def compare_cells(known: KnownCells, cells: CellTable | None, *, mpp: float) -> 
     complete = is_complete(known.intensity[i], known.pattern[i])
     read_complete = is_complete(intensity[j_both], pattern[j_both])
     error = np.abs(known.completeness[i] - completeness[j_both])[stained]
+    has_line = stained & read_stained & (known.membrane_od[i] > 0)
+    ratios = height[j_both][has_line] / known.membrane_od[i][has_line]
     return CellAgreement(
         nuclei=Found(len(known), n_found, len(j)),
         tumor=Found(int(known.is_tumor.sum()), int(is_counted.sum()), int(both.sum())),
@@ -197,6 +216,7 @@ def compare_cells(known: KnownCells, cells: CellTable | None, *, mpp: float) -> 
         incomplete=Counted.of(read_complete[~complete]),
         intensity=Counted.of(known.intensity[i] == intensity[j_both]),
         completeness_error=float(error.mean()) if error.size else math.nan,
+        height_ratio=float(np.median(ratios)) if ratios.size >= LEAST_HEIGHTS else math.nan,
     )
 
 
@@ -219,7 +239,7 @@ def pooled(slides: Sequence[CellAgreement]) -> CellAgreement:
     values: dict[str, Found | Counted | float] = {}
     for field in fields(CellAgreement):
         parts = [getattr(slide, field.name) for slide in slides]
-        if field.name == "completeness_error":
+        if isinstance(parts[0], float):
             weights = [0 if math.isnan(part) else slide.stained.n_known
                        for part, slide in zip(parts, slides, strict=True)]  # fmt: skip
             total = sum(w * part for w, part in zip(weights, parts, strict=True) if w)

@@ -160,6 +160,8 @@ def read_known_cells(path: Path) -> KnownCells:
             intensity=codes_of([row["intensity"] for row in rows], Intensity),
             pattern=codes_of([row["pattern"] for row in rows], Pattern),
             completeness=np.array([float(row["completeness"]) for row in rows]),
+            # Whoever marked cells by eye has no heights.
+            membrane_od=np.array([float(row.get("membrane_od") or "nan") for row in rows]),
         )
     except ResultsError:
         raise

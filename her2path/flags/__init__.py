@@ -5,6 +5,7 @@ A flag of severity *review* asks for a second read; a *note* only tells what the
 
 from her2path.flags.checks import needs_review, raise_flags
 from her2path.flags.evidence import (
+    HEIGHT_FACTORS,
     SEVERITY,
     Border,
     Flag,
@@ -15,6 +16,7 @@ from her2path.flags.evidence import (
 )
 
 __all__ = [
+    "HEIGHT_FACTORS",
     "SEVERITY",
     "Border",
     "Flag",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from her2path.criteria.rule_set import Deciding
 from her2path.criteria.score import Extent, Intensity, Score
@@ -291,28 +291,7 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             "0 controls were measured (at least 1 is needed): a failed stain would look like 0.",
         )
     if evidence.is_calibrated is False:
-        yield Flag(
-            ReviewFlag.NOT_CALIBRATED,
-            0,
-            1,
-            "calibrations",
-            "Intensity is not calibrated: 0 calibrations from controls of this site, scanner and "
-            "µm/px are in use (1 is needed).",
-        )
-        score = evidence.call.score
-        weaker = score if evidence.score_if_weaker is None else evidence.score_if_weaker
-        stronger = score if evidence.score_if_stronger is None else evidence.score_if_stronger
-        if len({weaker, score, stronger}) > 1:
-            yield Flag(
-                ReviewFlag.CALIBRATION_MATTERS,
-                max(abs(weaker.rank - score.rank), abs(stronger.rank - score.rank)),
-                1,
-                "grades",
-                "Without calibration intensity may be 1 class off, and then the score would be "
-                f"{weaker} (weaker) or {stronger} (stronger) instead of {score}."
-                f"{_answer(evidence)}",
-                is_answered=evidence.is_confirmed,
-            )
+        yield from _calibration_flags(evidence, cuts)
     angle, counterstain = evidence.stain_angle_deg, evidence.nuclear_hematoxylin_od
     if angle is not None and angle > cuts.stain_angle_deg:
         yield Flag(
@@ -340,6 +319,31 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             1,
             "results",
             f"1 ISH result does not agree with the score: {evidence.ish_comment}.",
+        )
+
+
+def _calibration_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    score = evidence.call.score
+    others = {f: s for f, s in evidence.scores_by_height.items() if s is not score}
+    likely = {f: s for f, s in others.items() if max(f, 1 / f) <= cuts.height_factor}
+    unlikely = "" if likely or not others else f" {_spoken_heights(others)}."
+    yield Flag(
+        ReviewFlag.NOT_CALIBRATED,
+        0,
+        1,
+        "calibrations",
+        "Intensity is not calibrated: 0 calibrations from controls of this site, scanner and "
+        f"µm/px are in use (1 is needed).{unlikely}",
+    )
+    if likely:
+        yield Flag(
+            ReviewFlag.CALIBRATION_MATTERS,
+            min(max(f, 1 / f) for f in likely),
+            cuts.height_factor,
+            "×",
+            f"Without calibration lines may be {cuts.height_factor:g} times higher or lower than "
+            f"they read. {_spoken_heights(likely)}, instead of {score}.{_answer(evidence)}",
+            is_answered=evidence.is_confirmed,
         )
 
 
@@ -422,6 +426,12 @@ def _answer(evidence: FlagEvidence) -> str:
         return ""
     score = evidence.call.score
     return f" The network, which reads without such cut-offs, rules out every score but {score}."
+
+
+def _spoken_heights(scores: Mapping[float, Score]) -> str:
+    """Say in words which scores come of which heights of lines."""
+    each = [f"{score} if they were {factor:.2g} times as high" for factor, score in scores.items()]
+    return f"The score would be {' and '.join(each)}"
 
 
 def _spoken(deciding: Deciding) -> str:

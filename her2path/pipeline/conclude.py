@@ -222,7 +222,6 @@ def conclude_cells(
         survey,
         call=call,
         counted=counted,
-        clusters=clusters,
         facts=facts,
         blank=blank,
         stability=stability,

@@ -10,8 +10,8 @@ from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Score
 from her2path.criteria.tally import Tally
 from her2path.flags.checks import raise_flags
-from her2path.flags.evidence import Flag, FlagEvidence, ReviewFlag
-from her2path.pipeline.scoring import CountedCells, borders_of
+from her2path.flags.evidence import HEIGHT_FACTORS, Flag, FlagEvidence, ReviewFlag
+from her2path.pipeline.scoring import CountedCells, borders_of, score_of
 from her2path.pipeline.survey import Survey
 from her2path.results.record import (
     BlankFacts,
@@ -63,7 +63,6 @@ def flags_of_reading(
     *,
     call: Call,
     counted: CountedCells,
-    clusters: Clusters | None,
     facts: CellSelection,
     blank: BlankFacts,
     stability: Stability,
@@ -77,9 +76,9 @@ def flags_of_reading(
     job = survey.job
     tally = counted.tally
 
-    def if_shifted(steps: int) -> Score:
-        shifted = tally.shifted(steps)
-        return job.rule_set.call(shifted, blank_upper_pct=blank.upper_pct, clusters=clusters).score
+    def at_height(factor: float) -> Score:
+        graded = counted.graded(job.calibration.intensity, height_factor=factor)
+        return score_of(graded, job.rule_set, blank_upper_pct=blank.upper_pct)[0]
 
     return raise_flags(
         replace(
@@ -111,8 +110,7 @@ def flags_of_reading(
             or any(control.is_excluded for control in survey.tissue_facts.controls),
             is_calibrated=job.calibration.is_site_specific
             and not job.calibration.misfit(survey.working_mpp, survey.scan.scanner),
-            score_if_weaker=if_shifted(-1),
-            score_if_stronger=if_shifted(1),
+            scores_by_height={factor: at_height(factor) for factor in HEIGHT_FACTORS},
             nuclear_hematoxylin_od=stain.nuclear_hematoxylin_od,
             are_nuclei_seen=survey.network is not None,
             ish_comment=answer.comment if answer.needs_review and job.ish is not None else "",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.cells.calibration import IntensityCuts
 from her2path.cells.classify import CellClasses
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters, largest_clusters
@@ -101,6 +102,15 @@ class CountedCells:
     def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> CountedCells:
         """Return the rows that `index` picks."""
         return CountedCells(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def graded(self, cuts: IntensityCuts, *, height_factor: float) -> CountedCells:
+        """Return the same cells, the stained ones graded as if all lines were that much higher.
+
+        Whether a membrane is there does not depend on how dark it is, so no cell turns unstained.
+        """
+        graded = cuts.grade(self.membrane_od * height_factor)
+        is_stained = self.intensity != Intensity.NONE
+        return replace(self, intensity=np.where(is_stained, graded, self.intensity))
 
     @property
     def tally(self) -> Tally:

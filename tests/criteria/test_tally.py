@@ -92,15 +92,6 @@ def test_upward_sums_match_a_plain_count(array):
             assert share * array.sum() == pytest.approx(100 * upward[intensity, extent])
 
 
-@given(tallies, st.integers(-4, 4))
-def test_shifted_intensity_keeps_cells_and_presence(tally, steps):
-    shifted = tally.shifted(steps)
-    assert shifted.n_cells == tally.n_cells
-    assert shifted.shares().pct_stained == tally.shares().pct_stained
-    if steps >= 0:
-        assert shifted.shares().h_score >= tally.shares().h_score
-
-
 def test_many_h_scores_at_once_equal_each_alone():
     stack = np.random.default_rng(0).integers(0, 9, (20, 5, 3))
     stack[:, 0, 1:] = 0

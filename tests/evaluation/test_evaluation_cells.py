@@ -23,6 +23,7 @@ def known(n: int, **changes: object) -> KnownCells:
         "intensity": np.full(n, int(Intensity.WEAK)),
         "pattern": np.full(n, int(Pattern.COMPLETE)),
         "completeness": np.ones(n),
+        "membrane_od": np.full(n, 0.3),
     }
     return KnownCells(**(values | changes))
 
@@ -36,6 +37,7 @@ def table(n: int, **changes: object) -> CellTable:
         "intensity": np.array(["weak"] * n),
         "pattern": np.array(["complete"] * n),
         "completeness": np.ones(n, np.float32),
+        "membrane_od": np.full(n, 0.3, np.float32),
     }
     return CellTable(values | changes, {})
 
@@ -94,6 +96,17 @@ def test_membranes_are_compared_on_cells_that_were_met_and_counted() -> None:
     assert (found.intensity.k, found.intensity.n) == (2, 4)
     # A stained cell that was read as having no outline is off by all of it.
     assert found.completeness_error == pytest.approx((0.5 + 0 + 0.4) / 3)
+
+
+def test_heights_of_lines_are_compared_where_both_sides_have_one() -> None:
+    heights = np.full(30, 0.45, np.float32)
+    intensity = np.array(["weak"] * 30)
+    intensity[:5], heights[:5] = "none", 0.0
+    found = compare_cells(known(30), table(30, membrane_od=heights, intensity=intensity), mpp=0.25)
+    assert found.height_ratio == pytest.approx(1.5)
+    few = compare_cells(known(3), table(3), mpp=0.25)
+    assert math.isnan(few.height_ratio)
+    assert pooled([found, few]).height_ratio == found.height_ratio
 
 
 def test_without_cells_everything_is_missed() -> None:

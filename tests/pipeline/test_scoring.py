@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from her2path.cells.calibration import generic_calibration
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Extent, Intensity, Pattern, Score
 from her2path.geometry import Mpp, Size
@@ -35,6 +36,20 @@ def cells(n: int, seed: int = 0, *, intensity: int | None = None) -> CountedCell
         membrane_width_um=od,
         cytoplasm_od=od,
     )
+
+
+@given(n=st.integers(0, 300), seed=st.integers(0, 50), factor=st.floats(0.2, 5))
+def test_other_heights_move_the_intensity_of_stained_cells_and_of_no_others(
+    n: int, seed: int, factor: float
+):
+    counted, cuts = cells(n, seed), generic_calibration().intensity
+    as_read, moved = (counted.graded(cuts, height_factor=f) for f in (1.0, factor))
+    is_stained = counted.intensity > Intensity.NONE
+    assert np.array_equal(moved.intensity > Intensity.NONE, is_stained)
+    graded = cuts.grade(counted.membrane_od[is_stained])
+    assert np.array_equal(as_read.intensity[is_stained], graded)
+    low, high = (as_read, moved) if factor >= 1 else (moved, as_read)
+    assert (low.intensity <= high.intensity).all()
 
 
 @given(n=st.integers(0, 300), seed=st.integers(0, 50))
