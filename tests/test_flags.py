@@ -199,15 +199,15 @@ def test_unusual_patterns_and_gaps_of_the_guideline_are_flagged():
 def test_a_missing_calibration_asks_for_review_only_where_it_matters():
     same = dict.fromkeys(HEIGHT_FACTORS, Score.ONE_PLUS)
     assert not needs_review(flags_of(is_calibrated=False, scores_by_height=same))
-    matters = flags_of(is_calibrated=False, scores_by_height={**same, 1.5: Score.TWO_PLUS})
+    matters = flags_of(is_calibrated=False, scores_by_height={**same, 1.6: Score.TWO_PLUS})
     assert names(matters) == ["not_calibrated", "calibration_matters"]
     assert needs_review(matters)
-    assert matters[1].number == matters[1].cut == 1.5
-    assert "2+ if they were 1.5 times as high" in matters[1].sentence
+    assert matters[1].number == matters[1].cut == 1.6
+    assert "2+ if they were 1.6 times as high" in matters[1].sentence
 
 
 def test_heights_that_are_twice_as_high_or_low_are_known_but_ask_for_nobody():
-    heights = {0.5: Score.ZERO, 1 / 1.5: Score.ONE_PLUS, 1.5: Score.ONE_PLUS, 2.0: Score.TWO_PLUS}
+    heights = {0.5: Score.ZERO, 1 / 1.6: Score.ONE_PLUS, 1.6: Score.ONE_PLUS, 2.0: Score.TWO_PLUS}
     found = flags_of(is_calibrated=False, scores_by_height=heights)
     assert names(found) == ["not_calibrated"]
     assert found[0].sentence.endswith(
@@ -239,7 +239,7 @@ def test_a_number_that_is_none_is_refused_before_it_hides_a_flag():
 DOUBTS_OF_CUTS = {
     "changed_trials_pct": 40.0,
     "is_calibrated": False,
-    "scores_by_height": {1.5: Score.TWO_PLUS},
+    "scores_by_height": {1.6: Score.TWO_PLUS},
 }
 
 

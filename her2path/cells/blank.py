@@ -3,9 +3,9 @@
 Stroma and lymphocytes of the slide itself are the blank: same section, same scanner, same focus.
 They are no perfect one: fibers make lines that tumor has not, borders between unstained tumor cells
 make lines that stroma has not, and next to a strongly stained tumor some carry its membranes. The
-palest quarter of the tumor cells is another blank, unless most of them are stained. And the
-calibration has seen other slides, but not this one. Of three that err in different ways the middle
-one holds.
+palest quarter of the unstained tumor cells is another blank; which cells these are a first reading
+tells, so that a slide is read twice. And the calibration has seen other slides, but not this one.
+Of three that err in different ways the middle one holds.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MAX_REFERENCE_CYTOPLASM_OD = 0.08
 # On real cores without HER2 median + 3 deviations is the 98th percentile. The deviation is taken
 # from the lower half alone: what lies above may be membranes of the tumor next door.
 N_DEVIATIONS = 3.0
-# The same of the palest quarter of the tumor cells, by the normal curve that goes through these
-# percentiles of all of them.
+# The same of the palest quarter of the unstained tumor cells, by the normal curve that goes through
+# these percentiles of theirs.
 PALEST_PERCENTILES, PALEST_Z = (10, 25), (1.2816, 0.6745)
 # How far the slide may raise the limits of its calibration; and lower the limit of a line, where
 # the calibration is that of many laboratories. One of a site's own controls knows its blank better.
@@ -70,6 +70,7 @@ def measure_blank(
     calibration: Calibration,
     *,
     is_tumor: NDArray[np.bool_] | None = None,
+    unstained_frac: float = 1.0,
     min_line_contrast_od: float | None = None,
 ) -> Blank:
     """Measure the blank on cells that carry no HER2.
@@ -83,6 +84,8 @@ def measure_blank(
         Its limits are moved; that of a site's own controls is the least.
     is_tumor : ndarray of shape (n,), bool, optional
         Cells that count, some of them stained.
+    unstained_frac : float
+        Share of these that is not, 0–1, as far as is known.
     min_line_contrast_od : float, optional
         Take this limit as it is, for stability trials: only the share that looks stained is
         measured.
@@ -105,7 +108,8 @@ def measure_blank(
         if tumor is None or len(tumor) < MIN_REFERENCE_CELLS:
             own = max(own, least)
         else:
-            own = float(np.median([own, palest_limit(clearest_lines(tumor)), least]))
+            palest = palest_limit(clearest_lines(tumor), unstained_frac=unstained_frac)
+            own = float(np.median([own, palest, least]))
         lowest = least if calibration.is_site_specific else MAX_FALL * least
         contrast = float(np.clip(own, lowest, MAX_RAISE * least))
     classes = classify_cells(reference, calibration, min_line_contrast_od=contrast)
@@ -134,18 +138,24 @@ def sector_limit(cells: CellMeasurements) -> float:
     return float(middle + N_DEVIATIONS * (middle - low) / 0.6745)
 
 
-def palest_limit(values: NDArray[np.floating], *, least_deviation: float = 0.0) -> float:
-    """Return what few unstained cells exceed, as the palest quarter of all cells tells.
+def palest_limit(
+    values: NDArray[np.floating], *, unstained_frac: float = 1.0, least_deviation: float = 0.0
+) -> float:
+    """Return what few unstained cells exceed, as the palest quarter of them tells.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        How much line there is on each cell, n ≥ 1. Up to half of the cells may be stained; where
-        more are, the limit is too high.
+        How much line there is on each cell, n ≥ 1.
+    unstained_frac : float
+        Share of them that is unstained, 0–1; where fewer are, the limit is too high. Of fewer than
+        `MIN_REFERENCE_CELLS` nothing could be told, and all are taken.
     least_deviation : float
         Spread that unstained cells have at least.
     """
-    low, high = np.percentile(values, PALEST_PERCENTILES)
+    if unstained_frac * len(values) < MIN_REFERENCE_CELLS:
+        unstained_frac = 1.0
+    low, high = np.percentile(values, [unstained_frac * p for p in PALEST_PERCENTILES])
     deviation = max((high - low) / (PALEST_Z[0] - PALEST_Z[1]), least_deviation)
     return float(high + (PALEST_Z[1] + N_DEVIATIONS) * deviation)
 

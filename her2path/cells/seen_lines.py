@@ -3,8 +3,9 @@
 A network that learned on other stains and scanners is unsure of the faint lines of a new one, and
 it is unsure of much that is no line where cytoplasm is brown or borders can be seen without stain.
 Where nearly all cells without staining leave it cold, a line of which it is half sure is no chance:
-there, less than even odds are enough. The unstained cells are the palest quarter of the tumor
-cells, as in `blank`; where these are not plainly apart from even odds, even odds stay.
+there, less than even odds are enough. Where most of a tumor is unstained, brown, and leaves it half
+sure, the brown is what it sees, and more than even odds are asked. The unstained cells are the
+palest quarter of those tumor cells that a first reading left unstained, as in `blank`.
 """
 
 from __future__ import annotations
@@ -16,26 +17,45 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from her2path.cells.blank import MIN_REFERENCE_CELLS, palest_limit
-from her2path.cells.classify import seen_along, was_read
+from her2path.cells.classify import MIN_DIFFUSE_OD, seen_along, was_read
 from her2path.cells.odds import EVEN, log_odds, shifted
 from her2path.cells.table import CellMeasurements
 
 __all__ = ["line_even", "with_own_even"]
 
-# However cold unstained cells leave the network, it must be this sure.
+# However cold unstained cells leave the network, it must be this sure; and however warm, it need be
+# no surer than the same odds the other way.
 LEAST_EVEN = 0.2
+MOST_EVEN = 1 - LEAST_EVEN
+# More than even odds are asked where at least these shares of the tumor cells are unstained, so
+# that their palest quarter is, and have cytoplasm in which lines may be none.
+MOSTLY_UNSTAINED_FRAC = 0.8
+BROWN_FRAC = 0.2
 # Its log odds on the unstained cells of one slide spread at least so much.
 LEAST_SPREAD = 0.25
 
 
-def line_even(cells: CellMeasurements, is_tumor: NDArray[np.bool_]) -> float:
-    """Return the probability of a membrane that counts as even odds, `LEAST_EVEN` to `EVEN`.
+def line_even(
+    cells: CellMeasurements,
+    is_tumor: NDArray[np.bool_],
+    *,
+    unstained_frac: float | None = None,
+) -> float:
+    """Return the probability of a membrane that counts as even odds on this slide.
 
     Parameters
     ----------
     cells : CellMeasurements of n cells
     is_tumor : ndarray of shape (n,), bool
         Cells that count.
+    unstained_frac : float, optional
+        Share of these that a first reading left unstained, 0–1.
+
+    Returns
+    -------
+    float
+        `LEAST_EVEN` to `EVEN`, or to `MOST_EVEN` where the tumor is brown and, by a first reading,
+        mostly unstained.
 
     References
     ----------
@@ -45,8 +65,16 @@ def line_even(cells: CellMeasurements, is_tumor: NDArray[np.bool_]) -> float:
     tumor = cells.select(is_tumor & was_read(cells))
     if len(tumor) < MIN_REFERENCE_CELLS:
         return EVEN
-    limit = palest_limit(log_odds(seen_along(tumor)), least_deviation=LEAST_SPREAD)
-    return float(np.clip(expit(limit), LEAST_EVEN, EVEN))
+    limit = palest_limit(
+        log_odds(seen_along(tumor)),
+        unstained_frac=1.0 if unstained_frac is None else unstained_frac,
+        least_deviation=LEAST_SPREAD,
+    )
+    is_unstained = unstained_frac is not None and unstained_frac >= MOSTLY_UNSTAINED_FRAC
+    is_brown = float((tumor.cytoplasm_od >= MIN_DIFFUSE_OD).mean()) >= BROWN_FRAC
+    return float(
+        np.clip(expit(limit), LEAST_EVEN, MOST_EVEN if is_unstained and is_brown else EVEN)
+    )
 
 
 def with_own_even(cells: CellMeasurements, even: float) -> CellMeasurements:

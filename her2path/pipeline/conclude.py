@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.annotations.roi import RoiKind
-from her2path.cells.blank import measure_blank
-from her2path.cells.calibration import Calibration
-from her2path.cells.classify import CellClasses, classify_cells
+from her2path.cells.classify import CellClasses
 from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.lookalikes import lookalikes
-from her2path.cells.seen_lines import line_even, with_own_even
+from her2path.cells.membranes import Membranes, read_membranes
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
@@ -172,10 +170,13 @@ def conclude_cells(
     cells = with_shared_cytoplasm(
         cells, selection.looks_like_tumor, x_um=place_um[0], y_um=place_um[1]
     )
-    even = line_even(cells, selection.is_counted)
-    cells = with_own_even(cells, even)
-    blank = replace(blank_facts(cells, selection, calibration), line_even=even)
-    classes = classify_cells(cells, calibration, min_line_contrast_od=blank.min_line_contrast_od)
+    membranes = read_membranes(
+        cells,
+        calibration,
+        is_tumor=selection.is_counted,
+        is_reference=selection.is_reference,
+    )
+    cells, classes, blank = membranes.cells, membranes.classes, blank_facts(membranes)
     everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)
     counted = everything.select(selection.is_counted)
     clusters = clusters_of(counted, rule_set)
@@ -272,17 +273,16 @@ def suspects_of(
     return Suspects(n_cells, settings.exclude_controls, score)
 
 
-def blank_facts(
-    cells: CellMeasurements, selection: Selection, calibration: Calibration
-) -> BlankFacts:
-    """Measure what looks stained on cells of the slide that are surely no tumor."""
-    blank = measure_blank(cells, selection.is_reference, calibration, is_tumor=selection.is_counted)
+def blank_facts(membranes: Membranes) -> BlankFacts:
+    """Return the limits that the slide's own cells set, for the record."""
+    blank = membranes.blank
     return BlankFacts(
         source="slide" if blank.is_own else "calibration",
         min_line_contrast_od=blank.min_line_contrast_od,
         n_reference=blank.n_reference,
         stained_pct=blank.reference_stained_pct if blank.n_reference else None,
         upper_pct=max(blank.upper_pct, LEAST_UPPER_PCT),
+        line_even=membranes.line_even,
     )
 
 

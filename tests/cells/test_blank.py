@@ -55,6 +55,30 @@ def test_up_to_half_of_the_tumor_may_be_stained(make_cells) -> None:
     assert sector_limit(mixed) > 0.024
 
 
+@pytest.mark.parametrize("stained_share", [0.5, 0.8])
+def test_where_most_of_the_tumor_is_stained_the_rest_tells_its_own_limit(
+    make_cells, stained_share
+) -> None:
+    unstained = lines(make_cells, 0.010, 0.003, n=20_000)
+    n_stained = round(20_000 * stained_share / (1 - stained_share))
+    stained = lines(make_cells, 0.15, 0.02, n=n_stained, seed=1)
+    values = clearest_lines(CellMeasurements.concatenate([unstained, stained]))
+    alone = palest_limit(clearest_lines(unstained))
+    known = palest_limit(values, unstained_frac=1 - stained_share)
+    assert known == pytest.approx(alone, rel=0.02)
+    assert palest_limit(values) > alone
+    # Known in part only, it lies between.
+    assert (
+        known < palest_limit(values, unstained_frac=1 - stained_share / 2) <= palest_limit(values)
+    )
+
+
+def test_too_few_unstained_cells_tell_nothing(make_cells) -> None:
+    values = clearest_lines(lines(make_cells, 0.15, 0.02))
+    few = (MIN_REFERENCE_CELLS - 1) / N
+    assert palest_limit(values, unstained_frac=few) == palest_limit(values)
+
+
 CLEAN, NOISY, STAINED = (0.010, 0.003), (0.02, 0.006), (0.2, 0.03)
 
 

@@ -12,7 +12,7 @@ from her2path.cells.blank import MIN_REFERENCE_CELLS
 from her2path.cells.calibration import generic_calibration
 from her2path.cells.classify import classify_cells, seen_along
 from her2path.cells.odds import EVEN
-from her2path.cells.seen_lines import LEAST_EVEN, line_even, with_own_even
+from her2path.cells.seen_lines import LEAST_EVEN, MOST_EVEN, line_even, with_own_even
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity
 
@@ -49,19 +49,46 @@ def test_stained_cells_hardly_move_it(make_cells) -> None:
     assert even_of(unstained) <= even_of(mixed) < 0.4
 
 
+def test_where_most_are_stained_the_unstained_ones_set_it_once_known(make_cells) -> None:
+    unstained = seen(make_cells, -3.5, 0.4)
+    mixed = CellMeasurements.concatenate([unstained, seen(make_cells, 2.0, 0.5, n=3 * N)])
+    everything = np.ones(len(mixed), np.bool_)
+    assert line_even(mixed, everything) == EVEN
+    known = line_even(mixed, everything, unstained_frac=1 / 4)
+    assert known == pytest.approx(even_of(unstained), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cytoplasm_od", "unstained_frac", "most"),
+    [
+        (0.15, 0.95, MOST_EVEN),
+        # Pale cytoplasm, most cells stained, or nothing known of them.
+        (0.02, 0.95, EVEN),
+        (0.15, 0.5, EVEN),
+        (0.15, None, EVEN),
+    ],
+)
+def test_brown_unstained_cells_ask_for_more(make_cells, cytoplasm_od, unstained_frac, most) -> None:
+    cells = seen(make_cells, -0.5, 0.8)
+    cells = replace(cells, cytoplasm_od=np.full(N, cytoplasm_od, np.float32))
+    found = line_even(cells, np.ones(N, np.bool_), unstained_frac=unstained_frac)
+    assert found == most
+
+
 def test_too_few_cells_and_cells_that_no_network_saw_leave_even_odds(make_cells) -> None:
     assert even_of(seen(make_cells, -4.5, 0.3, n=MIN_REFERENCE_CELLS - 1)) == EVEN
     unread = make_cells(N, seen_tumor=np.full(N, np.nan, np.float32))
     assert even_of(unread) == EVEN
 
 
-@given(even=st.floats(LEAST_EVEN, EVEN))
+@given(even=st.floats(LEAST_EVEN, MOST_EVEN))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_moving_raises_what_is_seen_and_keeps_its_order(make_cells, even) -> None:
+def test_moving_shifts_all_that_is_seen_one_way_and_keeps_its_order(make_cells, even) -> None:
     steps = np.repeat(np.arange(256, dtype=np.uint8)[:, None], N_SECTORS, axis=1)
     moved = with_own_even(make_cells(256, seen_line=steps), even).seen_line
     # Both ends are as sure as a reader can be.
-    assert (moved[:-1].astype(int) >= steps[:-1]).all()
+    change = moved[1:-1].astype(int) - steps[1:-1]
+    assert (change * np.sign(EVEN - even) >= 0).all()
     assert (np.diff(moved.astype(int), axis=0) >= 0).all()
     assert moved[round(255 * even), 0] == pytest.approx(127.5, abs=3)
 

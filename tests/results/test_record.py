@@ -74,7 +74,7 @@ def sample_record() -> SlideRecord:
             n_tumor_cells=reading.n_tumor_cells,
             borders=(Border(call.deciding_lower, Interval(9.0, 36.0)),),
             is_calibrated=False,
-            scores_by_height={1.5: Score.TWO_PLUS},
+            scores_by_height={1.6: Score.TWO_PLUS},
             mpp=0.23,
             is_mpp_by_hand=True,
             has_control=True,
