@@ -139,7 +139,11 @@ def sector_limit(cells: CellMeasurements) -> float:
 
 
 def palest_limit(
-    values: NDArray[np.floating], *, unstained_frac: float = 1.0, least_deviation: float = 0.0
+    values: NDArray[np.floating],
+    *,
+    unstained_frac: float = 1.0,
+    least_deviation: float = 0.0,
+    n_deviations: float = N_DEVIATIONS,
 ) -> float:
     """Return what few unstained cells exceed, as the palest quarter of them tells.
 
@@ -152,12 +156,14 @@ def palest_limit(
         `MIN_REFERENCE_CELLS` nothing could be told, and all are taken.
     least_deviation : float
         Spread that unstained cells have at least.
+    n_deviations : float
+        How far above their mean the limit lies.
     """
     if unstained_frac * len(values) < MIN_REFERENCE_CELLS:
         unstained_frac = 1.0
     low, high = np.percentile(values, [unstained_frac * p for p in PALEST_PERCENTILES])
     deviation = max((high - low) / (PALEST_Z[0] - PALEST_Z[1]), least_deviation)
-    return float(high + (PALEST_Z[1] + N_DEVIATIONS) * deviation)
+    return float(high + (PALEST_Z[1] + n_deviations) * deviation)
 
 
 def clearest_lines(cells: CellMeasurements) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from her2path.cells.blank import MIN_REFERENCE_CELLS, palest_limit
+from her2path.cells.blank import MIN_REFERENCE_CELLS, N_DEVIATIONS, palest_limit
 from her2path.cells.classify import MIN_DIFFUSE_OD, seen_along, was_read
 from her2path.cells.odds import EVEN, log_odds, shifted
 from her2path.cells.table import CellMeasurements
@@ -28,9 +28,11 @@ __all__ = ["line_even", "with_own_even"]
 LEAST_EVEN = 0.2
 MOST_EVEN = 1 - LEAST_EVEN
 # More than even odds are asked where at least these shares of the tumor cells are unstained, so
-# that their palest quarter is, and have cytoplasm in which lines may be none.
+# that their palest quarter is, and have cytoplasm in which lines may be none. Then one unstained cell
+# in a hundred may be taken for stained, half of the share up to which a slide counts as blank.
 MOSTLY_UNSTAINED_FRAC = 0.8
 BROWN_FRAC = 0.2
+WARM_DEVIATIONS = 2.33
 # Its log odds on the unstained cells of one slide spread at least so much.
 LEAST_SPREAD = 0.25
 
@@ -65,16 +67,21 @@ def line_even(
     tumor = cells.select(is_tumor & was_read(cells))
     if len(tumor) < MIN_REFERENCE_CELLS:
         return EVEN
-    limit = palest_limit(
-        log_odds(seen_along(tumor)),
-        unstained_frac=1.0 if unstained_frac is None else unstained_frac,
-        least_deviation=LEAST_SPREAD,
-    )
+    seen = log_odds(seen_along(tumor))
+
+    def even_at(n_deviations: float) -> float:
+        limit = palest_limit(
+            seen,
+            unstained_frac=1.0 if unstained_frac is None else unstained_frac,
+            least_deviation=LEAST_SPREAD,
+            n_deviations=n_deviations,
+        )
+        return float(np.clip(expit(limit), LEAST_EVEN, MOST_EVEN))
+
+    even = min(even_at(N_DEVIATIONS), EVEN)
     is_unstained = unstained_frac is not None and unstained_frac >= MOSTLY_UNSTAINED_FRAC
     is_brown = float((tumor.cytoplasm_od >= MIN_DIFFUSE_OD).mean()) >= BROWN_FRAC
-    return float(
-        np.clip(expit(limit), LEAST_EVEN, MOST_EVEN if is_unstained and is_brown else EVEN)
-    )
+    return max(even, even_at(WARM_DEVIATIONS)) if is_unstained and is_brown else even
 
 
 def with_own_even(cells: CellMeasurements, even: float) -> CellMeasurements:
