@@ -28,8 +28,8 @@ __all__ = ["line_even", "with_own_even"]
 LEAST_EVEN = 0.2
 MOST_EVEN = 1 - LEAST_EVEN
 # More than even odds are asked where at least these shares of the tumor cells are unstained, so
-# that their palest quarter is, and have cytoplasm in which lines may be none. Then one unstained cell
-# in a hundred may be taken for stained, half of the share up to which a slide counts as blank.
+# that their palest quarter is, and have cytoplasm in which lines may be none. Then one unstained
+# cell in a hundred may be taken for stained, half of the share up to which a slide counts as blank.
 MOSTLY_UNSTAINED_FRAC = 0.8
 BROWN_FRAC = 0.2
 WARM_DEVIATIONS = 2.33
