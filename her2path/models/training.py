@@ -97,7 +97,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """A finished run: its checkpoint, the steps taken, the best validation and its figures."""
+    """A finished run: its checkpoint, the steps taken, and the figures of that checkpoint."""
 
     model: Path
     n_steps: int
@@ -270,7 +270,7 @@ class Run:
         return TrainingResult(options.out / "model", self.step, self.minutes, self.figures)
 
     def write_onnx(self) -> None:
-        """Add the ONNX form to the best checkpoint."""
+        """Add the ONNX form to the checkpoint that was kept."""
         folder = self.options.out / "model"
         try:
             export_onnx(folder, network_of(load_checkpoint(folder)))
@@ -357,7 +357,7 @@ class Run:
                 mean.copy_(new)
 
     def validate(self, crops: list[tuple[Crop, float]], mean_loss: float) -> None:
-        """Measure, write curves, samples and state, and the checkpoint where it is the best."""
+        """Measure, write curves, samples and state, and the checkpoint where it is to be kept."""
         out = self.options.out
         readings = read_crops(self.averaged, crops, self.team.device)
         figures = measure_readings(readings) | measure_annotated(
@@ -365,8 +365,11 @@ class Run:
         )
         row = {"minutes": self.minutes, "learning_rate": self.rate(), "loss": mean_loss}
         add_to_curves(out, self.step, row | figures | {"merit": merit(figures)})
-        if merit(figures) > self.best:
-            self.best, self.n_worse, self.figures = merit(figures), 0, figures
+        is_better = merit(figures) > self.best
+        self.best = max(self.best, merit(figures))
+        self.n_worse = 0 if is_better else self.n_worse + 1
+        if is_better or self.recipe.keep == "last":
+            self.figures = figures
             write_samples(out / "samples", readings)
             save_model(
                 out / "model",
@@ -378,8 +381,6 @@ class Run:
                 sources=self.options.sources,
                 start_from=self.options.start_from,
             )
-        else:
-            self.n_worse += 1
         save_state(out / "state", self)
         self.progress(Progress("training", self.step, self.recipe.steps, mean_loss, figures))
 

@@ -53,6 +53,9 @@ class TrainingRecipe(BaseModel):
         Steps between validations.
     patience : int
         Validations without a better one after which training ends; 0 = never.
+    keep : {"best", "last"}
+        Which weights are kept: those of the best validation, or those of the last one. At the end
+        the rate has come down, and a few dozen fields tell two good networks apart by chance.
     validation_laboratories : tuple of str
         Training laboratories that are kept from training.
     """
@@ -78,6 +81,7 @@ class TrainingRecipe(BaseModel):
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.995
     validate_every: Annotated[int, Field(ge=1)] = 250
     patience: Annotated[int, Field(ge=0)] = 0
+    keep: Literal["best", "last"] = "best"
     validation_laboratories: tuple[str, ...] = ("training-c", "training-g")
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load
 
 from her2path.errors import ManifestError, ModelError
+from her2path.models import training
 from her2path.models.annotated import annotated_crops, read_annotated, recoloured
 from her2path.models.batches import Batches, BatchPlan
 from her2path.models.design import BACKBONES
@@ -104,6 +105,26 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     before, after = weights_of(finished), weights_of(options.out)
     for name, part in before.items():
         torch.testing.assert_close(after[name], part, atol=1e-5, rtol=1e-4)
+
+
+def test_the_last_weights_are_kept_where_the_recipe_says_so(
+    fields_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every validation is worse than the one before.
+    monkeypatch.setattr("her2path.models.training.merit", lambda figures: -figures["step"])
+    measure = training.measure_readings
+    steps = iter([2.0, 4.0] * 2)
+    monkeypatch.setattr(training, "measure_readings", lambda r: measure(r) | {"step": next(steps)})
+    weights = {}
+    for keep in ("best", "last"):
+        recipe = RECIPE.model_copy(update={"keep": keep})
+        options = TrainingOptions(tmp_path / keep, fields=fields_folder, device="cpu")
+        assert train(recipe, options, seed=3).figures["step"] == {"best": 2, "last": 4}[keep]
+        weights[keep] = weights_of(options.out)
+    last = load((tmp_path / "last" / "state" / STATE_FILE).read_bytes())
+    for name, part in weights["last"].items():
+        torch.testing.assert_close(part, last[f"averaged.{name}"])
+    assert any((weights["best"][name] != part).any() for name, part in weights["last"].items())
 
 
 def test_a_run_with_echoes_makes_half_the_batches_and_goes_on(
