@@ -27,9 +27,9 @@ __all__ = ["line_even", "with_own_even"]
 # no surer than the same odds the other way.
 LEAST_EVEN = 0.2
 MOST_EVEN = 1 - LEAST_EVEN
-# More than even odds are asked where so few of the tumor cells are stained that the question is 0 or
-# 0+, and this share of them has cytoplasm in which lines may be none. Then one unstained cell in a
-# hundred may be taken for stained, half of the share up to which a slide counts as blank.
+# More than even odds are asked where so few of the tumor cells are stained that the question is 0
+# or 0+, and this share of them has cytoplasm in which lines may be none. Then one unstained cell
+# in a hundred may be taken for stained, half of the share up to which a slide counts as blank.
 MOSTLY_UNSTAINED_FRAC = 0.9
 BROWN_FRAC = 0.2
 WARM_DEVIATIONS = 2.33
