@@ -150,7 +150,7 @@ def main() -> int:
     )
     parser.add_argument("--fields", type=int, default=N_FIELDS)
     parser.add_argument("--seed", type=int, default=4242, help="of laboratories and fields")
-    parser.add_argument("--model", default="her2-mean", help="network")
+    parser.add_argument("--model", default="her2-broad", help="network")
     arguments = parser.parse_args()
     if arguments.fields < 5:
         parser.error("--fields must be at least 5: one of each score")

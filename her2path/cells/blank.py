@@ -3,9 +3,9 @@
 Stroma and lymphocytes of the slide itself are the blank: same section, same scanner, same focus.
 They are no perfect one: fibers make lines that tumor has not, borders between unstained tumor cells
 make lines that stroma has not, and next to a strongly stained tumor some carry its membranes. The
-palest quarter of the unstained tumor cells is another blank; which cells these are a first reading
-tells, so that a slide is read twice. And the calibration has seen other slides, but not this one.
-Of three that err in different ways the middle one holds.
+palest quarter of the unstained tumor cells is another blank; how many these are a first reading
+tells. And the calibration has seen other slides, but not this one. Of three that err in different
+ways the middle one holds.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from her2path.criteria.score import Intensity
 
 __all__ = ["Membranes", "read_membranes"]
 
-# A third reading hardly differs from the second.
-N_READINGS = 2
+# A fourth reading hardly differs from the third.
+N_READINGS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ def read_membranes(
     is_tumor: NDArray[np.bool_],
     is_reference: NDArray[np.bool_],
 ) -> Membranes:
-    """Class all cells of a slide, twice: the first reading tells how many are unstained.
+    """Class all cells of a slide, again and again: each reading tells how many are unstained.
 
     The palest quarter of the unstained tumor cells sets limits. Where most cells are stained, the
     palest quarter of all of them would set these too high, and faint cells would be missed; where

@@ -6,6 +6,9 @@ Where nearly all cells without staining leave it cold, a line of which it is hal
 there, less than even odds are enough. Where most of a tumor is unstained, brown, and leaves it half
 sure, the brown is what it sees, and more than even odds are asked. The unstained cells are the
 palest quarter of those tumor cells that a first reading left unstained, as in `blank`.
+
+And where a first reading finds many cells stained, a line of which the network is half sure is more
+often one than where it finds few: the odds that are asked follow the odds of a stained cell.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from her2path.cells.classify import MIN_DIFFUSE_OD, seen_along, was_read
 from her2path.cells.odds import EVEN, log_odds, shifted
 from her2path.cells.table import CellMeasurements
 
-__all__ = ["line_even", "with_own_even"]
+__all__ = ["even_of_many", "line_even", "with_own_even"]
 
 # However cold unstained cells leave the network, it must be this sure; and however warm, it need be
 # no surer than the same odds the other way.
@@ -33,6 +36,10 @@ MOST_EVEN = 1 - LEAST_EVEN
 MOSTLY_UNSTAINED_FRAC = 0.9
 BROWN_FRAC = 0.2
 WARM_DEVIATIONS = 2.33
+# From this share of stained cells on the odds asked fall as those of a stained cell rise, down to
+# this probability, unless the tumor is brown: there the reading before can be wrong about most.
+USUAL_STAINED_FRAC = 0.1
+LEAST_EVEN_OF_MANY = 0.3
 # Its log odds on the unstained cells of one slide spread at least so much.
 LEAST_SPREAD = 0.25
 
@@ -56,13 +63,13 @@ def line_even(
     Returns
     -------
     float
-        `LEAST_EVEN` to `EVEN`, or to `MOST_EVEN` where the tumor is brown and, by a first reading,
-        mostly unstained.
+        `LEAST_EVEN` to `MOST_EVEN`.
 
     References
     ----------
     A null taken from the bulk of the cases at hand, not from theory: Efron 2004,
-    10.1198/016214504000000089.
+    10.1198/016214504000000089. A reader's odds moved to how common a class is where it reads:
+    Saerens et al. 2002, 10.1162/089976602753284446.
     """
     tumor = cells.select(is_tumor & was_read(cells))
     if len(tumor) < MIN_REFERENCE_CELLS:
@@ -79,9 +86,20 @@ def line_even(
         return float(np.clip(expit(limit), LEAST_EVEN, MOST_EVEN))
 
     even = min(even_at(N_DEVIATIONS), EVEN)
-    is_unstained = unstained_frac is not None and unstained_frac >= MOSTLY_UNSTAINED_FRAC
-    is_brown = float((tumor.cytoplasm_od >= MIN_DIFFUSE_OD).mean()) >= BROWN_FRAC
-    return max(even, even_at(WARM_DEVIATIONS)) if is_unstained and is_brown else even
+    if unstained_frac is None:
+        return even
+    if float((tumor.cytoplasm_od >= MIN_DIFFUSE_OD).mean()) < BROWN_FRAC:
+        return min(even, even_of_many(1 - unstained_frac))
+    if unstained_frac >= MOSTLY_UNSTAINED_FRAC:
+        return max(even, even_at(WARM_DEVIATIONS))
+    return even
+
+
+def even_of_many(stained_frac: float) -> float:
+    """Return the probability that counts as even where this share of the cells is stained."""
+    unstained = (1 - stained_frac) * USUAL_STAINED_FRAC
+    stained = stained_frac * (1 - USUAL_STAINED_FRAC)
+    return float(np.clip(unstained / (unstained + stained), LEAST_EVEN_OF_MANY, EVEN))
 
 
 def with_own_even(cells: CellMeasurements, even: float) -> CellMeasurements:

@@ -27,7 +27,7 @@ EXAMPLES = (
     "her2path train --recipe small --out first-try\n\n"
     "her2path train --recipe cpu --out run --threads 2\n\n"
     "her2path train my-recipe.toml --out run --data manifest.csv\n\n"
-    "her2path train --recipe adapt --out run --data manifest.csv --start-from her2-mean\n\n"
+    "her2path train --recipe adapt --out run --data manifest.csv --start-from her2-broad\n\n"
     "her2path train --recipe cpu --out run --resume\n\n"
     "torchrun --nproc-per-node 4 -m her2path train --recipe gpu --out run\n\n"
     "Fields with known truth are drawn first, coloured anew for each batch, and two laboratories "
@@ -70,7 +70,7 @@ def train(
             help="A recipe of the package: small (minutes, to try), cpu (under two hours on two "
             "processor cores), gpu (full: how the network that ships was begun), widen (goes on "
             "with a network of gpu, --start-from: how it was finished), adapt (goes on with the "
-            "one that ships, --start-from her2-mean, and pictures of yours, --data)."
+            "one that ships, --start-from her2-broad, and pictures of yours, --data)."
         ),
     ] = "",
     data: Annotated[

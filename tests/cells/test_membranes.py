@@ -9,6 +9,7 @@ from scipy.special import expit
 from her2path.cells.calibration import generic_calibration
 from her2path.cells.membranes import Membranes, read_membranes
 from her2path.cells.odds import EVEN
+from her2path.cells.seen_lines import LEAST_EVEN_OF_MANY
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity
 
@@ -80,9 +81,9 @@ def test_what_the_network_sees_in_brown_cytoplasm_is_no_membrane(make_cells) -> 
     assert share_stained(found, slice(0, len(brown))) < share_stained(pale, slice(0, len(brown)))
 
 
-def test_a_tumor_that_is_stained_all_over_keeps_even_odds(make_cells) -> None:
+def test_a_tumor_that_is_stained_all_over_has_the_limit_of_its_calibration(make_cells) -> None:
     found = read(of_kind(make_cells, N, line_od=5 * LEAST, odds=3.0, seed=4), make_cells)
-    assert found.line_even == EVEN
+    assert found.line_even == LEAST_EVEN_OF_MANY
     assert found.blank.min_line_contrast_od == pytest.approx(LEAST)
     assert share_stained(found, slice(0, N)) == 1
 

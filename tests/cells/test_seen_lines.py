@@ -12,7 +12,15 @@ from her2path.cells.blank import MIN_REFERENCE_CELLS
 from her2path.cells.calibration import generic_calibration
 from her2path.cells.classify import classify_cells, seen_along
 from her2path.cells.odds import EVEN
-from her2path.cells.seen_lines import LEAST_EVEN, MOST_EVEN, line_even, with_own_even
+from her2path.cells.seen_lines import (
+    LEAST_EVEN,
+    LEAST_EVEN_OF_MANY,
+    MOST_EVEN,
+    USUAL_STAINED_FRAC,
+    even_of_many,
+    line_even,
+    with_own_even,
+)
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity
 
@@ -62,7 +70,7 @@ def test_where_most_are_stained_the_unstained_ones_set_it_once_known(make_cells)
     ("cytoplasm_od", "unstained_frac", "most"),
     [
         (0.15, 0.95, MOST_EVEN),
-        # Pale cytoplasm, most cells stained, or nothing known of them.
+        # Pale cytoplasm, many cells stained, or nothing known of them.
         (0.02, 0.95, EVEN),
         (0.15, 0.5, EVEN),
         (0.15, None, EVEN),
@@ -73,6 +81,22 @@ def test_brown_unstained_cells_ask_for_more(make_cells, cytoplasm_od, unstained_
     cells = replace(cells, cytoplasm_od=np.full(N, cytoplasm_od, np.float32))
     found = line_even(cells, np.ones(N, np.bool_), unstained_frac=unstained_frac)
     assert found == most
+
+
+def test_lines_are_likelier_where_many_cells_are_stained() -> None:
+    assert even_of_many(0.0) == even_of_many(USUAL_STAINED_FRAC) == EVEN
+    # Twice the odds of a stained cell, half the odds asked.
+    assert even_of_many(2 / 11) == pytest.approx(1 / 3)
+    assert even_of_many(0.9) == even_of_many(1.0) == LEAST_EVEN_OF_MANY
+    shares = np.linspace(0, 1, 101)
+    assert (np.diff([even_of_many(share) for share in shares]) <= 0).all()
+
+
+def test_many_stained_cells_ask_for_less_unless_they_are_brown(make_cells) -> None:
+    cells = seen(make_cells, 0.0, 0.8)
+    brown = replace(cells, cytoplasm_od=np.full(N, 0.15, np.float32))
+    found = [line_even(c, np.ones(N, np.bool_), unstained_frac=0.4) for c in (cells, brown)]
+    assert found == [LEAST_EVEN_OF_MANY, EVEN]
 
 
 def test_too_few_cells_and_cells_that_no_network_saw_leave_even_odds(make_cells) -> None:
