@@ -203,7 +203,7 @@ def test_a_missing_calibration_asks_for_review_only_where_it_matters():
     assert names(matters) == ["not_calibrated", "calibration_matters"]
     assert needs_review(matters)
     assert matters[1].number == matters[1].cut == 1.6
-    assert "2+ if they were 1.6 times as high" in matters[1].sentence
+    assert "2+ if lines were 1.6 times as high" in matters[1].sentence
 
 
 def test_heights_that_are_twice_as_high_or_low_are_known_but_ask_for_nobody():
@@ -211,7 +211,7 @@ def test_heights_that_are_twice_as_high_or_low_are_known_but_ask_for_nobody():
     found = flags_of(is_calibrated=False, scores_by_height=heights)
     assert names(found) == ["not_calibrated"]
     assert found[0].sentence.endswith(
-        "0 if they were 0.5 times as high and 2+ if they were 2 times as high."
+        "0 if lines were 0.5 times as high and 2+ if lines were 2 times as high."
     )
 
 

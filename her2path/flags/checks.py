@@ -430,7 +430,7 @@ def _answer(evidence: FlagEvidence) -> str:
 
 def _spoken_heights(scores: Mapping[float, Score]) -> str:
     """Say in words which scores come of which heights of lines."""
-    each = [f"{score} if they were {factor:.2g} times as high" for factor, score in scores.items()]
+    each = [f"{score} if lines were {factor:.2g} times as high" for factor, score in scores.items()]
     return f"The score would be {' and '.join(each)}"
 
 
