@@ -13,9 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from her2path.cells.odds import EVEN
 from her2path.cells.polar import REACH_UM
-from her2path.cells.seen_lines import LEAST_EVEN
+from her2path.cells.seen_lines import LEAST_EVEN, LEAST_EVEN_OF_MANY
 from her2path.cells.tumor import tumor_probability
 from her2path.cells.tumor_groups import agreed_probability
 from her2path.criteria.score import EXPRESSION_SCORES, Score
@@ -243,7 +242,8 @@ def test_unstained_cells_say_how_sure_the_network_must_be(read_once):
 
     cold, unsure = read(4), read(90)
     assert cold.blank.line_even == LEAST_EVEN
-    assert unsure.blank.line_even == EVEN
+    # Many of its cells are stained all the same.
+    assert unsure.blank.line_even == LEAST_EVEN_OF_MANY
     assert cold.reading.shares["pct_stained"] > unsure.reading.shares["pct_stained"]
 
 
