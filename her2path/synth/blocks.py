@@ -276,6 +276,9 @@ def _stain(
     u = rng.random((2, n))
     askew_um = np.array([r.askew_um for r in recipe.all_regions])[region]
     least_arc = np.array([r.least_arc for r in recipe.all_regions])[region]
+    most_pieces = np.array([r.arc_pieces for r in recipe.all_regions])[region]
+    # Every whole number up to it as often.
+    n_pieces = (1 + stream(seed, 40, *block).random(n) * np.floor(most_pieces)).astype(np.int64)
     askew_um = askew_um * stream(seed, 36, *block).uniform(0.3, 1.3, n)
     is_invasive = kind == CellKind.TUMOR
     counted = is_invasive & in_frame
@@ -316,6 +319,7 @@ def _stain(
             base_x=np.where(basal, base_x, free_x),
             base_y=np.where(basal, base_y, free_y),
             reach=reach,
+            n_pieces=n_pieces,
         )
         truth = derive_truth(graph, paint, pattern)
         surplus = np.zeros(n, np.bool_)

@@ -98,6 +98,7 @@ def paint_membranes(
     base_x: NDArray[np.float64],
     base_y: NDArray[np.float64],
     reach: NDArray[np.float64],
+    n_pieces: NDArray[np.int64],
 ) -> Paint:
     """Paint the sides of all cells.
 
@@ -113,6 +114,8 @@ def paint_membranes(
         Place nearest to which an incomplete arc has its middle: the basal side, or any.
     reach : ndarray of shape (n,), float64
         Share of the outline that an incomplete arc is meant to cover.
+    n_pieces : ndarray of shape (n,), int64
+        Even parts that it lies in, evenly round the cell, unless it is basolateral.
     """
     n_segments = len(graph.length)
     out_class = np.zeros(n_segments, np.uint8)
@@ -135,6 +138,7 @@ def paint_membranes(
         base_x,
         base_y,
         reach,
+        n_pieces,
         out_class,
         out_od,
         out_width,
@@ -160,6 +164,7 @@ def _paint(
     base_x: NDArray[np.float64],
     base_y: NDArray[np.float64],
     reach: NDArray[np.float64],
+    n_pieces: NDArray[np.int64],
     out_class: NDArray[np.uint8],
     out_od: NDArray[np.float32],
     out_width: NDArray[np.float32],
@@ -218,29 +223,32 @@ def _paint(
                         nearest = d
                         middle = m
                     m += 1
-            goal = reach[c] * around[c]
-            step = 0
-            while step < m and stained[c] < goal:
-                half = (step + 1) // 2
-                i = (middle + (half if step % 2 == 0 else -half)) % m
-                step += 1
-                g = seg[i]
-                other = nbr[i]
-                if out_class[g] > 0:
-                    continue
-                if other == LUMEN and pattern[c] == 2:
-                    continue
-                if other >= 0:
-                    if pattern[other] == 0 and attempt == 0:
+            parts = n_pieces[c] if pattern[c] == 1 else 1
+            for part in range(parts):
+                goal = reach[c] * around[c] * (part + 1) / parts
+                step = 0
+                while step < m and stained[c] < goal:
+                    half = (step + 1) // 2
+                    i = (middle + part * m // parts + (half if step % 2 == 0 else -half)) % m
+                    step += 1
+                    g = seg[i]
+                    other = nbr[i]
+                    if out_class[g] > 0:
                         continue
-                    if pattern[other] != 3 and stained[other] + length[g] > 0.72 * around[other]:
+                    if other == LUMEN and pattern[c] == 2:
                         continue
-                out_class[g] = intensity[c]
-                out_od[g] = od[c]
-                out_width[g] = width[c]
-                stained[c] += length[g]
-                if other >= 0:
-                    stained[other] += length[g]
+                    if other >= 0:
+                        if pattern[other] == 0 and attempt == 0:
+                            continue
+                        most = 0.72 * around[other]
+                        if pattern[other] != 3 and stained[other] + length[g] > most:
+                            continue
+                    out_class[g] = intensity[c]
+                    out_od[g] = od[c]
+                    out_width[g] = width[c]
+                    stained[c] += length[g]
+                    if other >= 0:
+                        stained[other] += length[g]
 
 
 def derive_truth(graph: CellGraph, paint: Paint, meant_pattern: NDArray[np.uint8]) -> MembraneTruth:

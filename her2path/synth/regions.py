@@ -222,6 +222,9 @@ class RegionRecipe:
     least_arc : float
         Least share of the outline that an incomplete membrane is meant to cover; the largest is
         0.6. Lines that it shares with its neighbours make it longer.
+    arc_pieces : float
+        Most pieces that an incomplete membrane lies in, 1–5: each cell's is drawn up to it, and
+        together they cover what one arc would. Basolateral ones are in one piece.
     branched_share, grazed_share : float
         Shares of the glands with crowded cells that branch, and that the section grazes along
         their wall: a mosaic of narrow cells with little lumen or none.
@@ -294,6 +297,7 @@ class RegionRecipe:
     border_od: float = 0.0
     stroma_mottle: float = 1.0
     least_arc: float = 0.18
+    arc_pieces: float = 1.0
     brown_inset_um: float = 0.0
 
     def __post_init__(self) -> None:
@@ -377,6 +381,7 @@ _ADDED_RANGES = (
     ("border_od", 0, 0.3),
     ("stroma_mottle", 0, 2),
     ("least_arc", 0.1, 0.5),
+    ("arc_pieces", 1, 5),
     ("brown_inset_um", 0, 6),
 )
 # Fields that came after the first recipes.

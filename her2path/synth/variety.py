@@ -39,9 +39,9 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
 # How often little shows beside nuclei and membranes.
 _BARE = 0.3
 # How often cells are brown inside whatever their membranes are.
-_BROWN = 0.15
-# So that each score is drawn about as often as another.
-_OFTEN = (0.13, 0.17, 0.07, 0.07, 0.07, 0.07, 0.14, 0.08, 0.20)
+_BROWN = 0.22
+# So that each score is drawn about as often as another, faint ones somewhat more often.
+_OFTEN = (0.13, 0.20, 0.09, 0.07, 0.07, 0.07, 0.12, 0.08, 0.17)
 
 
 def random_mix(rng: Rng) -> tuple[MixEntry, ...]:
@@ -154,6 +154,7 @@ def random_region(
         gap_um=_rare(rng, 0.2, 3.0),
         border_od=_rare(rng, 0.35, 0.12),
         least_arc=float(rng.uniform(0.1, 0.3)),
+        arc_pieces=float(rng.integers(1, 5)),
     )
     region = replace(plain, **_growth(rng))
     if rng.random() < _BARE:
@@ -191,7 +192,8 @@ def _bare(rng: Rng) -> dict[str, Any]:
 def _brown(rng: Rng) -> dict[str, Any]:
     """Draw brown cytoplasm and granules, up to the border of the cell or only round the nucleus."""
     return {
-        "cytoplasm_od": float(rng.uniform(0.03, 0.3)),
+        # Little brown is common, and it is there that faint membranes have to be told from it.
+        "cytoplasm_od": _log_uniform(rng, 0.03, 0.3),
         "granular_od": _rare(rng, 0.6, 0.45),
         "brown_inset_um": float(rng.uniform(0.5, 4.0)) if rng.random() < 0.6 else 0.0,
         "nucleus_brown": float(rng.uniform(0.0, 0.75)),
@@ -319,7 +321,7 @@ def random_laboratory(rng: Rng, *, mpp: float | None = None, name: str = "random
         ),
         shading=float(rng.uniform(0, 0.04)),
         gamma=float(rng.uniform(0.82, 1.2)),
-        blur_um=float(rng.uniform(0.15, 0.4) if rng.random() < 0.85 else rng.uniform(0.4, 0.8)),
+        blur_um=float(rng.uniform(0.15, 0.4) if rng.random() < 0.72 else rng.uniform(0.4, 0.8)),
         sharpen=float(rng.uniform(0, 1.6)),
         sharpen_um=float(rng.uniform(0.22, 0.55)),
         noise=_log_uniform(rng, 0.5, 3.5),

@@ -80,6 +80,7 @@ ALL = RegionRecipe(
     border_od=0.05,
     stroma_mottle=0.6,
     least_arc=0.12,
+    arc_pieces=3.0,
     brown_inset_um=2.0,
 )
 
@@ -202,6 +203,28 @@ def test_arcs_are_shorter_where_asked() -> None:
         return float(np.median(reach[reach > 0]))
 
     assert median_arc(0.1) < 0.9 * median_arc(0.35)
+
+
+def test_an_incomplete_membrane_lies_in_pieces_where_asked() -> None:
+    mix = mix_of(none=0.6, faint_incomplete=0.4)
+
+    def mean_runs(arc_pieces: float) -> float:
+        region = only(mix=mix, scatter=2.0, least_arc=0.3, arc_pieces=arc_pieces)
+        block = build_block(recipe_of(region, 300.0), 0, 0, seed=4)
+        graph, stained = block.graph, block.paint.intensity > 0
+        runs = []
+        for cell in np.flatnonzero(block.is_kept & (block.truth.completeness > 0)):
+            along = []
+            for k in range(graph.cell_start[cell], graph.cell_start[cell + 1]):
+                side = graph.cell_side[k]
+                part = stained[graph.segment_start[side] : graph.segment_start[side + 1]]
+                along.append(part if graph.cell_forward[k] else part[::-1])
+            outline = np.concatenate(along)
+            runs.append(int((outline & ~np.roll(outline, 1)).sum()))
+        return float(np.mean(runs))
+
+    # Lines of neighbors that have arcs of their own make more pieces than were meant.
+    assert mean_runs(4) > 1.2 * mean_runs(1)
 
 
 @settings(max_examples=6, deadline=None)
