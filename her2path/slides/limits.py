@@ -15,6 +15,7 @@ __all__ = [
     "MAX_IMAGE_PX",
     "MAX_REGION_PX",
     "bounded_properties",
+    "check_block_size",
     "check_dimensions",
     "check_levels",
     "check_region_size",
@@ -78,6 +79,15 @@ def check_levels(level_dimensions: Iterable[Size]) -> None:
         check_dimensions(size, f"level {level}")
     if any(size.n_px > sizes[0].n_px for size in sizes):
         raise SlideError("a level is larger than level 0; the file is damaged: export it again.")
+
+
+def check_block_size(size: Size, what: str) -> None:
+    """Raise SlideError when a block of a file asks for more memory than a decoder should take."""
+    if size.n_px > MAX_BLOCK_PX:
+        raise SlideError(
+            f"{what} comes in blocks of {size.width} × {size.height} px; up to {MAX_BLOCK_PX} px "
+            "are possible. The file is damaged: copy or export it again."
+        )
 
 
 def check_region_size(size: Size) -> None:

@@ -17,6 +17,7 @@ from her2path.slides.limits import (
     FORMAT_FAULTS,
     MAX_ASSOCIATED_PX,
     bounded_properties,
+    check_block_size,
     check_dimensions,
     check_levels,
 )
@@ -114,7 +115,7 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
         backend="openslide",
         vendor=raw.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
         level_dimensions=sizes,
-        tile_size=_tile_size(raw),
+        tile_size=_tile_size(raw, len(sizes)),
         properties=bounded_properties(properties),
         associated_images=AssociatedImages(
             {name: _associated_loader(path, handle, name) for name in handle.associated_images}
@@ -154,10 +155,21 @@ def _tiff_compression(path: Path) -> dict[str, str]:
         return {}
 
 
-def _tile_size(raw: Mapping[str, str]) -> Size:
+def _tile_size(raw: Mapping[str, str], n_levels: int) -> Size:
+    """Return the size of a block of level 0, after a look at the blocks of all levels.
+
+    OpenSlide takes memory for a whole block, and ends the process where there is not enough.
+    """
+    sizes = [_block_size(raw, level) for level in range(n_levels)]
+    for level, size in enumerate(sizes):
+        check_block_size(size, f"level {level}")
+    return sizes[0]
+
+
+def _block_size(raw: Mapping[str, str], level: int) -> Size:
     try:
-        width = int(raw["openslide.level[0].tile-width"])
-        height = int(raw["openslide.level[0].tile-height"])
+        width = int(raw[f"openslide.level[{level}].tile-width"])
+        height = int(raw[f"openslide.level[{level}].tile-height"])
     except (KeyError, ValueError):
         return UNTILED
     return Size(width, height) if width > 0 and height > 0 else UNTILED

@@ -262,6 +262,20 @@ def test_a_header_that_claims_too_much_is_one_sentence_and_no_log_line(tmp_path,
     assert caplog.records == []
 
 
+def test_blocks_larger_than_memory_are_refused_by_every_reader(tmp_path):
+    path = tmp_path / "blocks.tif"
+    rgb = np.full((600, 500, 3), 200, np.uint8)
+    tifffile.imwrite(path, rgb, tile=(128, 128), photometric="rgb", compression="jpeg")
+    with tifffile.TiffFile(path) as tif:
+        place = tif.pages.first.tags["TileLength"].offset + 8
+    data = bytearray(path.read_bytes())
+    # One block of 128 × 2^21 px would be 1 GB, of a picture of 500 × 600 px.
+    data[place : place + 4] = (2**21).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(SlideError, match=r"openslide: level 0 comes in blocks of 128 × 2097152 px"):
+        open_slide(path)
+
+
 def test_a_bif_scanned_leftwards_is_explained():
     from her2path.slides.openslide_backend import refusal
 
