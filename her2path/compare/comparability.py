@@ -119,7 +119,7 @@ def differences(before: Side, after: Side) -> Iterator[Reason]:
 
 
 def calibrations(side: Side) -> set[str]:
-    return {slide.record.calibration.model_dump_json() for slide in side.slides}
+    return {slide.record.calibration.model_dump_json() for slide in side.speaking}
 
 
 def vectors(hematoxylin: tuple[float, ...], dab: tuple[float, ...]) -> str:
@@ -130,7 +130,7 @@ def vectors(hematoxylin: tuple[float, ...], dab: tuple[float, ...]) -> str:
 
 
 def assays_of(side: Side, column: str) -> set[str]:
-    named = [slide.record.extras.get(column, "") for slide in side.slides]
+    named = [slide.record.extras.get(column, "") for slide in side.speaking]
     return {name.strip().casefold() for name in named} - {""}
 
 
@@ -149,7 +149,7 @@ def assays(before: Side, after: Side) -> Iterator[Reason]:
 
 def scales(before: Side, after: Side) -> Iterator[Reason]:
     scales = [
-        [slide.record.scan.working_mpp for slide in side.slides if slide.record.scan.working_mpp]
+        [slide.record.scan.working_mpp for slide in side.speaking if slide.record.scan.working_mpp]
         for side in (before, after)
     ]
     every = [mpp for side in scales for mpp in side]

@@ -233,6 +233,6 @@ def apart(a: float | None, b: float | None) -> float | None:
 
 
 def blur_of(side: Side) -> float | None:
-    blurs = [slide.record.tissue.focus.median_blur_um for slide in side.slides]
+    blurs = [slide.record.tissue.focus.median_blur_um for slide in side.speaking]
     known = [blur for blur in blurs if blur is not None and math.isfinite(blur)]
     return max(known) if known else None

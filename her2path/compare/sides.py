@@ -175,7 +175,8 @@ class Side:
     name : str
         "before" or "after".
     slides : tuple of PairSlide
-        At least one, all of one rule set; not assessable ones are left out of sums.
+        At least one, all of one rule set; not assessable ones count for nothing but where the side
+        has no others (`speaking`).
     rule_set : RuleSet
         By which they were scored.
     ish : IshResult or None
@@ -199,10 +200,10 @@ class Side:
 
     @cached_property
     def bystanders(self) -> Bystanders:
-        """Cells of all slides that are surely no tumor."""
+        """Cells of the slides that are surely no tumor."""
         return Bystanders(
-            np.concatenate([slide.bystanders.nucleus_h_od for slide in self.slides]),
-            np.concatenate([slide.bystanders.cytoplasm_od for slide in self.slides]),
+            np.concatenate([slide.bystanders.nucleus_h_od for slide in self.speaking]),
+            np.concatenate([slide.bystanders.cytoplasm_od for slide in self.speaking]),
         )
 
     @property
@@ -211,24 +212,29 @@ class Side:
         return tuple(s for s in self.slides if s.record.score is not Score.NOT_ASSESSABLE)
 
     @property
+    def speaking(self) -> tuple[PairSlide, ...]:
+        """Slides that tell what the side is like: those with a score, all where none has one."""
+        return self.assessable or self.slides
+
+    @property
     def first(self) -> SlideRecord:
         """The record that speaks for the side where its slides agree."""
-        return (self.assessable or self.slides)[0].record
+        return self.speaking[0].record
 
     @property
     def blank_upper_pct(self) -> float:
         """The least favourable limit of blank of the slides, percent."""
-        return max(LEAST_UPPER_PCT, *(s.record.blank.upper_pct for s in self.slides))
+        return max(LEAST_UPPER_PCT, *(s.record.blank.upper_pct for s in self.speaking))
 
     @property
     def min_line_contrast_od(self) -> float:
         """The highest limit of blank of a line."""
-        return max(s.record.blank.min_line_contrast_od for s in self.slides)
+        return max(s.record.blank.min_line_contrast_od for s in self.speaking)
 
     def values(self, of: Callable[[SlideRecord], object]) -> list[object]:
         """Return what differs among the slides, each value once."""
         found: list[object] = []
-        for slide in self.slides:
+        for slide in self.speaking:
             value = of(slide.record)
             if value not in found:
                 found.append(value)

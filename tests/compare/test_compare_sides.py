@@ -5,6 +5,7 @@ import pytest
 from her2path.compare import Verdict, compare_sides
 from her2path.compare.bands import Band, Bands, default_bands
 from her2path.compare.change import ScoreChange
+from her2path.compare.drift import drift_checks
 from her2path.compare.record import pair_document
 from her2path.criteria.score import IshResult, Score, Status
 from her2path.results.jsonable import to_json
@@ -77,6 +78,24 @@ def test_a_side_that_is_not_assessable_is_an_answer(make_side, with_record):
     assert pair.as_read.score.change is ScoreChange.NOT_EVALUABLE
     assert pair.as_read.continuous["pct_stained"].ci95 is None
     assert to_json(pair_document(pair))["verdict"] == "not_evaluable"
+
+
+def test_a_slide_that_is_left_out_makes_no_pair_incomparable(make_side, with_record):
+    before, after = make_side(**FAINT), make_side("after", seed=2, **FAINT)
+    record = before.first
+    focus = replace(record.tissue.focus, median_blur_um=3.0)
+    blurred = with_record(
+        make_side(seed=3),
+        score=Score.NOT_ASSESSABLE,
+        tissue=replace(record.tissue, focus=focus),
+        blank=replace(record.blank, upper_pct=40.0, min_line_contrast_od=0.2),
+        calibration=record.calibration.model_copy(update={"name": "another"}),
+    )
+    both = replace(before, slides=(*before.slides, *blurred.slides))
+    assert compare_sides(both, after).verdict is compare_sides(before, after).verdict
+    assert codes(compare_sides(both, after)) == codes(compare_sides(before, after))
+    assert drift_checks(both, after) == drift_checks(before, after)
+    assert both.blank_upper_pct == before.blank_upper_pct
 
 
 def test_a_plain_difference_of_stain_is_taken_out_by_the_control(make_side):
