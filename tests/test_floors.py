@@ -52,7 +52,6 @@ HOMES = {
     "safetensors": {"models"},
     "tensorboard": {"models"},
     "lifelines": {"outcomes"},
-    "statsmodels": {"outcomes", "cohort"},
     "pandas": {"outcomes", "cohort"},
     "dask": {"pipeline"},
     "distributed": {"pipeline"},

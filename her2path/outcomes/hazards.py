@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,7 +151,23 @@ def fitted(
             f"{n_events} events for {many}: with fewer than {EVENTS_PER_TERM} for each they are "
             "unsteady"
         )
+    if repeats_itself(terms, [p.stratum if needs_stratum else "" for p in rows]):
+        remarks.append(
+            "no estimate: group and covariates say the same of these patients, wholly or in part; "
+            "leave out the covariate that follows from the others"
+        )
+        return no_model(name, rows, n_incomplete, remarks)
     return estimated(name, patients, rows, terms, n_incomplete, remarks)
+
+
+def repeats_itself(terms: Sequence[Term], strata: Sequence[str]) -> bool:
+    """Whether a column of the design follows from the others within the strata."""
+    design = np.column_stack([term.values for term in terms])
+    kinds = np.array(strata)
+    for kind in set(strata):
+        design[kinds == kind] -= design[kinds == kind].mean(axis=0)
+    design /= np.maximum(design.std(axis=0), 1e-12)
+    return int(np.linalg.matrix_rank(design, tol=1e-6 * math.sqrt(len(design)))) < len(terms)
 
 
 GROUP = "group"

@@ -13,7 +13,7 @@ REMEDY = "pip install 'her2path[outcomes]'"
 
 
 def library(name: str) -> Any:  # noqa: ANN401 - a module without types
-    """Return a module of lifelines, statsmodels or pandas.
+    """Return a module of lifelines or pandas.
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,14 @@ from numpy.typing import NDArray
 
 from her2path.outcomes.libraries import library
 from her2path.outcomes.patients import Patient, Patients
+from her2path.statistics.logrank import logrank
 from her2path.statistics.significance import Significance
 
 __all__ = ["Curve", "Survival", "survival_of"]
 
 Floats = NDArray[np.float64]
+# A curve of a thousand steps is right to this.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,7 +36,8 @@ class Curve:
     censored : ndarray
         Times at which observation ended without an event.
     median, median_lower, median_upper : float or None
-        None where the curve, or the end of its interval, does not fall to one half.
+        The first time at which the curve, or the end of its interval, is one half or less; None
+        where it does not fall so far.
     observed : ndarray of shape (n,)
         All times, for the numbers at risk.
     """
@@ -74,12 +77,12 @@ class Survival:
 
 
 def survival_of(patients: Patients) -> Survival:
-    """Estimate survival in each group, by lifelines and statsmodels.
+    """Estimate survival in each group, by lifelines.
 
     Raises
     ------
     MissingLibraryError
-        If they are not installed.
+        If it is not installed.
 
     References
     ----------
@@ -98,7 +101,11 @@ def survival_of(patients: Patients) -> Survival:
     plain = stratified = None
     n_events = sum(curve.n_events for curve in curves)
     if len(curves) > 1 and n_events:
-        plain = logrank(known, strata=False)
+        remarks += [
+            f"{group}: nobody is observed up to the first event; the tests leave the group out"
+            for group in beyond_first_event(known)
+        ]
+        plain = compared(known, strata=False)
         strata = {p.stratum for p in known} - {""}
         if len(strata) > 1:
             within = [p for p in known if p.stratum]
@@ -107,7 +114,7 @@ def survival_of(patients: Patients) -> Survival:
                     f"the stratified test leaves out {len(known) - len(within)} patients without "
                     f"{patients.columns.strata}"
                 )
-            stratified = logrank(within, strata=True)
+            stratified = compared(within, strata=True)
     return Survival(
         curves=curves,
         n_unknown=len(patients.rows) - len(known),
@@ -127,50 +134,56 @@ def curve_of(lifelines: Any, group: str, rows: Sequence[Patient]) -> Curve:  # n
     """Return the curve of one group."""
     time, event = times_of(rows)
     fit = lifelines.KaplanMeierFitter().fit(time, event)
-    ends = fit.confidence_interval_
-    medians = library("lifelines.utils").median_survival_times(ends)
-    low, high = (float(value) for value in np.ravel(medians.to_numpy()))
+    steps = fit.survival_function_.index.to_numpy(np.float64)
+    survival = fit.survival_function_.to_numpy(np.float64)[:, 0]
+    lower, upper = fit.confidence_interval_.to_numpy(np.float64).T
     return Curve(
         group=group,
         n=len(rows),
         n_events=int(event.sum()),
-        time=fit.survival_function_.index.to_numpy(np.float64),
-        survival=fit.survival_function_.to_numpy(np.float64)[:, 0],
-        lower=ends.to_numpy(np.float64)[:, 0],
-        upper=ends.to_numpy(np.float64)[:, 1],
+        time=steps,
+        survival=survival,
+        lower=lower,
+        upper=upper,
         censored=np.sort(time[~event]),
-        median=finite(float(fit.median_survival_time_)),
-        median_lower=finite(low),
-        median_upper=finite(high),
+        median=median_of(steps, survival),
+        median_lower=median_of(steps, lower),
+        median_upper=median_of(steps, upper),
         observed=time,
     )
 
 
-def finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def median_of(time: Floats, survival: Floats) -> float | None:
+    """Return the first time at which a falling curve is one half or less.
+
+    The curve is a product of fractions: where it should be one half exactly, the last bit of a
+    double may be too high.
+    """
+    reached = np.flatnonzero(survival <= 0.5 + ROUNDING)
+    return float(time[reached[0]]) if len(reached) else None
 
 
 def follow_up(lifelines: Any, rows: Sequence[Patient]) -> float | None:  # noqa: ANN401
     if not rows:
         return None
     time, event = times_of(rows)
-    return finite(float(lifelines.KaplanMeierFitter().fit(time, ~event).median_survival_time_))
+    curve = lifelines.KaplanMeierFitter().fit(time, ~event).survival_function_
+    return median_of(curve.index.to_numpy(np.float64), curve.to_numpy(np.float64)[:, 0])
 
 
-def logrank(rows: Sequence[Patient], *, strata: bool) -> Significance | None:
-    """Compare the groups; None where the risk sets leave nothing to compare."""
+def beyond_first_event(rows: Sequence[Patient]) -> tuple[str, ...]:
+    """Return the groups of which nobody is observed any longer at the first event of all."""
     time, event = times_of(rows)
-    groups = np.array([patient.group for patient in rows])
-    n_groups = len(set(groups.tolist()))
-    if n_groups < 2 or not event.any():
-        return None
-    survfunc = library("statsmodels.duration.survfunc")
-    kinds = np.array([patient.stratum for patient in rows]) if strata else None
-    try:
-        statistic, p = survfunc.survdiff(time, event.astype(int), groups, strata=kinds)
-    except np.linalg.LinAlgError:
-        return None
-    if not math.isfinite(p):
-        return None
-    words = f"log-rank{', stratified' if strata else ''}"
-    return Significance(float(statistic), n_groups - 1, float(p), words)
+    if not event.any():
+        return ()
+    first = float(time[event].min())
+    present = {p.group for p in rows if p.time is not None and p.time >= first}
+    return tuple(sorted({p.group for p in rows} - present))
+
+
+def compared(rows: Sequence[Patient], *, strata: bool) -> Significance | None:
+    """Compare the groups, within strata or not."""
+    time, event = times_of(rows)
+    groups = [patient.group for patient in rows]
+    kinds = [patient.stratum for patient in rows] if strata else None
+    return logrank(time, event, groups, strata=kinds)

@@ -63,7 +63,8 @@ def association(table: ArrayLike, *, rng: np.random.Generator) -> Significance |
         p = float(fisher_exact(whole).pvalue)
         return Significance(None, None, min(p, 1.0), "Fisher's exact test")
     drawn = MonteCarloMethod(n_resamples=N_TABLES, rng=rng)
-    p = float(fisher_exact(whole, method=drawn).pvalue)
+    # Of some small tables scipy returns an array of one.
+    p = np.ravel(fisher_exact(whole, method=drawn).pvalue).item()
     return Significance(None, None, p, f"Fisher–Freeman–Halton, {N_TABLES:,} random tables")
 
 

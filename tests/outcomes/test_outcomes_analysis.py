@@ -55,6 +55,42 @@ def test_remission_agrees_with_the_textbook(tmp_path: Path):
     assert treated.at_risk([0, 6, 7, 23, 36]) == (21, 21, 17, 6, 0)
 
 
+@pytest.mark.parametrize("n", [6, 8, 14, 20, 58])
+def test_the_median_is_the_first_time_at_which_half_are_left(tmp_path: Path, n: int):
+    rows = [{"arm": "all", "weeks": week, "relapse": 1} for week in range(1, n + 1)]
+    (curve,) = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM).survival.curves
+    assert curve.median == n // 2
+
+
+def test_a_curve_that_stops_at_one_half_has_a_median(tmp_path: Path):
+    weeks = [(1, 1), (2, 1), (3, 1), (9, 0), (9, 0), (9, 0)]
+    rows = [{"arm": "all", "weeks": week, "relapse": event} for week, event in weeks]
+    (curve,) = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM).survival.curves
+    assert curve.median == 3
+
+
+def test_a_group_gone_before_the_first_event_is_named_and_hides_no_difference(tmp_path: Path):
+    remission = write_remission(tmp_path / "t.csv")
+    plain = outcomes_of(remission, ARM).survival
+    with remission.open("a", encoding="utf-8") as file:
+        file.write("other,0.5,0\n")
+    found = outcomes_of(remission, ARM).survival
+    assert found.logrank == plain.logrank
+    assert any("other: nobody is observed up to the first event" in r for r in found.remarks)
+
+
+def test_a_covariate_that_repeats_the_group_is_said_to(tmp_path: Path):
+    rows = [
+        {"arm": "ab"[k % 2], "site": "xy"[k % 2], "weeks": 1 + k, "relapse": int(k % 3 > 0)}
+        for k in range(60)
+    ]
+    columns = Columns(**{**fields(ARM), "adjust": ("site",)})
+    plain, adjusted = outcomes_of(write_rows(tmp_path / "t.csv", *rows), columns).models
+    assert len(plain.ratios) == 1
+    assert adjusted.ratios == ()
+    assert any("say the same of these patients" in remark for remark in adjusted.remarks)
+
+
 def test_the_hazard_ratio_of_remission_agrees_with_r(tmp_path: Path):
     # survival::coxph with ties after Efron: 1.5721 with standard error 0.4124.
     (model,) = outcomes_of(write_remission(tmp_path / "t.csv"), ARM, reference="6-MP").models

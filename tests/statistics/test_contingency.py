@@ -29,6 +29,15 @@ def test_the_stratified_test_agrees_with_the_textbook():
     assert found.p == pytest.approx(0.3345, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "table",
+    [[[1, 0], [0, 1], [0, 1]], [[2, 1, 0], [1, 0, 1]], [[0, 0, 3], [1, 1, 0]]],
+)
+def test_tables_of_a_few_patients_have_a_p(table):
+    found = association(table, rng=rng())
+    assert 0 < found.p <= 1
+
+
 @given(twos)
 def test_two_by_two_strata_agree_with_statsmodels(tables):
     found = stratified_association(tables)
