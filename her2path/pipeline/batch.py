@@ -375,12 +375,15 @@ class Batch:
         if now - self.written < at_most_every_s:
             return
         self.written = now
-        entries = {entry.slide_id: entry for entry in self.journal.entries()}
-        rows = [
-            row_of_entry(entries[slide_id], job)
-            for slide_id, job in self.order.items()
-            if entries[slide_id].state in (JournalState.DONE, JournalState.FAILED)
-        ]
+        entries = {
+            entry.slide_id: entry
+            for entry in self.journal.entries()
+            if entry.state in (JournalState.DONE, JournalState.FAILED)
+        }
+        # Slides of earlier runs that this one does not name stay, in front: their results do.
+        order = [slide_id for slide_id in entries if slide_id not in self.order]
+        order += [slide_id for slide_id in self.order if slide_id in entries]
+        rows = [row_of_entry(entries[slide_id], self.order.get(slide_id)) for slide_id in order]
         write_slides(self.out.slides_csv, rows)
 
 

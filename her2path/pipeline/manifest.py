@@ -39,7 +39,7 @@ KNOWN_COLUMNS = (
     "patient_id",
 )
 # What slides.csv says by itself; a manifest's column of that name gets a prefix.
-TAKEN = frozenset(names(SLIDE_COLUMNS)) | {"rule_set", "edition"}
+TAKEN = frozenset(names(SLIDE_COLUMNS)) | {"rule_set", "edition", "model"}
 PREFIX = "manifest_"
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000

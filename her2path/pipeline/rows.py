@@ -41,11 +41,14 @@ def row_of(record: SlideRecord) -> dict[str, object]:
     }
 
 
-def row_of_entry(entry: JournalEntry, job: SlideJob) -> dict[str, object]:
-    """Return the row of slides.csv of a slide that is done or failed."""
+def row_of_entry(entry: JournalEntry, job: SlideJob | None) -> dict[str, object]:
+    """Return the row of slides.csv of a slide that is done or failed.
+
+    `job` is None where it failed in an earlier run and this run does not name it.
+    """
     if entry.row is not None:
         return dict(entry.row)
-    return {
+    row: dict[str, object] = {
         "slide_id": entry.slide_id,
         "path": entry.path,
         "state": SlideState.FAILED,
@@ -53,6 +56,10 @@ def row_of_entry(entry: JournalEntry, job: SlideJob) -> dict[str, object]:
         "review_reasons": [SlideState.FAILED],
         "seconds": entry.seconds,
         "error": entry.error or "",
+    }
+    if job is None:
+        return row
+    return row | {
         "rule_set": job.rule_set.name,
         "edition": job.rule_set.edition,
         "calibration": job.calibration.name,

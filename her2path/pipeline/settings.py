@@ -15,6 +15,7 @@ from her2path.pipeline.network import NetworkUse
 from her2path.results.geojson import Origin
 from her2path.results.journal import Fingerprint, fingerprint_of
 from her2path.results.run_record import settings_hash, software_version
+from her2path.slides.companions import companions
 from her2path.stain.od import WhitePoint
 
 __all__ = [
@@ -118,7 +119,11 @@ def fingerprint_of_job(job: SlideJob, settings: ScoreSettings) -> Fingerprint:
         If the slide or its outlines cannot be looked at.
     """
     roi = None if job.roi is None else fingerprint_of(job.roi, settings_hash="")
-    return fingerprint_of(job.path, settings_hash=settings_hash([settings, job, roi]))
+    return fingerprint_of(
+        job.path,
+        settings_hash=settings_hash([settings, job, roi]),
+        beside=companions(job.path),
+    )
 
 
 def find_rule_set(name: str, *, specimen: Specimen | None = None) -> RuleSet:

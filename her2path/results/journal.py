@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,8 +78,17 @@ class JournalEntry:
     row: Mapping[str, Any] | None
 
 
-def fingerprint_of(path: Path, *, settings_hash: str) -> Fingerprint:
+def fingerprint_of(path: Path, *, settings_hash: str, beside: Sequence[Path] = ()) -> Fingerprint:
     """Return the fingerprint of a slide: of a file, or of all files in a folder.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder.
+    settings_hash : str
+        Of what the slide is scored by.
+    beside : sequence of Path
+        Files and folders that belong to it.
 
     Raises
     ------
@@ -87,9 +96,12 @@ def fingerprint_of(path: Path, *, settings_hash: str) -> Fingerprint:
         If the path cannot be looked at.
     """
     try:
-        files = (
-            [path] if not path.is_dir() else [part for part in path.rglob("*") if part.is_file()]
-        )
+        files = [
+            part
+            for one in (path, *beside)
+            for part in (one.rglob("*") if one.is_dir() else (one,))
+            if part == one or part.is_file()
+        ]
         if len(files) > MAX_FILES:
             raise ResultsError(f"{path} holds more than {MAX_FILES:,} files; is it one slide?")
         stats = [file.stat() for file in files]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
-from her2path.slides.dicom_series import series_of
+from her2path.slides.companions import companions
 from her2path.slides.limits import FORMAT_FAULTS, bounded_properties, check_levels
 from her2path.slides.mpp import mpp_or_none
 from her2path.slides.slide import OpenedSlide, SlideFacts
@@ -52,7 +52,7 @@ def open_with_wsidicom(path: Path, given: Mpp | None) -> WsidicomSlide:
     except ImportError as error:
         raise SlideError('not installed: pip install "her2path[dicom]"') from error
     try:
-        wsi = WsiDicom.open(_series_files(path))
+        wsi = WsiDicom.open([path, *companions(path)])
     except (WsiDicomError, *FORMAT_FAULTS) as error:
         raise SlideError(f"{type(error).__name__}: {error}") from error
     try:
@@ -60,13 +60,6 @@ def open_with_wsidicom(path: Path, given: Mpp | None) -> WsidicomSlide:
     except (WsiDicomError, *FORMAT_FAULTS) as error:
         wsi.close()
         raise SlideError(f"{type(error).__name__}: {error}") from error
-
-
-def _series_files(path: Path) -> list[Path]:
-    """Return the files beside `path` that are levels of its slide, and `path` itself."""
-    series = series_of(path)
-    beside = path.parent.glob(f"*{path.suffix}") if series else ()
-    return [path, *sorted(p for p in beside if p != path and series_of(p) == series)]
 
 
 def _understood(

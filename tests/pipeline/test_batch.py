@@ -10,6 +10,7 @@ import pytest
 
 from her2path.errors import ResultsError
 from her2path.pipeline.batch import run_batch, words_of
+from her2path.pipeline.manifest import KNOWN_COLUMNS, TAKEN
 from her2path.pipeline.progress import SlideDone, SlideFailed, SlideSurveyed, TilesMeasured
 from her2path.pipeline.settings import ScoreSettings
 from her2path.results.cells import read_cells
@@ -105,6 +106,25 @@ def test_resume_does_only_what_is_left(drawn, glass, job_on, settings, tmp_path:
     assert out.slide("glass").slide_json.stat().st_mtime_ns == stamp
     assert [e.slide_id for e in events if isinstance(e, SlideDone)] == ["core"]
     assert list(rows_of(out)) == ["glass", "core"]
+
+
+def test_resume_with_other_slides_keeps_those_that_are_done(
+    drawn, glass, damaged, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path)
+    run_batch([job_on(glass), job_on(damaged)], settings, out)
+    before = rows_of(out)
+    result = run_batch([job_on(drawn)], settings, out, resume=True)
+    assert (result.n_slides, result.n_done) == (1, 1)
+    after = rows_of(out)
+    assert list(after) == [*before, "core"]
+    assert after["glass"] == before["glass"]
+
+
+def test_what_a_row_says_itself_no_manifest_may_say(drawn, job_on, settings, tmp_path: Path):
+    out = ResultsFolder(tmp_path)
+    run_batch([job_on(drawn)], settings, out)
+    assert set(rows_of(out)["core"]) <= TAKEN | set(KNOWN_COLUMNS)
 
 
 def test_resume_tries_failed_slides_again(glass, job_on, settings, tmp_path: Path):

@@ -126,6 +126,12 @@ def test_a_manifest_that_cannot_be_meant_says_why(
         jobs_of_manifest(write(tmp_path, text), defaults)
 
 
+@pytest.mark.parametrize("name", ["model", "rule_set", "edition", "network_set"])
+def test_a_column_never_says_what_slides_csv_says_itself(tmp_path: Path, defaults, name: str):
+    (job,) = jobs_of_manifest(write(tmp_path, f"path,{name}\na.svs,mine\n"), defaults)
+    assert job.extras == {f"manifest_{name}": "mine"}
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path, defaults: JobDefaults):
     path = tmp_path / "m.csv"
     path.write_bytes(b"path\n\xe4.svs\n")

@@ -204,6 +204,17 @@ def test_a_fingerprint_of_a_folder_covers_its_files(tmp_path):
     assert fingerprint_of(tmp_path, settings_hash="h").size == 5
 
 
+def test_a_fingerprint_covers_what_lies_beside(tmp_path):
+    index, data = tmp_path / "a.mrxs", tmp_path / "a" / "Data0000.dat"
+    data.parent.mkdir()
+    index.write_bytes(b"1")
+    data.write_bytes(b"23")
+    first = fingerprint_of(index, settings_hash="h", beside=[data.parent])
+    assert first.size == 3
+    data.write_bytes(b"234")
+    assert fingerprint_of(index, settings_hash="h", beside=[data.parent]) != first
+
+
 def test_a_fingerprint_of_nothing_is_an_error(tmp_path):
     with pytest.raises(ResultsError, match="check the path"):
         fingerprint_of(tmp_path / "nothing", settings_hash="h")

@@ -10,6 +10,7 @@ import tifffile
 from her2path.errors import MppError, SlideError
 from her2path.geometry import Location, Mpp, Size
 from her2path.slides import Slide, describe_slide, open_slide, require_mpp
+from her2path.slides.companions import companions
 
 ORIGIN = Location(0, 0)
 
@@ -280,6 +281,18 @@ def test_a_bif_scanned_leftwards_is_explained():
     from her2path.slides.openslide_backend import refusal
 
     assert "DP 200" in refusal(OSError('Bad direction attribute "LEFT"'))
+
+
+def test_what_belongs_to_a_slide_is_known(tmp_path):
+    for name in ("m.mrxs", "v(0,0).jpg", "v-macro.jpg", "other.jpg", "one.svs"):
+        (tmp_path / name).touch()
+    (tmp_path / "m").mkdir()
+    index = tmp_path / "v.vms"
+    index.write_text("[Virtual Microscope Specimen]\nImageFile=v(0,0).jpg\nMacro=v-macro.jpg\n")
+    index.write_text(index.read_text() + "Away=/etc/passwd\nMissing=v(1,0).jpg\n")
+    assert [p.name for p in companions(tmp_path / "m.mrxs")] == ["m"]
+    assert [p.name for p in companions(index)] == ["v(0,0).jpg", "v-macro.jpg"]
+    assert companions(tmp_path / "one.svs") == companions(tmp_path / "absent.vms") == ()
 
 
 def test_a_path_with_accents_and_spaces_opens(write_svs):
