@@ -168,6 +168,16 @@ def test_borders_of_the_low_scores_are_read_twice(stained, is_flagged):
     assert ("double_read" in names(flags_of(call_of(stained=stained)))) == is_flagged
 
 
+def test_more_staining_takes_no_second_reader_away():
+    faint = Tally.of([1] * 700 + [0] * 9300, [0] * 10_000)
+    some_moderate = Tally.of([3] * 140 + [1] * 560 + [0] * 9300, [0] * 10_000)
+    for tally in (faint, some_moderate):
+        call = BREAST.call(tally, blank_upper_pct=2.0)
+        assert call.score is Score.ULTRALOW
+        assert names(flags_of(call)) == ["double_read"]
+        assert any(d.measure == "pct_stained" and d.cut == 10 for d in call.near)
+
+
 @pytest.mark.parametrize(
     ("below", "stained", "is_flagged"), [(65, 293, True), (65, 800, False), (32, 150, False)]
 )

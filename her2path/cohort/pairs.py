@@ -13,11 +13,13 @@ from her2path.criteria.ish import status
 from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.results.record import SlideRecord
 
-__all__ = ["Pair", "Side", "edition_name"]
+__all__ = ["Pair", "Side", "edition_name", "organ_of"]
 
 YEAR = re.compile(r"\b(2007|2013|2018|2023)\b")
 # What has a year in its name without being ASCO/CAP for breast.
-OTHER_CRITERIA = re.compile(r"gastr|toga|hofmann|ruschoff|rüschoff|matrix")
+STOMACH = r"gastr|stomach|toga|hofmann|ruschoff|rüschoff"
+OF_STOMACH = re.compile(STOMACH)
+OTHER_CRITERIA = re.compile(rf"{STOMACH}|matrix")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +143,14 @@ def edition_name(text: str) -> str:
         # 2023 affirmed 2018 without a change.
         return f"asco-cap-{'2018' if year[1] == '2023' else year[1]}"
     return re.sub(r"[^a-z0-9ü]+", "-", plain).strip("-")
+
+
+def organ_of(*editions: str) -> Organ:
+    """Return whose criteria these are, as `edition_name` writes them; breast where none says.
+
+    Examples
+    --------
+    >>> organ_of("", "gastric-resection").value, organ_of("asco-cap-2018").value
+    ('stomach', 'breast')
+    """
+    return Organ.STOMACH if any(OF_STOMACH.search(name) for name in editions) else Organ.BREAST

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
-from her2path.cohort.pairs import Pair, Side, edition_name
+from her2path.cohort.pairs import Pair, Side, edition_name, organ_of
 from her2path.compare.verdict import Verdict
 from her2path.criteria.score import IshResult, Score
 from her2path.criteria.words import SCORE_WORDS, score_named
@@ -118,6 +118,12 @@ class PairReader:
             self.fault(row, "after", "is the same file as before")
         if before is None or after is None or len(self.faults) > n_before:
             return None
+        # A score in the table is of the organ that any edition of its row names.
+        organ = organ_of(before.edition, after.edition)
+        before, after = (
+            side if side.path is not None else replace(side, organ=organ)
+            for side in (before, after)
+        )
         return Pair(
             row=row.number,
             patient_id=row.get("patient_id"),

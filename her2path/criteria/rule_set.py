@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.criterion import Comparison, Criterion
 from her2path.criteria.score import EXPRESSION_SCORES, Organ, Score
-from her2path.criteria.tally import Shares, Tally, accumulate, part_of_staining
+from her2path.criteria.tally import STAINED, Shares, Tally, accumulate, part_of_staining
 from her2path.errors import CriteriaError
 
 __all__ = ["Call", "Deciding", "RuleSet", "load_rule_set", "rule_set_names"]
@@ -61,8 +61,11 @@ class Call:
         would be last to stop firing. Rows from the matrix count only when it decided.
     deciding_upper : Deciding or None
         What holds it below a higher score: of the rows of higher scores, the nearest to firing.
+    stained_upper : Deciding or None
+        Of those rows, the nearest that counts every stained cell: the cut of 0+ or 1+, although
+        a row of a higher class may be nearer to firing.
     deciding : Deciding or None
-        The nearer of the two; None when there was no cell.
+        The nearer of the first two; None when there was no cell.
     pattern_2plus : str
         'complete', 'incomplete', 'intense ≤ 10 %', … for 2+ where the rule set names it, else ''.
     is_decided_by_matrix : bool
@@ -79,6 +82,13 @@ class Call:
     deciding_upper: Deciding | None
     pattern_2plus: str
     is_decided_by_matrix: bool
+    stained_upper: Deciding | None = None
+
+    @property
+    def near(self) -> tuple[Deciding, ...]:
+        """The rows that hold the score where it is, each once."""
+        found = (self.deciding_lower, self.deciding_upper, self.stained_upper)
+        return tuple(dict.fromkeys(d for d in found if d is not None))
 
     @property
     def needs_reflex_ish(self) -> bool:
@@ -212,8 +222,12 @@ class RuleSet:
         above = [deciding(row) for row in self.criteria if row.score.rank > rank]
         held = [deciding(row) for row in holding if first and row.is_matrix == first.is_matrix]
         lower = max(held, key=lambda d: d.distance, default=None)
-        # Two rows equally near: the one of the lower score is reached first.
-        upper = min(above, key=lambda d: (d.distance, d.criterion.score.rank), default=None)
+
+        def nearest(rows: list[Deciding]) -> Deciding | None:
+            # Two rows equally near: the one of the lower score is reached first.
+            return min(rows, key=lambda d: (d.distance, d.criterion.score.rank), default=None)
+
+        upper = nearest(above)
         return Call(
             score=EXPRESSION_SCORES[rank],
             rule_set=self.name,
@@ -225,6 +239,7 @@ class RuleSet:
             deciding_upper=upper,
             pattern_2plus=first.pattern if first else "",
             is_decided_by_matrix=bool(first and first.is_matrix),
+            stained_upper=nearest([d for d in above if d.measure == STAINED]),
         )
 
     def fires(

@@ -13,7 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from her2path.criteria.score import Extent, Intensity
 
-__all__ = ["Shares", "Tally", "accumulate", "h_scores", "measure_name", "part_of_staining"]
+__all__ = [
+    "STAINED",
+    "Shares",
+    "Tally",
+    "accumulate",
+    "h_scores",
+    "measure_name",
+    "part_of_staining",
+]
 
 SHAPE = (len(Intensity), len(Extent))
 # Weight of each intensity class in the H-score: faint and weak count 1, moderate 2, intense 3.
@@ -47,6 +55,10 @@ def h_scores(counts: ArrayLike) -> NDArray[np.float64]:
     return np.divide(points, n, out=np.zeros_like(points), where=n > 0)
 
 
+# The share of cells with any staining.
+STAINED = "pct_stained"
+
+
 def measure_name(intensity: Intensity, extent: Extent) -> str:
     """Name the share of cells with at least this intensity and extent, as columns spell it.
 
@@ -58,7 +70,7 @@ def measure_name(intensity: Intensity, extent: Extent) -> str:
     'pct_moderate_or_stronger_basolateral_or_complete'
     """
     if (intensity, extent) == (Intensity.FAINT, Extent.INCOMPLETE):
-        return "pct_stained"
+        return STAINED
     if (intensity, extent) == (Intensity.WEAK, Extent.COMPLETE):
         return "pct_complete"
     name = f"pct_{intensity.label}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from her2path.criteria.rule_set import Deciding
 from her2path.criteria.score import Extent, Intensity, Score
+from her2path.criteria.tally import STAINED
 from her2path.flags.evidence import Flag, FlagCuts, FlagEvidence, ReviewFlag
 
 __all__ = ["needs_review", "raise_flags"]
@@ -79,14 +80,9 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             is_answered=evidence.is_confirmed,
         )
     if evidence.call.score in LOW_SCORES:
-        for near in (evidence.call.deciding_lower, evidence.call.deciding_upper):
-            if (
-                near is not None
-                and near.measure == "pct_stained"
-                and near.cut / cuts.double_read_factor
-                <= near.value
-                <= near.cut * cuts.double_read_factor
-            ):
+        for near in evidence.call.near:
+            low, high = near.cut / cuts.double_read_factor, near.cut * cuts.double_read_factor
+            if near.measure == STAINED and low <= near.value <= high:
                 yield Flag(
                     ReviewFlag.DOUBLE_READ,
                     near.value,

@@ -217,8 +217,7 @@ def borders_of(call: Call, block_tallies: NDArray[np.int64]) -> tuple[Border, ..
         share = share_at_least(block_tallies, row.intensity, row.extent)
         return Border(deciding, share.interval().scaled(100))
 
-    near = (call.deciding_lower, call.deciding_upper)
-    return tuple(border(d) for d in near if d is not None and d.unit == "%")
+    return tuple(border(d) for d in call.near if d.unit == "%")
 
 
 def score_of(

@@ -177,8 +177,7 @@ def find_doubts(
     is_counted: Mask,
 ) -> Iterator[tuple[Doubt, Mask]]:
     """Find the cells near a cut-off of the rows that hold the score or nearly raise it."""
-    near = (call.deciding_lower, call.deciding_upper)
-    rows = [deciding.criterion for deciding in near if deciding]
+    rows = [deciding.criterion for deciding in call.near]
     is_stained = is_counted & (intensity > Intensity.NONE)
     if any(row.intensity == Intensity.FAINT for row in rows):
         contrast = np.asarray(cells["membrane_contrast_od"], np.float64)

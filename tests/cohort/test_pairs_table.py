@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from her2path.cohort.pairs import edition_name
 from her2path.cohort.table import read_pairs
 from her2path.compare.verdict import Verdict
-from her2path.criteria.score import IshResult, Score, Status
+from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.criteria.words import score_named
 from her2path.errors import TableError
 
@@ -151,6 +151,16 @@ def test_pairs_of_one_patient_are_told_apart_by_their_name(tmp_path: Path):
 )
 def test_one_edition_has_one_name(text: str, name: str):
     assert edition_name(text) == name
+
+
+def test_stomach_criteria_give_the_status_of_stomach(tmp_path: Path):
+    row = {"patient_id": "P1", "before": "1+", "after": "0", "before_ish": "amplified"}
+    (breast,) = read(write_rows(tmp_path / "t.csv", {**row, "after_edition": "2018"}))
+    (stomach,) = read(write_rows(tmp_path / "t.csv", {**row, "after_edition": "gastric-biopsy"}))
+    assert breast.before.status is Status.POSITIVE
+    # By its rules 1+ is negative whatever the ISH.
+    assert stomach.before.organ is stomach.after.organ is Organ.STOMACH
+    assert stomach.before.status is not Status.POSITIVE
 
 
 def test_editions_must_not_differ(tmp_path: Path):
