@@ -15,6 +15,7 @@ from her2path.criteria.ish import status
 from her2path.criteria.rule_set import Call, RuleSet
 from her2path.criteria.score import Intensity, IshResult, Pattern, Score, Status
 from her2path.criteria.tally import Tally
+from her2path.errors import ResultsError
 from her2path.pipeline.scoring import LEAST_UPPER_PCT, CountedCells, clusters_of, extent_of
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.columns import Exclusion
@@ -95,8 +96,14 @@ def read_pair_slide(slide_json: Path) -> PairSlide:
     folder = SlideFolder(slide_json.parent)
     if record.reading.n_tumor_cells == 0 and not folder.cells_parquet.is_file():
         return PairSlide(record, folder.path, no_cells(), no_cells(), no_bystanders())
-    table = read_cells(folder.cells_parquet, columns=CELL_COLUMNS)
-    return PairSlide(record, folder.path, *cells_of(table, record))
+    table = read_cells(folder.cells_parquet, columns=CELL_COLUMNS, is_strict=True)
+    counted, control, bystanders = cells_of(table, record)
+    if len(counted) != record.reading.n_tumor_cells:
+        raise ResultsError(
+            f"{folder.cells_parquet} holds {len(counted):,} counted cells, {slide_json.name} says "
+            f"{record.reading.n_tumor_cells:,}; one of them has been changed: score the slide again"
+        )
+    return PairSlide(record, folder.path, counted, control, bystanders)
 
 
 def cells_of(

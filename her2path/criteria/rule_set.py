@@ -120,7 +120,7 @@ class RuleSet:
             raise CriteriaError(f"a rule set of {len(text)} characters; at most {MAX_TEXT} allowed")
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise CriteriaError(f"the rule set is not valid TOML: {error}") from error
         words = {key: table.get(key) for key in ("name", "edition", "source", "organ", "zero")}
         missing = [key for key, value in words.items() if not isinstance(value, str) or not value]

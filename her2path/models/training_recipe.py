@@ -137,7 +137,7 @@ def read_training_recipe(name: str | Path) -> TrainingRecipe:
             raise ModelError(f"{name} is no text in UTF-8 ({error}): it is no recipe") from error
     try:
         return TrainingRecipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(f"the recipe {name} is no valid TOML: {error}") from error
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, f['loc'])) or 'recipe'}: {f['msg']}" for f in error.errors()]

@@ -79,8 +79,18 @@ def write_cells(
 
 
 def read_cells(
-    path: Path, *, columns: Iterable[str] | None = None, max_rows: int = MAX_ROWS
+    path: Path,
+    *,
+    columns: Iterable[str] | None = None,
+    max_rows: int = MAX_ROWS,
+    is_strict: bool = False,
 ) -> CellTable:
-    """Read all columns, or those asked for; raises ResultsError for a damaged or huge file."""
+    """Read all columns, or those asked for; raises ResultsError for a damaged or huge file.
+
+    `is_strict` refuses words and numbers that her2path would not have written.
+    """
     found, metadata = read_table(path, CELL_COLUMNS, wanted=columns, max_rows=max_rows)
+    if is_strict:
+        asked = [column for column in CELL_COLUMNS if column.name in found]
+        check_all(f"{path} has been changed; score the slide again", asked, found)
     return CellTable(found, metadata)

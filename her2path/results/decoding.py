@@ -53,7 +53,7 @@ def annotations_of(kind: type) -> dict[str, Any]:
 def decoded(kind: Any, document: Any, at: str, faults: list[str]) -> Any:  # noqa: ANN401 - any type
     try:
         return fitted(kind, document, at, faults)
-    except (Misfit, ValueError, TypeError) as error:
+    except (Misfit, ValueError, TypeError, OverflowError) as error:
         faults.append(f"{at}: {error}")
         return None
 

@@ -42,7 +42,7 @@ def read_laboratory(name: str) -> Laboratory:
         return load_laboratory(name)
     try:
         table = tomllib.loads(read_text(Path(name), "the laboratory"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"the laboratory {name} is no valid TOML: {error}") from error
     return laboratory_from_table(table, f"the laboratory {name}")
 

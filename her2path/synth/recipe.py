@@ -175,7 +175,7 @@ def recipe_from_toml(text: str) -> SlideRecipe:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"the recipe is no valid TOML: {error}") from error
     faults: list[str] = []
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -113,4 +115,27 @@ def test_criteria_of_a_file_must_be_at_hand(slide):
 def test_a_slide_json_without_its_cells_is_refused(slide):
     slide.cells_parquet.unlink()
     with pytest.raises(ResultsError, match=r"cells\.parquet"):
+        read_pair_slide(slide.slide_json)
+
+
+def changed(slide, column, values):
+    """Write a column of cells.parquet anew, as another program would."""
+    table = pq.read_table(slide.cells_parquet)
+    at = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(at, column, pa.array(values(table))), slide.cells_parquet)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("intensity", "banana"), ("intensity", None), ("x", float("inf"))]
+)
+def test_cells_that_were_never_written_so_are_refused(slide, column, value):
+    changed(slide, column, lambda table: [value, *table[column].to_pylist()[1:]])
+    with pytest.raises(ResultsError, match=rf"has been changed[\s\S]*column {column}"):
+        read_pair_slide(slide.slide_json)
+
+
+def test_cells_that_are_not_those_of_the_slide_json_are_refused(slide):
+    table = pq.read_table(slide.cells_parquet)
+    pq.write_table(table.slice(0, table.num_rows // 2), slide.cells_parquet)
+    with pytest.raises(ResultsError, match=r"counted cells, slide\.json says"):
         read_pair_slide(slide.slide_json)

@@ -314,6 +314,7 @@ def test_a_rule_set_is_named_as_its_file(name):
         ('organ = "breast"', 'organ = "liver"', "organ must be"),
         ('organ = "breast"', "", "missing"),
         ('organ = "breast"', "organ =", "not valid TOML"),
+        ('organ = "breast"', "organ = " + 9000 * "[", "not valid TOML"),
         ("is_matrix = true", 'is_matrix = "yes"', "true or false"),
         ("percent = 10", "cluster_cells = 5", "looks at no share"),
     ],

@@ -252,6 +252,7 @@ def test_stain_matrix_has_unit_rows() -> None:
     ("text", "says"),
     [
         ("width_um = ", "no valid TOML"),
+        ("width_um = " + 9000 * "[", "no valid TOML"),
         ("widht_um = 3", "unknown keys"),
         ("width_um = 1e9", "µm"),
         ("[[regions]]\nmix = {none = 0.5}", "sum to 1"),
