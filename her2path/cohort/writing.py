@@ -204,11 +204,15 @@ def write_transitions(path: Path, cohort: Cohort) -> None:
 
 def write_pairs(path: Path, sheet: Sheet, pairs: Sequence[Pair]) -> None:
     """Write pairs.csv: what became of each pair, then the table's own columns."""
-    own = [
-        (name, f"table_{name}" if name in PAIR_COLUMNS else name)
-        for name in sheet.columns
-        if name and name not in SAME_COLUMNS
-    ]
+    kept = [name for name in sheet.columns if name and name not in SAME_COLUMNS]
+    taken = {*PAIR_COLUMNS, *(name for name in kept if name not in PAIR_COLUMNS)}
+    own = []
+    for name in kept:
+        column = name
+        while column in PAIR_COLUMNS or (column != name and column in taken):
+            column = f"table_{column}"
+        taken.add(column)
+        own.append((name, column))
     text = {row.number: row.cells for row in sheet.rows}
     rows = []
     for pair in pairs:

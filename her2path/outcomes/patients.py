@@ -229,8 +229,31 @@ class PatientReader:
         return (
             column not in self.columns.categorical
             and len(texts) > MOST_CATEGORIES
-            and sum(number_in(text) is not None for text in texts) > len(texts) / 2
+            and sum(self.number(text) is not None for text in texts) > len(texts) / 2
         )
+
+    def number(self, text: str) -> float | None:
+        """Return the number that a cell holds, None when it is none or could be two."""
+        return number_in(text, separator=self.sheet.separator)
+
+    def duration(self, text: str) -> float:
+        """Return a time of 0 or more."""
+        value = self.number(text)
+        if value is None or value < 0:
+            raise TableError(
+                f"{text!r:.40} is no time; give a number of 0 or more, thousands without a sign"
+            )
+        return value
+
+    def measured(self, text: str) -> float:
+        """Return a measured covariate."""
+        value = self.number(text)
+        if value is None:
+            raise TableError(
+                f"{text!r:.40} is no number; leave unknown values empty, write thousands without "
+                "a sign, or name the column with --categorical"
+            )
+        return value
 
     def fault(self, row: SheetRow, column: str, words: object) -> None:
         """Note what is wrong with a cell."""
@@ -250,7 +273,7 @@ class PatientReader:
     def patient(self, row: SheetRow) -> Patient:
         """Return the patient of one row."""
         columns = self.columns
-        time = self.cell(row, columns.time, duration)
+        time = self.cell(row, columns.time, self.duration)
         event = self.cell(row, columns.event, yes_or_no)
         has_time, has_event = bool(row.get(columns.time)), bool(row.get(columns.event))
         if columns.time and has_time != has_event:
@@ -264,7 +287,7 @@ class PatientReader:
             event=event,
             response=self.cell(row, columns.response, self.responds),
             stratum=row.get(columns.strata) if columns.strata else "",
-            numbers={name: self.cell(row, name, measured) for name in self.numeric},
+            numbers={name: self.cell(row, name, self.measured) for name in self.numeric},
             categories={name: row.get(name) for name in self.categorical},
         )
 
@@ -309,23 +332,6 @@ class PatientReader:
                     "patient_id",
                     f"{name!r:.60} stands in row {before} already; keep one row per patient",
                 )
-
-
-def duration(text: str) -> float:
-    value = number_in(text)
-    if value is None or value < 0:
-        raise TableError(f"{text!r:.40} is no time; give a number of 0 or more")
-    return value
-
-
-def measured(text: str) -> float:
-    value = number_in(text)
-    if value is None:
-        raise TableError(
-            f"{text!r:.40} is no number; leave unknown values empty, or name the column with "
-            "--categorical"
-        )
-    return value
 
 
 def yes_or_no(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ __all__ = ["Sheet", "SheetRow", "number_in", "read_sheet", "word", "write_sheet"
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000
 MAX_COLUMNS = 2000
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -40,11 +42,15 @@ class SheetRow:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table of text: names of columns, and rows that are not blank."""
+    """A table of text: names of columns, and rows that are not blank.
+
+    `separator` stands between cells in the file.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[SheetRow, ...]
+    separator: str = ","
 
     def has(self, column: str) -> bool:
         """Return whether any row fills the column."""
@@ -94,7 +100,7 @@ def read_sheet(path: Path, *, needed: Sequence[str] = ()) -> Sheet:
         faults.append("there is no row; add one below the names of the columns")
     if faults:
         raise TableError(list_faults(f"{path.name} cannot be used", faults))
-    return Sheet(path, tuple(header), tuple(rows))
+    return Sheet(path, tuple(header), tuple(rows), delimiter)
 
 
 def decoded(path: Path) -> str:
@@ -131,8 +137,14 @@ def header_faults(header: Sequence[str], needed: Sequence[str]) -> list[str]:
     return faults
 
 
-def number_in(text: str) -> float | None:
-    """Return the number that a cell holds, with a decimal comma or point; None when it is none."""
+def number_in(text: str, *, separator: str = ";") -> float | None:
+    """Return the number that a cell holds, with a decimal comma or point; None when it is none.
+
+    Nor is "1,095" one where cells are separated by commas (`separator`): there it may mean
+    thousands as well.
+    """
+    if "_" in text or (separator == "," and THOUSANDS.fullmatch(text)):
+        return None
     try:
         value = float(text.replace(",", "."))
     except ValueError:

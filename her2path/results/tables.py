@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ __all__ = ["read_regions", "write_regions", "write_slides"]
 
 # What a spreadsheet takes for the start of a formula, with the full-width forms of the signs.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
+FORMULA_WITHIN = re.compile(r"(; *)([=+\-@＝＋－＠])")
 # Ten digits keep sums of percents at 100 and are the same on every machine.
 DIGITS = 10
 
@@ -175,6 +177,8 @@ def harmless(text: str) -> str:
     A carriage return, which not every reader of CSV takes for part of a cell, becomes a line feed.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Where a spreadsheet separates cells by semicolons, one begins behind each.
+    text = FORMULA_WITHIN.sub(r"\1'\2", text)
     if not text.lstrip(" \n").startswith(FORMULA_STARTS) or is_number(text):
         return text
     return "'" + text

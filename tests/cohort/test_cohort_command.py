@@ -9,6 +9,8 @@ from cohort_tables import GOUDA, write_counts, write_rows
 from typer.testing import CliRunner, Result
 
 from her2path.cli.main import app
+from her2path.cohort.table import read_pairs
+from her2path.cohort.writing import write_pairs
 
 FILES = {
     "cohort.json", "cohort.html", "transitions.csv", "pairs.csv",
@@ -205,7 +207,6 @@ def test_text_of_the_table_is_escaped_and_harmless(tmp_path: Path):
     (found,) = rows_of(tmp_path / "out" / "pairs.csv")
     assert (found["patient_id"], found["note"]) == ("'=1+1", "'=cmd()")
     from her2path.cohort.analysis import analyse
-    from her2path.cohort.table import read_pairs
     from her2path.report.cohort import write_cohort_page
 
     page = write_cohort_page(tmp_path, analyse(read_pairs(table)[1]), source_name=name)
@@ -231,3 +232,17 @@ def test_help_teaches_the_table():
     assert "her2path cohort pairs.csv --out cohort" in shown
     assert "patient_id,before,after" in shown
     assert "Exit status" in shown
+
+
+def test_no_column_of_the_table_is_lost_by_its_name(tmp_path: Path):
+    header = "patient_id,before,after,row,table_row,table_table_row"
+    table = tmp_path / "t.csv"
+    table.write_text(f"{header}\nP1,1+,0,a,b,c\n", encoding="utf-8")
+    sheet, pairs = read_pairs(table)
+    write_pairs(tmp_path / "pairs.csv", sheet, pairs)
+    with (tmp_path / "pairs.csv").open(encoding="utf-8", newline="") as file:
+        ((names, values),) = [tuple(csv.reader(file))]
+    assert len(set(names)) == len(names)
+    assert [v for name, v in zip(names, values, strict=True) if name.endswith("table_row")] == [
+        "a", "b", "c",
+    ]  # fmt: skip

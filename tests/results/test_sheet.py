@@ -80,6 +80,8 @@ def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory,
 def test_text_that_a_spreadsheet_would_run_is_made_harmless(tmp_path: Path):
     write_sheet(tmp_path / "t.csv", ("=a",), [{"=a": "=1+1"}, {"=a": "-3"}])
     assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "'=a\n'=1+1\n-3\n"
+    write_sheet(tmp_path / "t.csv", ("a",), [{"a": "x;=1+1"}, {"a": "2+;3+"}])
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "a\nx;'=1+1\n2+;3+\n"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,16 @@ def test_text_that_a_spreadsheet_would_run_is_made_harmless(tmp_path: Path):
 )
 def test_numbers_have_a_point_or_a_comma(text: str, value: float | None):
     assert number_in(text) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("1,5", 1.5), ("0,125", 0.125), ("1095", 1095)])
+def test_a_comma_among_commas_is_a_decimal_sign_where_it_can_be_nothing_else(text, value):
+    assert number_in(text, separator=",") == value
+
+
+@pytest.mark.parametrize("text", ["1,095", "12,345,678", "-1,000.5", "1_000"])
+def test_thousands_are_no_fractions(text: str):
+    assert number_in(text, separator=",") is None
 
 
 def test_words_are_read_whatever_their_case():

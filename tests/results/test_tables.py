@@ -132,7 +132,10 @@ def test_any_text_comes_back_from_the_csv(tmp_path_factory, text):
 
     (found,) = read_csv(path)
     expected = text.replace("\r\n", "\n").replace("\r", "\n")
-    assert found["error"] in {expected, "'" + expected}
+    # Nothing but apostrophes is added, in front and behind semicolons.
+    assert found["error"].replace("'", "") == expected.replace("'", "")
+    if ";" not in text:
+        assert found["error"] in {expected, "'" + expected}
 
 
 def test_regions_come_back_as_they_were(tmp_path):
