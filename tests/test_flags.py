@@ -98,6 +98,8 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
         ("mask_area", {"tissue_mm2": 0.05}),
         ("mask_area", {"tissue_pct": 99.0}),
         ("mpp_by_hand", {"mpp": 0.25, "is_mpp_by_hand": True}),
+        ("mpp_by_hand", {"mpp": 0.25, "is_mpp_by_hand": True, "stated_mpp": 0.2534}),
+        ("mpp_contradicted", {"mpp": 0.25, "is_mpp_by_hand": True, "stated_mpp": 0.5}),
         ("anisotropic_pixels", {"anisotropy": 1.02}),
         ("ish_discordant", {"ish_comment": "IHC 1+ and ISH amplified"}),
     ],

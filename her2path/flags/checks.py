@@ -7,11 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from her2path.criteria.rule_set import Deciding
 from her2path.criteria.score import Extent, Intensity, Score
 from her2path.criteria.tally import STAINED
-from her2path.flags.evidence import Flag, FlagCuts, FlagEvidence, ReviewFlag
+from her2path.flags.evidence import (
+    LOW_SCORES,
+    Flag,
+    FlagCuts,
+    FlagEvidence,
+    ReviewFlag,
+    share_above,
+)
+from her2path.flags.scan import scan_flags
 
 __all__ = ["needs_review", "raise_flags"]
-
-LOW_SCORES = (Score.ZERO, Score.ULTRALOW, Score.ONE_PLUS)
 
 
 def raise_flags(evidence: FlagEvidence, cuts: FlagCuts | None = None) -> tuple[Flag, ...]:
@@ -139,7 +145,7 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
 
 
 def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
-    yield from _share_above(
+    yield from share_above(
         ReviewFlag.CYTOPLASMIC_STAINING,
         evidence.cytoplasmic_pct,
         cuts.cytoplasmic_pct,
@@ -188,7 +194,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         )
     yield from _left_out_flags(evidence, cuts)
     yield from _below_blank_flags(evidence, cuts)
-    yield from _share_above(
+    yield from share_above(
         ReviewFlag.HIDDEN_NUCLEI,
         evidence.hidden_nuclei_pct,
         cuts.hidden_nuclei_pct,
@@ -343,77 +349,14 @@ def _calibration_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]
         )
 
 
-def _scan_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
-    mpp, anisotropy = evidence.mpp, evidence.anisotropy
-    if mpp is not None and mpp > cuts.coarse_mpp and evidence.call.score in LOW_SCORES:
-        yield Flag(
-            ReviewFlag.COARSE_SCAN,
-            mpp,
-            cuts.coarse_mpp,
-            "µm/px",
-            f"The scan has {mpp:.2f} µm/px; {evidence.call.score} needs {cuts.coarse_mpp:.2f} "
-            "µm/px or finer, since faint membranes are only seen at 40×.",
-        )
-    yield from _share_above(
-        ReviewFlag.OUT_OF_FOCUS,
-        evidence.out_of_focus_pct,
-        cuts.out_of_focus_pct,
-        "of the tissue is out of focus, where faint membranes vanish",
-    )
-    yield from _share_above(
-        ReviewFlag.ARTEFACTS,
-        evidence.artefact_pct,
-        cuts.artefact_pct,
-        "of the tissue is covered by artefacts (pen, folds, crush, debris)",
-    )
-    area, share = evidence.tissue_mm2, evidence.tissue_pct
-    if area is not None and area < cuts.least_tissue_mm2:
-        yield Flag(
-            ReviewFlag.MASK_AREA,
-            area,
-            cuts.least_tissue_mm2,
-            "mm²",
-            f"Only {area:.3f} mm² of tissue were found (at least {cuts.least_tissue_mm2:g} mm² "
-            "expected): look at the tissue mask.",
-        )
-    yield from _share_above(
-        ReviewFlag.MASK_AREA,
-        share,
-        cuts.most_tissue_pct,
-        "of the scanned area was taken for tissue: look at the tissue mask",
-    )
-    if evidence.is_mpp_by_hand and mpp is not None:
-        yield Flag(
-            ReviewFlag.MPP_BY_HAND,
-            mpp,
-            mpp,
-            "µm/px",
-            f"The pixel size of {mpp:.3f} µm/px was given by hand, not read from the file.",
-        )
-    if anisotropy is not None and anisotropy > cuts.anisotropy:
-        yield Flag(
-            ReviewFlag.ANISOTROPIC_PIXELS,
-            anisotropy,
-            cuts.anisotropy,
-            "×",
-            f"Pixels are {anisotropy:.3f} times longer in one direction (more than "
-            f"{cuts.anisotropy:g}).",
-        )
-
-
 CHECKS: tuple[Callable[[FlagEvidence, FlagCuts], Iterator[Flag]], ...] = (
     _count_flags,
     _border_flags,
     _pattern_flags,
     _reading_flags,
     _assay_flags,
-    _scan_flags,
+    scan_flags,
 )
-
-
-def _share_above(flag: ReviewFlag, pct: float | None, cut: float, what: str) -> Iterator[Flag]:
-    if pct is not None and pct > cut:
-        yield Flag(flag, pct, cut, "%", f"{pct:.1f} % {what} (more than {cut:g} %).")
 
 
 def _answer(evidence: FlagEvidence) -> str:

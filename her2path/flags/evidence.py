@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Literal
@@ -15,6 +15,7 @@ from her2path.statistics.intervals import Interval
 
 __all__ = [
     "HEIGHT_FACTORS",
+    "LOW_SCORES",
     "SEVERITY",
     "Border",
     "Flag",
@@ -22,9 +23,12 @@ __all__ = [
     "FlagEvidence",
     "ReviewFlag",
     "Severity",
+    "share_above",
 ]
 
 Severity = Literal["review", "note"]
+
+LOW_SCORES = (Score.ZERO, Score.ULTRALOW, Score.ONE_PLUS)
 
 
 class ReviewFlag(StrEnum):
@@ -57,6 +61,7 @@ class ReviewFlag(StrEnum):
     ARTEFACTS = "artefacts"
     MASK_AREA = "mask_area"
     MPP_BY_HAND = "mpp_by_hand"
+    MPP_CONTRADICTED = "mpp_contradicted"
     ANISOTROPIC_PIXELS = "anisotropic_pixels"
     ISH_DISCORDANT = "ish_discordant"
 
@@ -94,6 +99,7 @@ SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.MASK_AREA: "review",
     # Somebody decided it knowingly; it is repeated so that a reader can doubt it.
     ReviewFlag.MPP_BY_HAND: "note",
+    ReviewFlag.MPP_CONTRADICTED: "review",
     ReviewFlag.ANISOTROPIC_PIXELS: "note",
     ReviewFlag.ISH_DISCORDANT: "review",
 }
@@ -183,6 +189,8 @@ class FlagCuts:
     most_tissue_pct: float = 95.0
     # Scanners' x and y differ by far less than 1 %.
     anisotropy: float = 1.01
+    # Nor do a file and a person who both know the scanner.
+    mpp_ratio: float = 1.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +263,8 @@ class FlagEvidence:
         µm/px of level 0; longer over shorter side of a pixel.
     is_mpp_by_hand : bool
         µm/px was given by the user.
+    stated_mpp : float
+        What the file itself says, where another was given.
     out_of_focus_pct, artefact_pct : float
         Percent of the tissue.
     tissue_mm2, tissue_pct : float
@@ -299,6 +309,7 @@ class FlagEvidence:
     mpp: float | None = None
     anisotropy: float | None = None
     is_mpp_by_hand: bool = False
+    stated_mpp: float | None = None
     out_of_focus_pct: float | None = None
     artefact_pct: float | None = None
     tissue_mm2: float | None = None
@@ -318,3 +329,9 @@ class FlagEvidence:
                 raise ValueError(
                     f"{known.name} is {value}: give a number, or None where it was not measured"
                 )
+
+
+def share_above(flag: ReviewFlag, pct: float | None, cut: float, what: str) -> Iterator[Flag]:
+    """Raise a flag where a percentage is known and lies above its cut."""
+    if pct is not None and pct > cut:
+        yield Flag(flag, pct, cut, "%", f"{pct:.1f} % {what} (more than {cut:g} %).")

@@ -319,8 +319,18 @@ def scan_facts(slide: Slide, working_mpp: float | None) -> ScanFacts:
         has_icc=bool(described["has_icc"]),
         working_mpp=working_mpp,
         problems=tuple(described["problems"]),
+        stated_mpp=stated_mpp(slide),
         bounds=Location(*(described["bounds"] or (0, 0))[:2]),
     )
+
+
+def stated_mpp(slide: Slide) -> float | None:
+    """Return what a slide file says of its µm/px, where a person has given a value."""
+    # A plain picture says nothing that could be trusted, and would be decoded once more.
+    if slide.mpp_source != "given" or slide.backend == "image":
+        return None
+    with open_slide(slide.path) as unasked:
+        return None if unasked.mpp is None else unasked.mpp.mean
 
 
 def area_mm2(roi: Roi, mpp: Mpp) -> float:

@@ -46,6 +46,7 @@ FLAG_TITLES: dict[ReviewFlag, str] = {
     ReviewFlag.ARTEFACTS: "Artefacts",
     ReviewFlag.MASK_AREA: "Unlikely tissue area",
     ReviewFlag.MPP_BY_HAND: "Pixel size given by hand",
+    ReviewFlag.MPP_CONTRADICTED: "Pixel size contradicts the file",
     ReviewFlag.ANISOTROPIC_PIXELS: "Pixels not square",
     ReviewFlag.ISH_DISCORDANT: "ISH and score disagree",
 }

@@ -66,8 +66,8 @@ class ScanFacts:
     """What was understood of the file.
 
     `mpp_x`, `mpp_y` are of level 0; `working_mpp` is what cells were measured at, None when none
-    were. `bounds` is the corner that some viewers crop the slide to. Text comes from the file:
-    escape it wherever it is shown.
+    were; `stated_mpp` is what the file says where a person gave a value. `bounds` is the corner
+    that some viewers crop the slide to. Text comes from the file: escape it wherever it is shown.
     """
 
     backend: str
@@ -84,6 +84,7 @@ class ScanFacts:
     has_icc: bool
     working_mpp: float | None
     problems: tuple[str, ...] = ()
+    stated_mpp: float | None = None
     bounds: Location = field(default=Location(0, 0))
 
 
