@@ -143,6 +143,7 @@ def compare(
         from her2path.pipeline.settings import ScoreSettings, find_calibration, find_rule_set
         from her2path.pipeline.sources import JobDefaults
         from her2path.report.pair import write_pair_report
+        from her2path.results.folder import ResultsFolder
         from her2path.slides.mpp import as_mpp
 
         if resume and overwrite:
@@ -172,6 +173,16 @@ def compare(
         }
         sources = find_side_sources({"before": before or [], "after": after or []}, mpp=scales)
         has_pictures = any(source.pictures for source in sources.values())
+        unused = {
+            "--mpp": mpp, "--before-mpp": before_mpp, "--after-mpp": after_mpp, "--roi": roi,
+            "--calibration": calibration, "--white-point": white_point,
+            "--exclude-controls": exclude_controls,
+        }  # fmt: skip
+        if not has_pictures and any(unused.values()):
+            raise fail(
+                f"{', '.join(name for name, given in unused.items() if given)}: both sides are "
+                "results, which were read already; give the slides, or score them again"
+            )
         settings = ScoreSettings(
             exclude_controls=exclude_controls,
             region_um=region_um,
@@ -179,7 +190,7 @@ def compare(
             # Results need no network: they were read already.
             network=find_network(model, device=device) if has_pictures else None,
         )
-        folder.mkdir(parents=True, exist_ok=True)
+        ResultsFolder(folder).create()
         results = {
             name: score_side(
                 source,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
+from her2path.criteria.score import Score
 from her2path.pipeline.progress import (
     BatchBegan,
     Event,
@@ -178,14 +179,15 @@ class Display:
 
 def done_line(event: SlideDone) -> Text:
     """Return score, name and what to look at of a slide that is done."""
-    if event.explanation:
+    is_open = bool(event.explanation) or event.score is Score.NOT_ASSESSABLE
+    if is_open:
         words = (" n/a ", "bold yellow")
-        rest = event.explanation
+        rest = event.explanation or "no tumor cell was counted: look at tissue and outlines"
     else:
         words = (f" {event.score.value:^{SCORE_WIDTH}}", "bold green")
         rest = f"{event.status.value}, {event.n_tumor_cells:,} tumor cells"
     text = Text.assemble(words, "  ", event.slide_id, "  ", (rest, "default"))
-    if event.review_reasons and not event.explanation:
+    if event.review_reasons and not is_open:
         reasons = ", ".join(reason.replace("_", " ") for reason in event.review_reasons)
         text.append(f"  review: {reasons}", style="yellow")
     text.append(f"  ({duration_words(event.seconds)})", style="dim")

@@ -84,7 +84,7 @@ def synth(
         SlideFormat,
         typer.Option(
             "--format",
-            help="svs opens as Aperio; dcm holds level 0 alone and needs the extra dicom.",
+            help="svs opens as Aperio; dcm is a file per level and needs the extra dicom.",
         ),
     ] = SlideFormat.SVS,
     pair: Annotated[

@@ -42,7 +42,7 @@ def voids_of(side: Side) -> Iterator[Reason]:
     if not side.assessable:
         words = "; ".join(
             dict.fromkeys(
-                slide.record.tissue.explanation or slide.record.status_comment
+                (slide.record.tissue.explanation or slide.record.status_comment).rstrip(".")
                 for slide in side.slides
             )
         )

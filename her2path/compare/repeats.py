@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -72,7 +73,7 @@ def bands_of_table(path: Path, *, name: str = "") -> Bands:
         source=f"{name or path.name}: {n_readings} readings of {n_subjects} subjects",
         is_default=False,
         measures=measures,
-        remarks=remarks_on(found),
+        remarks=(*single_remarks(subjects), *remarks_on(found)),
     )
 
 
@@ -87,6 +88,7 @@ def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
         )
     subjects: list[str] = []
     readings: list[Reading] = []
+    first: dict[Path, int] = {}
     for row in sheet.rows if not faults else ():
         subject = row.get(SUBJECT)
         if not subject:
@@ -95,6 +97,13 @@ def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
         reading = reading_of(row, sheet.path.parent, columns, faults)
         if not reading and len(faults) == n_faults:
             faults.append(f"row {row.number}: holds no reading")
+        if row.get(RESULT) and len(faults) == n_faults:
+            result = result_of((sheet.path.parent / row.get(RESULT)).resolve())
+            if result is not None and first.setdefault(result, row.number) != row.number:
+                faults.append(
+                    f"row {row.number}, {RESULT}: is the result of row {first[result]}; a repeat "
+                    "is a reading of its own, of another scan or section"
+                )
         subjects.append(subject)
         readings.append(reading)
     if faults:
@@ -176,6 +185,15 @@ def distance_band(subjects: Sequence[str], readings: Sequence[Reading]) -> Band 
         n_subjects=sum(len(repeats) > 1 for repeats in shares.values()),
         n_readings=sum(len(repeats) for repeats in shares.values() if len(repeats) > 1),
     )
+
+
+def single_remarks(subjects: Sequence[str]) -> tuple[str, ...]:
+    """Name the subjects that were read once, which say nothing of repeats."""
+    once = sorted(name for name, n in Counter(subjects).items() if n == 1)
+    if not once:
+        return ()
+    names = ", ".join(once[:5]) + (", …" if len(once) > 5 else "")
+    return (f"Left out, for they were read once: {len(once)} of the subjects ({names:.200}).",)
 
 
 def remarks_on(found: Mapping[str, Repeatability]) -> tuple[str, ...]:

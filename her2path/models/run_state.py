@@ -23,6 +23,8 @@ __all__ = ["Counters", "load_state", "save_state"]
 
 STATE_FILE = "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+# What of a recipe may differ between a run and its continuation.
+TIME = {"max_minutes": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def load_state(folder: Path, run: Run) -> Counters:
         raise ModelError(f"{path} is not there: train without --resume first") from error
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path} cannot be read ({error}): start a new run") from error
-    if stamp["recipe"] != run.recipe.model_dump_json():
+    # More time may be given to a run; all else makes it another.
+    if json.loads(stamp["recipe"]) | TIME != json.loads(run.recipe.model_dump_json()) | TIME:
         raise ModelError(f"{path} is of another recipe: go on with that one, or start a new run")
     for prefix, module in (("network", run.network), ("averaged", run.averaged)):
         part = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(prefix)}

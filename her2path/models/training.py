@@ -219,14 +219,15 @@ class Run:
         team.wait()
         if options.resume:
             self.restore()
-        fields, kept_fields = self.draw()
+        # What a person has named may be wrong: it is read before anything is drawn.
+        samples, self.kept_samples = read_annotated(
+            options.sources, mpp=options.sources_mpp, seed=self.seed
+        )
         used, kept = split_laboratories(recipe)
+        fields, kept_fields = self.draw()
         crops = validation_crops(kept_fields, kept, seed=self.seed)
         plan = BatchPlan(
             recipe.groups, recipe.crops_per_group, recipe.crop_px, recipe.annotated_share
-        )
-        samples, self.kept_samples = read_annotated(
-            options.sources, mpp=options.sources_mpp, seed=self.seed
         )
         batches = Batches(
             fields,

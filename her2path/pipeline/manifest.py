@@ -128,7 +128,7 @@ def read_rows(path: Path) -> tuple[list[int], list[dict[str, str]]]:
     delimiter = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [column_name(name) for name in next(reader, [])]
         twice = [name for name, n in Counter(header).items() if n > 1]
         if "path" not in header or twice:
             wrong = f"columns twice: {', '.join(twice)}" if twice else "no column path"
@@ -155,6 +155,12 @@ def read_rows(path: Path) -> tuple[list[int], list[dict[str, str]]]:
     if not rows:
         raise ManifestError(f"{path.name} has no row; add one per slide")
     return lines, rows
+
+
+def column_name(text: str) -> str:
+    """Return the name of a column; those that mean something do so in any case ("ISH", "Mpp")."""
+    plain = text.strip()
+    return plain.casefold() if plain.casefold() in KNOWN_COLUMNS else plain
 
 
 class RowReader:

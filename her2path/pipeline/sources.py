@@ -80,6 +80,13 @@ def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...
         faults = [f"{path} does not exist; check the path" for path in found]
     if faults:
         raise SlideError(list_faults("nothing to score", faults))
+    passed_over = 0 if with_fields else sum(pictures_in(source) for source in sources)
+    if passed_over:
+        logger.warning(
+            "%d PNG or JPEG pictures are passed over: they do not hold their µm/px; add --mpp to "
+            "score them",
+            passed_over,
+        )
     if len(found) > MAX_SLIDES:
         raise SlideError(f"{len(found):,} slides are more than {MAX_SLIDES:,}; score them in parts")
     return tuple(found)
@@ -124,11 +131,22 @@ def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
             yield here / name
 
 
+def pictures_in(source: str) -> int:
+    """Return how many plain pictures lie in a folder that names no index of them."""
+    path = Path(source)
+    if not path.is_dir():
+        return 0
+    names = [inside.name.lower() for inside in path.iterdir()]
+    if any(name.endswith(INDEXED_BY) for name in names) or JOURNAL in names:
+        return 0
+    return sum(name.endswith(tuple(FIELD_SUFFIXES)) for name in names)
+
+
 def why_nothing(source: str, *, with_fields: bool) -> str:
     path = Path(source)
     if not path.is_dir():
         return "no file has such a name; check the pattern"
-    if not with_fields and any(p.suffix.lower() in FIELD_SUFFIXES for p in path.iterdir()):
+    if not with_fields and pictures_in(source):
         return "only plain pictures, which do not hold their µm/px; add --mpp to score them"
     return "no slide in this folder; known suffixes are " + ", ".join(sorted(SLIDE_SUFFIXES))
 

@@ -27,11 +27,22 @@ from her2path.pipeline.survey import Survey, survey_slide
 from her2path.results.folder import SlideFolder
 from her2path.results.record import SlideRecord, write_record
 
-__all__ = ["AfterSlide", "Measured", "Surveyed", "conclude", "measure", "remove_parts", "survey"]
+__all__ = [
+    "PICTURES_FAILED",
+    "AfterSlide",
+    "Measured",
+    "Surveyed",
+    "conclude",
+    "measure",
+    "remove_parts",
+    "survey",
+]
 
 logger = logging.getLogger(__name__)
 
 PARTS = ".parts"
+# How the remark begins; it goes when the pictures have been drawn after all.
+PICTURES_FAILED = "The pictures could not be drawn"
 
 AfterSlide = Callable[[SlideFolder, SlideRecord], None]
 
@@ -105,9 +116,10 @@ def conclude(
         except Exception as error:  # whatever goes wrong there, the score stands
             logger.debug("the pictures of %s failed", record.slide_id, exc_info=True)
             remark = (
-                f"The pictures could not be drawn ({type(error).__name__}: {error}); "
+                f"{PICTURES_FAILED} ({type(error).__name__}: {error}); "
                 "`her2path report DIR --pictures` tries again."
             )
+            logger.warning("%s: %s", record.slide_id, remark)
             record = replace(record, remarks=(*record.remarks, remark))
         timings["illustrate"] = time.perf_counter() - written
     record = replace(record, timings=timings)

@@ -243,7 +243,7 @@ def field_groups(
         ]
         title, words = FIELD_TITLES[kind]
         if kind is FieldKind.TYPICAL:
-            title = f"{title}: {gallery.typical.label}"
+            title = f"{title} (class {gallery.typical.label})"
         row = deciding_criterion(record.call) if record.call else None
         if kind is FieldKind.DECIDING and row is not None:
             words = f"{share_words(row)}, which decide on {row.score.value}; {words}"

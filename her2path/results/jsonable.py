@@ -118,4 +118,6 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ResultsError(f"{path} is no valid JSON ({error}); score the slide again") from error
+        raise ResultsError(
+            f"{path} is no valid JSON ({error}); give a file that her2path has written"
+        ) from error

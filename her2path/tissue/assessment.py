@@ -191,8 +191,14 @@ def assess_tissue(
     lost = sum(
         share for kind, share in artefacts.area_frac.items() if kind is not ArtefactKind.EDGE
     )
+    rows, cols = overview_rgb.shape[:2]
     reason, explanation = decide(
-        staining, tissue.area_mm2, blur, lost, min_tissue_mm2=min_tissue_mm2
+        staining,
+        tissue.area_mm2,
+        blur,
+        lost,
+        picture_um=(cols * mpp, rows * mpp),
+        min_tissue_mm2=min_tissue_mm2,
     )
     if white.source == "default":
         remarks.append(AssessmentReason.WHITE_POINT_NOT_MEASURED)
@@ -222,9 +228,17 @@ def decide(
     blur_um: float,
     lost_frac: float,
     *,
+    picture_um: tuple[float, float],
     min_tissue_mm2: float,
 ) -> tuple[AssessmentReason | None, str]:
     """Return the first reason against scoring and its sentence, or None and nothing."""
+    width_um, height_um = picture_um
+    if width_um * height_um * 1e-6 < min_tissue_mm2:
+        return (
+            AssessmentReason.TOO_LITTLE_TISSUE,
+            f"The picture is too small ({width_um:.0f} × {height_um:.0f} µm): at least "
+            f"{min_tissue_mm2:g} mm² of tissue is needed to count cells.",
+        )
     if staining.kind not in (Staining.HER2_IHC, Staining.BLANK):
         return AssessmentReason.NOT_HER2_IHC, f"This is not HER2 IHC: {staining.reason}."
     if area_mm2 == 0.0 or staining.kind is Staining.BLANK:

@@ -132,6 +132,13 @@ def test_a_column_never_says_what_slides_csv_says_itself(tmp_path: Path, default
     assert job.extras == {f"manifest_{name}": "mine"}
 
 
+def test_columns_are_known_in_any_case(tmp_path: Path, defaults: JobDefaults):
+    (job,) = jobs_of_manifest(write(tmp_path, "Path,MPP,ISH\na.svs,0.5,amplified\n"), defaults)
+    assert (job.mpp, job.ish, job.extras) == (0.5, IshResult.AMPLIFIED, {})
+    with pytest.raises(ManifestError, match="columns twice: mpp"):
+        jobs_of_manifest(write(tmp_path, "path,mpp,Mpp\na.svs,1,1\n"), defaults)
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path, defaults: JobDefaults):
     path = tmp_path / "m.csv"
     path.write_bytes(b"path\n\xe4.svs\n")
