@@ -8,10 +8,7 @@ sure, the brown is what it sees, and more than even odds are asked. The unstaine
 palest quarter of those tumor cells that a first reading left unstained, as in `blank`.
 
 And where a first reading finds many cells stained, a line of which the network is half sure is more
-often one than where it finds few: the odds that are asked follow the odds of a stained cell. Where
-lines are so faint that a first reading finds none of them, what the network says may still fall
-into two groups of cells with hardly any between them: one that leaves it cold, and one that does
-not, however unsure it is. Then it is the place between the groups that is even.
+often one than where it finds few: the odds that are asked follow the odds of a stained cell.
 """
 
 from __future__ import annotations
@@ -26,9 +23,8 @@ from her2path.cells.blank import MIN_REFERENCE_CELLS, N_DEVIATIONS, palest_limit
 from her2path.cells.classify import MIN_DIFFUSE_OD, seen_along, was_read
 from her2path.cells.odds import EVEN, log_odds, shifted
 from her2path.cells.table import CellMeasurements
-from her2path.statistics.two_groups import two_groups
 
-__all__ = ["even_of_groups", "even_of_many", "line_even", "with_own_even"]
+__all__ = ["even_of_many", "line_even", "with_own_even"]
 
 # However cold unstained cells leave the network, it must be this sure; and however warm, it need be
 # no surer than the same odds the other way.
@@ -44,17 +40,6 @@ WARM_DEVIATIONS = 2.33
 # this probability, unless the tumor is brown: there the reading before can be wrong about most.
 USUAL_STAINED_FRAC = 0.1
 LEAST_EVEN_OF_MANY = 0.3
-# Two groups of cells are two where their means lie so many deviations apart (2 would do to see two
-# humps; tumors with few borders to be seen come near that), the lower one leaves the network as
-# cold as this, and the upper one is no tail: it holds this share of the cells, well above the
-# tenth that parts 0+ from 1+, so that it is never these groups that decide between 0 and 0+.
-LEAST_APART = 2.8
-MOST_COLD = 0.05
-LEAST_UPPER_FRAC = 0.3
-# What counts as even lies between the groups, no further than so many deviations below the mean of
-# the upper one (of a normal curve 93 % lie above), and never below this probability.
-DEVIATIONS_BELOW_UPPER = 1.5
-LEAST_EVEN_OF_GROUPS = 0.05
 # Its log odds on the unstained cells of one slide spread at least so much.
 LEAST_SPREAD = 0.25
 
@@ -78,7 +63,7 @@ def line_even(
     Returns
     -------
     float
-        `LEAST_EVEN` to `MOST_EVEN`; down to `LEAST_EVEN_OF_GROUPS` where there are two groups.
+        `LEAST_EVEN` to `MOST_EVEN`.
 
     References
     ----------
@@ -101,32 +86,13 @@ def line_even(
         return float(np.clip(expit(limit), LEAST_EVEN, MOST_EVEN))
 
     even = min(even_at(N_DEVIATIONS), EVEN)
+    if unstained_frac is None:
+        return even
     if float((tumor.cytoplasm_od >= MIN_DIFFUSE_OD).mean()) < BROWN_FRAC:
-        even = min(even, even_of_groups(seen))
-        return even if unstained_frac is None else min(even, even_of_many(1 - unstained_frac))
-    if unstained_frac is not None and unstained_frac >= MOSTLY_UNSTAINED_FRAC:
+        return min(even, even_of_many(1 - unstained_frac))
+    if unstained_frac >= MOSTLY_UNSTAINED_FRAC:
         return max(even, even_at(WARM_DEVIATIONS))
     return even
-
-
-def even_of_groups(seen: NDArray[np.float64]) -> float:
-    """Return the probability that counts as even between two groups of cells, 0.5 without them.
-
-    Parameters
-    ----------
-    seen : ndarray of shape (n,)
-        Log odds of a membrane on each tumor cell.
-    """
-    groups = two_groups(seen, least_deviation=LEAST_SPREAD)
-    is_two = (
-        groups.apart >= LEAST_APART
-        and groups.upper_frac >= LEAST_UPPER_FRAC
-        and expit(groups.lower_mean) <= MOST_COLD
-    )
-    if not is_two:
-        return EVEN
-    least = groups.upper_mean - DEVIATIONS_BELOW_UPPER * groups.upper_deviation
-    return float(np.clip(expit(max(groups.between, least)), LEAST_EVEN_OF_GROUPS, EVEN))
 
 
 def even_of_many(stained_frac: float) -> float:

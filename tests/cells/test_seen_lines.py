@@ -14,11 +14,9 @@ from her2path.cells.classify import classify_cells, seen_along
 from her2path.cells.odds import EVEN
 from her2path.cells.seen_lines import (
     LEAST_EVEN,
-    LEAST_EVEN_OF_GROUPS,
     LEAST_EVEN_OF_MANY,
     MOST_EVEN,
     USUAL_STAINED_FRAC,
-    even_of_groups,
     even_of_many,
     line_even,
     with_own_even,
@@ -133,43 +131,3 @@ def test_a_line_of_which_a_cold_network_is_half_sure_counts(make_cells) -> None:
     assert (own[:N] == Intensity.NONE).all()
     assert (own[N:] == Intensity.FAINT).all()
     assert seen_along(faint).max() < EVEN
-
-
-def two(share: float, *, lower: float = -3.6, upper: float = -1.1, n: int = N) -> np.ndarray:
-    """Log odds of cells, of which this share does not leave a reader cold."""
-    rng = np.random.default_rng(5)
-    n_upper = round(share * n)
-    return np.r_[rng.normal(lower, 0.6, n - n_upper), rng.normal(upper, 0.8, n_upper)]
-
-
-def test_between_two_groups_less_is_asked_however_unsure_the_network_is() -> None:
-    found = even_of_groups(two(0.5))
-    assert LEAST_EVEN_OF_GROUPS <= found < LEAST_EVEN
-    # Most of the upper group lies above, hardly any of the lower one.
-    assert (two(0.5)[N // 2 :] > np.log(found / (1 - found))).mean() > 0.9
-    assert (two(0.5)[: N // 2] > np.log(found / (1 - found))).mean() < 0.05
-
-
-@pytest.mark.parametrize(
-    "odds",
-    [
-        pytest.param(two(0.15), id="a tail"),
-        pytest.param(two(0.0), id="one group"),
-        pytest.param(two(0.5, lower=-2.2, upper=0.3), id="not cold"),
-        pytest.param(two(0.5, upper=-2.2), id="near each other"),
-    ],
-)
-def test_without_two_groups_nothing_is_lowered(odds) -> None:
-    assert even_of_groups(odds) == EVEN
-
-
-def test_a_group_of_sure_lines_lowers_nothing() -> None:
-    assert even_of_groups(two(0.5, lower=-5.0, upper=3.0)) == EVEN
-
-
-def test_brown_tumors_are_not_parted_into_groups(make_cells) -> None:
-    level = np.rint(255 * expit(two(0.5))).astype(np.uint8)
-    sectors = np.repeat(level[:, None], N_SECTORS, axis=1)
-    plain = make_cells(N, seen_line=sectors)
-    brown = make_cells(N, seen_line=sectors, cytoplasm_od=np.full(N, 0.15, np.float32))
-    assert even_of(plain) < LEAST_EVEN < even_of(brown)
