@@ -232,16 +232,13 @@ def decide(
     min_tissue_mm2: float,
 ) -> tuple[AssessmentReason | None, str]:
     """Return the first reason against scoring and its sentence, or None and nothing."""
-    width_um, height_um = picture_um
-    if width_um * height_um * 1e-6 < min_tissue_mm2:
-        return (
-            AssessmentReason.TOO_LITTLE_TISSUE,
-            f"The picture is too small ({width_um:.0f} × {height_um:.0f} µm): at least "
-            f"{min_tissue_mm2:g} mm² of tissue is needed to count cells.",
-        )
     if staining.kind not in (Staining.HER2_IHC, Staining.BLANK):
         return AssessmentReason.NOT_HER2_IHC, f"This is not HER2 IHC: {staining.reason}."
     if area_mm2 == 0.0 or staining.kind is Staining.BLANK:
+        width_um, height_um = picture_um
+        if width_um * height_um * 1e-6 < min_tissue_mm2:
+            words = f"is empty, or too small to judge ({width_um:.0f} × {height_um:.0f} µm)"
+            return AssessmentReason.NO_TISSUE, f"No tissue was found: the picture {words}."
         return AssessmentReason.NO_TISSUE, "No tissue was found: the slide or core is empty."
     if area_mm2 < min_tissue_mm2:
         return (

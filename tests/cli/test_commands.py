@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from her2path.cli.display import Display, duration_words
+from her2path.cli.display import Display, done_line, duration_words
 from her2path.cli.main import app
 from her2path.criteria.score import Score, Status
 from her2path.pipeline.progress import (
@@ -212,6 +212,11 @@ def test_a_report_needs_a_run(tmp_path: Path):
     shown = run("report", tmp_path)
     assert shown.exit_code == 2
     assert "holds no run" in shown.output
+
+
+def test_a_slide_without_counted_cells_has_no_score_and_a_reason():
+    event = SlideDone("a", Score.NOT_ASSESSABLE, Status.NOT_ASSESSABLE, 0, ("few_cells",), 1.0, "")
+    assert done_line(event).plain.startswith(" n/a   a  no tumor cell was counted")
 
 
 EVENTS = (

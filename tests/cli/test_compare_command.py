@@ -82,6 +82,22 @@ def test_bands_are_measured_and_used(tmp_path, slides):
     assert not found["is_default"]
 
 
+def test_one_result_is_no_repeat_of_itself(tmp_path, slides):
+    table = tmp_path / "repeats.csv"
+    table.write_text(f"subject,result\na,{slides[0].path}\na,{slides[0].slide_json}\n")
+    shown = run("repeatability", table, "--out", tmp_path / "bands.json")
+    assert shown.exit_code == 2
+    assert "row 3, result: is the result of row 2" in " ".join(shown.output.split())
+
+
+def test_options_of_reading_are_refused_where_nothing_is_read(tmp_path, slides):
+    sides = ("--before", slides[0].path, "--after", slides[1].path)
+    shown = run("compare", *sides, "--out", tmp_path / "pair", "--mpp", 0.3, "--exclude-controls")
+    assert shown.exit_code == 2
+    assert "--mpp, --exclude-controls: both sides are results" in " ".join(shown.output.split())
+    assert not (tmp_path / "pair").exists()
+
+
 def test_a_faulty_table_of_repeats_leaves_nothing_behind(tmp_path):
     table = tmp_path / "repeats.csv"
     table.write_text("subject,pct_stained\na,x\n,5\n")

@@ -112,6 +112,12 @@ def test_every_fault_of_a_table_is_listed_with_its_row(tmp_path):
         assert words in str(caught.value)
 
 
+def test_subjects_that_were_read_once_are_named(tmp_path):
+    rows = "subject,pct_stained\na,10\na,12\nb,5\n"
+    bands = bands_of_table(table(tmp_path / "r.csv", rows))
+    assert any("read once: 1 of the subjects (b)" in remark for remark in bands.remarks)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

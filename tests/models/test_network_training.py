@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from her2path.errors import ManifestError, ModelError
+from her2path.errors import Her2pathError, ManifestError, ModelError
 from her2path.models import training
 from her2path.models.annotated import annotated_crops, read_annotated, recoloured
 from her2path.models.batches import Batches, BatchPlan
@@ -95,7 +95,8 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     with pytest.raises(ModelError, match="--resume"):
         train(RECIPE, options, seed=3)
     again = dataclasses.replace(options, resume=True)
-    result = train(RECIPE, again, seed=3)
+    # It may be given another time.
+    result = train(RECIPE.model_copy(update={"max_minutes": 60.0}), again, seed=3)
     assert result.n_steps == 4
     state, wanted = (
         (folder / "state" / STATE_FILE).read_bytes() for folder in (options.out, finished)
@@ -198,6 +199,13 @@ def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: 
     options = TrainingOptions(finished, fields=fields_folder, device="cpu", resume=True)
     with pytest.raises(ModelError, match="another recipe"):
         train(other, options, seed=3)
+
+
+def test_what_is_named_wrongly_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
+    options = TrainingOptions(tmp_path / "run", device="cpu", sources=(str(tmp_path / "no.csv"),))
+    with pytest.raises(Her2pathError):
+        train(RECIPE, options)
+    assert not (tmp_path / "run" / "fields").exists()
 
 
 def test_keeping_every_laboratory_for_validation_is_refused(

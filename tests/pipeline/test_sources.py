@@ -44,6 +44,15 @@ def test_plain_pictures_in_a_folder_are_slides_only_with_a_pixel_size(tmp_path: 
     assert names([tmp_path / "a.png"]) == ["a.png"]
 
 
+def test_pictures_that_are_passed_over_are_counted(tmp_path: Path, caplog):
+    touch(tmp_path / "a.png", tmp_path / "b.JPG", tmp_path / "c.svs")
+    assert names([tmp_path]) == ["c.svs"]
+    assert "2 PNG or JPEG pictures are passed over" in caplog.text
+    caplog.clear()
+    names([tmp_path], with_fields=True)
+    assert not caplog.records
+
+
 def test_the_jpegs_of_a_vms_slide_are_no_slides(tmp_path: Path):
     touch(tmp_path / "s.vms", tmp_path / "s-0.jpg", tmp_path / "s-1.jpg")
     assert names([tmp_path], with_fields=True) == ["s.vms"]

@@ -30,6 +30,12 @@ def test_empty_glass_is_refused_with_its_reason():
     assert (found.is_assessable, found.reason) == (False, AssessmentReason.NO_TISSUE)
 
 
+def test_a_picture_that_could_not_hold_enough_tissue_is_said_to_be_small():
+    found = assess_tissue(np.full((60, 60, 3), 200, np.uint8), 1.0)
+    assert found.reason is AssessmentReason.NO_TISSUE
+    assert "too small to judge (60 × 60 µm)" in found.explanation
+
+
 def test_too_little_tissue_is_refused_with_its_area():
     found = assess_tissue(core(0.1, radius=16)[0], MPP)
     assert found.reason is AssessmentReason.TOO_LITTLE_TISSUE
