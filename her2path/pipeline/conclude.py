@@ -53,8 +53,8 @@ from her2path.results.record import (
 from her2path.results.run_record import settings_hash, software_version
 from her2path.statistics.heterogeneity import (
     LEAST_REGION_CELLS,
-    RegionSpread,
     find_3plus_cluster,
+    spread_of,
 )
 from her2path.statistics.readers import Opinion
 
@@ -319,8 +319,7 @@ def heterogeneity_of(
         for region in regions
         if region.kind is RegionKind.GRID and region.reading.n_tumor_cells >= LEAST_REGION_CELLS
     }
-    ranked = sorted(scores.values(), key=lambda score: score.rank) or [Score.NOT_ASSESSABLE]
-    spread = RegionSpread(ranked[0], ranked[-1], len(scores), scores)
+    spread = spread_of(scores)
     if rule_set.needs_clusters:
         # Rules of clusters find the strongest island by themselves.
         return Heterogeneity(spread, None, clusters)

@@ -8,7 +8,6 @@ from her2path.statistics.clustered import (
     ClusteredShare,
     effective_number,
     estimate_share,
-    intraclass_correlation,
 )
 from her2path.statistics.intervals import Interval, clopper_pearson, upper_limit, wilson
 
@@ -18,7 +17,6 @@ __all__ = [
     "clopper_pearson",
     "effective_number",
     "estimate_share",
-    "intraclass_correlation",
     "upper_limit",
     "wilson",
 ]

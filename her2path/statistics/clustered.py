@@ -21,7 +21,7 @@ from scipy.special import betaincc, ndtri, stdtrit
 
 from her2path.statistics.intervals import Interval
 
-__all__ = ["ClusteredShare", "effective_number", "estimate_share", "intraclass_correlation"]
+__all__ = ["ClusteredShare", "effective_number", "estimate_share"]
 
 # Two blocks have one degree of freedom, whose t quantile (12.7) says nothing at all; from two
 # degrees on the coverage in the study is right and the interval still of use.
@@ -149,14 +149,3 @@ def estimate_share(points: ArrayLike, sizes: ArrayLike) -> ClusteredShare:
     contributing = float(squares.sum()) ** 2 / fourth if fourth > 0 else n_blocks
     df = min(2 * contributing * (n_blocks - 1) / n_blocks, effective_number(n) - 1)
     return ClusteredShare(fraction, round(total), n_blocks, n_effective, max(df, LEAST_DF))
-
-
-def intraclass_correlation(points: ArrayLike, sizes: ArrayLike) -> float:
-    """Estimate how alike cells of one block are, 0 (independent) to 1, from the design effect."""
-    share = estimate_share(points, sizes)
-    n = np.asarray(sizes, np.float64)
-    if share.n_blocks < 2:
-        return 0.0
-    # Size of the block that a cell chosen at random sits in.
-    block_size = float((n * n).sum()) / float(n.sum())
-    return min((share.design_effect - 1) / (block_size - 1), 1.0) if block_size > 1 else 0.0

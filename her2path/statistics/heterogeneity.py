@@ -11,10 +11,16 @@ from scipy.spatial import cKDTree
 
 from her2path.criteria.clusters import cluster_labels
 from her2path.criteria.rule_set import RuleSet
-from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
+from her2path.criteria.score import Extent, Intensity, Score
 from her2path.criteria.tally import Tally
 
-__all__ = ["Cluster3Plus", "RegionSpread", "find_3plus_cluster", "region_spread"]
+__all__ = [
+    "LEAST_REGION_CELLS",
+    "Cluster3Plus",
+    "RegionSpread",
+    "find_3plus_cluster",
+    "spread_of",
+]
 
 # The fewest cells before 0, 0+ and 1+ are told apart (CAP 2025): a region needs as many.
 LEAST_REGION_CELLS = 100
@@ -39,41 +45,16 @@ class RegionSpread:
         return max(self.highest.rank, 1) - max(self.lowest.rank, 1)
 
 
-def region_spread(
-    regions: Mapping[str, Tally],
-    rule_set: RuleSet,
-    *,
-    blank_upper_pct: float,
-    least_cells: int = LEAST_REGION_CELLS,
-) -> RegionSpread:
-    """Score each region on its own.
+def spread_of(scores: Mapping[str, Score]) -> RegionSpread:
+    """Return how far the scores of regions lie apart.
 
     Parameters
     ----------
-    regions : mapping of str to Tally
-        Tally of each region by its id.
-    rule_set : RuleSet
-        Criteria without clusters.
-    blank_upper_pct : float
-        Upper bound of the limit of blank, percent.
-    least_cells : int
-        Regions with fewer cells are left out.
+    scores : mapping of str to Score
+        Of regions with at least `LEAST_REGION_CELLS` cells, by their id.
     """
-    tallies = {name: tally for name, tally in regions.items() if tally.n_cells >= least_cells}
-    if not tallies:
-        return RegionSpread(Score.NOT_ASSESSABLE, Score.NOT_ASSESSABLE, 0, {})
-    stacked = np.stack([tally.array for tally in tallies.values()])
-    ranks = rule_set.scores(stacked, blank_upper_pct=blank_upper_pct)
-    scores = {
-        name: EXPRESSION_SCORES[rank] if rank >= 0 else Score.NOT_ASSESSABLE
-        for name, rank in zip(tallies, ranks.tolist(), strict=True)
-    }
-    return RegionSpread(
-        lowest=min(scores.values(), key=lambda score: score.rank),
-        highest=max(scores.values(), key=lambda score: score.rank),
-        n_regions=len(scores),
-        scores=scores,
-    )
+    ranked = sorted(scores.values(), key=lambda score: score.rank) or [Score.NOT_ASSESSABLE]
+    return RegionSpread(ranked[0], ranked[-1], len(scores), scores)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from her2path.statistics.clustered import (
     effective_number,
     estimate_share,
-    intraclass_correlation,
 )
 from her2path.statistics.intervals import Interval, wilson
 
@@ -91,16 +90,13 @@ def test_kish_number_of_equal_and_unequal_blocks():
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.1, 0.4])
-def test_intraclass_correlation_is_found_again(rho):
+def test_cells_that_are_alike_in_a_block_count_for_fewer(rho):
     rng = np.random.default_rng(3)
     p = rng.beta(0.3 * (1 / rho - 1), 0.7 * (1 / rho - 1), 4000) if rho else 0.3
     k = rng.binomial(40, p, 4000)
-    assert intraclass_correlation(k, np.full(4000, 40)) == pytest.approx(rho, abs=0.02)
-
-
-def test_one_block_or_single_cells_have_no_correlation():
-    assert intraclass_correlation([3], [9]) == 0
-    assert intraclass_correlation([1, 0, 1], [1, 1, 1]) == 0
+    # Kish: 1 + (size − 1) · intraclass correlation.
+    share = estimate_share(k, np.full(4000, 40))
+    assert share.design_effect == pytest.approx(1 + 39 * rho, rel=0.05)
 
 
 @pytest.mark.parametrize(("k", "n"), [([2], [1]), ([-1], [1]), ([1, 1], [1])])

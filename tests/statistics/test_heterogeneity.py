@@ -3,37 +3,25 @@ import pytest
 
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Score
-from her2path.criteria.tally import Tally
-from her2path.statistics.heterogeneity import find_3plus_cluster, region_spread
+from her2path.statistics.heterogeneity import find_3plus_cluster, spread_of
 
 BREAST = load_rule_set("asco-cap-2018")
 BLANK = 1.0
 
 
-def region(intensity, extent, stained, n=200):
-    return Tally.of([intensity] * stained + [0] * (n - stained), [extent] * n)
-
-
-def spread(**regions):
-    return region_spread(regions, BREAST, blank_upper_pct=BLANK)
-
-
-def test_regions_are_scored_on_their_own():
-    found = spread(a=region(4, 2, 100), b=region(1, 0, 100), c=region(0, 0, 0))
-    assert found.scores == {"a": "3+", "b": "1+", "c": "0"}
+def test_the_lowest_and_the_highest_score_are_found():
+    found = spread_of({"a": Score.THREE_PLUS, "b": Score.ONE_PLUS, "c": Score.ZERO})
     assert (found.lowest, found.highest, found.n_regions) == ("0", "3+", 3)
     assert found.grades_apart == 3
 
 
 def test_null_and_ultralow_are_one_grade():
-    assert spread(a=region(0, 0, 0), b=region(1, 0, 10)).grades_apart == 0
-    assert spread(a=region(1, 0, 10), b=region(1, 0, 100)).grades_apart == 1
+    assert spread_of({"a": Score.ZERO, "b": Score.ULTRALOW}).grades_apart == 0
+    assert spread_of({"a": Score.ULTRALOW, "b": Score.ONE_PLUS}).grades_apart == 1
 
 
-def test_small_regions_are_left_out():
-    found = spread(a=region(4, 2, 99, n=99), b=region(1, 0, 100))
-    assert found.scores == {"b": "1+"}
-    nothing = spread(a=region(4, 2, 9, n=9))
+def test_without_a_region_nothing_is_apart():
+    nothing = spread_of({})
     assert nothing.highest is Score.NOT_ASSESSABLE
     assert nothing.grades_apart == 0
 
