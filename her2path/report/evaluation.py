@@ -147,8 +147,14 @@ def summary_lines(evaluation: Evaluation) -> tuple[str, ...]:
             f"stained membranes  precision {cells.stained.precision:.3f}, "
             f"recall {cells.stained.recall:.3f}",
         ]
-    if evaluation.failed:
-        lines.append(f"failed, not in any figure: {', '.join(evaluation.failed)}")
+    for what, names in (
+        ("failed, not in any figure", tuple(evaluation.failed)),
+        ("without a reference", evaluation.without_reference),
+        ("references without a slide", evaluation.without_result),
+    ):
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(f"{what}: {', '.join(names[:5])}{more}")
     return tuple(lines)
 
 
