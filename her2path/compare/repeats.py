@@ -16,7 +16,7 @@ from her2path.compare.sources import result_of
 from her2path.criteria.score import Intensity
 from her2path.errors import Her2pathError, ResultsError, TableError, list_faults
 from her2path.results.record import SlideRecord, read_record
-from her2path.results.sheet import Sheet, SheetRow, read_sheet
+from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet
 from her2path.statistics.repeatability import Repeatability, within_subject
 
 __all__ = ["bands_of_table"]
@@ -94,7 +94,7 @@ def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
         if not subject:
             faults.append(f"row {row.number}, {SUBJECT}: is empty")
         n_faults = len(faults)
-        reading = reading_of(row, sheet.path.parent, columns, faults)
+        reading = reading_of(row, sheet.path.parent, columns, faults, separator=sheet.separator)
         if not reading and len(faults) == n_faults:
             faults.append(f"row {row.number}: holds no reading")
         if row.get(RESULT) and len(faults) == n_faults:
@@ -112,9 +112,9 @@ def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
 
 
 def reading_of(
-    row: SheetRow, folder: Path, columns: Sequence[str], faults: list[str]
+    row: SheetRow, folder: Path, columns: Sequence[str], faults: list[str], *, separator: str
 ) -> dict[str, float]:
-    """Return the measures of one row; what is wrong goes to `faults`."""
+    """Return the measures of one row of cells between separators; faults go to `faults`."""
     reading: dict[str, float] = {}
     if row.get(RESULT):
         try:
@@ -128,12 +128,9 @@ def reading_of(
         text = row.get(name)
         if not text:
             continue
-        try:
-            value = float(text.replace(",", "."))
-        except ValueError:
-            value = math.nan
+        value = number_in(text, separator=separator)
         high = MEASURES[name].scale if MEASURES[name].scale > 1 else math.inf
-        if not 0 <= value <= high:
+        if value is None or not 0 <= value <= high:
             faults.append(f"row {row.number}, {name}: {text!r:.40} is no number from 0 to {high:g}")
         else:
             reading[name] = value
