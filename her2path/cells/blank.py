@@ -70,7 +70,7 @@ def measure_blank(
     calibration: Calibration,
     *,
     is_tumor: NDArray[np.bool_] | None = None,
-    unstained_frac: float = 1.0,
+    unstained_frac: float | None = None,
     min_line_contrast_od: float | None = None,
 ) -> Blank:
     """Measure the blank on cells that carry no HER2.
@@ -84,8 +84,8 @@ def measure_blank(
         Its limits are moved; that of a site's own controls is the least.
     is_tumor : ndarray of shape (n,), bool, optional
         Cells that count, some of them stained.
-    unstained_frac : float
-        Share of these that is not, 0–1, as far as is known.
+    unstained_frac : float, optional
+        Share of these that is not, 0–1, where it is known.
     min_line_contrast_od : float, optional
         Take this limit as it is, for stability trials: only the share that looks stained is
         measured.
@@ -141,7 +141,7 @@ def sector_limit(cells: CellMeasurements) -> float:
 def palest_limit(
     values: NDArray[np.floating],
     *,
-    unstained_frac: float = 1.0,
+    unstained_frac: float | None = None,
     least_deviation: float = 0.0,
     n_deviations: float = N_DEVIATIONS,
 ) -> float:
@@ -151,15 +151,15 @@ def palest_limit(
     ----------
     values : ndarray of shape (n,)
         How much line there is on each cell, n ≥ 1.
-    unstained_frac : float
-        Share of them that is unstained, 0–1; where fewer are, the limit is too high. Of fewer than
-        `MIN_REFERENCE_CELLS` nothing could be told, and all are taken.
+    unstained_frac : float, optional
+        Share of them that is unstained, 0–1; where fewer are, the limit is too high. Where it is
+        not known, or fewer than `MIN_REFERENCE_CELLS` are, all are taken.
     least_deviation : float
         Spread that unstained cells have at least.
     n_deviations : float
         How far above their mean the limit lies.
     """
-    if unstained_frac * len(values) < MIN_REFERENCE_CELLS:
+    if unstained_frac is None or unstained_frac * len(values) < MIN_REFERENCE_CELLS:
         unstained_frac = 1.0
     low, high = np.percentile(values, [unstained_frac * p for p in PALEST_PERCENTILES])
     deviation = max((high - low) / (PALEST_Z[0] - PALEST_Z[1]), least_deviation)

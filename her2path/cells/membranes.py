@@ -70,7 +70,7 @@ def read_membranes(
             is_reference,
             calibration,
             is_tumor=is_tumor,
-            unstained_frac=1.0 if unstained_frac is None else unstained_frac,
+            unstained_frac=unstained_frac,
         )
         classes = classify_cells(seen, calibration, min_line_contrast_od=blank.min_line_contrast_od)
         is_unstained = classes.intensity[is_tumor] == Intensity.NONE

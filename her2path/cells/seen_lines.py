@@ -79,7 +79,7 @@ def line_even(
     def even_at(n_deviations: float) -> float:
         limit = palest_limit(
             seen,
-            unstained_frac=1.0 if unstained_frac is None else unstained_frac,
+            unstained_frac=unstained_frac,
             least_deviation=LEAST_SPREAD,
             n_deviations=n_deviations,
         )

@@ -205,7 +205,7 @@ def write_transitions(path: Path, cohort: Cohort) -> None:
 def write_pairs(path: Path, sheet: Sheet, pairs: Sequence[Pair]) -> None:
     """Write pairs.csv: what became of each pair, then the table's own columns."""
     kept = [name for name in sheet.columns if name and name not in SAME_COLUMNS]
-    taken = {*PAIR_COLUMNS, *(name for name in kept if name not in PAIR_COLUMNS)}
+    taken = {*PAIR_COLUMNS, *kept}
     own = []
     for name in kept:
         column = name

@@ -16,6 +16,7 @@ from her2path.errors import AnnotationError, ManifestError, SlideError, list_fau
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob
 from her2path.results.folder import JOURNAL, name_slides
+from her2path.slides.companions import INDEX_SUFFIXES
 from her2path.slides.dicom_series import series_of
 from her2path.stain.od import WhitePoint
 
@@ -30,8 +31,6 @@ SLIDE_SUFFIXES = frozenset(
 )
 # Plain pictures have none, so that a folder's thumbnails are not taken for slides.
 FIELD_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-# Hamamatsu's VMS keeps its pixels in JPEG files beside the index.
-INDEXED_BY = (".vms", ".vmu")
 OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations")
 MAX_SLIDES = 100_000
 
@@ -115,7 +114,7 @@ def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        has_index = any(name.lower().endswith(INDEXED_BY) for name in files)
+        has_index = any(name.lower().endswith(INDEX_SUFFIXES) for name in files)
         series: set[str] = set()
         for name in sorted(files):
             suffix = Path(name).suffix.lower()
@@ -137,7 +136,7 @@ def pictures_in(source: str) -> int:
     if not path.is_dir():
         return 0
     names = [inside.name.lower() for inside in path.iterdir()]
-    if any(name.endswith(INDEXED_BY) for name in names) or JOURNAL in names:
+    if any(name.endswith(INDEX_SUFFIXES) for name in names) or JOURNAL in names:
         return 0
     return sum(name.endswith(tuple(FIELD_SUFFIXES)) for name in names)
 

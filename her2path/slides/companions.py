@@ -6,7 +6,7 @@ from pathlib import Path
 
 from her2path.slides.dicom_series import series_of
 
-__all__ = ["companions"]
+__all__ = ["INDEX_SUFFIXES", "companions"]
 
 # Hamamatsu's index names its JPEG files, one to a line: "ImageFile(1,0)=scan(1,0).jpg".
 INDEX_SUFFIXES = (".vms", ".vmu")

@@ -203,7 +203,7 @@ def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: 
 
 def test_what_is_named_wrongly_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
     options = TrainingOptions(tmp_path / "run", device="cpu", sources=(str(tmp_path / "no.csv"),))
-    with pytest.raises(Her2pathError):
+    with pytest.raises(Her2pathError, match=r"no\.csv"):
         train(RECIPE, options)
     assert not (tmp_path / "run" / "fields").exists()
 
