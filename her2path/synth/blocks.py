@@ -79,7 +79,7 @@ class Block:
         What the outlines show.
     nuclei : Nuclei
         One per cell.
-    cytoplasm_h_od, cytoplasm_dab_od, granular_od : ndarray of shape (n,), float32
+    cytoplasm_h_od, cytoplasm_dab_od, granular_od, blotch_od : ndarray of shape (n,), float32
         Stain between nucleus and outline.
     lumens : ndarray of shape (k, 4), float64
         Holes in epithelium: x, y, radius (µm) and kind (0 clear, 1 secretion, 2 necrosis).
@@ -100,6 +100,7 @@ class Block:
     cytoplasm_h_od: NDArray[np.float32]
     cytoplasm_dab_od: NDArray[np.float32]
     granular_od: NDArray[np.float32]
+    blotch_od: NDArray[np.float32]
     lumens: NDArray[np.float64]
     lumen_start: NDArray[np.int64]
     lumen_x: NDArray[np.float64]
@@ -165,7 +166,7 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     if gap.any():
         gap = gap * stream(seed, 39, column, row).uniform(0.4, 1.6, n)
         graph, paint = parted(graph, paint, moments, gap, ~surplus)
-    cytoplasm_h, cytoplasm_dab, granular = _cytoplasm(recipe, nests, nest, region, kind, rng)
+    cytoplasm_h, cytoplasm_d, granular, blotch = _cytoplasm(recipe, nests, nest, region, kind, rng)
     return Block(
         graph=graph,
         is_kept=~surplus,
@@ -176,8 +177,9 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
         truth=truth,
         nuclei=nuclei,
         cytoplasm_h_od=cytoplasm_h,
-        cytoplasm_dab_od=cytoplasm_dab,
+        cytoplasm_dab_od=cytoplasm_d,
         granular_od=granular,
+        blotch_od=blotch,
         lumens=tissue.lumens,
         lumen_start=tissue.lumen_start,
         lumen_x=tissue.lumen_x,
@@ -395,13 +397,13 @@ def _cytoplasm(
     region: NDArray[np.int32],
     kind: NDArray[np.uint8],
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], ...]:
     n = len(nest)
     nest_tone = np.exp(rng.normal(0, 0.25, max(1, len(nests))))[nest]
     mean_h = np.array([r.cytoplasm_h_od for r in recipe.all_regions])[region]
     h = mean_h * nest_tone * np.exp(rng.normal(0, 0.18, n))
-    parts = []
-    for name in ("cytoplasm_od", "granular_od"):
+    parts = [h]
+    for name, spread in (("cytoplasm_od", 0.3), ("granular_od", 0.3), ("blotch_od", 0.6)):
         level = np.array([getattr(r, name) for r in recipe.all_regions])[region]
-        parts.append(level * np.exp(rng.normal(0, 0.3, n)) * np.where(kind == 0, 1.0, 0.4))
-    return h.astype(np.float32), parts[0].astype(np.float32), parts[1].astype(np.float32)
+        parts.append(level * np.exp(rng.normal(0, spread, n)) * np.where(kind == 0, 1.0, 0.4))
+    return tuple(part.astype(np.float32) for part in parts)

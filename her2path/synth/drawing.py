@@ -114,6 +114,8 @@ def draw_cytoplasm(
     h_od: NDArray[np.float32],
     dab_od: NDArray[np.float32],
     granular_od: NDArray[np.float32],
+    blotch_od: NDArray[np.float32],
+    blotch_um: NDArray[np.float64],
     mottle: NDArray[np.float64],
     x0: int,
     y0: int,
@@ -122,7 +124,7 @@ def draw_cytoplasm(
 ) -> None:
     """Fill the cells (label ≥ 0; −2 is a lumen) with cytoplasm (in place).
 
-    `mottle` is the contrast of its texture.
+    Each value belongs to the cell of that label; `mottle` is the contrast of its texture.
     """
     rows, cols = h.shape
     for r in range(rows):
@@ -148,6 +150,10 @@ def draw_cytoplasm(
             if granular_od[cell] > 0:
                 grain = sample(fine, x / 0.55 + 17.0, y / 0.55 + 5.0)
                 brown += granular_od[cell] * max(0.0, grain - 0.9) * 1.2
+            if blotch_od[cell] > 0:
+                size = blotch_um[cell]
+                blotch = sample(fine, x / size + 29.0, y / size + 61.0)
+                brown += blotch_od[cell] * min(1.0, max(0.0, 0.5 + blotch))
             d[r, c] = brown
 
 

@@ -28,6 +28,10 @@ _STREAK_WIDTH = (0.5, 1.0)
 # Borders that can be seen without any DAB: their width, and the part of their OD that is
 # hematoxylin; the rest is grey, as where light is bent.
 _BORDER_UM = (0.6, 1.0)
+# Width of a seam where light is bent; with its fringes it is this many times as wide, and they are
+# as much darker in sum as the seam is brighter: light is moved, not lost.
+_SEAM_UM = (0.7, 1.6)
+_FRINGE_WIDTH = 2.2
 _BORDER_HEMATOXYLIN = (0.3, 0.9)
 
 
@@ -167,6 +171,15 @@ def draw_membranes(
         lines = borders_of(block, border, width)
         put(maps.h, replace(lines, od=lines.od * np.float32(hematoxylin)))
         put(maps.neutral, replace(lines, od=lines.od * np.float32(1 - hematoxylin)))
+    fringe = region_values(regions, "fringe_od")
+    if fringe.any():
+        width = stream(seed, 59).uniform(*_SEAM_UM)
+        for sign in (1, -1):
+            for factor, added in ((1.0, -sign), (_FRINGE_WIDTH, sign)):
+                seam = np.zeros_like(maps.neutral)
+                od = np.maximum(sign * fringe, 0) / factor
+                put(seam, borders_of(block, od, width * factor))
+                maps.neutral[:] += np.float32(added) * seam
     lines = lines_of(block, np.flatnonzero(block.paint.intensity))
     fray = region_values(regions, "fray")
     if fray.any():

@@ -214,6 +214,11 @@ class RegionRecipe:
         Mean width of the gaps where cells have come apart; each keeps its own outline.
     border_od : float
         OD by which the borders of cells stand out without any DAB, in grey and hematoxylin.
+    fringe_od : float
+        OD by which the same borders stand out brighter between two dark fringes (> 0), or darker
+        between two bright ones (< 0), as where light is bent with the condenser closed.
+    blotch_od, blotch_um : float
+        DAB OD of brown that lies in the cytoplasm in blotches, and their size.
     stroma_mottle : float
         Contrast of the chromatin of lymphocytes, plasma and spindle cells, 0 = even discs.
     brown_inset_um : float
@@ -295,6 +300,9 @@ class RegionRecipe:
     fray: float = 0.0
     gap_um: float = 0.0
     border_od: float = 0.0
+    fringe_od: float = 0.0
+    blotch_od: float = 0.0
+    blotch_um: float = 2.0
     stroma_mottle: float = 1.0
     least_arc: float = 0.18
     arc_pieces: float = 1.0
@@ -379,6 +387,9 @@ _ADDED_RANGES = (
     ("fray", 0, 1),
     ("gap_um", 0, 8),
     ("border_od", 0, 0.3),
+    ("fringe_od", -0.3, 0.3),
+    ("blotch_od", 0, 1),
+    ("blotch_um", 0.6, 6),
     ("stroma_mottle", 0, 2),
     ("least_arc", 0.1, 0.5),
     ("arc_pieces", 1, 5),

@@ -278,14 +278,21 @@ class Scene:
         for key in near:
             block = self.block(*key)
             tumor_cells.append(block.kind == CellKind.TUMOR)
-            cytoplasm.append((block.cytoplasm_h_od, block.cytoplasm_dab_od, block.granular_od))
+            cytoplasm.append(
+                (
+                    block.cytoplasm_h_od,
+                    block.cytoplasm_dab_od,
+                    block.granular_od,
+                    block.blotch_od,
+                )
+            )
         per_cell = [
             np.concatenate([part[k] for part in cytoplasm] or [np.zeros(0, np.float32)])
-            for k in range(3)
+            for k in range(4)
         ]
         cell_region = np.concatenate([self.block(*key).region for key in near])
-        mottle = region_values(regions, "mottle")[cell_region]
-        draw_cytoplasm(h, d, label, *per_cell, mottle, x0, y0, mpp, fine)
+        texture = (region_values(regions, name)[cell_region] for name in ("blotch_um", "mottle"))
+        draw_cytoplasm(h, d, label, *per_cell, *texture, x0, y0, mpp, fine)
         inset = region_values(regions, "brown_inset_um")
         if inset.any():
             fade_to_borders(d, label, inset[cell_region], mpp)

@@ -152,7 +152,10 @@ def random_region(
         stroma_cells=_log_uniform(rng, 0.5, 4.0),
         cell_stretch=float(rng.uniform(1.0, 2.5)),
         gap_um=_rare(rng, 0.2, 3.0),
-        border_od=_rare(rng, 0.35, 0.12),
+        border_od=_rare(rng, 0.3, 0.12),
+        fringe_od=float(rng.uniform(-0.1, 0.1)) if rng.random() < 0.25 else 0.0,
+        blotch_od=_rare(rng, 0.15, 0.2),
+        blotch_um=_log_uniform(rng, 0.7, 5.0),
         least_arc=float(rng.uniform(0.1, 0.3)),
         arc_pieces=float(rng.integers(1, 5)),
     )
@@ -194,7 +197,9 @@ def _brown(rng: Rng) -> dict[str, Any]:
     return {
         # Little brown is common, and it is there that faint membranes have to be told from it.
         "cytoplasm_od": _log_uniform(rng, 0.03, 0.3),
-        "granular_od": _rare(rng, 0.6, 0.45),
+        "granular_od": _rare(rng, 0.45, 0.45),
+        "blotch_od": _rare(rng, 0.6, 0.5),
+        "gap_um": _rare(rng, 0.4, 4.0),
         "brown_inset_um": float(rng.uniform(0.5, 4.0)) if rng.random() < 0.6 else 0.0,
         "nucleus_brown": float(rng.uniform(0.0, 0.75)),
     }

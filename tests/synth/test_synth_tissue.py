@@ -78,6 +78,9 @@ ALL = RegionRecipe(
     fray=0.6,
     gap_um=1.5,
     border_od=0.05,
+    fringe_od=0.06,
+    blotch_od=0.1,
+    blotch_um=1.5,
     stroma_mottle=0.6,
     least_arc=0.12,
     arc_pieces=3.0,
@@ -167,6 +170,36 @@ def test_borders_that_show_without_dab_are_no_membrane() -> None:
     assert more.min() > -1e-6
     # About a line of a micron round cells of 13 µm, each shared by two.
     assert 0.08 < (more > 0.05).mean() < 0.35
+
+
+@pytest.mark.parametrize("fringe_od", [0.1, -0.1])
+def test_light_bent_at_borders_is_moved_and_not_lost(fringe_od: float) -> None:
+    plain = only(mix=mix_of(none=1.0), patchiness=0.0, veil=0.0)
+    before, after = maps_of(plain), maps_of(replace(plain, fringe_od=fringe_od))
+    assert np.array_equal(before.d, after.d)
+    assert np.array_equal(before.h, after.h)
+    assert not after.membrane.any()
+    more = np.sign(fringe_od) * (after.neutral - before.neutral)
+    # The seam is narrower than its fringes, and they are fainter than it.
+    assert 0.01 < (more < -0.02).mean() < (more > 0.005).mean()
+    assert -more.min() > 1.5 * more.max()
+    assert abs(more.mean()) < 0.25 * np.abs(more).mean()
+
+
+def test_blotches_are_brown_inside_cells_and_no_membrane() -> None:
+    plain = only(mix=mix_of(none=0.5, moderate_incomplete=0.5))
+    before = maps_of(plain)
+    fine, coarse = (maps_of(replace(plain, blotch_od=0.3, blotch_um=size)) for size in (0.8, 4.0))
+    in_cell = before.label >= 0
+    for blotched in (fine, coarse):
+        assert np.array_equal(before.membrane, blotched.membrane)
+        more = blotched.d - before.d
+        assert more.min() > -1e-6
+        assert 0.05 < more[in_cell].mean() < 0.3
+        assert not more[~in_cell].any()
+    # Neighbouring pixels differ the less, the larger the blotches are.
+    steps = [np.abs(np.diff(m.d - before.d, axis=1))[in_cell[:, 1:]].mean() for m in (fine, coarse)]
+    assert steps[1] < 0.6 * steps[0]
 
 
 def test_brown_that_keeps_off_the_borders_leaves_a_rim_and_the_rest_alone() -> None:
