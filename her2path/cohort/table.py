@@ -32,7 +32,6 @@ KNOWN_COLUMNS = (
     "verdict",
     *(name for names in DATE_COLUMNS for name in names),
 )
-FORGOTTEN_PLUS = ("1", "2", "3")
 # A year outside is a slip of the keyboard; trastuzumab came in 1998.
 FIRST_YEAR, LAST_YEAR = 1980, 2100
 
@@ -175,10 +174,9 @@ class PairReader:
             return Side(score=None, path=path).scored(record, path)
         if path.is_file():
             return Side(score=None, edition=self.criteria, path=path)
-        hint = f"write {text}+, or " if text in FORGOTTEN_PLUS else ""
         raise TableError(
-            f"{text!r:.60} is no score and no file; {hint}give "
-            f"{', '.join(SCORE_WORDS)}, a slide.json or a slide"
+            f"{text!r:.60} is no score and no file; give {', '.join(SCORE_WORDS)}, a slide.json "
+            "or a slide"
         )
 
     def compared(self, text: str) -> tuple[Verdict, dict[str, Score]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.criteria.words import score_named
 
 __all__ = ["ScoreLabel", "parse_score"]
 
@@ -47,17 +48,6 @@ class ScoreLabel:
         return self.low.value if self.is_exact else f"{self.low.value}|{self.high.value}"
 
 
-# Also as older reports, spreadsheets and folders write them.
-SPELLINGS = {
-    **{score.value: score for score in EXPRESSION_SCORES},
-    "1": Score.ONE_PLUS,
-    "2": Score.TWO_PLUS,
-    "3": Score.THREE_PLUS,
-    "null": Score.ZERO,
-    "ultralow": Score.ULTRALOW,
-}
-
-
 def parse_score(text: str, *, of: Literal["picture", "slide"] = "picture") -> ScoreLabel:
     """Read a score: 0, 0+, 1+, 2+, 3+, or neighbours with a stroke between them, as ``0|0+``.
 
@@ -73,11 +63,11 @@ def parse_score(text: str, *, of: Literal["picture", "slide"] = "picture") -> Sc
     >>> str(parse_score("0|0+"))
     '0|0+'
     """
-    words = [part.strip().casefold() for part in text.split("|")]
-    if len(words) > 2 or not all(word in SPELLINGS for word in words):
+    named = [score_named(part) for part in text.split("|")]
+    found = [score for score in named if score is not None and score in EXPRESSION_SCORES]
+    if len(named) > 2 or len(found) < len(named):
         known = ", ".join(EXPRESSION_SCORES)
         raise ValueError(
             f"{text!r:.40} is no score; give {known}, or 0|0+ where these were not told apart"
         )
-    found = [SPELLINGS[word] for word in words]
     return ScoreLabel(found[0], found[-1], of=of)

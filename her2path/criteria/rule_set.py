@@ -56,6 +56,8 @@ class Call:
     ----------
     criterion_id, criterion_text : str
         The row that fired; for score 0 the rule set's words for it.
+    fired : Deciding or None
+        The number and the cut of that row; None for score 0.
     deciding_lower : Deciding or None
         What holds the call above the score below: of the rows that give this score, the one that
         would be last to stop firing. Rows from the matrix count only when it decided.
@@ -83,6 +85,7 @@ class Call:
     pattern_2plus: str
     is_decided_by_matrix: bool
     stained_upper: Deciding | None = None
+    fired: Deciding | None = None
 
     @property
     def near(self) -> tuple[Deciding, ...]:
@@ -234,6 +237,7 @@ class RuleSet:
             edition=self.edition,
             criterion_id=first.id if first else "0",
             criterion_text=first.text if first else self.zero_text,
+            fired=deciding(first) if first else None,
             deciding=min((d for d in (upper, lower) if d), key=lambda d: d.distance, default=None),
             deciding_lower=lower,
             deciding_upper=upper,

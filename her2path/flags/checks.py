@@ -118,8 +118,8 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             50,
             "%",
             f"A contiguous group of {cluster.n_cells} intense, complete cells makes up "
-            f"{cluster.local_pct:.0f} % of its surroundings (more than 50 %) and "
-            f"{cluster.share_of_tumor_pct:.1f} % of the tumour; elsewhere the score is "
+            f"{cluster.local_pct:.0f} % of its surroundings (more than 50 %), which hold "
+            f"{cluster.share_of_tumor_pct:.1f} % of the tumour cells; elsewhere the score is "
             f"{cluster.score_elsewhere}.",
         )
     held = call.deciding_lower

@@ -22,6 +22,7 @@ from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.criteria.words import score_named
 from her2path.errors import CalibrationError, list_faults
 from her2path.geometry import Region
 from her2path.pipeline.batch import words_of
@@ -104,18 +105,18 @@ def controls_of_manifest(path: Path, *, mpp: float | None = None) -> tuple[Contr
 
 
 def known_score(text: str) -> Score:
-    """Read a score; spreadsheets may have dropped the plus of 1+, 2+ and 3+.
+    """Read a score of staining, in any of the words that name one.
 
     Raises
     ------
     ValueError
         If it is none.
     """
-    word = f"{text}+" if text in ("1", "2", "3") else text
-    if word not in {score.value for score in EXPRESSION_SCORES}:
+    score = score_named(text)
+    if score is None or score not in EXPRESSION_SCORES:
         known = ", ".join(score.value for score in EXPRESSION_SCORES)
         raise ValueError(f"{text!r:.40} is none of {known}")
-    return Score(word)
+    return score
 
 
 def calibrate_site(

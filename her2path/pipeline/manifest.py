@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 from her2path.criteria.score import IshResult, Specimen
-from her2path.errors import Her2pathError, ManifestError, StainError, list_faults
+from her2path.errors import Her2pathError, ManifestError, StainError, TableError, list_faults
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob, find_calibration, find_rule_set
 from her2path.pipeline.sources import JobDefaults
 from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.folder import ResultsFolder, name_slides
+from her2path.results.sheet import SheetRow, number, read_sheet, word
 from her2path.slides.mpp import as_mpp
 from her2path.stain.od import WhitePoint, as_white_point
 
@@ -41,8 +41,10 @@ KNOWN_COLUMNS = (
 # What slides.csv says by itself; a manifest's column of that name gets a prefix.
 TAKEN = frozenset(names(SLIDE_COLUMNS)) | {"rule_set", "edition", "model"}
 PREFIX = "manifest_"
-MAX_BYTES = 64 * 2**20
-MAX_ROWS = 100_000
+# How alike two names are (Ratcliff and Obershelp, 0–1) when one may be the other misspelt.
+NEAR_MISS = 0.8
+
+logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -86,21 +88,24 @@ def jobs_of_manifest(
     Raises
     ------
     ManifestError
-        If it cannot be used; all faults are listed with their line.
+        If it cannot be used; all faults are listed with their rows.
     """
-    lines, rows = read_rows(path)
+    try:
+        sheet = read_sheet(path, needed=("path", *(needed or ())), known=KNOWN_COLUMNS)
+    except TableError as error:
+        raise ManifestError(str(error)) from error
     if defaults.roi is not None:
         raise ManifestError(f"--roi beside the manifest {path.name}; use its column roi instead")
-    absent = [name for name in needed or {} if not any(name in row for row in rows)]
-    if absent:
-        raise ManifestError(
-            f"{path.name} has no column {', '.join(absent)}; the first line names the columns"
-        )
+    for column in sheet.columns:
+        for meant in near_miss(column):
+            logger.warning(
+                "%s: column %s is kept and not read; did you mean %s?", path.name, column, meant
+            )
     faults: list[str] = []
     reader = RowReader(path.parent, defaults, faults, needed or {})
-    read = [reader.job(line, row) for line, row in zip(lines, rows, strict=True)]
+    read = [reader.job(row) for row in sheet.rows]
     jobs = [job for job in read if job is not None]
-    faults.extend(id_faults(lines, rows))
+    faults.extend(id_faults(sheet.rows))
     if not faults:
         jobs = named(jobs, faults)
     if faults:
@@ -108,59 +113,10 @@ def jobs_of_manifest(
     return tuple(jobs)
 
 
-def read_rows(path: Path) -> tuple[list[int], list[dict[str, str]]]:
-    """Return the lines on which rows stand, and the rows without blank ones."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read ({error.strerror or error})") from error
-    if len(data) > MAX_BYTES:
-        raise ManifestError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it a manifest?")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path} is not UTF-8 (byte {error.start}); save it as CSV UTF-8"
-        ) from error
-    head = text.split("\n", 1)[0]
-    # Spreadsheets write semicolons where the comma is the decimal sign.
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [column_name(name) for name in next(reader, [])]
-        twice = [name for name, n in Counter(header).items() if n > 1]
-        if "path" not in header or twice:
-            wrong = f"columns twice: {', '.join(twice)}" if twice else "no column path"
-            raise ManifestError(
-                f"{path.name} has {wrong}; the first line names the columns: path, and any of "
-                f"{', '.join(c for c in KNOWN_COLUMNS if c != 'path')}"
-            )
-        lines, rows = [], []
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if len(values) > len(header):
-                raise ManifestError(
-                    f"{path.name}, line {reader.line_num}: {len(values)} values for "
-                    f"{len(header)} columns; put text that holds {delimiter!r} in quotes"
-                )
-            lines.append(reader.line_num)
-            cells = [value.strip() for value in values]
-            rows.append(dict(zip(header, cells, strict=False)))
-            if len(rows) > MAX_ROWS:
-                raise ManifestError(f"{path.name} has more than {MAX_ROWS:,} rows; split it")
-    except csv.Error as error:
-        raise ManifestError(f"{path.name}, line {reader.line_num}: {error}") from error
-    if not rows:
-        raise ManifestError(f"{path.name} has no row; add one per slide")
-    return lines, rows
-
-
-def column_name(text: str) -> str:
-    """Return the name of a column; those that mean something do so in any case ("ISH", "Mpp")."""
-    plain = text.strip()
-    return plain.casefold() if plain.casefold() in KNOWN_COLUMNS else plain
+def near_miss(column: str) -> list[str]:
+    """Return the column that a name comes near without being one."""
+    known = column in KNOWN_COLUMNS
+    return [] if known else get_close_matches(column.casefold(), KNOWN_COLUMNS, 1, NEAR_MISS)
 
 
 class RowReader:
@@ -178,32 +134,32 @@ class RowReader:
         self.faults = faults
         self.needed = needed
 
-    def job(self, line: int, row: Mapping[str, str]) -> SlideJob | None:
+    def job(self, row: SheetRow) -> SlideJob | None:
         """Return the job of one row, None when it has a fault."""
         before = len(self.faults)
 
         def read(column: str, kind: Callable[[str], Value], default: Value) -> Value:
-            text = row.get(column, "")
+            text = row.get(column)
             if not text:
                 return default
             try:
                 return kind(text)
             except (Her2pathError, ValueError) as error:
-                self.faults.append(f"line {line}, {column}: {error}")
+                self.faults.append(f"row {row.number}, {column}: {error}")
                 return default
 
         defaults = self.defaults
         if not row.get("path"):
-            self.faults.append(f"line {line}, path: is empty")
+            self.faults.append(f"row {row.number}, path: is empty")
         for column, kind in self.needed.items():
             if row.get(column):
                 read(column, kind, None)
             else:
-                self.faults.append(f"line {line}, {column}: is empty")
+                self.faults.append(f"row {row.number}, {column}: is empty")
         specimen = read("specimen", word(Specimen), defaults.specimen)
         job = SlideJob(
-            slide_id=row.get("slide_id", ""),
-            path=self.placed(row.get("path", "")),
+            slide_id=row.get("slide_id"),
+            path=self.placed(row.get("path")),
             rule_set=read(
                 "criteria", lambda text: find_rule_set(text, specimen=specimen), defaults.rule_set
             ),
@@ -220,10 +176,10 @@ class RowReader:
             white_point=read("white_point", parse_white_point, defaults.white_point),
             ish=read("ish", word(IshResult), defaults.ish),
             specimen=specimen,
-            patient_id=row.get("patient_id", ""),
+            patient_id=row.get("patient_id"),
             extras={
                 PREFIX + name if name in TAKEN else name: value
-                for name, value in row.items()
+                for name, value in row.cells.items()
                 if name and name not in KNOWN_COLUMNS
             },
         )
@@ -241,44 +197,22 @@ class RowReader:
         return path
 
 
-def number(text: str) -> float:
-    """Read a number that a spreadsheet may have written with a decimal comma."""
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{text!r:.40} is no number")
-    return value
-
-
-def word(kind: Callable[[str], Value]) -> Callable[[str], Value]:
-    """Return a reader of one of the words of an enum, whatever its case."""
-
-    def read(text: str) -> Value:
-        try:
-            return kind(text.lower().replace(" ", "_"))
-        except ValueError as error:
-            known = ", ".join(str(member) for member in kind)  # type: ignore[attr-defined]
-            raise ManifestError(f"{text!r:.40} is none of {known}") from error
-
-    return read
-
-
-def id_faults(lines: Sequence[int], rows: Sequence[Mapping[str, str]]) -> list[str]:
+def id_faults(rows: Sequence[SheetRow]) -> list[str]:
     """Return what is wrong with the names that the manifest gives."""
     faults = []
-    given = [(line, row.get("slide_id", "")) for line, row in zip(lines, rows, strict=True)]
     first: dict[str, int] = {}
-    for line, name in given:
+    for row in rows:
+        name = row.get("slide_id")
         if not name:
             continue
-        before = first.setdefault(name.casefold(), line)
-        if before != line:
-            faults.append(f"line {line}, slide_id: {name!r:.80} stands in line {before} already")
+        before = first.setdefault(name.casefold(), row.number)
+        if before != row.number:
+            faults.append(
+                f"row {row.number}, slide_id: {name!r:.80} stands in row {before} already"
+            )
         elif not names_folder(name):
             faults.append(
-                f"line {line}, slide_id: {name!r:.80} cannot name a folder; "
+                f"row {row.number}, slide_id: {name!r:.80} cannot name a folder; "
                 "use letters, digits, - and _"
             )
     return faults

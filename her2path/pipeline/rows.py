@@ -63,6 +63,7 @@ def row_of_entry(entry: JournalEntry, job: SlideJob | None) -> dict[str, object]
         "rule_set": job.rule_set.name,
         "edition": job.rule_set.edition,
         "calibration": job.calibration.name,
+        "model": "",
         "patient_id": job.patient_id,
         **job.extras,
     }

@@ -359,10 +359,13 @@ class SlideRecord:
 
     @property
     def probabilities(self) -> Mapping[Score, float]:
-        """Of each score, by both readers where a network has read, else by the rules."""
-        return (
-            self.reading.probabilities if self.network is None else self.network.joint.probabilities
-        )
+        """Of each score, by both readers where a network has read, else by the rules.
+
+        A network has learned the criteria of the breast and says nothing about others.
+        """
+        if self.network is None or self.organ is not Organ.BREAST:
+            return self.reading.probabilities
+        return self.network.joint.probabilities
 
     @property
     def review_reasons(self) -> tuple[str, ...]:

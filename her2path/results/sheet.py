@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +18,7 @@ from her2path.results.atomic import write_bytes
 from her2path.results.jsonable import to_json
 from her2path.results.tables import cell_text, harmless
 
-__all__ = ["Sheet", "SheetRow", "number_in", "read_sheet", "word", "write_sheet"]
+__all__ = ["Sheet", "SheetRow", "number", "number_in", "read_sheet", "word", "write_sheet"]
 
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000
@@ -57,7 +57,7 @@ class Sheet:
         return any(row.get(column) for row in self.rows)
 
 
-def read_sheet(path: Path, *, needed: Sequence[str] = ()) -> Sheet:
+def read_sheet(path: Path, *, needed: Sequence[str] = (), known: Collection[str] = ()) -> Sheet:
     """Read a CSV file: UTF-8, separated by comma, semicolon or tab, names in the first row.
 
     Parameters
@@ -65,6 +65,8 @@ def read_sheet(path: Path, *, needed: Sequence[str] = ()) -> Sheet:
     path : Path
     needed : sequence of str
         Columns that must be there.
+    known : collection of str
+        Columns in small letters that are meant however their letters are ("ISH", "Mpp").
 
     Raises
     ------
@@ -79,6 +81,7 @@ def read_sheet(path: Path, *, needed: Sequence[str] = ()) -> Sheet:
     rows, faults = [], []
     try:
         header = [name.strip() for name in next(reader, [])]
+        header = [name.casefold() if name.casefold() in known else name for name in header]
         while header and not header[-1]:
             header.pop()
         faults += header_faults(header, needed)
@@ -150,6 +153,14 @@ def number_in(text: str, *, separator: str = ";") -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def number(text: str) -> float:
+    """Return the number that a cell holds; it raises TableError when it is none."""
+    found = number_in(text)
+    if found is None:
+        raise TableError(f"{text!r:.40} is no number")
+    return found
 
 
 def word(kind: type[Word]) -> Callable[[str], Word]:

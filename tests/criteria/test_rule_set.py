@@ -116,6 +116,15 @@ def test_a_2plus_names_its_pattern(part, pattern):
     assert BREAST.call(tumour(part), blank_upper_pct=BLANK).pattern_2plus == pattern
 
 
+def test_the_row_that_fired_is_told_from_the_one_that_would_hold_longest():
+    call = BREAST.call(
+        tumour((MODERATE, COMPLETE, 150), (MODERATE, BASOLATERAL, 300)), blank_upper_pct=BLANK
+    )
+    assert (call.fired.criterion.id, call.fired.value) == (call.criterion_id, 15.0)
+    assert call.deciding_lower.value == 45.0
+    assert BREAST.call(tumour(), blank_upper_pct=BLANK).fired is None
+
+
 def test_ten_percent_is_exact_for_awkward_numbers():
     for n in (30, 70, 90, 110, 130, 999_990):
         assert score(BREAST, (FAINT, INCOMPLETE, n // 10), n=n) == "0+"

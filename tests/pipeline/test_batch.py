@@ -52,6 +52,8 @@ def test_one_bad_slide_never_stops_the_rest(
     rows = rows_of(out)
     assert list(rows) == ["damaged", "gone", "glass", "core"]
     assert rows["damaged"]["state"] == "failed"
+    # A first slide that failed does not change the order of the columns.
+    assert list(rows["damaged"])[-3:] == ["calibration", "model", "patient_id"]
     assert "no reader understands it" in rows["damaged"]["error"]
     assert "does not exist" in rows["gone"]["error"] or "No such file" in rows["gone"]["error"]
     assert rows["glass"]["score"] == rows["glass"]["status"] == "not_assessable"

@@ -103,7 +103,7 @@ def test_faults_of_the_list_come_all_at_once(tmp_path: Path):
             {"path": "b.png", "score": "", "mpp": "25"},
         ],
     )
-    with pytest.raises(ManifestError, match=r"3 faults[\s\S]*line 2, score[\s\S]*line 3, mpp"):
+    with pytest.raises(ManifestError, match=r"3 faults[\s\S]*row 2, score[\s\S]*row 3, mpp"):
         controls_of_manifest(path)
 
 

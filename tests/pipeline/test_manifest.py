@@ -72,14 +72,14 @@ def test_faults_of_names_are_listed_beside_others(tmp_path: Path, defaults: JobD
     text = str(caught.value)
     for part in (
         "3 faults",
-        "line 2, mpp: 'abc' is no number",
-        "line 2, slide_id",
-        "line 4, slide",
+        "row 2, mpp: 'abc' is no number",
+        "row 2, slide_id",
+        "row 4, slide",
     ):
         assert part in text
 
 
-def test_all_faults_are_listed_with_their_lines(tmp_path: Path, defaults: JobDefaults):
+def test_all_faults_are_listed_with_their_rows(tmp_path: Path, defaults: JobDefaults):
     path = write(
         tmp_path,
         "path,mpp,ish,criteria,roi,white_point\n"
@@ -93,14 +93,14 @@ def test_all_faults_are_listed_with_their_lines(tmp_path: Path, defaults: JobDef
     text = str(caught.value)
     for part in (
         "8 faults",
-        "line 2, path",
-        "line 3, mpp",
-        "line 3, ish: 'maybe' is none of amplified",
-        "line 3, criteria",
-        "line 3, roi",
-        "line 3, white_point",
-        "line 5, mpp",
-        "line 5, criteria: the gastric criteria depend on the specimen",
+        "row 2, path",
+        "row 3, mpp",
+        "row 3, ish: 'maybe' is none of amplified",
+        "row 3, criteria",
+        "row 3, roi",
+        "row 3, white_point",
+        "row 5, mpp",
+        "row 5, criteria: the gastric criteria depend on the specimen",
     ):
         assert part in text
 
@@ -109,11 +109,11 @@ def test_all_faults_are_listed_with_their_lines(tmp_path: Path, defaults: JobDef
     ("text", "wrong"),
     [
         ("slide,mpp\na,1\n", "no column path"),
-        ("path,path\na,b\n", "columns twice: path"),
-        ("path\n", "has no row"),
+        ("path,path\na,b\n", "row 1: column 'path' stands 2 times"),
+        ("path\n", "there is no row"),
         ("", "no column path"),
         ("path,mpp\na.svs,0.2,5\n", "3 values for 2 columns"),
-        ("slide_id,path\nx,a.svs\nX,b.svs\n", "line 3, slide_id: 'X' stands in line 2 already"),
+        ("slide_id,path\nx,a.svs\nX,b.svs\n", "row 3, slide_id: 'X' stands in row 2 already"),
         ("slide_id,path\n../x,a.svs\n", "cannot name a folder"),
         ("slide_id,path\nslides.csv,a.svs\n", "cannot name a folder"),
         ("path\na.svs\na.svs\n", "more than once"),
@@ -135,8 +135,16 @@ def test_a_column_never_says_what_slides_csv_says_itself(tmp_path: Path, default
 def test_columns_are_known_in_any_case(tmp_path: Path, defaults: JobDefaults):
     (job,) = jobs_of_manifest(write(tmp_path, "Path,MPP,ISH\na.svs,0.5,amplified\n"), defaults)
     assert (job.mpp, job.ish, job.extras) == (0.5, IshResult.AMPLIFIED, {})
-    with pytest.raises(ManifestError, match="columns twice: mpp"):
+    with pytest.raises(ManifestError, match="column 'mpp' stands 2 times"):
         jobs_of_manifest(write(tmp_path, "path,mpp,Mpp\na.svs,1,1\n"), defaults)
+
+
+def test_a_column_that_is_nearly_known_is_kept_with_a_warning(
+    tmp_path: Path, defaults: JobDefaults, caplog: pytest.LogCaptureFixture
+):
+    (job,) = jobs_of_manifest(write(tmp_path, "path,isch,block\na.svs,amplified,A3\n"), defaults)
+    assert (job.ish, job.extras) == (None, {"isch": "amplified", "block": "A3"})
+    assert ["isch is kept and not read; did you mean ish?" in m for m in caplog.messages] == [True]
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path, defaults: JobDefaults):

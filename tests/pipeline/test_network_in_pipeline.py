@@ -268,6 +268,9 @@ def test_other_organs_criteria_raise_no_disagreement(conclude):
     record = conclude(Score.THREE_PLUS, rule_set=find_rule_set("gastric-resection"))
     assert record.score is not Score.THREE_PLUS
     assert ReviewFlag.READERS_DISAGREE not in {flag.flag for flag in record.flags}
+    # Nor does it have a say in their probabilities: they may have no 0+ at all.
+    assert record.probabilities == record.reading.probabilities
+    assert record.probabilities[Score.ULTRALOW] == 0
 
 
 def test_both_readers_are_stored_and_stand_in_the_table(conclude, tmp_path: Path):

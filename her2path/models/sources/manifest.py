@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from her2path.criteria.label import parse_score
 from her2path.errors import Her2pathError, ManifestError, TableError, list_faults
 from her2path.models.sources.sample import Part, Sample
-from her2path.results.sheet import SheetRow, read_sheet, write_sheet
+from her2path.results.sheet import SheetRow, number, read_sheet, write_sheet
 from her2path.slides.mpp import as_mpp
 
 __all__ = ["COLUMNS", "read_manifest", "write_manifest"]
@@ -90,7 +90,7 @@ def sample_of(row: SheetRow, manifest: Path, faults: list[str]) -> Sample:
     of: Literal["picture", "slide"] = read("score_of", score_of) or "picture"
     sample = Sample(
         path=read("picture", file) or manifest,
-        mpp=read("mpp", mpp_of),
+        mpp=read("mpp", lambda text: as_mpp(number(text)).mean),
         patient=row.get("patient"),
         laboratory=row.get("laboratory"),
         part=read("split", part_of),
@@ -118,15 +118,6 @@ def part_of(text: str) -> Part:
     if found is None:
         raise ValueError(f"{text!r:.40} is none of {', '.join(Part)}")
     return found
-
-
-def mpp_of(text: str) -> float:
-    try:
-        # Spreadsheets write a decimal comma.
-        value = float(text.replace(",", "."))
-    except ValueError as error:
-        raise ValueError(f"{text!r:.40} is no number") from error
-    return as_mpp(value).mean
 
 
 def write_manifest(path: Path, samples: Sequence[Sample]) -> None:
