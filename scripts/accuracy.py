@@ -69,6 +69,8 @@ from her2path.synth.writing import WrittenSlide, write_slide
 # Some 1.4 mm² of glass, of it about 1 mm² tissue: one to three thousand tumor cells.
 SIDE_UM = 1200.0
 QUICK_SIDE_UM = 800.0
+# Smaller ones may hold no tumor cell at all.
+LEAST_SIDE_UM = 500.0
 # Every score in every test laboratory once; quick: every score and every laboratory.
 N_SLIDES = 35
 N_QUICK = 7
@@ -453,8 +455,8 @@ def main() -> int:
     if n_slides < 1 or arguments.jobs < 1:
         parser.error("--slides and --jobs must be at least 1")
     side_um = arguments.side_um or (QUICK_SIDE_UM if arguments.quick else SIDE_UM)
-    if not 300 <= side_um <= 20_000:
-        parser.error("--side-um must be 300 to 20,000")
+    if not LEAST_SIDE_UM <= side_um <= 20_000:
+        parser.error(f"--side-um must be {LEAST_SIDE_UM:g} to 20,000")
     seed = arguments.seed
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])

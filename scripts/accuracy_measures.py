@@ -72,7 +72,7 @@ class SlideAccuracy:
 
     @property
     def count_error_pct(self) -> float:
-        """Tumor cells counted against those there are, in percent of these."""
+        """Tumor cells counted against those there are (at least one), in percent of these."""
         return 100 * (self.n_counted - self.n_true) / self.n_true
 
     @property

@@ -138,5 +138,8 @@ def write_temporary() -> str:
         write_bytes(Path(folder) / "probe", b"her2path")
         free = shutil.disk_usage(folder).free / 2**30
     if free < LEAST_FREE_GIB:
-        raise OSError(f"only {free:.1f} GiB free in {tempfile.gettempdir()}")
+        raise OSError(
+            f"only {free:.1f} GiB free in {tempfile.gettempdir()}; make room, or name another "
+            "folder with TMPDIR"
+        )
     return f"{tempfile.gettempdir()}, {free:.0f} GiB free"

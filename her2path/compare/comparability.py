@@ -264,6 +264,11 @@ def find_remarks(
             "Scanners differ or are named on one side only: their sharpness may be part of the "
             "difference."
         )
+    elif not any(scanners_known[0]):
+        remarks.append(
+            "No scanner is stated on either side: if there were two, their sharpness may be part "
+            "of the difference."
+        )
     organs = {side.rule_set.organ for side in (before, after)}
     specimens = {str(v) for side in (before, after) for v in side.values(lambda r: r.specimen)}
     if len(specimens - {"None"}) > 1:

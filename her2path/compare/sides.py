@@ -202,8 +202,8 @@ class Side:
 
     @cached_property
     def control(self) -> CountedCells:
-        """Cells of control tissue on all slides."""
-        return pooled([slide.control for slide in self.slides])
+        """Cells of control tissue on the slides that have a say."""
+        return pooled([slide.control for slide in self.speaking])
 
     @cached_property
     def bystanders(self) -> Bystanders:

@@ -279,13 +279,18 @@ def estimated(
                 p_proportional=float(p_check[key]) if key in p_check else None,
             )
         )
+    try:
+        concordance: float | None = float(fit.concordance_index_)
+    except ZeroDivisionError:
+        concordance = None
+        remarks.append("no concordance: no two patients can be put in order of their events")
     return CoxModel(
         name=name,
         n=len(rows),
         n_events=int(frame["event"].sum()),
         n_incomplete=n_incomplete,
         ratios=tuple(ratios),
-        concordance=float(fit.concordance_index_),
+        concordance=concordance,
         remarks=tuple(remarks),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -84,15 +85,29 @@ class Laboratory:
         check_ranges(self, f"laboratory {self.name!r}: ", _RANGES)
         for name in ("hematoxylin", "dab", "white_point"):
             values = getattr(self, name)
-            if len(values) != 3 or min(values) < 0 or max(values) <= 0:
+            # Not what is wrong but what is right: a comparison with nan is never true.
+            if not (len(values) == 3 and all(0 <= v <= 255 for v in values) and max(values) > 0):
                 raise RecipeError(
-                    f"laboratory {self.name!r}: {name} = {values}: give three numbers ≥ 0"
+                    f"laboratory {self.name!r}: {name} = {values}: give three numbers from 0 to "
+                    "255, not all 0"
                 )
+        if self.stain_angle_deg < LEAST_ANGLE_DEG:
+            raise RecipeError(
+                f"laboratory {self.name!r}: hematoxylin and dab lie {self.stain_angle_deg:.1f}° "
+                f"apart: give vectors of two colors, at least {LEAST_ANGLE_DEG:g}° apart"
+            )
         if self.compression not in ("jpeg", "jpeg2000", "none"):
             raise RecipeError(
                 f"laboratory {self.name!r}: compression {self.compression!r}: "
                 "use jpeg, jpeg2000 or none"
             )
+
+    @property
+    def stain_angle_deg(self) -> float:
+        """Angle between the two stain vectors, degrees."""
+        h, d = np.asarray(self.hematoxylin, float), np.asarray(self.dab, float)
+        cosine = float(h @ d / (np.linalg.norm(h) * np.linalg.norm(d)))
+        return math.degrees(math.acos(min(1.0, cosine)))
 
     @property
     def stain_matrix(self) -> NDArray[np.float64]:
@@ -104,6 +119,8 @@ class Laboratory:
         return np.stack([h, d, residual / np.linalg.norm(residual)])
 
 
+# Stains closer than this cannot be told apart by anyone.
+LEAST_ANGLE_DEG = 3.0
 _RANGES = (
     ("mpp", 0.1, 1.0),
     ("counterstain", 0.05, 4.0),

@@ -7,13 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from her2path.criteria.score import Score
+from her2path.criteria.score import Intensity, Pattern, Score
 from her2path.results.atomic import write_text
 from her2path.synth.laboratory import Laboratory
-from her2path.synth.recipe import MixEntry, SlideRecipe
+from her2path.synth.recipe import MixEntry, RegionRecipe, SlideRecipe
 from her2path.synth.writing import Progress, WrittenSlide, write_slide
 
 __all__ = ["WrittenPair", "write_pair"]
+
+
+def shares_of(region: RegionRecipe) -> dict[tuple[Intensity, Pattern], float]:
+    """Return the share of each class of cells; one that is 0 is none."""
+    return {(e.intensity, e.pattern): e.share for e in region.mix if e.share > 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,10 @@ def write_pair(
         "score_before": str(scores[0]),
         "score_after": str(scores[1]),
         "steps": scores[1].rank - scores[0].rank if min(s.rank for s in scores) >= 0 else None,
-        "is_changed": after_mix is not None,
+        "is_changed": any(
+            shares_of(was) != shares_of(now)
+            for was, now in zip(recipe.regions, regions, strict=True)
+        ),
         "is_same_laboratory": laboratories[0] == laboratories[1],
         "pct_stained": [side.truth["slide"].get("pct_stained") for side in (before, after)],
         "pct_complete": [side.truth["slide"].get("pct_complete") for side in (before, after)],

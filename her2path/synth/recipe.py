@@ -88,6 +88,13 @@ class Artefacts:
 
     def __post_init__(self) -> None:
         check_ranges(self, "artefacts: ", tuple((f.name, 0, 10_000) for f in fields(self)))
+        parts = [
+            f"artefacts: {f.name} = {getattr(self, f.name)}"
+            for f in fields(self)
+            if f.type == "int" and getattr(self, f.name) % 1
+        ]
+        if parts:
+            raise RecipeError(f"{'; '.join(parts)}: these are counted, give whole numbers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,13 @@ class SlideRecipe:
         if self.control and self.tissue.kind == "fill":
             raise RecipeError(
                 "control tissue needs glass beside the sample: use another tissue kind"
+            )
+        glass = 2 * self.tissue.margin_um
+        if self.tissue.kind not in ("fill", "none") and glass >= min(self.width_um, self.height_um):
+            raise RecipeError(
+                f"a margin of {self.tissue.margin_um:g} µm leaves no tissue on a slide of "
+                f"{self.width_um:g} × {self.height_um:g} µm: give less than half "
+                "of the shorter side"
             )
         if not 1 <= len(self.regions) <= 50:
             raise RecipeError(f"{len(self.regions)} regions: give 1 to 50")

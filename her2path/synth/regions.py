@@ -316,10 +316,13 @@ class RegionRecipe:
                     f"region {self.name!r}: shares sum to {total}: make them sum to 1"
                 )
         if self.disc is not None and (
-            len(self.disc) != 3 or not all(-10 <= value <= 10 for value in self.disc)
+            len(self.disc) != 3
+            or not all(-10 <= value <= 10 for value in self.disc)
+            or self.disc[2] <= 0
         ):
             raise RecipeError(
-                f"region {self.name!r}: disc = {self.disc}: give x, y and radius as shares"
+                f"region {self.name!r}: disc = {self.disc}: give x, y and radius as shares, the "
+                "radius above 0"
             )
         check_ranges(self, f"region {self.name!r}: ", _REGION_RANGES + _ADDED_RANGES)
 

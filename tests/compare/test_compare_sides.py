@@ -176,6 +176,24 @@ def test_each_obstacle_is_named(make_side, with_record, code, change):
     assert pair.reasons[0] in pair.sentence
 
 
+def test_control_tissue_of_a_slide_that_is_left_out_adjusts_nothing(make_side, with_record):
+    before = make_side(has_control=True, weak_complete=30, weak_incomplete=20)
+    after = make_side("after", seed=2, has_control=True, weak_complete=30, weak_incomplete=20)
+    dark = with_record(make_side(seed=3, has_control=True, factor=1.4), score=Score.NOT_ASSESSABLE)
+    both = replace(after, slides=(*after.slides, *dark.slides))
+    assert compare_sides(before, both).adjustment == compare_sides(before, after).adjustment
+
+
+def test_scanners_that_nobody_states_are_remarked_on(make_side, with_record):
+    sides = [make_side(**FAINT), make_side("after", seed=2, **FAINT)]
+    unknown, known = (
+        [with_record(side, scan=replace(side.first.scan, scanner=name)) for side in sides]
+        for name in ("", "Scanner 1")
+    )
+    assert any("No scanner is stated" in r for r in compare_sides(*unknown).remarks)
+    assert not any("canner" in r for r in compare_sides(*known).remarks)
+
+
 def test_control_tissue_bridges_two_scanners(make_side, with_record):
     sides = []
     for number, name in enumerate(("before", "after")):

@@ -259,3 +259,15 @@ def test_response_needs_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setitem(sys.modules, name, None)
     table = write_rows(tmp_path / "t.csv", {"score": "1+", "r": "PR"}, {"score": "0", "r": "PD"})
     assert outcomes_of(table, Columns(response="r")).response.overall.n == 1
+
+
+def test_no_concordance_where_no_two_patients_can_be_put_in_order(tmp_path: Path):
+    rows = [
+        {"arm": "ab"[k % 2], "weeks": 5 + k // 2, "relapse": 1, "site": f"S{k // 2}"}
+        for k in range(12)
+    ]
+    columns = Columns(group="arm", time="weeks", event="relapse", strata="site")
+    found = outcomes_of(write_rows(tmp_path / "t.csv", *rows), columns)
+    (model,) = found.models
+    assert model.concordance is None
+    assert any("no concordance" in remark for remark in model.remarks)

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -262,11 +263,28 @@ def test_stain_matrix_has_unit_rows() -> None:
         ("regions = []", "regions"),
         ("width_um = 'wide'", "width_um"),
         ("regions = 3", "regions"),
+        ("[artefacts]\nfolds = 2.5", "whole numbers"),
+        ("[[regions]]\nmix = {none = 1.0}\ndisc = [0.5, 0.5, 0]", "radius above 0"),
+        ("width_um = 300\n[tissue]\nkind = 'core'\nmargin_um = 150", "leaves no tissue"),
     ],
 )
 def test_a_faulty_recipe_is_refused_with_its_fault(text: str, says: str) -> None:
     with pytest.raises(RecipeError, match=says):
         recipe_from_toml(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"dab": (math.nan, 0.5, 0.5)}, "three numbers"),
+        ({"dab": (0.0, 0.0, 0.0)}, "not all 0"),
+        ({"white_point": (300.0, 300.0, 300.0)}, "three numbers from 0 to"),
+        ({"dab": (0.68, 0.64, 0.36), "hematoxylin": (0.68, 0.64, 0.36)}, "two colors"),
+    ],
+)
+def test_a_laboratory_that_cannot_be_drawn_is_refused(changes, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        replace(LAB, **changes)
 
 
 def test_a_recipe_reads_from_toml() -> None:

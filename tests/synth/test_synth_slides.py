@@ -205,8 +205,17 @@ def test_a_pair_holds_the_change_that_was_asked_for(tmp_path: Path) -> None:
     assert pair.truth["score_after"] == "0"
     assert pair.truth["steps"] == -2
     assert pair.truth["is_same_laboratory"]
+    assert pair.truth["is_changed"]
     assert pair.before.path.is_file()
     assert pair.after.path.is_file()
+
+
+def test_a_pair_with_the_mix_that_it_had_has_not_changed(tmp_path: Path) -> None:
+    patient = SlideRecipe(
+        name="p1", width_um=150, height_um=150, regions=(RegionRecipe(mix=mix_of(none=1.0)),)
+    )
+    pair = write_pair(patient, mix_of(none=1.0), tmp_path, laboratories=(LAB, LAB), seed=3)
+    assert not pair.truth["is_changed"]
 
 
 def test_slides_are_drawn_from_a_recipe_file(tmp_path: Path) -> None:
