@@ -28,6 +28,11 @@ class RoiKind(StrEnum):
 GENERIC_NAME = re.compile(
     r"(annotation|layer|shape|polygon|rectangle|ellipse|unclassified|none|null)?[\s_#-]*\d*"
 )
+# Classes that say tumor, and words that only say where to look.
+TUMOR_NAME = (
+    r"\b(tumou?rs?|tumou?ral|invasive|carcinomas?|cancers?|metasta\w+)\b|^(her-?2\s*)?[0-3]\+?$"
+)
+PLACE_NAME = r"\b(rois?|regions?)\b"
 # Order matters: "tumour stroma" and "non-invasive carcinoma" must never be scored as tumor, and
 # a control with tumor in it is a control.
 KINDS_BY_WORD: tuple[tuple[RoiKind, re.Pattern[str]], ...] = (
@@ -42,10 +47,7 @@ KINDS_BY_WORD: tuple[tuple[RoiKind, re.Pattern[str]], ...] = (
     (RoiKind.CONTROL, re.compile(r"\bcontrols?\b")),
     (
         RoiKind.TUMOR,
-        re.compile(
-            r"\b(tumou?rs?|tumou?ral|invasive|carcinomas?|cancers?|metasta\w+|rois?|regions?)\b"
-            r"|^(her-?2\s*)?[0-3]\+?$"
-        ),
+        re.compile(f"{TUMOR_NAME}|{PLACE_NAME}"),
     ),
 )
 
@@ -74,6 +76,19 @@ class Roi:
     classification: str
     polygon: Polygon | MultiPolygon
 
+    @property
+    def says_tumor(self) -> bool:
+        """Whether its class, or its name where it has none, says tumor and not only where to look.
+
+        Scored is either; a pixel of it is surely tumor only of the first.
+        """
+        words = plain_words(self.classification or self.name)
+        return self.kind is RoiKind.TUMOR and re.search(TUMOR_NAME, words) is not None
+
+
+def plain_words(name: str) -> str:
+    return name.casefold().replace("_", " ").strip(" *")
+
 
 def kind_of_name(name: str) -> RoiKind:
     """Return what a class name means for scoring, whatever its case.
@@ -82,7 +97,7 @@ def kind_of_name(name: str) -> RoiKind:
     a region to score: the person who drew it and gave it to `--roi` had no other use for it.
     A class that is not recognised is `OTHER`: it is neither scored nor left out.
     """
-    words = name.casefold().replace("_", " ").strip(" *")
+    words = plain_words(name)
     if GENERIC_NAME.fullmatch(words):
         return RoiKind.TUMOR
     for kind, pattern in KINDS_BY_WORD:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 
 import cv2
@@ -9,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.criteria.label import ScoreLabel
+from her2path.criteria.score import EXPRESSION_SCORES
+from her2path.errors import ManifestError, list_faults
 from her2path.models.augment import Crop
 from her2path.models.colouring import compressed
 from her2path.models.design import CELL_CLASSES, STRIDE_PX
@@ -39,14 +43,21 @@ def read_annotated(
         µm/px of pictures that hold none.
     seed : int
         Of the split where the sources give none: by laboratory, by patient where all are of one
-        laboratory, by picture where nobody says whose they are.
+        laboratory, by picture where nobody says whose any of them are.
 
     Raises
     ------
     ManifestError
-        When a source cannot be used, or a group would stand on both sides.
+        When a source cannot be used, a group would stand on both sides or is named for a part of
+        the pictures only, or there is nothing to train on.
     """
-    samples = [sample for text in sources for sample in read_source(text, mpp=mpp)]
+    if not sources:
+        return (), ()
+    found = [sample for text in sources for sample in read_source(text, mpp=mpp)]
+    check_named_once(found)
+    # A test part of public sets is used for nothing here; but nobody in it may be learned from.
+    check_split([s for s in found if s.patient], apart=Apart.PATIENT)
+    samples = [sample for sample in found if sample.part is not Part.TEST]
     apart = known_groups(samples)
     if any(sample.part is None for sample in samples):
         samples = list(
@@ -54,16 +65,31 @@ def read_annotated(
         )
     check_split(samples, apart=apart)
     useful = [sample for sample in samples if sample.labels]
-    return tuple(s for s in useful if s.part is Part.TRAIN), tuple(
-        s for s in useful if s.part is Part.VALIDATE
-    )
+    train = tuple(sample for sample in useful if sample.part is Part.TRAIN)
+    if not train:
+        raise ManifestError(
+            f"{', '.join(sources)}: {len(found):,} pictures, and none with a label to train on; "
+            "give a score, outlines or a mask, and a split other than test"
+        )
+    return train, tuple(sample for sample in useful if sample.part is Part.VALIDATE)
+
+
+def check_named_once(samples: Sequence[Sample]) -> None:
+    """Refuse a picture that several sources name, under whatever spelling of its path."""
+    count = Counter(os.path.realpath(sample.path) for sample in samples)
+    faults = [f"{path} is named {n} times" for path, n in sorted(count.items()) if n > 1]
+    if faults:
+        raise ManifestError(list_faults("pictures stand in the sources more than once", faults))
 
 
 def known_groups(samples: Sequence[Sample]) -> Apart:
-    """Return what can be kept apart: laboratories if there are several, else patients if known."""
-    if all(s.laboratory for s in samples) and len({s.laboratory for s in samples}) > 1:
+    """Return what must be kept apart: laboratories if there are several, else patients if known.
+
+    One known patient is enough: a picture of nobody may be of the same.
+    """
+    if len({s.laboratory for s in samples if s.laboratory}) > 1:
         return Apart.LABORATORY
-    if all(s.patient for s in samples) and len({s.patient for s in samples}) > 1:
+    if any(s.patient for s in samples):
         return Apart.PATIENT
     return Apart.PICTURE
 
@@ -87,13 +113,25 @@ def annotated_crops(
     crops : list of Crop
         Only their tissue can be known.
     score : ScoreLabel or None
-        What all of them together may be read for: the score of the picture, not of a slide.
+        What all of them together may be read for: the score of the picture, or within a grade of
+        that of the slide that the picture was cut from.
     """
     scale = float(np.exp(rng.uniform(np.log(0.42), np.log(0.58))))
     sample, pictures = source.draw(rng, n=n, mpp=scale)
-    # The score of a slide says little about a small piece of it.
-    score = sample.score if sample.score is not None and sample.score.of == "picture" else None
+    score = sample.score
+    if score is not None and score.of == "slide":
+        score = within_a_grade(score)
     return [labelled_crop(picture, rng) for picture in pictures], score
+
+
+def within_a_grade(score: ScoreLabel) -> ScoreLabel:
+    """Return the scores that a piece of a slide of this score may have: a grade less or more."""
+    last = len(EXPRESSION_SCORES) - 1
+    return ScoreLabel(
+        EXPRESSION_SCORES[max(score.low.rank - 1, 0)],
+        EXPRESSION_SCORES[min(score.high.rank + 1, last)],
+        of="picture",
+    )
 
 
 def labelled_crop(picture: LabelledPicture, rng: np.random.Generator) -> Crop:

@@ -217,9 +217,11 @@ class ModelDescription(Part):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all that an answer depends on; name, card and metrics are not in it."""
-        weights = self.files.get(WEIGHTS_FILE)
+        weights, onnx = self.files.get(WEIGHTS_FILE), self.files.get(ONNX_FILE)
         parts = {
             "weights": weights.sha256 if weights else "",
+            # What a processor runs; made from the weights, but a file of its own.
+            "onnx": onnx.sha256 if onnx else "",
             "planes": self.planes,
             "tissue_classes": self.tissue_classes,
             "scores": self.scores,

@@ -94,6 +94,9 @@ class NetworkDesign:
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone {self.backbone!r}: use one of {list(BACKBONES)}")
+        sizes = (self.n_features, self.n_hidden)
+        if not all(type(size) is int for size in sizes):
+            raise ValueError(f"n_features, n_hidden = {sizes}: give whole numbers")
         if not len(CELL_CLASSES) < self.n_features <= 256:
             raise ValueError(f"n_features = {self.n_features}: give {len(CELL_CLASSES) + 1} to 256")
         if not 4 <= self.n_hidden <= 256:

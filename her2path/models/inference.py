@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from her2path.errors import ModelError
 from her2path.models.checkpoint import load_checkpoint
 from her2path.models.description import SHIFTED_PLANES, ModelDescription
-from her2path.models.design import INPUT, OUTPUTS, STRIDE_PX, Runner, unfolded
+from her2path.models.design import (
+    INPUT,
+    OUTPUTS,
+    PLANES,
+    SCALE,
+    SHIFT,
+    STRIDE_PX,
+    Runner,
+    unfolded,
+)
 from her2path.models.devices import CardFullError, choose_device
 from her2path.models.score_head import ScoreHead
 from her2path.statistics.temperature import ordinal_probabilities
@@ -121,6 +130,7 @@ class NetworkReader:
     ) -> None:
         checkpoint = load_checkpoint(folder)
         self.description: ModelDescription = checkpoint.description
+        check_reading(folder, self.description)
         self.device = choose_device(device)
         self._head = ScoreHead.of(checkpoint)
         self.piece_px = PIECE_PX
@@ -337,6 +347,28 @@ def piece_size(rows: int, cols: int, most_px: int, halo: int) -> tuple[int, int]
     return best
 
 
+def check_reading(folder: Path, description: ModelDescription) -> None:
+    """Refuse a network whose pictures or planes are others than this version gives and reads.
+
+    Raises
+    ------
+    ModelError
+        With what differs.
+    """
+    given = description.normalisation
+    stated = {
+        "planes": (*description.planes, *description.tissue_classes),
+        "normalisation": (*given.mean, *given.std),
+    }
+    known = {"planes": PLANES, "normalisation": (SHIFT / SCALE,) * 3 + (1 / SCALE,) * 3}
+    differing = [name for name in known if stated[name] != known[name]]
+    if differing:
+        raise ModelError(
+            f"{folder} was made with other {', '.join(differing)} than this version reads; fetch "
+            "or train the model again"
+        )
+
+
 def onnx_runner(model: bytes, threads: int) -> Runner:
     """Return what reads pictures by ONNX Runtime."""
     import onnxruntime
@@ -344,7 +376,13 @@ def onnx_runner(model: bytes, threads: int) -> Runner:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # Its exceptions have no common root but this.
+        raise ModelError(
+            f"ONNX Runtime cannot use the model ({error}); fetch or train it again"
+        ) from error
 
     def run(
         rgb: NDArray[np.uint8],

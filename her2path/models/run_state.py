@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,11 +59,27 @@ def save_state(folder: Path, run: Run) -> None:
         "n_worse": run.n_worse,
         "figures": run.figures,
     }
-    stamp = {"counters": json.dumps(counters), "recipe": run.recipe.model_dump_json()}
+    stamp = {
+        "counters": json.dumps(counters),
+        "recipe": run.recipe.model_dump_json(),
+        "identity": json.dumps(run.identity),
+    }
     packed = save(
         {name: part.detach().cpu().contiguous().clone() for name, part in tensors.items()}, stamp
     )
     write_bytes(folder / STATE_FILE, packed)
+
+
+def restore_parts(run: Run, tensors: Mapping[str, Tensor]) -> None:
+    """Put weights, averages and moments of the optimizer into a run."""
+    for prefix, module in (("network", run.network), ("averaged", run.averaged)):
+        part = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(prefix)}
+        module.load_state_dict(part)
+    for k, parameter in enumerate(parameters_of(run)):
+        run.optimizer.state[parameter] = {
+            name: tensors[f"optimizer.{k}.{name}"].to(parameter.device if name != "step" else "cpu")
+            for name in MOMENTS
+        }
 
 
 def load_state(folder: Path, run: Run) -> Counters:
@@ -71,7 +88,7 @@ def load_state(folder: Path, run: Run) -> Counters:
     Raises
     ------
     ModelError
-        When there is none, it is damaged, or it is of another recipe.
+        When there is none, it is damaged, or it is of another recipe, seed or split of pictures.
     """
     path = folder / STATE_FILE
     try:
@@ -87,14 +104,17 @@ def load_state(folder: Path, run: Run) -> Counters:
     # More time may be given to a run; all else makes it another.
     if json.loads(stamp["recipe"]) | TIME != json.loads(run.recipe.model_dump_json()) | TIME:
         raise ModelError(f"{path} is of another recipe: go on with that one, or start a new run")
-    for prefix, module in (("network", run.network), ("averaged", run.averaged)):
-        part = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(prefix)}
-        module.load_state_dict(part)
-    for k, parameter in enumerate(parameters_of(run)):
-        run.optimizer.state[parameter] = {
-            name: tensors[f"optimizer.{k}.{name}"].to(parameter.device if name != "step" else "cpu")
-            for name in MOMENTS
-        }
+    before = json.loads(stamp.get("identity", "{}"))
+    other = [name for name in before if before[name] != run.identity[name]]
+    if other:
+        raise ModelError(
+            f"{path} is of another {' and '.join(other)}, so that what was learned from would be "
+            "validated on: give the same, or start a new run"
+        )
+    try:
+        restore_parts(run, tensors)
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"{path} lacks parts of the run ({error}): start a new run") from error
     if not math.isfinite(counters.minutes):
         raise ModelError(f"{path} holds no sensible counters: start a new run")
     return counters

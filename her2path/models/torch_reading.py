@@ -32,6 +32,11 @@ def network_of(checkpoint: Checkpoint) -> Her2Network:
             f"the weights in {checkpoint.folder} do not fit {checkpoint.design.backbone} "
             f"({error}); fetch or train the model again"
         ) from error
+    if not all(torch.isfinite(part).all() for part in checkpoint.tensors.values()):
+        raise ModelError(
+            f"the weights in {checkpoint.folder} hold numbers that are none; fetch or train the "
+            "model again"
+        )
     return network.eval()
 
 

@@ -33,10 +33,12 @@ from her2path.models.run_state import load_state, save_state
 from her2path.models.scenes import TrainingField, draw_training_fields, load_training_fields
 from her2path.models.shipped import find_model
 from her2path.models.sources.sample import Sample
+from her2path.models.sources.split import split_digest
 from her2path.models.torch_reading import network_of
 from her2path.models.training_outputs import save_model, write_samples
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import measure_readings, read_crops, validation_crops
+from her2path.results.atomic import write_text
 from her2path.synth.laboratory import Laboratory, laboratories
 
 __all__ = ["Progress", "TrainingOptions", "TrainingResult", "train"]
@@ -196,6 +198,8 @@ class Run:
         self.n_worse = 0
         self.figures: dict[str, float] = {}
         self.kept_samples: tuple[Sample, ...] = ()
+        # What a run that goes on must share with the one before, beside its recipe.
+        self.identity: dict[str, str] = {"seed": str(seed), "split of pictures": ""}
 
     def first_network(self) -> Her2Network:
         """Return the network as it is before the first step."""
@@ -217,12 +221,15 @@ class Run:
         if team.is_first:
             self.prepare_folder()
         team.wait()
-        if options.resume:
-            self.restore()
         # What a person has named may be wrong: it is read before anything is drawn.
         samples, self.kept_samples = read_annotated(
             options.sources, mpp=options.sources_mpp, seed=self.seed
         )
+        self.identity["split of pictures"] = split_digest((*samples, *self.kept_samples))
+        if options.resume:
+            self.restore()
+        if team.is_first:
+            write_text(options.out / "recipe.json", recipe.model_dump_json(indent=1))
         used, kept = split_laboratories(recipe)
         fields, kept_fields = self.draw()
         crops = validation_crops(kept_fields, kept, seed=self.seed)
@@ -284,7 +291,6 @@ class Run:
         out.mkdir(parents=True, exist_ok=True)
         if (out / "state").exists() and not self.options.resume:
             raise ModelError(f"{out} holds a run: go on with --resume, or choose another folder")
-        (out / "recipe.json").write_text(self.recipe.model_dump_json(indent=1), "utf-8")
 
     def draw(self) -> tuple[list[TrainingField], list[TrainingField]]:
         """Draw what is missing of the fields and load them."""

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.errors import ModelError
-from her2path.models.checkpoint import load_checkpoint, recalibrate, save_checkpoint
-from her2path.models.description import ModelCalibration
+from her2path.models.checkpoint import add_files, load_checkpoint, recalibrate, save_checkpoint
+from her2path.models.description import ModelCalibration, Normalisation
 from her2path.models.devices import CardFullError
 from her2path.models.export_onnx import export_onnx
 from her2path.models.inference import (
@@ -315,3 +315,42 @@ def test_a_card_short_of_memory_reads_all_the_same(untrained: Path) -> None:
     assert card.piece_px < PIECE_PX
     for name in PLANES:
         assert np.abs(getattr(whole, name).astype(int) - getattr(parts, name)).max() <= 2, name
+
+
+def copied(untrained: Path, folder: Path) -> Path:
+    shutil.copytree(untrained, folder)
+    return folder
+
+
+def saved_anew(untrained: Path, folder: Path, **changes: object) -> Path:
+    """Save the checkpoint again with another description or other weights."""
+    checkpoint = load_checkpoint(untrained)
+    tensors = changes.pop("tensors", dict(checkpoint.tensors))
+    save_checkpoint(folder, tensors, checkpoint.description.model_copy(update=changes))
+    return folder
+
+
+def test_onnx_that_is_none_is_refused_by_its_name(untrained: Path, tmp_path: Path) -> None:
+    folder = copied(untrained, tmp_path / "m")
+    add_files(folder, {"model.onnx": b"no such thing"})
+    with pytest.raises(ModelError, match="ONNX Runtime cannot use the model"):
+        NetworkReader(folder, device="cpu")
+
+
+def test_a_network_of_other_planes_or_pictures_is_refused(untrained: Path, tmp_path: Path) -> None:
+    planes = load_checkpoint(untrained).description.planes
+    folder = saved_anew(untrained, tmp_path / "p", planes=planes[::-1])
+    with pytest.raises(ModelError, match="other planes than this version reads"):
+        NetworkReader(folder, device="cpu")
+    other = Normalisation(mean=(0.1,) * 3, std=(0.9,) * 3)
+    folder = saved_anew(untrained, tmp_path / "n", normalisation=other)
+    with pytest.raises(ModelError, match="other normalisation"):
+        NetworkReader(folder, device="cpu")
+
+
+def test_weights_that_are_no_numbers_are_refused(untrained: Path, tmp_path: Path) -> None:
+    tensors = {name: part.clone() for name, part in load_checkpoint(untrained).tensors.items()}
+    next(part for part in tensors.values() if part.is_floating_point()).flatten()[0] = torch.nan
+    folder = saved_anew(untrained, tmp_path / "m", tensors=tensors)
+    with pytest.raises(ModelError, match="numbers that are none"):
+        NetworkReader(folder, device="cpu", runtime="torch")

@@ -95,6 +95,12 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     with pytest.raises(ModelError, match="--resume"):
         train(RECIPE, options, seed=3)
     again = dataclasses.replace(options, resume=True)
+    # Another seed would validate on what was learned from; and a refusal changes nothing.
+    with pytest.raises(ModelError, match="another seed"):
+        train(RECIPE, again, seed=4)
+    with pytest.raises(ModelError, match="another recipe"):
+        train(RECIPE.model_copy(update={"steps": 8}), again, seed=3)
+    assert json.loads((options.out / "recipe.json").read_text())["steps"] == RECIPE.steps
     # It may be given another time.
     result = train(RECIPE.model_copy(update={"max_minutes": 60.0}), again, seed=3)
     assert result.n_steps == 4

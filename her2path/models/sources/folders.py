@@ -98,6 +98,12 @@ def pictures_in(folder: Path) -> Iterator[tuple[Path, str]]:
     for place, folders, files in os.walk(folder):
         folders.sort()
         below = Path(place).relative_to(folder).parts
+        # Patients may be numbers, but none is called 2+.
+        if below and below[0].endswith("+") and class_of(below[0]) is not None:
+            raise ManifestError(
+                f"{folder / below[0]} is named after a score and lies in a folder that is, too; "
+                "put patients below scores, or write a manifest"
+            )
         for name in sorted(files):
             if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
                 n += 1

@@ -58,6 +58,9 @@ def read_manifest(path: Path) -> tuple[Sample, ...]:
     samples = [sample_of(row, path, faults) for row in sheet.rows]
     first: dict[Path, int] = {}
     for row, sample in zip(sheet.rows, samples, strict=True):
+        if sample.path == path:
+            # Its picture could not be found, and that has been said.
+            continue
         before = first.setdefault(sample.path, row.number)
         if before != row.number:
             faults.append(f"row {row.number}, picture: stands in row {before} already")

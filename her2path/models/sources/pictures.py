@@ -110,7 +110,8 @@ class OpenSample:
         is_outside = [bool(OUTSIDE_NAME.search(roi.classification.casefold())) for roi in self.rois]
         pairs = list(zip(self.rois, is_outside, strict=True))
         kinds = (
-            ("tumor", [roi for roi in self.rois if roi.kind is RoiKind.TUMOR]),
+            # A box that says where to score may hold stroma as well: it labels nothing.
+            ("tumor", [r for r in self.rois if r.says_tumor]),
             ("other", [r for r, outside in pairs if r.kind is RoiKind.IGNORE and not outside]),
             ("outside", [r for r, outside in pairs if r.kind is RoiKind.IGNORE and outside]),
             ("unknown", [roi for roi in self.rois if roi.kind is RoiKind.CONTROL]),

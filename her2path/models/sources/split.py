@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from enum import StrEnum
 from her2path.errors import ManifestError, list_faults
 from her2path.models.sources.sample import Part, Sample
 
-__all__ = ["Apart", "check_split", "split_faults", "split_samples"]
+__all__ = ["Apart", "check_split", "split_digest", "split_faults", "split_samples"]
 
 
 class Apart(StrEnum):
@@ -136,6 +137,12 @@ def split_samples(
     return found
 
 
+def split_digest(samples: Sequence[Sample]) -> str:
+    """Return a hash of which pictures stand on which side, '' of none."""
+    lines = sorted(f"{sample.part}\0{os.path.realpath(sample.path)}" for sample in samples)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
+
+
 def draw(
     groups: Iterable[str],
     shares: dict[Part, float],
@@ -172,7 +179,7 @@ GROUPS = {
 def group_of(sample: Sample, group: Apart) -> str:
     """Return the key of a group, empty where it is not known; a patient is one of a laboratory."""
     if group is Apart.PICTURE:
-        return str(sample.path)
+        return os.path.realpath(sample.path)
     if group is Apart.LABORATORY:
         return sample.laboratory
     # "Patient 1" of two laboratories are two people.

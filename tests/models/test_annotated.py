@@ -1,0 +1,134 @@
+"""What annotated pictures teach: who stands on which side, which label holds for a piece."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from her2path.criteria.label import parse_score
+from her2path.errors import ManifestError
+from her2path.models.annotated import annotated_crops, read_annotated, within_a_grade
+from her2path.models.sources.crops import Crops
+from her2path.models.sources.manifest import COLUMNS
+from her2path.models.sources.pictures import MASK_VALUES, open_sample
+from her2path.models.sources.sample import Part, Sample
+
+
+def picture(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((64, 64, 3), 200, np.uint8))
+    return path.name
+
+
+def manifest(folder: Path, *rows: dict[str, object]) -> str:
+    """Write a manifest of pictures, each with a score; they are of one laboratory."""
+    path = folder / "m.csv"
+    lines = [",".join(COLUMNS)]
+    for k, row in enumerate(rows):
+        row = {"picture": picture(folder / f"{k}.png"), "mpp": 0.5, "laboratory": "L"} | row
+        row = {"score": "2+"} | row
+        lines.append(",".join(str(row.get(column, "")) for column in COLUMNS))
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return str(path)
+
+
+def patients(samples: tuple[Sample, ...]) -> set[str]:
+    return {sample.patient for sample in samples}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("2+", "1+|3+"), ("0", "0|0+"), ("3+", "2+|3+"), ("0|0+", "0|1+"), ("0+", "0|1+")],
+)
+def test_a_piece_of_a_slide_lies_within_a_grade_of_it(given: str, expected: str) -> None:
+    assert str(within_a_grade(parse_score(given, of="slide"))) == expected
+
+
+def test_scores_of_slides_teach_too(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    for of, expected in (("picture", "2+"), ("slide", "1+|3+")):
+        sample = Sample(path=tmp_path / "a.png", mpp=0.5, score=parse_score("2+", of=of))
+        source = Crops([sample], side_px=32)
+        _, score = annotated_crops(source, 2, np.random.default_rng(0))
+        source.close()
+        assert str(score) == expected
+
+
+def test_a_picture_of_nobody_never_lets_patients_stand_on_two_sides(tmp_path: Path) -> None:
+    named = [{"patient": f"P{k // 4}"} for k in range(24)]
+    train, validate = read_annotated([manifest(tmp_path, *named)])
+    assert patients(train)
+    assert patients(validate)
+    assert not patients(train) & patients(validate)
+    with pytest.raises(ManifestError, match="1 pictures have neither a split nor a patient"):
+        read_annotated([manifest(tmp_path, *named, {"patient": ""})])
+
+
+def test_pictures_of_a_test_part_are_left_out_and_their_patients_too(tmp_path: Path) -> None:
+    rows = [{"patient": f"P{k}", "split": "train" if k else "test"} for k in range(4)]
+    train, validate = read_annotated([manifest(tmp_path, *rows)])
+    assert (patients(train), validate) == ({"P1", "P2", "P3"}, ())
+    with pytest.raises(ManifestError, match="L/P2 stands on 2 sides"):
+        read_annotated([manifest(tmp_path, *rows, {"patient": "P2", "split": "test"})])
+
+
+def test_a_set_with_its_own_split_stands_beside_another(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for score in ("0", "2+"):
+            picture(tmp_path / "set" / part / score / f"{part}{score}.png")
+    others = manifest(tmp_path, *({"patient": f"P{k}", "laboratory": f"L{k}"} for k in range(5)))
+    train, _ = read_annotated([f"folders:{tmp_path / 'set'}", others], mpp=0.5)
+    assert {sample.laboratory for sample in train} > {"set"}
+    assert all(sample.part is Part.TRAIN for sample in train)
+
+
+def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
+    path = manifest(tmp_path, {"patient": "P1", "split": "test"})
+    with pytest.raises(ManifestError, match="none with a label to train on"):
+        read_annotated([path])
+    assert read_annotated([]) == ((), ())
+
+
+def test_a_picture_that_two_sources_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in range(3):
+        picture(tmp_path / "set" / "2+" / f"{k}.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ManifestError, match=r"3 faults[\s\S]*is named 2 times"):
+        read_annotated(["folders:set", f"folders:{tmp_path / 'set'}"], mpp=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_tumor"),
+    [("Tumor", True), ("invasive carcinoma", True), ("2+", True), ("Region*", False), ("", False)],
+)
+def test_only_a_class_that_says_tumor_labels_tumor(
+    tmp_path: Path, name: str, is_tumor: bool
+) -> None:
+    picture(tmp_path / "a.png")
+    ring = "[[8, 8], [40, 8], [40, 40], [8, 40], [8, 8]]"
+    outlines = tmp_path / "a.geojson"
+    outlines.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": {"type": '
+        f'"Polygon", "coordinates": [{ring}]}}, "properties": {{"classification": '
+        f'{{"name": "{name}"}}}}}}]}}',
+        "utf-8",
+    )
+    sample = Sample(path=tmp_path / "a.png", mpp=0.5, outlines=outlines)
+    with open_sample(sample) as opened:
+        labelled = dict(opened.outlined())
+    assert (MASK_VALUES["tumor"] in labelled) == is_tumor
+
+
+def test_scores_below_what_may_be_scores_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "1" / "2+" / "a.png")
+    with pytest.raises(ManifestError, match="put patients below scores"):
+        read_annotated([f"folders:{tmp_path / 'set'}"], mpp=0.5)
+
+
+def test_pictures_that_are_not_there_are_one_fault_each(tmp_path: Path) -> None:
+    rows = [{"patient": "P", "picture": f"gone{k}.png"} for k in range(2)]
+    with pytest.raises(ManifestError, match="2 faults"):
+        read_annotated([manifest(tmp_path, *rows)])
