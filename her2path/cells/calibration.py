@@ -89,7 +89,10 @@ class Calibration(BaseModel):
     min_arc_frac : float
         Least contiguous share of the outline that makes a cell stained: tells line from speckle.
     complete_frac : float
-        Completeness from which a membrane counts as complete.
+        Completeness from which a membrane counts as complete, where the rules read alone.
+    complete_frac_read : float
+        The same where a network reads too and closes gaps of the line: it finds rings closed that
+        the rules alone see interrupted, so that more can be asked.
     basolateral_frac : float
         Contiguous share of the outline from which an incomplete membrane counts as basolateral.
     intensity : IntensityCuts
@@ -112,6 +115,7 @@ class Calibration(BaseModel):
     min_line_contrast_od: PositiveOd
     min_arc_frac: Fraction
     complete_frac: Fraction
+    complete_frac_read: Fraction = 0.85
     basolateral_frac: Fraction
     intensity: IntensityCuts
     blank_upper_pct: Annotated[float, Field(ge=0, le=50)]
@@ -121,6 +125,15 @@ class Calibration(BaseModel):
     def matrix(self) -> StainMatrix:
         """Stain matrix, checked for plausibility."""
         return StainMatrix(self.hematoxylin, self.dab)
+
+    def complete_from(self, *, is_read: bool) -> float:
+        """Return the completeness from which a membrane is complete; `is_read`: by a network too.
+
+        See Also
+        --------
+        her2path.cells.classify.closed_rings
+        """
+        return self.complete_frac_read if is_read else self.complete_frac
 
     def misfit(self, mpp: float, scanner: str) -> str:
         """Say why this calibration is not one for such a scan; empty when it is.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.calibration import Calibration
+from her2path.cells.odds import EVEN
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity, Pattern
 
@@ -22,6 +23,8 @@ CONTINUED_SHARE = 0.5
 # network sees the membrane there with at least this probability.
 OWN_SHARE = 0.25
 SEEN_SECTOR = 0.7
+# A gap in the line of a stained cell is none where a network sees the membrane with even odds.
+SEEN_GAP = EVEN
 # Runs shorter than this are speckle (3 sectors are 4 µm on a cell of 7 µm radius).
 MIN_RUN = 3
 # Contrast of a line over the OD of its cytoplasm: membranous staining has 1 to 2, diffuse brown
@@ -52,8 +55,10 @@ class CellClasses:
 
     Attributes
     ----------
-    completeness, longest_arc_frac : ndarray of shape (n,), float32
-        Stained share and longest contiguous stained share of the measurable outline, 0–1.
+    completeness : ndarray of shape (n,), float32
+        Stained share of the measurable outline, 0–1.
+    longest_arc_frac : ndarray of shape (n,), float32
+        Longest contiguous share of it that the line reaches by itself, 0–1.
     membrane_od, membrane_contrast_od : ndarray of shape (n,), float32
         Median height of the line above its feet and median guarded contrast over the stained
         sectors, DAB OD; 0 for unstained cells.
@@ -66,7 +71,7 @@ class CellClasses:
     is_below_blank : ndarray of shape (n,), bool
         Stained by a line that reaches its limit only because a network sees the membrane.
     stained_sectors : ndarray of shape (n,), uint32
-        Bit k is set when sector k is stained.
+        Bit k is set when sector k is stained, by the line itself or by `closed_rings`.
     """
 
     completeness: NDArray[np.float32]
@@ -202,7 +207,9 @@ def classify_cells(
     membrane_od = median_where(cells.line_height_od, stained)
     graded = calibration.intensity.grade(membrane_od)
     intensity = np.where(is_stained, graded, Intensity.NONE).astype(np.int8)
-    is_complete = completeness >= calibration.complete_frac
+    closed, completeness = closed_rings(cells, stained, completeness)
+    alone_from, read_from = (calibration.complete_from(is_read=read) for read in (False, True))
+    is_complete = completeness >= np.where(was_read(cells), read_from, alone_from)
     is_basolateral = longest >= calibration.basolateral_frac
     typical_contrast = np.maximum(contrast, 0.0)
     is_diffuse = (cells.cytoplasm_od >= MIN_DIFFUSE_OD) & (
@@ -213,7 +220,7 @@ def classify_cells(
         [Pattern.COMPLETE, Pattern.BASOLATERAL, Pattern.INCOMPLETE, Pattern.CYTOPLASMIC],
         Pattern.ABSENT,
     ).astype(np.int8)
-    bits = stained.astype(np.uint32) << np.arange(N_SECTORS, dtype=np.uint32)
+    bits = closed.astype(np.uint32) << np.arange(N_SECTORS, dtype=np.uint32)
     return CellClasses(
         completeness=completeness,
         longest_arc_frac=longest,
@@ -226,6 +233,37 @@ def classify_cells(
         is_below_blank=is_stained & (limits < alone) & (contrast < alone),
         stained_sectors=bits.sum(axis=1, dtype=np.uint32),
     )
+
+
+def closed_rings(
+    cells: CellMeasurements, stained: NDArray[np.bool_], completeness: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Close gaps in the line of stained cells where a network sees the membrane go on.
+
+    A membrane that leans in the section, or meets a third one, rises less above its feet there; a
+    side that is unstained, as that to a lumen, neither rises nor is seen.
+
+    Parameters
+    ----------
+    cells : CellMeasurements of n cells
+    stained : ndarray of shape (n, N_SECTORS), bool
+        Sectors that the line reaches by itself.
+    completeness : ndarray of shape (n,), float32
+        Their share of the measurable outline, 0–1.
+
+    Returns
+    -------
+    closed : ndarray of shape (n, N_SECTORS), bool
+        Those, and sectors that the network takes for membrane with even odds or better.
+    completeness : ndarray of shape (n,), float32
+        Their share of the measurable outline, 0–1; that given where no network looked.
+    """
+    is_open = was_read(cells) & (completeness > 0)
+    goes_on = cells.is_measurable & (cells.seen_line >= SEEN_GAP * 255)
+    closed = stained | (goes_on & is_open[:, None])
+    n_measurable = np.maximum(cells.is_measurable.sum(axis=1), 1)
+    share = (closed & cells.is_measurable).sum(axis=1) / n_measurable
+    return closed, np.where(is_open, share, completeness).astype(np.float32)
 
 
 def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np.float32]:

@@ -57,8 +57,11 @@ def every_shift(calibration: Calibration) -> Iterator[Shift]:
         cuts = calibration.intensity.scaled(factor)
         yield Shift("intensity cuts", f"× {factor:g}", changed(intensity=cuts))
     for step in COMPLETE_STEPS:
-        limit = min(max(calibration.complete_frac + step, 0.0), 1.0)
-        yield Shift("complete from", f"{step:+g}", changed(complete_frac=limit))
+        limits = {
+            name: min(max(getattr(calibration, name) + step, 0.0), 1.0)
+            for name in ("complete_frac", "complete_frac_read")
+        }
+        yield Shift("complete from", f"{step:+g}", changed(**limits))
     for step in COMPLETE_STEPS:
         limit = min(max(calibration.basolateral_frac + step, 0.0), 1.0)
         yield Shift("basolateral from", f"{step:+g}", changed(basolateral_frac=limit))

@@ -118,6 +118,7 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
         call=record.call,
         calibration=record.calibration,
         uncertain_range=uncertain_range(record),
+        is_read=record.network is not None,
     )
     boxes = choose_boxes(columns, interest, at_zero, slide.dimensions)
     if not boxes:

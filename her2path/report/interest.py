@@ -122,6 +122,7 @@ def find_interest(
     call: Call,
     calibration: Calibration,
     uncertain_range: tuple[float, float],
+    is_read: bool = False,
 ) -> Interest:
     """Weigh every cell of a slide.
 
@@ -135,10 +136,12 @@ def find_interest(
         Cut-offs in use.
     uncertain_range : tuple of 2 float
         Probabilities of a tumor cell that are neither yes nor no, ends excluded.
+    is_read : bool
+        Whether a network read beside the rules.
     """
     is_counted = np.asarray(cells["excluded"] == Exclusion.COUNTED.value, np.bool_)
     intensity = class_codes(cells["intensity"])
-    doubts = dict(find_doubts(cells, intensity, call, calibration, is_counted))
+    doubts = dict(find_doubts(cells, intensity, call, calibration, is_counted, is_read))
     probability = np.asarray(cells["tumor_probability"], np.float64)
     may_be_tumor = is_counted | np.asarray(cells["excluded"] == Exclusion.NOT_TUMOR.value)
     low, high = uncertain_range
@@ -175,6 +178,7 @@ def find_doubts(
     call: Call,
     calibration: Calibration,
     is_counted: Mask,
+    is_read: bool,
 ) -> Iterator[tuple[Doubt, Mask]]:
     """Find the cells near a cut-off of the rows that hold the score or nearly raise it."""
     rows = [deciding.criterion for deciding in call.near]
@@ -200,7 +204,7 @@ def find_doubts(
     is_close = np.zeros(len(intensity), np.bool_)
     if any(row.extent == Extent.COMPLETE for row in rows):
         share = np.asarray(cells["completeness"], np.float64)
-        is_close |= np.abs(share - calibration.complete_frac) < ARC_MARGIN
+        is_close |= np.abs(share - calibration.complete_from(is_read=is_read)) < ARC_MARGIN
     if any(row.extent == Extent.BASOLATERAL for row in rows):
         arc = np.asarray(cells["longest_arc_frac"], np.float64)
         is_close |= np.abs(arc - calibration.basolateral_frac) < ARC_MARGIN
@@ -221,5 +225,7 @@ def typicality(
         return weight
     low, middle, high = np.percentile(od[known], [25, 50, 75])
     spread = max(high - low, 1e-6)
-    weight[known] = np.exp(-math.log(2) * (2 * (od[known] - middle) / spread) ** 2)
+    # The furthest of them is still one of them.
+    weight[is_member] = np.finfo(np.float64).tiny
+    weight[known] += np.exp(-math.log(2) * (2 * (od[known] - middle) / spread) ** 2)
     return weight

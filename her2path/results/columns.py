@@ -203,8 +203,16 @@ CELL_COLUMNS: tuple[Column, ...] = (
         words=tuple(level.label for level in Intensity),
         is_required=True,
     ),
-    fraction("completeness", "Share of the outline that is stained.", Kind.FLOAT),
-    fraction("longest_arc_frac", "Longest stained arc, share of the outline.", Kind.FLOAT),
+    fraction(
+        "completeness",
+        "Share of the outline that is stained, or that a network sees to go on.",
+        Kind.FLOAT,
+    ),
+    fraction(
+        "longest_arc_frac",
+        "Longest arc that the line reaches by itself, share of the outline.",
+        Kind.FLOAT,
+    ),
     Column(
         "pattern",
         Kind.CATEGORY,

@@ -16,6 +16,7 @@ from her2path.cells.classify import (
     line_limits,
 )
 from her2path.cells.table import N_SECTORS
+from her2path.criteria.score import Pattern
 
 LIMIT = 0.03
 
@@ -137,3 +138,46 @@ def test_on_a_clean_slide_the_network_lowers_no_limit_further_than_elsewhere(mak
     assert limits_by_both(cells, low[None], lowest_od=lowest)[0] == pytest.approx(lowest)
     # A limit below it stays what it is.
     assert limits_by_both(cells, low[None] / 3, lowest_od=lowest)[0] == pytest.approx(low / 3)
+
+
+def gapped(make_cells, seen_in_gap, *, n_gap, seen_tumor=0.5):
+    """Cells with a clear line but for a gap, and what a network sees in it."""
+    n = len(seen_in_gap)
+    contrast = np.full((n, N_SECTORS), 4 * LIMIT, np.float32)
+    contrast[:, :n_gap] = 0.0
+    seen = seen_over(np.ones(n))
+    seen[:, :n_gap] = np.rint(255 * np.asarray(seen_in_gap))[:, None]
+    return make_cells(
+        n,
+        line_contrast_od=contrast,
+        line_height_od=contrast,
+        seen_line=seen,
+        seen_tumor=np.full(n, seen_tumor, np.float32),
+    )
+
+
+def test_a_network_closes_the_ring_where_it_sees_the_membrane_go_on(make_cells) -> None:
+    cells = gapped(make_cells, [0.05, 0.45, 0.55, 0.95], n_gap=6)
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert found.completeness == pytest.approx([26 / 32, 26 / 32, 1, 1])
+    complete = Pattern.COMPLETE
+    assert (found.pattern == complete).tolist() == [False, False, True, True]
+    # What a person sees of it is what was counted; how dark it is, the line alone says.
+    assert found.stained_sectors.tolist()[1:3] == [0xFFFFFFC0, 0xFFFFFFFF]
+    assert (found.membrane_od == found.membrane_od[0]).all()
+    assert found.longest_arc_frac == pytest.approx(np.full(4, 26 / 32))
+
+
+def test_a_ring_is_asked_for_more_where_a_network_reads(make_cells) -> None:
+    calibration = generic_calibration()
+    n_gap = round(N_SECTORS * (1 - calibration.complete_frac))
+    for seen_tumor, is_complete in ((np.nan, True), (0.5, False)):
+        cells = gapped(make_cells, [0.0], n_gap=n_gap, seen_tumor=seen_tumor)
+        found = classify_cells(cells, calibration, min_line_contrast_od=LIMIT)
+        assert (found.pattern[0] == Pattern.COMPLETE) == is_complete
+
+
+def test_a_network_alone_stains_no_cell(make_cells) -> None:
+    cells = gapped(make_cells, [0.9], n_gap=N_SECTORS)
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert (found.completeness[0], found.stained_sectors[0]) == (0, 0)

@@ -14,6 +14,7 @@ from her2path.report.interest import (
     FieldKind,
     deciding_criterion,
     find_interest,
+    typicality,
 )
 
 CALIBRATION = generic_calibration()
@@ -97,6 +98,32 @@ def test_a_cell_near_a_cut_is_in_doubt(doubt, changes, two_plus):
     interest = interest_of(one_cell(**changes), two_plus)
     assert [name for name, near in interest.doubts.items() if near.any()] == [doubt]
     assert interest.weights[FieldKind.DOUBTFUL].tolist() == [1.0]
+
+
+def test_every_cell_of_the_most_frequent_class_is_counted_as_typical():
+    od = np.r_[np.linspace(0.10, 0.11, 50), 9.0]
+    cells = {"membrane_od": od}
+    weights = typicality(cells, np.ones(51, bool), Intensity.WEAK)
+    assert (weights > 0).all()
+    assert weights[50] < 1e-9 < weights[25]
+
+
+def test_extent_is_in_doubt_near_the_cut_in_use(two_plus):
+    columns = one_cell(completeness=CALIBRATION.complete_frac_read - 0.01)
+    found = [
+        find_interest(
+            columns,
+            call=two_plus,
+            calibration=CALIBRATION,
+            uncertain_range=RANGE,
+            is_read=is_read,
+        )
+        for is_read in (False, True)
+    ]
+    assert [Doubt.EXTENT in f.doubts and f.doubts[Doubt.EXTENT].any() for f in found] == [
+        False,
+        True,
+    ]
 
 
 def test_the_limit_of_blank_matters_where_any_staining_decides():
