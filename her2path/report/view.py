@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ __all__ = ["ClassRow", "DecidingView", "FieldGroup", "FieldView", "SlideView", "
 MAX_PICTURE_PX = 1100
 # Two pages of regions; the rest is in the table of regions.
 MAX_REGIONS = 60
+# A column of a manifest that may hold the answer: whoever reads the slide again should not see it.
+TELLS_SCORE = re.compile(r"score|truth|expected|status|pct_", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,10 @@ class SlideView:
         The regions shown; those drawn by a person first, then the highest scores.
     region_counts : tuple of (Score, int)
         How many regions of the grid and drawn ones have each score.
+    extras : mapping of str to str
+        Columns of the manifest that hold something and cannot tell a reader the score.
+    n_hidden_extras : int
+        How many may tell it.
     picture_problem : str
         Why pictures are missing, if they are.
     """
@@ -119,6 +126,8 @@ class SlideView:
     groups: tuple[FieldGroup, ...]
     regions: tuple[RegionRecord, ...]
     region_counts: tuple[tuple[Score, int], ...]
+    extras: Mapping[str, str]
+    n_hidden_extras: int
     picture_problem: str = ""
 
     @property
@@ -148,6 +157,7 @@ def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideVi
     except ResultsError as error:
         problem = str(error)
     is_counted = record.reading.n_tumor_cells > 0
+    filled = {name: value for name, value in record.extras.items() if value}
     return SlideView(
         key=key,
         record=record,
@@ -160,6 +170,8 @@ def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideVi
         groups=groups,
         regions=shown_regions(record.regions),
         region_counts=region_counts(record.regions),
+        extras={name: value for name, value in filled.items() if not TELLS_SCORE.search(name)},
+        n_hidden_extras=sum(TELLS_SCORE.search(name) is not None for name in filled),
         picture_problem=problem,
     )
 
@@ -246,7 +258,13 @@ def field_groups(
             title = f"{title} (class {gallery.typical.label})"
         row = deciding_criterion(record.call) if record.call else None
         if kind is FieldKind.DECIDING and row is not None:
-            words = f"{share_words(row)}, which decide on {row.score.value}; {words}"
+            if row.cluster_cells:
+                words = (
+                    f"{row.intensity.label.capitalize()} or stronger staining; a cluster of "
+                    f"{row.cluster_cells} such cells decides on {row.score.value}; {words}"
+                )
+            else:
+                words = f"{share_words(row)}, which decide on {row.score.value}; {words}"
         if views or kind in gallery.wanted:
             n_wanted = gallery.wanted.get(kind, 0)
             groups.append(FieldGroup(kind, title, words, n_wanted, tuple(views)))

@@ -47,6 +47,8 @@ from her2path.results.columns import SlideState
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
 from her2path.results.run_record import software_version
+from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
+from her2path.statistics.readers import DOUBT
 
 __all__ = ["write_report"]
 
@@ -230,11 +232,13 @@ def environment() -> jinja2.Environment:
     templates.filters["sentence"] = sentence
     templates.globals.update(
         DASH=DASH,
+        DOUBT=DOUBT,
         EXCLUSION_WORDS=EXCLUSION_WORDS,
         EXPRESSION_SCORES=EXPRESSION_SCORES,
         FLAG_TITLES=FLAG_TITLES,
         INTENSITIES=tuple(Intensity),
         ISH_WORDS=ISH_WORDS,
+        LEAST_REGION_CELLS=LEAST_REGION_CELLS,
         MEASURE_WORDS=MEASURE_WORDS,
         RESEARCH_USE=RESEARCH_USE,
         SCORE_WORDS=SCORE_WORDS,

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from report_slides import make_slide, refused
 
@@ -195,6 +196,32 @@ def test_every_number_of_the_record_is_there(shown):
             expected += [quantity(near.value, near.unit), quantity(near.cut, near.unit)]
     missing = [words for words in expected if spaced(words) not in text]
     assert missing == []
+
+
+def test_the_row_that_fired_is_named_with_its_share(shown):
+    record = shown.record
+    fired = record.call.fired
+    text = spaced(Page(report_of(shown)).text)
+    assert f"row “{record.call.criterion_id}”" in text
+    assert spaced(f": {quantity(fired.value, fired.unit)}, cut {fired.comparison}") in text
+
+
+def test_a_column_that_may_tell_the_score_is_kept_from_the_reader(shown):
+    extras = {"expected_score": "3+ surely", "block": "A3", "note": ""}
+    text = spaced(Page(report_of(shown, replace(shown.record, extras=extras))).text)
+    assert "surely" not in text
+    assert "1 column that may name a score not shown" in text
+    assert "block" in text
+    assert "note" not in re.findall(r"From the manifest: (\w+)", text)
+
+
+def test_a_region_of_few_cells_shows_no_score_in_color(shown):
+    record = shown.record
+    few = record.regions[0].reading
+    few = replace(few, n_blocks=1, tally=Tally.from_array(np.diag([5, 0, 0, 0, 0])[:, :3]))
+    regions = (replace(record.regions[0], reading=few), *record.regions[1:])
+    source = report_of(shown, replace(record, regions=regions))
+    assert f"{record.regions[0].score.value}, few cells" in source
 
 
 def test_percent_in_tables_have_one_decimal(shown):

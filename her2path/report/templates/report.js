@@ -3,10 +3,19 @@
   document.documentElement.classList.add("scripted");
   const toggle = (node) => node.classList.toggle("no-outlines");
   for (const button of document.querySelectorAll("button.outlines-switch")) {
-    button.addEventListener("click", () => toggle(button.closest(".gallery")));
+    button.setAttribute("aria-pressed", "true");
+    button.addEventListener("click", () => {
+      const areHidden = toggle(button.closest(".gallery"));
+      button.setAttribute("aria-pressed", String(!areHidden));
+    });
   }
   for (const figure of document.querySelectorAll(".outlined")) {
     figure.addEventListener("click", () => toggle(figure));
+    figure.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      toggle(figure);
+    });
   }
   for (const button of document.querySelectorAll("th button")) {
     button.addEventListener("click", () => {
