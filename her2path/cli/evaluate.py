@@ -55,6 +55,9 @@ def evaluate(
         ),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an evaluation that is in --out.")
+    ] = False,
     quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write evaluation.json to standard output as well.")
@@ -78,10 +81,12 @@ def evaluate(
             read_truths,
             write_evaluation,
         )
-        from her2path.evaluation.writing import document_of
+        from her2path.evaluation.writing import EVALUATION_JSON, document_of
         from her2path.report.evaluation import summary_lines, write_evaluation_page
         from her2path.results.jsonable import to_json
 
+        if (out / EVALUATION_JSON).exists() and not overwrite:
+            raise fail(f"--out {out} holds an evaluation already; add --overwrite to replace it")
         readings = read_readings(results, reader=reader)
         references = read_references(reference) if reference else read_truths(truth or Path())
         found = hold_against(readings, references, is_truth=truth is not None, seed=seed)

@@ -12,6 +12,7 @@ import typer
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
+    fail,
     readable_errors,
     set_up_logging,
     use_one_thread,
@@ -93,6 +94,9 @@ def outcomes(
         typer.Option(metavar="GROUP", help="Group that hazards are compared with; the largest."),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of exact tests by random tables.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outcomes that are in --out.")
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -103,12 +107,14 @@ def outcomes(
     with readable_errors(debug=debug, resumes=False):
         from her2path.outcomes.analysis import analyse_outcomes
         from her2path.outcomes.patients import Columns, read_patients
-        from her2path.outcomes.writing import outcomes_document, write_outcomes
+        from her2path.outcomes.writing import OUTCOMES_JSON, outcomes_document, write_outcomes
         from her2path.report.outcomes import outcome_findings, write_outcomes_page
         from her2path.results.folder import ResultsFolder
         from her2path.results.record import RESEARCH_USE
         from her2path.results.run_record import describe_input
 
+        if (out / OUTCOMES_JSON).exists() and not overwrite:
+            raise fail(f"--out {out} holds outcomes already; add --overwrite to replace them")
         columns = Columns(
             score=score,
             ish=ish,

@@ -20,7 +20,9 @@ from her2path.results.sheet import write_sheet
 from her2path.statistics.intervals import Interval
 from her2path.statistics.significance import Significance
 
-__all__ = ["outcomes_document", "write_outcomes"]
+__all__ = ["OUTCOMES_JSON", "outcomes_document", "write_outcomes"]
+
+OUTCOMES_JSON = "outcomes.json"
 
 FORMAT = 1
 Row = dict[str, object]
@@ -168,7 +170,7 @@ def write_outcomes(folder: Path, outcomes: Outcomes, *, source: InputFile) -> No
     for name, rows in tables.items():
         if rows:
             write_sheet(folder / name, tuple(dict.fromkeys(k for row in rows for k in row)), rows)
-    write_json(folder / "outcomes.json", outcomes_document(outcomes, source=source))
+    write_json(folder / OUTCOMES_JSON, outcomes_document(outcomes, source=source))
 
 
 def group_rows(outcomes: Outcomes) -> Iterator[Row]:

@@ -128,7 +128,7 @@ def test_a_reader_who_said_nothing_of_a_slide_did_not_assess_it(
     assert found["scores"]["exact"]["n"] == 1
     assert found["scores"]["table"][0]["not_assessable"] == 1
     table.write_text("\n".join([HEAD, line("a", "0", network="")]))
-    shown = run(table, *arguments)
+    shown = run(table, *arguments, "--overwrite")
     assert shown.exit_code == 2
     assert "no slide has a network_score" in shown.stderr
 
@@ -156,3 +156,18 @@ def test_damaged_tables_are_refused_with_their_rows(readings: Path, tmp_path: Pa
     assert shown.exit_code == 2
     for words in ("row 2: 'purple, 1+, 2+'", "row 3: probabilities", "row 5: 'c' stands twice"):
         assert words in shown.stderr
+
+
+def test_an_evaluation_that_is_there_is_replaced_only_when_asked(
+    results: Path, readings: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    before = (evaluated / "evaluation.json").read_bytes()
+    given = (results, "--reference", readings, "--out", evaluated)
+    shown = run(*given)
+    assert shown.exit_code == 2
+    assert "add --overwrite" in shown.stderr
+    assert (evaluated / "evaluation.json").read_bytes() == before
+    (tmp_path / "evaluation.json").write_text("{}")
+    again = run(results, "--reference", readings, "--out", tmp_path, "--overwrite", "--quiet")
+    assert again.exit_code == 0
+    assert (tmp_path / "evaluation.json").stat().st_size > 100

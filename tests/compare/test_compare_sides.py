@@ -249,3 +249,11 @@ def test_the_distance_of_distributions_is_in_class_steps(make_side):
     assert distance.change == pytest.approx(2, abs=0.3)
     assert distance.before is None
     assert distance.ci95.lower > 1
+
+
+def test_the_share_without_staining_changes_as_much_the_other_way(make_side):
+    pair = compare_sides(make_side(**TWO_PLUS), make_side("after", seed=2, **FAINT))
+    any_, none = (pair.as_read.continuous[name] for name in ("pct_stained", "pct_none"))
+    assert none.change == pytest.approx(-any_.change)
+    mirrored = (-any_.ci95.upper, -any_.ci95.lower)
+    assert (none.ci95.lower, none.ci95.upper) == pytest.approx(mirrored, abs=0.05)

@@ -115,6 +115,14 @@ def test_the_same_table_gives_the_same_files(ended: Path, tmp_path: Path):
         assert (tmp_path / name).read_bytes() == (ended / name).read_bytes(), name
 
 
+def test_outcomes_that_are_there_are_replaced_only_when_asked(tmp_path: Path):
+    table = write_remission(tmp_path / "t.csv")
+    given = ("outcomes", table, "--out", tmp_path / "o", "--group", "arm", "--quiet")
+    assert [run(*given).exit_code for _ in range(2)] == [0, 2]
+    assert "add --overwrite" in run(*given).output
+    assert run(*given, "--overwrite").exit_code == 0
+
+
 def test_json_goes_to_standard_output_alone(tmp_path: Path):
     table = write_remission(tmp_path / "t.csv")
     shown = run("outcomes", table, "--out", tmp_path / "o", "--group", "arm", "--json")
