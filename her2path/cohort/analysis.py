@@ -21,7 +21,13 @@ from her2path.statistics.significance import Significance
 
 __all__ = ["Cohort", "Conversion", "StatusSummary", "analyse"]
 
-KNOWN_STATUSES = (Status.NULL, Status.ULTRALOW, Status.LOW, Status.POSITIVE)
+KNOWN_STATUSES = (
+    Status.NULL,
+    Status.ULTRALOW,
+    Status.LOW,
+    Status.NEGATIVE,
+    Status.POSITIVE,
+)
 EVALUABLE = "pairs with a score on both sides"
 NOT_EXPRESSING = "pairs at 0 or 0+ before"
 # Below this a change of any size may be chance, whatever its interval.

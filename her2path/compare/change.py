@@ -11,7 +11,7 @@ import numpy as np
 from her2path.criteria.score import Score, Status
 
 __all__ = [
-    "STATUS_ORDER",
+    "STATUS_RANK",
     "ScoreChange",
     "ScoreMove",
     "StatusChange",
@@ -21,8 +21,15 @@ __all__ = [
     "score_change",
 ]
 
-# Equivocal lies between what its ISH may make of it.
-STATUS_ORDER = (Status.NULL, Status.ULTRALOW, Status.LOW, Status.EQUIVOCAL, Status.POSITIVE)
+# Equivocal lies between what its ISH may make of it: low (in the stomach negative) and positive.
+STATUS_RANK = {
+    Status.NULL: 0,
+    Status.ULTRALOW: 1,
+    Status.LOW: 2,
+    Status.NEGATIVE: 2,
+    Status.EQUIVOCAL: 3,
+    Status.POSITIVE: 4,
+}
 
 
 class ScoreChange(StrEnum):
@@ -37,7 +44,10 @@ class ScoreChange(StrEnum):
 
 
 class StatusChange(StrEnum):
-    """What the status did, in the order null, ultralow, low, equivocal, positive."""
+    """What the status did, in the order null, ultralow, low, equivocal, positive.
+
+    That of the stomach is negative, equivocal, positive.
+    """
 
     LOWER = "lower"
     SAME = "same"
@@ -79,7 +89,7 @@ class ScoreMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusMove:
-    """Change of the status, with ISH where it is known; `ci95` in steps of `STATUS_ORDER`."""
+    """Change of the status, with ISH where it is known; `ci95` in steps of `STATUS_RANK`."""
 
     before: Status
     after: Status
@@ -170,11 +180,11 @@ def move_of_status(
         return StatusMove(
             before=before, after=after, change=StatusChange.NOT_EVALUABLE, steps=None, ci95=None
         )
-    steps = STATUS_ORDER.index(after) - STATUS_ORDER.index(before)
+    steps = STATUS_RANK[after] - STATUS_RANK[before]
     change = (StatusChange.SAME, StatusChange.HIGHER, StatusChange.LOWER)[int(np.sign(steps))]
     joint = joint_steps(
-        {STATUS_ORDER.index(word): p for word, p in probabilities_before.items() if p > 0},
-        {STATUS_ORDER.index(word): p for word, p in probabilities_after.items() if p > 0},
+        {STATUS_RANK[word]: p for word, p in probabilities_before.items() if p > 0},
+        {STATUS_RANK[word]: p for word, p in probabilities_after.items() if p > 0},
     )
     return StatusMove(
         before=before, after=after, change=change, steps=steps, ci95=steps_interval(joint)

@@ -1,9 +1,8 @@
 """Status: what a score means once in-situ hybridisation is known, or while it is not.
 
 Breast follows ASCO/CAP 2018 with the dual-probe groups 1–5; a 2+ without ISH stays equivocal.
-In the stomach (Hofmann) only 3+, or 2+ with amplification, is positive. The words null and low
-belong to breast; since a status has no plain "negative", a negative stomach is *null* at score 0
-and *low* at 1+ or 2+ without amplification, and the comment says that it is negative.
+In the stomach (Hofmann) only 3+, or 2+ with amplification, is positive; 0, 1+ and 2+ without
+amplification are negative.
 """
 
 from __future__ import annotations
@@ -106,9 +105,7 @@ def _stomach(score: Score, ish: IshResult | None) -> StatusCall:
             return StatusCall(Status.EQUIVOCAL, "reflex ISH is needed", needs_review=False)
         if ish is IshResult.AMPLIFIED:
             return StatusCall(Status.POSITIVE, "", needs_review=False)
-    word = Status.NULL if score is Score.ZERO else Status.LOW
     if ish is IshResult.AMPLIFIED:
-        return StatusCall(
-            word, f"negative (stomach), though ISH is amplified at IHC {score}", needs_review=True
-        )
-    return StatusCall(word, "negative (stomach)", needs_review=False)
+        comment = f"negative in the stomach, though ISH is amplified at IHC {score}"
+        return StatusCall(Status.NEGATIVE, comment, needs_review=True)
+    return StatusCall(Status.NEGATIVE, "", needs_review=False)

@@ -43,11 +43,15 @@ EXPRESSION_SCORES: tuple[Score, ...] = (
 
 
 class Status(StrEnum):
-    """HER2 status; a 2+ without ISH stays *equivocal*, it is never guessed."""
+    """HER2 status; a 2+ without ISH stays *equivocal*, it is never guessed.
+
+    *Null*, *ultralow* and *low* are words of the breast; the stomach knows *negative* alone.
+    """
 
     NULL = "null"
     ULTRALOW = "ultralow"
     LOW = "low"
+    NEGATIVE = "negative"
     EQUIVOCAL = "equivocal"
     POSITIVE = "positive"
     NOT_ASSESSABLE = "not_assessable"

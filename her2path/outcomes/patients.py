@@ -15,7 +15,14 @@ from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet, word
 
 __all__ = ["GROUP_ORDER", "Columns", "Patient", "Patients", "read_patients"]
 
-GROUP_ORDER = (Status.POSITIVE, Status.LOW, Status.ULTRALOW, Status.NULL, Status.EQUIVOCAL)
+GROUP_ORDER = (
+    Status.POSITIVE,
+    Status.LOW,
+    Status.ULTRALOW,
+    Status.NULL,
+    Status.NEGATIVE,
+    Status.EQUIVOCAL,
+)
 YES = frozenset({"1", "yes", "y", "true", "event", "dead", "died", "death", "progressed"})
 NO = frozenset({"0", "no", "n", "false", "censored", "alive", "none"})
 # Best overall response of RECIST: complete and partial count as response.

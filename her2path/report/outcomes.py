@@ -27,6 +27,7 @@ STATUS_COLORS = {
     Status.LOW.value: "#d98e04",
     Status.ULTRALOW.value: hex_of(SCORE_COLORS[Score.ULTRALOW]),
     Status.NULL.value: "#6d7f8f",
+    Status.NEGATIVE.value: "#6d7f8f",
     Status.EQUIVOCAL.value: "#7b3294",
 }
 # For other groups: told apart by people with any color vision (Okabe and Ito).

@@ -128,7 +128,6 @@ def page_of(pair: Pair, before: Side, after: Side, pictures: PairPictures) -> st
             rows=measure_rows(common),
             raw_rows=measure_rows(pair.as_read) if pair.adjusted else (),
             checks=check_rows(pair),
-            organ=before.rule_set.organ,
             step_words=step_words,
         )
     )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from her2path.criteria.score import Organ, Score, Status
+from her2path.criteria.score import Score, Status
 
 __all__ = [
     "DASH",
     "FIXED_SPACE",
     "SCORE_WORDS",
+    "STATUS_WORDS",
     "count",
     "counted",
     "decimal",
@@ -26,7 +27,6 @@ __all__ = [
     "quantity",
     "sentence",
     "spoken_list",
-    "status_words",
 ]
 
 DASH = "–"
@@ -47,17 +47,11 @@ STATUS_WORDS: dict[Status, str] = {
     Status.NULL: "HER2-null",
     Status.ULTRALOW: "HER2-ultralow",
     Status.LOW: "HER2-low",
+    Status.NEGATIVE: "HER2 negative",
     Status.EQUIVOCAL: "HER2 equivocal",
     Status.POSITIVE: "HER2 positive",
     Status.NOT_ASSESSABLE: "Status not assessable",
 }
-
-
-def status_words(status: Status, organ: Organ) -> str:
-    """Say a status; low, ultralow and null are words of the breast only."""
-    if organ is Organ.STOMACH and status in (Status.NULL, Status.ULTRALOW, Status.LOW):
-        return "HER2 negative"
-    return STATUS_WORDS[status]
 
 
 def is_missing(value: float | None) -> bool:

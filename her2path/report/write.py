@@ -30,6 +30,7 @@ from her2path.report.view import doubt_words, view_slide
 from her2path.report.wording import (
     DASH,
     SCORE_WORDS,
+    STATUS_WORDS,
     count,
     counted,
     decimal,
@@ -39,7 +40,6 @@ from her2path.report.wording import (
     quantity,
     sentence,
     spoken_list,
-    status_words,
 )
 from her2path.results.atomic import write_text
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
@@ -242,6 +242,7 @@ def environment() -> jinja2.Environment:
         MEASURE_WORDS=MEASURE_WORDS,
         RESEARCH_USE=RESEARCH_USE,
         SCORE_WORDS=SCORE_WORDS,
+        STATUS_WORDS=STATUS_WORDS,
         back_link="",
         code_words=code_words,
         count=count,
@@ -257,7 +258,6 @@ def environment() -> jinja2.Environment:
         script_hash=csp_hash(script),
         software_version=software_version(),
         spoken_list=spoken_list,
-        status_words=status_words,
         style=Markup(style),
         style_hash=csp_hash(style),
         summary=None,

@@ -70,3 +70,11 @@ def test_a_status_without_ish_stays_between():
     assert (found.change, found.steps) == (StatusChange.LOWER, -1)
     unknown = move_of_status(Status.NOT_ASSESSABLE, Status.LOW, {}, {})
     assert unknown.change is StatusChange.NOT_EVALUABLE
+
+
+def test_a_negative_stomach_lies_just_below_equivocal():
+    moves = [
+        move_of_status(Status.NEGATIVE, after, {}, {})
+        for after in (Status.NEGATIVE, Status.EQUIVOCAL, Status.POSITIVE)
+    ]
+    assert [move.steps for move in moves] == [0, 1, 2]

@@ -32,7 +32,7 @@ def test_groups_stand_in_the_order_of_her2(tmp_path: Path):
 def test_the_stomach_has_its_own_rules(tmp_path: Path):
     table = write_rows(tmp_path / "t.csv", {"score": "1+", "ish": "amplified"})
     assert read_patients(table, Columns()).groups == ("positive",)
-    assert read_patients(table, Columns(), organ=Organ.STOMACH).groups == ("low",)
+    assert read_patients(table, Columns(), organ=Organ.STOMACH).groups == ("negative",)
 
 
 def test_slides_csv_is_taken_by_its_status(tmp_path: Path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2path.criteria.score import IshResult, Organ, Score, Status
+from her2path.criteria.score import IshResult, Score, Status
 from her2path.flags.evidence import ReviewFlag
 from her2path.report import phrases, wording
 from her2path.report.interest import FieldKind
@@ -53,7 +53,7 @@ def test_what_was_not_measured_is_a_dash(missing, unit):
 
 def test_every_code_has_words():
     assert set(wording.SCORE_WORDS) == set(Score)
-    assert all(wording.status_words(status, Organ.BREAST) for status in Status)
+    assert set(wording.STATUS_WORDS) == set(Status)
     assert set(phrases.FLAG_TITLES) == set(ReviewFlag)
     assert set(phrases.EXCLUSION_WORDS) == set(Exclusion) - {Exclusion.COUNTED}
     assert set(phrases.ISH_WORDS) == set(IshResult)
@@ -62,9 +62,3 @@ def test_every_code_has_words():
 
 def test_an_unknown_code_still_reads_as_words():
     assert phrases.code_words("not_her2_ihc") == "not HER2 IHC"
-
-
-def test_low_and_ultralow_are_words_of_the_breast():
-    assert wording.status_words(Status.LOW, Organ.BREAST) == "HER2-low"
-    assert wording.status_words(Status.LOW, Organ.STOMACH) == "HER2 negative"
-    assert wording.status_words(Status.POSITIVE, Organ.STOMACH) == "HER2 positive"
