@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -140,5 +141,19 @@ def read_training_recipe(name: str | Path) -> TrainingRecipe:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(f"the recipe {name} is no valid TOML: {error}") from error
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, f['loc'])) or 'recipe'}: {f['msg']}" for f in error.errors()]
+        faults = [
+            unknown_key(str(f["loc"][0]))
+            if f["type"] == "extra_forbidden"
+            else f"{'.'.join(map(str, f['loc'])) or 'recipe'}: {f['msg']}"
+            for f in error.errors()
+        ]
         raise ModelError(list_faults(f"the recipe {name} cannot be used", faults)) from error
+
+
+def unknown_key(name: str) -> str:
+    """Say that a recipe knows no such key, and which is meant or which there are."""
+    known = list(TrainingRecipe.model_fields)
+    near = get_close_matches(name, known, 1)
+    if near:
+        return f"{name}: no such key; did you mean {near[0]}?"
+    return f"{name}: no such key; known are {', '.join(known)}"

@@ -403,3 +403,12 @@ def test_kept_annotated_pictures_are_measured(manifest: Path) -> None:
     assert 0 <= figures["data_tumor_accuracy"] <= 1
     assert figures == measure_annotated(network, samples, 64, torch.device("cpu"))
     assert measure_annotated(network, (), 64, torch.device("cpu")) == {}
+
+
+def test_a_mistyped_key_of_a_recipe_is_named_with_what_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('name = "x"\nstepz = 3\nzzz = 1\n', "utf-8")
+    with pytest.raises(ModelError) as caught:
+        read_training_recipe(str(path))
+    assert "stepz: no such key; did you mean steps?" in str(caught.value)
+    assert "zzz: no such key; known are name, backbone" in str(caught.value)
