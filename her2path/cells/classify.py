@@ -258,12 +258,12 @@ def closed_rings(
     completeness : ndarray of shape (n,), float32
         Their share of the measurable outline, 0–1; that given where no network looked.
     """
-    is_open = was_read(cells) & (completeness > 0)
-    goes_on = cells.is_measurable & (cells.seen_line >= SEEN_GAP * 255)
-    closed = stained | (goes_on & is_open[:, None])
+    may_close = was_read(cells) & (completeness > 0)
+    is_seen = cells.is_measurable & (cells.seen_line >= SEEN_GAP * 255)
+    closed = stained | (is_seen & may_close[:, None])
     n_measurable = np.maximum(cells.is_measurable.sum(axis=1), 1)
     share = (closed & cells.is_measurable).sum(axis=1) / n_measurable
-    return closed, np.where(is_open, share, completeness).astype(np.float32)
+    return closed, np.where(may_close, share, completeness).astype(np.float32)
 
 
 def line_limits(cells: CellMeasurements, limit_of_blank_od: float) -> NDArray[np.float32]:

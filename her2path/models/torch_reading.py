@@ -22,17 +22,17 @@ def network_of(checkpoint: Checkpoint) -> Her2Network:
     Raises
     ------
     ModelError
-        When the weights do not fit the design that the description names.
+        When the weights do not fit the design that the description names, or are no numbers.
     """
-    network = Her2Network(checkpoint.design)
+    network, tensors = Her2Network(checkpoint.design), checkpoint.tensors
     try:
-        network.load_state_dict(checkpoint.tensors)
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(
             f"the weights in {checkpoint.folder} do not fit {checkpoint.design.backbone} "
             f"({error}); fetch or train the model again"
         ) from error
-    if not all(torch.isfinite(part).all() for part in checkpoint.tensors.values()):
+    if not all(torch.isfinite(part).all() for part in tensors.values()):
         raise ModelError(
             f"the weights in {checkpoint.folder} hold numbers that are none; fetch or train the "
             "model again"
