@@ -12,7 +12,16 @@ from scipy.spatial import cKDTree
 
 from her2path.criteria.score import Extent, Intensity
 
-__all__ = ["Clusters", "cluster_labels", "largest_clusters"]
+__all__ = [
+    "CLUSTER_REACH_UM",
+    "Clusters",
+    "cluster_labels",
+    "cluster_sizes",
+    "largest_clusters",
+]
+
+# Centers of neighboring carcinoma cells lie 10–20 µm apart: cells of one cluster touch.
+CLUSTER_REACH_UM = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +99,12 @@ def largest_clusters(
     reach_um : float
         Largest distance between the centres of two neighbours, µm.
     """
-    x, y = np.asarray(x_um, np.float64), np.asarray(y_um, np.float64)
-    strength = np.asarray(intensity, np.int64)
-    is_short = np.asarray(extent, np.int64) < Extent.BASOLATERAL
-    strength = np.where(is_short, np.minimum(strength, Intensity.FAINT), strength)
 
     def largest(least: Intensity) -> int:
-        chosen = strength >= least
-        labels = cluster_labels(x[chosen], y[chosen], reach_um=reach_um)
-        return int(np.bincount(labels).max()) if labels.size else 0
+        sizes = cluster_sizes(
+            x_um, y_um, intensity=intensity, extent=extent, least=least, reach_um=reach_um
+        )
+        return int(sizes.max(initial=0))
 
     return Clusters(
         largest_faint=largest(Intensity.FAINT),
@@ -106,3 +112,31 @@ def largest_clusters(
         largest_moderate=largest(Intensity.MODERATE),
         largest_intense=largest(Intensity.INTENSE),
     )
+
+
+def cluster_sizes(
+    x_um: ArrayLike,
+    y_um: ArrayLike,
+    *,
+    intensity: ArrayLike,
+    extent: ArrayLike,
+    least: Intensity,
+    reach_um: float,
+) -> NDArray[np.int64]:
+    """Return in how large a cluster of this intensity or stronger each cell lies, 0 in none.
+
+    Parameters as for `largest_clusters`, and `least`, the weakest intensity that counts.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+    """
+    x, y = np.asarray(x_um, np.float64), np.asarray(y_um, np.float64)
+    strength = np.asarray(intensity, np.int64)
+    is_short = np.asarray(extent, np.int64) < Extent.BASOLATERAL
+    strength = np.where(is_short, np.minimum(strength, Intensity.FAINT), strength)
+    chosen = strength >= least
+    labels = cluster_labels(x[chosen], y[chosen], reach_um=reach_um)
+    sizes = np.zeros(len(x), np.int64)
+    sizes[chosen] = np.bincount(labels)[labels] if labels.size else 0
+    return sizes

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from her2path.cells.calibration import IntensityCuts
 from her2path.cells.classify import CellClasses
 from her2path.cells.table import CellMeasurements
-from her2path.criteria.clusters import Clusters, largest_clusters
+from her2path.criteria.clusters import CLUSTER_REACH_UM, Clusters, largest_clusters
 from her2path.criteria.rule_set import Call, Deciding, RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Pattern, Score
 from her2path.criteria.tally import Tally
@@ -34,8 +34,6 @@ __all__ = [
 
 EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int8)
 SHAPE = (len(Intensity), len(Extent))
-# Centers of neighboring carcinoma cells lie 10–20 µm apart: cells of one cluster touch.
-CLUSTER_REACH_UM = 20.0
 # The rules ask for a bound of the blank above zero: no finite number of cells shows that it is 0.
 LEAST_UPPER_PCT = 0.01
 LINE, WIDTH = "OD", "µm"

@@ -119,6 +119,7 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
         calibration=record.calibration,
         uncertain_range=uncertain_range(record),
         is_read=record.network is not None,
+        mpp=at_zero.mean,
     )
     boxes = choose_boxes(columns, interest, at_zero, slide.dimensions)
     if not boxes:

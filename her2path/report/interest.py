@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.calibration import Calibration
+from her2path.criteria.clusters import CLUSTER_REACH_UM, cluster_sizes
 from her2path.criteria.criterion import Criterion
 from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Extent, Intensity, Pattern
@@ -123,6 +124,7 @@ def find_interest(
     calibration: Calibration,
     uncertain_range: tuple[float, float],
     is_read: bool = False,
+    mpp: float = 1.0,
 ) -> Interest:
     """Weigh every cell of a slide.
 
@@ -138,6 +140,8 @@ def find_interest(
         Probabilities of a tumor cell that are neither yes nor no, ends excluded.
     is_read : bool
         Whether a network read beside the rules.
+    mpp : float
+        µm/px of the places of the cells.
     """
     is_counted = np.asarray(cells["excluded"] == Exclusion.COUNTED.value, np.bool_)
     intensity = class_codes(cells["intensity"])
@@ -150,7 +154,20 @@ def find_interest(
     deciding = np.zeros(len(intensity))
     row = deciding_criterion(call)
     if row is not None:
-        is_deciding = (intensity >= row.intensity) & (extents(cells["pattern"]) >= row.extent)
+        extent = extents(cells["pattern"])
+        if row.cluster_cells:
+            x, y = (mpp * np.asarray(cells[name], np.float64) for name in ("x", "y"))
+            sizes = cluster_sizes(
+                x,
+                y,
+                intensity=np.where(is_counted, intensity, Intensity.NONE),
+                extent=extent,
+                least=row.intensity,
+                reach_um=CLUSTER_REACH_UM,
+            )
+            is_deciding = sizes >= min(row.cluster_cells, max(sizes.max(initial=0), 1))
+        else:
+            is_deciding = (intensity >= row.intensity) & (extent >= row.extent)
         deciding[is_counted & is_deciding] = 1.0
     doubtful = np.zeros(len(intensity))
     for doubt, is_near in doubts.items():

@@ -260,8 +260,9 @@ def field_groups(
         if kind is FieldKind.DECIDING and row is not None:
             if row.cluster_cells:
                 words = (
-                    f"{row.intensity.label.capitalize()} or stronger staining; a cluster of "
-                    f"{row.cluster_cells} such cells decides on {row.score.value}; {words}"
+                    f"In a cluster of at least {row.cluster_cells} cells of "
+                    f"{row.intensity.label} or stronger staining, which decides on "
+                    f"{row.score.value}, or in the largest where none is as large; {words}"
                 )
             else:
                 words = f"{share_words(row)}, which decide on {row.score.value}; {words}"

@@ -5,6 +5,7 @@ import pytest
 from report_slides import cell_columns, tally_of
 
 from her2path.cells.calibration import generic_calibration
+from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Intensity, Score
 from her2path.criteria.tally import Tally
@@ -163,3 +164,21 @@ def test_for_score_zero_the_nearest_higher_row_decides():
     call = load_rule_set("asco-cap-2018").call(tally, blank_upper_pct=1.8)
     assert call.score is Score.ZERO
     assert deciding_criterion(call).score is Score.ULTRALOW
+
+
+def test_in_a_biopsy_of_the_stomach_the_cells_of_the_cluster_decide():
+    # Six stained cells side by side (8 µm), three elsewhere, and an unstained one among the six.
+    x = np.array([0, 16, 32, 48, 64, 80, 40, 4000, 4016, 4032], np.float32)
+    one = one_cell(intensity="weak", pattern="basolateral", membrane_od=0.2)
+    columns = {name: np.repeat(values, len(x)) for name, values in one.items()}
+    columns |= {"x": x, "y": np.zeros(len(x), np.float32)}
+    columns["intensity"][6], columns["pattern"][6] = "none", "absent"
+    rules = load_rule_set("gastric-biopsy")
+    tally = tally_of(columns)
+    call = rules.call(tally, blank_upper_pct=1.8, clusters=Clusters(6, 6, 0, 0))
+    assert deciding_criterion(call).cluster_cells == 5
+    interest = find_interest(
+        columns, call=call, calibration=CALIBRATION, uncertain_range=RANGE, mpp=0.5
+    )
+    deciding = interest.weights[FieldKind.DECIDING] > 0
+    assert deciding.tolist() == [True] * 6 + [False] * 4
