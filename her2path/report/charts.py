@@ -167,7 +167,9 @@ def deciding_axis(
     key, title : str
         Unique name in the page; what is shown.
     """
-    width, height, left, right, base = 280, 88, 8, 26, 60
+    width, height, left, base = 280, 88, 8, 60
+    # Room for the unit beside the last number of the axis.
+    right = 18 + LETTER_WIDTH * len(unit)
     largest = max(value, cut, ends[1] if ends else 0.0)
     limit = axis_limit(largest, highest=100.0 if unit == "%" else math.inf)
     room = width - left - right
