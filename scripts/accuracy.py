@@ -167,6 +167,7 @@ def measure(
     for plan, written, seconds in draw_all(plans, folder, n_jobs=n_jobs):
         drawn[plan.slide_id] = written, seconds
         say(f"drawn {len(drawn)}/{len(plans)}: {plan.slide_id}, {written.truth['score']}")
+    plans = with_score(plans, {name: written for name, (written, _) in drawn.items()})
     rule_set, generic = find_rule_set(DEFAULT_CRITERIA), find_calibration(None)
     jobs = [
         SlideJob(
@@ -199,6 +200,17 @@ def measure(
         written, seconds = drawn[plan.slide_id]
         slides.append(compare(plan, written, read_record(found.slide_json), cells, seconds))
     return slides, dict(result.failed)
+
+
+def with_score(plans: Sequence[Plan], drawn: Mapping[str, WrittenSlide]) -> list[Plan]:
+    """Return the plans of slides that have a true score; one without a tumor cell has none."""
+    kept = []
+    for plan in plans:
+        if drawn[plan.slide_id].truth["score"] == Score.NOT_ASSESSABLE:
+            say(f"left out {plan.slide_id}: no tumor cell was drawn; give a larger --side-um")
+        else:
+            kept.append(plan)
+    return kept
 
 
 def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[str, str]:

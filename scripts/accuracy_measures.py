@@ -7,6 +7,7 @@ and the errors of shares and counts.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,8 +73,8 @@ class SlideAccuracy:
 
     @property
     def count_error_pct(self) -> float:
-        """Tumor cells counted against those there are (at least one), in percent of these."""
-        return 100 * (self.n_counted - self.n_true) / self.n_true
+        """Tumor cells counted against those there are, in percent of these; NaN of none."""
+        return 100 * (self.n_counted - self.n_true) / self.n_true if self.n_true else math.nan
 
     @property
     def case(self) -> Case:

@@ -3,6 +3,7 @@
 import importlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +149,30 @@ def test_errors_leave_out_what_was_not_assessed(measures, slide):
     assert sums["stained abs"] == pytest.approx(3.0)
     assert sums["count bias %"] == pytest.approx(0.0)
     assert sums["count abs %"] == pytest.approx(10.0)
+
+
+def test_a_slide_without_a_tumor_cell_has_no_score_to_compare_with(recipes, slide, capsys):
+    accuracy = importlib.import_module("accuracy")
+    plans = recipes.plan_slides(2, seed=4, side_um=500.0)
+    drawn = {
+        plan.slide_id: SimpleNamespace(truth={"score": str(score)})
+        for plan, score in zip(plans, (Score.NOT_ASSESSABLE, Score.ZERO), strict=True)
+    }
+    assert accuracy.with_score(plans, drawn) == plans[1:]
+    assert f"left out {plans[0].slide_id}" in capsys.readouterr().err
+    assert np.isnan(replace(slide, n_true=0).count_error_pct)
+
+
+def test_slides_too_small_to_hold_a_tumor_are_refused_before_anything_is_drawn(
+    monkeypatch, capsys, tmp_path
+):
+    accuracy = importlib.import_module("accuracy")
+    given = ["accuracy.py", "--side-um", "300", "--model", "none", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", given)
+    with pytest.raises(SystemExit):
+        accuracy.main()
+    assert "--side-um must be 500 to" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_slide_becomes_a_case_of_the_evaluation(slide):

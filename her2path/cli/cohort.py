@@ -14,10 +14,12 @@ import typer
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
+    fail,
     readable_errors,
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.evaluate import check_free
 from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:
@@ -83,8 +85,17 @@ def cohort(
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Processes that score; 0: one per processor.")
     ] = 0,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Keep slides that are scored in --out already, write the rest again."
+        ),
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Score slides again that were scored into --out.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Write into --out although it holds results; score slides again."
+        ),
     ] = False,
     compare: Annotated[
         bool,
@@ -105,16 +116,25 @@ def cohort(
     """Count what became of HER2 in pairs, test it, and put it beside untreated tumours."""
     use_one_thread()
     set_up_logging(debug=debug)
-    with readable_errors(debug=debug, resumes=False):
+    with readable_errors(debug=debug):
         from her2path.cohort.analysis import analyse
         from her2path.cohort.table import read_pairs
-        from her2path.cohort.writing import cohort_document, write_cohort
+        from her2path.cohort.writing import COHORT_JSON, cohort_document, write_cohort
         from her2path.compare.bands import read_bands
         from her2path.pipeline.settings import find_rule_set
         from her2path.report.cohort import write_cohort_page
         from her2path.results.folder import ResultsFolder
         from her2path.results.run_record import describe_input
 
+        if resume and overwrite:
+            raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
+        if not (resume or overwrite):
+            check_free(
+                out,
+                COHORT_JSON,
+                "a cohort",
+                "--overwrite to replace it, --resume to keep the slides that were scored for it",
+            )
         folder = ResultsFolder(Path(os.path.abspath(out)))
         slides = folder.path / SLIDES_FOLDER
         rule_set = find_rule_set(criteria)

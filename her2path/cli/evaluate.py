@@ -18,7 +18,7 @@ from her2path.cli.console import (
 )
 from her2path.cli.options import Debug, Quiet
 
-__all__ = ["EXAMPLES", "evaluate"]
+__all__ = ["EXAMPLES", "check_free", "evaluate"]
 
 EXAMPLES = (
     "[bold]Examples[/bold]\n\n"
@@ -56,7 +56,7 @@ def evaluate(
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an evaluation that is in --out.")
+        bool, typer.Option("--overwrite", help="Write into --out although it holds results.")
     ] = False,
     quiet: Quiet = False,
     as_json: Annotated[
@@ -83,14 +83,15 @@ def evaluate(
         )
         from her2path.evaluation.writing import EVALUATION_JSON, document_of
         from her2path.report.evaluation import summary_lines, write_evaluation_page
+        from her2path.results.folder import ResultsFolder
         from her2path.results.jsonable import to_json
 
-        if (out / EVALUATION_JSON).exists() and not overwrite:
-            raise fail(f"--out {out} holds an evaluation already; add --overwrite to replace it")
+        if not overwrite:
+            check_free(out, EVALUATION_JSON, "an evaluation", "--overwrite to replace it")
         readings = read_readings(results, reader=reader)
         references = read_references(reference) if reference else read_truths(truth or Path())
         found = hold_against(readings, references, is_truth=truth is not None, seed=seed)
-        folder = made(out)
+        folder = ResultsFolder(Path(os.path.abspath(out))).create().path
         write_evaluation(folder, found)
         page = write_evaluation_page(folder, found, source_name=results.name or str(results))
         if as_json:
@@ -102,11 +103,25 @@ def evaluate(
             ERRORS.print(f"\nEvaluation: {page}", style="bold", markup=False)
 
 
-def made(out: Path) -> Path:
-    """Return the folder for the evaluation, made where it is not there."""
-    folder = Path(os.path.abspath(out))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise fail(f"--out {out} cannot be made ({error.strerror or error})") from error
-    return folder
+def check_free(out: Path, document: str, what: str, remedy: str) -> None:
+    """End the program where a folder holds what nobody said may be lost or mixed with.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to be written into.
+    document : str
+        File that says that the command has written into it before.
+    what, remedy : str
+        What that was, and the option to add.
+    """
+    from her2path.results.folder import ResultsFolder
+
+    if (out / document).exists():
+        raise fail(f"--out {out} holds {what} already; choose another folder, or add {remedy}")
+    results = ResultsFolder(out)
+    if results.journal.exists() or results.run_json.exists():
+        raise fail(
+            f"--out {out} is a results folder of her2path score; choose another folder, or add "
+            "--overwrite to write into it all the same"
+        )

@@ -12,11 +12,11 @@ import typer
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
-    fail,
     readable_errors,
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.evaluate import check_free
 from her2path.cli.options import Debug, Json, Quiet
 from her2path.criteria.score import Organ
 
@@ -95,7 +95,7 @@ def outcomes(
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of exact tests by random tables.")] = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outcomes that are in --out.")
+        bool, typer.Option("--overwrite", help="Write into --out although it holds results.")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -113,8 +113,8 @@ def outcomes(
         from her2path.results.record import RESEARCH_USE
         from her2path.results.run_record import describe_input
 
-        if (out / OUTCOMES_JSON).exists() and not overwrite:
-            raise fail(f"--out {out} holds outcomes already; add --overwrite to replace them")
+        if not overwrite:
+            check_free(out, OUTCOMES_JSON, "outcomes", "--overwrite to replace them")
         columns = Columns(
             score=score,
             ish=ish,

@@ -22,7 +22,9 @@ from her2path.statistics.agreement import Agreement
 from her2path.statistics.intervals import Interval, wilson
 from her2path.statistics.significance import Significance
 
-__all__ = ["cohort_document", "write_cohort"]
+__all__ = ["COHORT_JSON", "cohort_document", "write_cohort"]
+
+COHORT_JSON = "cohort.json"
 
 FORMAT = 1
 PAIR_COLUMNS = (
@@ -179,7 +181,7 @@ def write_cohort(
     """
     write_transitions(folder / "transitions.csv", cohort)
     write_pairs(folder / "pairs.csv", sheet, pairs)
-    write_json(folder / "cohort.json", cohort_document(cohort, source=source))
+    write_json(folder / COHORT_JSON, cohort_document(cohort, source=source))
 
 
 def write_transitions(path: Path, cohort: Cohort) -> None:

@@ -10,7 +10,15 @@ from her2path.compare.sides import Side
 from her2path.criteria.score import Score
 from her2path.results.record import SlideRecord
 
-__all__ = ["LEAST_CELLS", "Reason", "ReasonCode", "find_obstacles", "find_remarks", "find_voids"]
+__all__ = [
+    "LEAST_CELLS",
+    "Reason",
+    "ReasonCode",
+    "find_obstacles",
+    "find_remarks",
+    "find_voids",
+    "scanner_remark",
+]
 
 # CAP 2025: the fewest invasive tumor cells before 0, 0+ and 1+ are told apart.
 LEAST_CELLS = 100
@@ -168,8 +176,36 @@ def scanner_of(record: SlideRecord) -> str:
     return record.scan.scanner.strip().casefold()
 
 
+def scanners_of(side: Side) -> set[str]:
+    """Return the scanners of a side, "" for one that is not stated."""
+    return {str(value) for value in side.values(scanner_of)}
+
+
+def scanner_remark(before: Side, after: Side) -> str:
+    """Say why the sides may not be of one scanner; empty where they are."""
+    found = [scanners_of(side) for side in (before, after)]
+    names = found[0] | found[1]
+    if len(names) == 1 and "" not in names:
+        return ""
+    if names == {""}:
+        return (
+            "No scanner is stated on either side: if there were two, their sharpness may be part "
+            "of the difference."
+        )
+    left, right = (", ".join(sorted(name or "not stated" for name in side)) for side in found)
+    if len(names - {""}) == 1:
+        return (
+            f"The scanner is not stated everywhere ({left} before, {right} after): if there were "
+            "two, their sharpness may be part of the difference."
+        )
+    return (
+        f"The scanners differ ({left} before, {right} after): their sharpness may be part of the "
+        "difference."
+    )
+
+
 def scanners(before: Side, after: Side, adjustment: Adjustment) -> Iterator[Reason]:
-    found = [{str(value) for value in side.values(scanner_of)} - {""} for side in (before, after)]
+    found = [scanners_of(side) - {""} for side in (before, after)]
     is_bridged = adjustment.source == "control" and not adjustment.is_too_large
     if found[0] and found[1] and len(found[0] | found[1]) > 1 and not is_bridged:
         left, right = (", ".join(sorted(values)) for values in found)
@@ -258,17 +294,8 @@ def find_remarks(
     names = [{slide.record.path for slide in side.slides} for side in (before, after)]
     if names[0] & names[1]:
         remarks.append("The same file stands on both sides.")
-    scanners_known = [side.values(scanner_of) for side in (before, after)]
-    if scanners_known[0] != scanners_known[1]:
-        remarks.append(
-            "Scanners differ or are named on one side only: their sharpness may be part of the "
-            "difference."
-        )
-    elif not any(scanners_known[0]):
-        remarks.append(
-            "No scanner is stated on either side: if there were two, their sharpness may be part "
-            "of the difference."
-        )
+    if scanner := scanner_remark(before, after):
+        remarks.append(scanner)
     organs = {side.rule_set.organ for side in (before, after)}
     specimens = {str(v) for side in (before, after) for v in side.values(lambda r: r.specimen)}
     if len(specimens - {"None"}) > 1:

@@ -15,6 +15,7 @@ from her2path.compare.measures import (
     class_distance,
     cumulative,
     drawn,
+    highest_of,
     ratios_of,
     unit_of,
     values_of,
@@ -46,7 +47,6 @@ SIGNIFICANT = 0.05
 # A share that is read too low on both sides makes its change too small by as much.
 # The share without any staining is the rest to 100 %, and changes by as much the other way.
 LEAST_FOUND = {"pct_stained": 0.65, "pct_none": 0.65}
-MOST_CHANGE_PCT = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +114,7 @@ def changes_of(
             ci95=reaching_further(
                 change_interval(early, late + slopes.get(name, 0.0) * wobble),
                 LEAST_FOUND.get(name, 1.0),
+                most=highest_of(name),
             ),
             each=(change_interval(zero, early), change_interval(zero, late)),
             p=permutation_p(ratios[0][name], ratios[1][name], labels),
@@ -123,21 +124,23 @@ def changes_of(
     return changes
 
 
-def reaching_further(interval: Interval | None, least_found: float) -> Interval | None:
+def reaching_further(
+    interval: Interval | None, least_found: float, *, most: float = 100.0
+) -> Interval | None:
     """Let an interval of a change reach what it is if as few cells were found as `least_found`.
 
-    Limits nearer to zero stay: what clears a band still does, and nothing new does.
+    Limits nearer to zero stay: what clears a band still does, and nothing new does. No limit lies
+    further from zero than `most`, by which the measure can change at all: the error of an
+    adjustment knows no such end.
 
     >>> reaching_further(Interval(-26.0, -13.0), 0.65)
     Interval(lower=-40.0, upper=-13.0)
     """
     if interval is None:
         return None
-    most = MOST_CHANGE_PCT
-    return Interval(
-        max(min(interval.lower, interval.lower / least_found), min(-most, interval.lower)),
-        min(max(interval.upper, interval.upper / least_found), max(most, interval.upper)),
-    )
+    lower = min(interval.lower, interval.lower / least_found)
+    upper = max(interval.upper, interval.upper / least_found)
+    return Interval(*(min(max(end, -most), most) for end in (lower, upper)))
 
 
 def slopes_of(

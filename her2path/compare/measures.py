@@ -116,12 +116,20 @@ def class_distance(before: Floats, after: Floats) -> Floats:
 
 def drawn(ratios: Mapping[str, BlockRatio], levels: tuple[Floats, Floats]) -> dict[str, Floats]:
     """Draw every measure of a side from the same resampled blocks, in its own unit."""
-    return {name: scale_of(name) * draw_ratio(ratio, levels) for name, ratio in ratios.items()}
+    draws = {name: scale_of(name) * draw_ratio(ratio, levels) for name, ratio in ratios.items()}
+    # Drawn for itself it would break ties the other way, and the two would not add up to 100 %.
+    draws["pct_none"] = PERCENT.scale - draws["pct_stained"]
+    return draws
 
 
 def scale_of(name: str) -> float:
     """Return how many units of a measure a ratio of 1 is."""
     return MEASURES.get(name, PERCENT).scale
+
+
+def highest_of(name: str) -> float:
+    """Return the highest value that a measure can take, in its unit; infinite where none is."""
+    return scale_of(name) if scale_of(name) > 1 else math.inf
 
 
 def unit_of(name: str) -> str:

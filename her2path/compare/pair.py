@@ -10,7 +10,13 @@ import numpy as np
 
 from her2path.compare.bands import Bands, default_bands
 from her2path.compare.change import ScoreMove, StatusMove, move_of_scores, move_of_status
-from her2path.compare.comparability import Reason, find_obstacles, find_remarks, find_voids
+from her2path.compare.comparability import (
+    Reason,
+    find_obstacles,
+    find_remarks,
+    find_voids,
+    scanner_remark,
+)
 from her2path.compare.continuous import N_DRAWS, N_PERMUTATIONS, Change, changes_of
 from her2path.compare.drift import (
     Adjustment,
@@ -175,6 +181,7 @@ def compare_sides(before: Side, after: Side, *, bands: Bands | None = None, seed
         raw_move=as_read.score,
         deciding=common.deciding,
         beyond=beyond_band(common),
+        scanner=scanner_remark(before, after),
     )
     return Pair(
         before=side_reading(plain[0]),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from her2path.compare.bands import DISTANCE, Band, Bands
-from her2path.compare.measures import MEASURES, class_distance
+from her2path.compare.measures import MEASURES, class_distance, highest_of
 from her2path.compare.sources import result_of
 from her2path.criteria.score import Intensity
 from her2path.errors import Her2pathError, ResultsError, TableError, list_faults
@@ -129,7 +129,7 @@ def reading_of(
         if not text:
             continue
         value = number_in(text, separator=separator)
-        high = MEASURES[name].scale if MEASURES[name].scale > 1 else math.inf
+        high = highest_of(name)
         if value is None or not 0 <= value <= high:
             faults.append(f"row {row.number}, {name}: {text!r:.40} is no number from 0 to {high:g}")
         else:
@@ -198,9 +198,10 @@ def remarks_on(found: Mapping[str, Repeatability]) -> tuple[str, ...]:
     remarks = []
     df = min(known.df for known in found.values())
     if df < LEAST_DF:
+        words = "degree of freedom" if df == 1 else "degrees of freedom"
         remarks.append(
-            f"Only {df} degrees of freedom: the bands themselves are uncertain (see their "
-            f"intervals); {LEAST_DF} or more are wanted."
+            f"Only {df} {words}: the bands themselves are uncertain (see their intervals); "
+            f"{LEAST_DF} or more are wanted."
         )
     uneven = [name for name, known in found.items() if known.level_p < SIGNIFICANT]
     if uneven:

@@ -75,6 +75,7 @@ def conclude_pair(
     raw_move: ScoreMove,
     deciding: Deciding | None,
     beyond: Sequence[tuple[str, float]] = (),
+    scanner: str = "",
 ) -> tuple[Verdict, tuple[str, ...], str]:
     """Return verdict, reasons and sentence.
 
@@ -88,6 +89,9 @@ def conclude_pair(
         None where nothing could be counted.
     beyond : sequence of (str, float)
         Other measures that changed by more than their band, and by how much.
+    scanner : str
+        Why the sides may not be of one scanner; stands among the reasons of a change, which it
+        may have a part in.
     """
     if voids:
         words = tuple(reason.sentence for reason in voids)
@@ -103,7 +107,7 @@ def conclude_pair(
         words = ("No cell was counted on one side.",)
         return Verdict.NOT_EVALUABLE, words, "No statement on a change of HER2: " + plain(words[0])
     if move.change is ScoreChange.STABLE:
-        return unchanged(move, raw_move, deciding, beyond)
+        return unchanged(move, raw_move, deciding, beyond, scanner)
     doubts = tuple(doubts_of(move, raw_move, deciding))
     if doubts:
         return (
@@ -112,7 +116,7 @@ def conclude_pair(
             f"The score reads {move.before.value} before and {move.after.value} after, but the "
             "difference is within measurement error.",
         )
-    words = (clear_words(deciding), moved_words(move), *unsure_end(move))
+    words = (clear_words(deciding), moved_words(move), *unsure_end(move), *filter(None, [scanner]))
     return (
         Verdict.CHANGED,
         words,
@@ -126,6 +130,7 @@ def unchanged(
     raw_move: ScoreMove,
     deciding: Deciding,
     beyond: Sequence[tuple[str, float]],
+    scanner: str,
 ) -> tuple[Verdict, tuple[str, ...], str]:
     words = [f"The score is {move.before.value} on both sides."]
     sentence = f"HER2 is unchanged: {move.before.value} before and after."
@@ -140,7 +145,7 @@ def unchanged(
         name, size = beyond[0]
         words.append(
             "Beyond the band, without another score: "
-            + ", ".join(f"{other} {change:+.1f}" for other, change in beyond)
+            + ", ".join(f"{other} {signed(change)}" for other, change in beyond)
             + "."
         )
         sentence = (
@@ -148,6 +153,8 @@ def unchanged(
             f"{'fell' if size < 0 else 'rose'} by {abs(size):.0f} points, more than repeated "
             "readings differ."
         )
+    if scanner and (deciding.is_clear or beyond):
+        words.append(scanner)
     return Verdict.UNCHANGED, tuple(words), sentence
 
 
@@ -160,7 +167,7 @@ def doubts_of(move: ScoreMove, raw_move: ScoreMove, deciding: Deciding) -> list[
         band = f"{deciding.band.band:.1f}"
         found = interval_words(deciding.ci95)
         doubts.append(
-            f"The change in the share of {deciding.words} is {deciding.change:+.1f} points "
+            f"The change in the share of {deciding.words} is {signed(deciding.change)} points "
             f"({found}), which does not clear the ±{band} points by which repeated readings differ."
         )
     p_same_way = (move.p_lower if (move.steps or 0) < 0 else move.p_higher) or 0.0
@@ -202,8 +209,13 @@ def interval_words(found: Interval | None) -> str:
     return (
         "no interval"
         if found is None
-        else f"95 % interval {found.lower:+.1f} to {found.upper:+.1f}"
+        else f"95 % interval {signed(found.lower)} to {signed(found.upper)}"
     )
+
+
+def signed(value: float) -> str:
+    """Write a change with its sign, as a minus and not a hyphen."""
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def size_words(found: Interval | None) -> str:

@@ -25,6 +25,8 @@ __all__ = [
 N_BINS = 10
 # The error of a perfect reader is simulated so often: its mean is known to a hundredth of itself.
 N_DRAWS = 1000
+# Statements drawn at a time: some 20 MB, however many there are.
+N_AT_A_TIME = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +131,26 @@ def reliability(
         for inside in [place == k]
         if inside.any()
     )
-    drawn = rng.random((N_DRAWS, p.size)) < p
     return Reliability(
         n=p.size,
         bins=bins,
         expected_error=float(error_of(p, hit[None], place)[0]),
-        error_by_chance=float(error_of(p, drawn, place).mean()),
+        error_by_chance=chance_error(p, place, rng=rng),
         mean_stated=float(p.mean()),
         came_true=float(hit.mean()),
     )
+
+
+def chance_error(
+    p: NDArray[np.float64], place: NDArray[np.int64], *, rng: np.random.Generator
+) -> float:
+    """Return the expected calibration error of a reader whose probabilities are right."""
+    rows = min(max(N_AT_A_TIME // p.size, 1), N_DRAWS)
+    errors = [
+        error_of(p, rng.random((min(rows, N_DRAWS - first), p.size)) < p, place)
+        for first in range(0, N_DRAWS, rows)
+    ]
+    return float(np.concatenate(errors).mean())
 
 
 def error_of(

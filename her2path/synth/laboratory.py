@@ -85,8 +85,7 @@ class Laboratory:
         check_ranges(self, f"laboratory {self.name!r}: ", _RANGES)
         for name in ("hematoxylin", "dab", "white_point"):
             values = getattr(self, name)
-            # Not what is wrong but what is right: a comparison with nan is never true.
-            if not (len(values) == 3 and all(0 <= v <= 255 for v in values) and max(values) > 0):
+            if not is_triple(values):
                 raise RecipeError(
                     f"laboratory {self.name!r}: {name} = {values}: give three numbers from 0 to "
                     "255, not all 0"
@@ -119,6 +118,20 @@ class Laboratory:
         return np.stack([h, d, residual / np.linalg.norm(residual)])
 
 
+def is_triple(values: object) -> bool:
+    """Whether these are three numbers from 0 to 255 with a length that can be divided by."""
+    # Not what is wrong but what is right: a comparison with nan is never true.
+    return (
+        isinstance(values, tuple)
+        and len(values) == 3
+        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        and all(0 <= v <= 255 for v in values)
+        and max(values) >= LEAST_COMPONENT
+    )
+
+
+# A vector whose largest part is smaller is a slip: published ones have length 1.
+LEAST_COMPONENT = 0.001
 # Stains closer than this cannot be told apart by anyone.
 LEAST_ANGLE_DEG = 3.0
 _RANGES = (

@@ -118,7 +118,7 @@ def _sample_depth(
     if shape.kind == "none":
         return np.full(np.shape(x), -1e6)
     rng = stream(seed, 11)
-    width = recipe.width_um * (0.78 if recipe.control else 1.0)
+    width = recipe.sample_width_um
     height = recipe.height_um
     ragged = noise_tile(seed, 12, rolloff=2.0)
     # Bays of some ten microns, and the frayed edge itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import tomllib
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -35,6 +36,8 @@ __all__ = [
 
 # 25 × 25 mm of glass is more than a slide carries; beyond it a size is a slip of units.
 MAX_SIDE_UM = 80_000.0
+# Control tissue stands on the rest of the width (`layout.control_disc`).
+SHARE_BESIDE_CONTROL = 0.78
 T = TypeVar("T")
 
 
@@ -91,10 +94,12 @@ class Artefacts:
         parts = [
             f"artefacts: {f.name} = {getattr(self, f.name)}"
             for f in fields(self)
-            if f.type == "int" and getattr(self, f.name) % 1
+            if f.type == "int" and not isinstance(getattr(self, f.name), int)
         ]
         if parts:
-            raise RecipeError(f"{'; '.join(parts)}: these are counted, give whole numbers")
+            raise RecipeError(
+                f"{'; '.join(parts)}: these are counted, give whole numbers without a point"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +137,29 @@ class SlideRecipe:
             raise RecipeError(
                 "control tissue needs glass beside the sample: use another tissue kind"
             )
-        glass = 2 * self.tissue.margin_um
-        if self.tissue.kind not in ("fill", "none") and glass >= min(self.width_um, self.height_um):
+        most = self.most_margin_um
+        if self.tissue.margin_um >= most:
             raise RecipeError(
                 f"a margin of {self.tissue.margin_um:g} µm leaves no tissue on a slide of "
-                f"{self.width_um:g} × {self.height_um:g} µm: give less than half "
-                "of the shorter side"
+                f"{self.width_um:g} × {self.height_um:g} µm: give less than {most:g} µm, or draw "
+                "a larger slide"
             )
         if not 1 <= len(self.regions) <= 50:
             raise RecipeError(f"{len(self.regions)} regions: give 1 to 50")
+
+    @property
+    def sample_width_um(self) -> float:
+        """Width that the sample has; beside control tissue it does not have all."""
+        return self.width_um * (SHARE_BESIDE_CONTROL if self.control else 1.0)
+
+    @property
+    def most_margin_um(self) -> float:
+        """The margin from which on no tissue is left, infinite where there is none to keep."""
+        if self.tissue.kind in ("fill", "none"):
+            return math.inf
+        # The ends of a biopsy keep up to twice the margin (`layout.tissue_depth`).
+        n_margins = 4 if self.tissue.kind == "biopsy" else 2
+        return min(self.sample_width_um / n_margins, self.height_um / 2)
 
     @property
     def all_regions(self) -> tuple[RegionRecipe, ...]:

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ HEAD = (
 )
 SURE = {score.value: ",".join("1" if s is score else "0" for s in EXPRESSION_SCORES)
         for score in EXPRESSION_SCORES}  # fmt: skip
+P_NAMES = ("0", "0plus", "1plus", "2plus", "3plus")
 
 
 def run(*arguments: object) -> Result:
@@ -171,3 +173,41 @@ def test_an_evaluation_that_is_there_is_replaced_only_when_asked(
     again = run(results, "--reference", readings, "--out", tmp_path, "--overwrite", "--quiet")
     assert again.exit_code == 0
     assert (tmp_path / "evaluation.json").stat().st_size > 100
+
+
+def test_results_of_score_are_no_folder_for_an_evaluation(
+    results: Path, readings: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(results, tmp_path / "results"))
+    (folder / "journal.sqlite").touch()
+    given = (folder, "--reference", readings, "--out", folder)
+    shown = run(*given)
+    assert shown.exit_code == 2
+    assert "is a results folder of her2path score" in shown.stderr
+    assert {path.name for path in folder.iterdir()} == {"slides.csv", "journal.sqlite"}
+    assert run(*given, "--overwrite", "--quiet").exit_code == 0
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(
+    results: Path, readings: Path
+) -> None:
+    shown = run(results, "--reference", readings, "--out", readings)
+    assert shown.exit_code == 2
+    assert "choose another with --out" in shown.stderr
+
+
+def test_the_page_speaks_of_slides_csv_only_where_the_call_is_evaluated(
+    readings: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    words = "of the rules and the network together"
+    assert words in (evaluated / "evaluation.html").read_text(encoding="utf-8")
+    table = tmp_path / "theirs.csv"
+    rows = [f"a,0,{SURE['0']}", f"b,2+,{SURE['2+']}"]
+    head = "slide_id,their_score," + ",".join(f"their_p_{s}" for s in P_NAMES)
+    table.write_text("\n".join([head, *rows]), encoding="utf-8")
+    out = tmp_path / "out"
+    shown = run(table, "--reference", readings, "--reader", "their", "--out", out, "--quiet")
+    assert shown.exit_code == 0, shown.stderr
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
+    assert "Expected calibration error" in page
+    assert words not in page

@@ -120,6 +120,32 @@ def test_json_goes_to_standard_output_alone(tmp_path: Path):
     assert shown.stderr == ""
 
 
+def test_a_cohort_that_is_there_is_replaced_only_when_asked(tmp_path: Path):
+    out = tmp_path / "out"
+    given = ("cohort", write_counts(tmp_path / "pairs.csv", [("2+", "0", 3)]), "--out", out, "-q")
+    assert run(*given).exit_code == 0
+    before = (out / "cohort.json").read_bytes()
+    write_counts(tmp_path / "pairs.csv", [("2+", "0", 4)])
+    shown = run(*given)
+    assert shown.exit_code == 2
+    assert "holds a cohort already" in shown.output
+    assert (out / "cohort.json").read_bytes() == before
+    assert run(*given, "--resume", "--overwrite").exit_code == 2
+    for option, n in (("--overwrite", 4), ("--resume", 5)):
+        write_counts(tmp_path / "pairs.csv", [("2+", "0", n)])
+        assert run(*given, option).exit_code == 0
+        assert json.loads((out / "cohort.json").read_text(encoding="utf-8"))["n_pairs"] == n
+
+
+def test_results_of_score_are_no_folder_for_a_cohort(blank_slide: Path, tmp_path: Path):
+    results = blank_slide.parent / "out"
+    table = write_counts(tmp_path / "pairs.csv", [("2+", "0", 3)])
+    shown = run("cohort", table, "--out", results)
+    assert shown.exit_code == 2
+    assert "is a results folder of her2path score" in shown.output
+    assert not (results / "cohort.json").exists()
+
+
 def test_wrong_input_lists_every_fault_and_writes_nothing(tmp_path: Path):
     row = {"patient_id": "P1", "before": "2+", "after": "5+"}
     table = write_rows(tmp_path / "pairs.csv", row, row | {"before": ""})
@@ -160,6 +186,13 @@ def test_slides_are_scored_first(blank_slide: Path, tmp_path: Path):
     after = [row["after"] for row in rows_of(tmp_path / "out" / "pairs.csv")]
     assert after == ["not_assessable", "not_assessable", "0"]
     assert (tmp_path / "out" / "slides" / "report.html").is_file()
+    slide = tmp_path / "out" / "slides" / "glass" / "slide.json"
+    scored = slide.stat().st_mtime_ns
+    assert run(*given).exit_code == 2
+    assert run(*given, "--resume").exit_code == 1
+    assert slide.stat().st_mtime_ns == scored
+    assert run(*given, "--overwrite").exit_code == 1
+    assert slide.stat().st_mtime_ns > scored
 
 
 def test_a_slide_json_needs_no_slide(tmp_path: Path, slide_json):

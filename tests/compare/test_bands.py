@@ -84,7 +84,12 @@ def test_bands_are_measured_from_a_table_of_numbers(tmp_path):
     assert bands.measures["pct_stained"].ci95.lower < bands.measures["pct_stained"].band
     assert set(bands.measures) == {"pct_stained", "h_score"}
     assert "rescans: 4 readings of 2 subjects" in bands.source
-    assert any("degrees of freedom" in remark for remark in bands.remarks)
+    assert any("Only 2 degrees of freedom" in remark for remark in bands.remarks)
+
+
+def test_one_degree_of_freedom_is_said_in_the_singular(tmp_path):
+    path = table(tmp_path / "repeats.csv", "subject,pct_stained\na,10\na,12\n")
+    assert any("Only 1 degree of freedom:" in r for r in bands_of_table(path).remarks)
 
 
 def test_shares_of_all_classes_give_a_band_of_the_distance(tmp_path):

@@ -63,6 +63,7 @@ def test_a_wide_band_turns_a_change_into_an_apparent_one(make_side):
     pair = compare_sides(make_side(**FAINT), make_side("after", seed=2), bands=bands)
     assert pair.verdict is Verdict.APPARENT
     assert any("does not clear" in reason for reason in pair.reasons)
+    assert "points (95 % interval −" in pair.reasons[0]
 
 
 def test_under_a_hundred_cells_nothing_is_said(make_side):
@@ -194,6 +195,41 @@ def test_scanners_that_nobody_states_are_remarked_on(make_side, with_record):
     assert not any("canner" in r for r in compare_sides(*known).remarks)
 
 
+@pytest.mark.parametrize(
+    ("scanners", "says"),
+    [
+        (("", ""), "No scanner is stated on either side"),
+        (("Scanner 1", ""), "not stated everywhere (scanner 1 before, not stated after)"),
+        (("", "Scanner 1"), "not stated everywhere (not stated before, scanner 1 after)"),
+        (("Scanner 1", "Scanner 2"), "scanners differ (scanner 1 before, scanner 2 after)"),
+        (("Scanner 1", "scanner 1 "), ""),
+    ],
+)
+def test_a_change_says_why_it_may_be_the_scanners(make_side, with_record, scanners, says):
+    sides = make_side(has_control=True, **TWO_PLUS), make_side("after", seed=2, has_control=True)
+    pair = compare_sides(
+        *(
+            with_record(side, scan=replace(side.first.scan, scanner=name))
+            for side, name in zip(sides, scanners, strict=True)
+        )
+    )
+    assert pair.verdict is Verdict.CHANGED
+    said = [reason for reason in pair.reasons if "canner" in reason]
+    assert len(said) == bool(says)
+    assert all(says in reason for reason in said)
+    assert [remark for remark in pair.remarks if "canner" in remark] == said
+
+
+def test_a_share_that_moved_within_one_score_says_so_of_the_scanners_too(make_side):
+    pair = compare_sides(
+        make_side(faint_incomplete=90), make_side("after", seed=2, faint_incomplete=40)
+    )
+    assert pair.verdict is Verdict.UNCHANGED
+    assert any("No scanner is stated" in reason for reason in pair.reasons)
+    still = compare_sides(make_side(**FAINT), make_side("after", seed=2, **FAINT))
+    assert not any("canner" in reason for reason in still.reasons)
+
+
 def test_control_tissue_bridges_two_scanners(make_side, with_record):
     sides = []
     for number, name in enumerate(("before", "after")):
@@ -252,8 +288,13 @@ def test_the_distance_of_distributions_is_in_class_steps(make_side):
 
 
 def test_the_share_without_staining_changes_as_much_the_other_way(make_side):
-    pair = compare_sides(make_side(**TWO_PLUS), make_side("after", seed=2, **FAINT))
+    # Few cells of one kind, where ties among the draws are many.
+    sides = make_side(n_cells=120, **TWO_PLUS), make_side("after", n_cells=120, seed=2, **FAINT)
+    pair = compare_sides(*sides)
     any_, none = (pair.as_read.continuous[name] for name in ("pct_stained", "pct_none"))
     assert none.change == pytest.approx(-any_.change)
     mirrored = (-any_.ci95.upper, -any_.ci95.lower)
-    assert (none.ci95.lower, none.ci95.upper) == pytest.approx(mirrored, abs=0.05)
+    assert (none.ci95.lower, none.ci95.upper) == pytest.approx(mirrored)
+    assert -100 <= none.ci95.lower <= none.ci95.upper <= 100
+    rest = (100 - any_.before_ci95.upper, 100 - any_.before_ci95.lower)
+    assert (none.before_ci95.lower, none.before_ci95.upper) == pytest.approx(rest)

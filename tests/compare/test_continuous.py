@@ -1,5 +1,7 @@
 """Intervals of changes: how far they reach where faint cells are missed."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,3 +39,10 @@ def test_a_loss_read_at_two_thirds_is_held() -> None:
     assert -40 in found
     assert found.upper == pytest.approx(-14.6)
     assert reaching_further(None, 0.65) is None
+
+
+def test_no_interval_leaves_what_a_measure_can_change_by() -> None:
+    # Draws plus the error of an adjustment may lie beyond the whole scale.
+    assert reaching_further(Interval(-112.0, -101.0), 1.0) == Interval(-100.0, -100.0)
+    assert reaching_further(Interval(80.0, 310.0), 1.0, most=300.0) == Interval(80.0, 300.0)
+    assert reaching_further(Interval(-400.0, 0.2), 1.0, most=math.inf) == Interval(-400.0, 0.2)

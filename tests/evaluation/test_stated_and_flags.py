@@ -1,6 +1,7 @@
 """Stated probabilities and flags, held against what happened."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -139,3 +140,17 @@ def test_the_curve_ends_with_all_slides_and_no_order_beats_the_best(
     assert curve.points[-1].coverage == 1
     assert curve.points[-1].risk == pytest.approx(curve.area_at_random)
     assert curve.area >= curve.area_at_best - 1e-9
+
+
+def test_many_statements_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = rng()
+    stated = generator.random(20_000)
+    came_true = generator.random(20_000) < stated
+    # As many as N_DRAWS readers at once would take 160 MB.
+    tracemalloc.start()
+    found = reliability(stated, came_true, rng=rng())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40e6
+    monkeypatch.setattr("her2path.evaluation.stated.N_AT_A_TIME", 10**9)
+    assert reliability(stated, came_true, rng=rng()) == found

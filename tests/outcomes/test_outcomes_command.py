@@ -123,6 +123,18 @@ def test_outcomes_that_are_there_are_replaced_only_when_asked(tmp_path: Path):
     assert run(*given, "--overwrite").exit_code == 0
 
 
+def test_results_of_score_are_no_folder_for_outcomes(tmp_path: Path):
+    table = write_remission(tmp_path / "t.csv")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "run.json").write_text("{}", encoding="utf-8")
+    given = ("outcomes", table, "--out", tmp_path / "results", "--group", "arm", "--quiet")
+    shown = run(*given)
+    assert shown.exit_code == 2
+    assert "is a results folder of her2path score" in shown.output
+    assert not (tmp_path / "results" / "outcomes.json").exists()
+    assert run(*given, "--overwrite").exit_code == 0
+
+
 def test_json_goes_to_standard_output_alone(tmp_path: Path):
     table = write_remission(tmp_path / "t.csv")
     shown = run("outcomes", table, "--out", tmp_path / "o", "--group", "arm", "--json")

@@ -264,8 +264,14 @@ def test_stain_matrix_has_unit_rows() -> None:
         ("width_um = 'wide'", "width_um"),
         ("regions = 3", "regions"),
         ("[artefacts]\nfolds = 2.5", "whole numbers"),
+        ("[artefacts]\nfolds = 2.0", "without a point"),
         ("[[regions]]\nmix = {none = 1.0}\ndisc = [0.5, 0.5, 0]", "radius above 0"),
-        ("width_um = 300\n[tissue]\nkind = 'core'\nmargin_um = 150", "leaves no tissue"),
+        ("width_um = 300\n[tissue]\nkind = 'core'\nmargin_um = 150", "less than 150 µm"),
+        ("width_um = 300\n[tissue]\nkind = 'biopsy'\nmargin_um = 80", "less than 75 µm"),
+        (
+            "control = true\nwidth_um = 300\n[tissue]\nkind = 'blob'\nmargin_um = 120",
+            "less than 117 µm",
+        ),
     ],
 )
 def test_a_faulty_recipe_is_refused_with_its_fault(text: str, says: str) -> None:
@@ -278,6 +284,10 @@ def test_a_faulty_recipe_is_refused_with_its_fault(text: str, says: str) -> None
     [
         ({"dab": (math.nan, 0.5, 0.5)}, "three numbers"),
         ({"dab": (0.0, 0.0, 0.0)}, "not all 0"),
+        ({"dab": (1e-200, 0.0, 0.0)}, "not all 0"),
+        ({"dab": ("a", "b", "c")}, "three numbers"),
+        ({"dab": (True, 0.5, 0.2)}, "three numbers"),
+        ({"dab": 3}, "three numbers"),
         ({"white_point": (300.0, 300.0, 300.0)}, "three numbers from 0 to"),
         ({"dab": (0.68, 0.64, 0.36), "hematoxylin": (0.68, 0.64, 0.36)}, "two colors"),
     ],
