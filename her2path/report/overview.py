@@ -29,10 +29,13 @@ GLASS_GREY = 232
 
 @dataclass(frozen=True, slots=True)
 class MapRegion:
-    """A region with its score; rings in px of the picture, holes by the even-odd rule."""
+    """A region with its score, None where it stays pale.
+
+    Rings are in px of the picture, holes by the even-odd rule.
+    """
 
     rings: tuple[Polygon, ...]
-    score: Score
+    score: Score | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ def draw_map(
     shape = rgb.shape[:2]
     tissue = filled(shapes.tissue, shape)
     for region in shapes.regions:
+        if region.score is None:
+            continue
         inside = filled(region.rings, shape)
         # Where no outline of tissue is known, what is darker than glass stands for it.
         inside &= tissue if shapes.tissue else grey < GLASS_GREY

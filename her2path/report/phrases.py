@@ -7,15 +7,21 @@ from her2path.criteria.score import Extent, Intensity, IshResult
 from her2path.flags.evidence import ReviewFlag
 from her2path.report.interest import FieldKind
 from her2path.results.columns import Exclusion
+from her2path.results.record import Trial
 
 __all__ = [
     "EXCLUSION_WORDS",
     "FIELD_TITLES",
+    "FLAGS_WITHOUT_CUT",
+    "FLAGS_WITHOUT_NUMBER",
     "FLAG_TITLES",
     "ISH_WORDS",
     "MEASURE_WORDS",
+    "TRIAL_WORDS",
+    "artefact_words",
     "code_words",
     "share_words",
+    "shift_words",
 ]
 
 FLAG_TITLES: dict[ReviewFlag, str] = {
@@ -51,6 +57,13 @@ FLAG_TITLES: dict[ReviewFlag, str] = {
     ReviewFlag.ISH_DISCORDANT: "ISH and score disagree",
 }
 
+# What they say is yes or no: a count of 0 or 1 beside it would only look like a measurement.
+FLAGS_WITHOUT_NUMBER = frozenset(
+    {ReviewFlag.NO_CONTROL, ReviewFlag.NOT_CALIBRATED, ReviewFlag.ISH_DISCORDANT}
+)
+# Raised by what was found or given, not by how much of it.
+FLAGS_WITHOUT_CUT = FLAGS_WITHOUT_NUMBER | {ReviewFlag.MPP_BY_HAND, ReviewFlag.CONTROL_SUSPECTED}
+
 EXCLUSION_WORDS: dict[Exclusion, str] = {
     Exclusion.NOT_TUMOR: "Not invasive tumour (stroma, inflammation and others)",
     Exclusion.OUTSIDE_ROI: "Outside the regions drawn by a person",
@@ -76,6 +89,17 @@ MEASURE_WORDS: dict[str, str] = {
     "membrane_contrast_od": "Line contrast, stained cells",
     "membrane_width_um": "Line width, stained cells",
     "cytoplasm_od": "Cytoplasm, tumour cells",
+}
+
+# What a trial of stability shifts, and the unit of a shift that is no factor.
+TRIAL_WORDS: dict[str, tuple[str, str]] = {
+    "line limit": ("Line limit", ""),
+    "intensity cuts": ("Intensity cuts", ""),
+    "complete from": ("Complete from", "of outline"),
+    "basolateral from": ("Basolateral from", "of outline"),
+    "least stained arc": ("Least stained arc", ""),
+    "tumor from": ("Tumour from", "in probability"),
+    "all of stain": ("All of the stain", ""),
 }
 
 FIELD_TITLES: dict[FieldKind, tuple[str, str]] = {
@@ -111,6 +135,17 @@ ABBREVIATIONS = {
 def code_words(code: str) -> str:
     """Turn a code of the results into words: 'not_her2_ihc' is 'not HER2 IHC'."""
     return " ".join(ABBREVIATIONS.get(part, part) for part in code.split("_"))
+
+
+def artefact_words(code: str) -> str:
+    """Say what spoils tissue; the band along its edge is no artefact by itself."""
+    return "band along the edge (counted all the same)" if code == "edge" else code_words(code)
+
+
+def shift_words(trial: Trial) -> str:
+    """Write by how much a trial shifts its cut-off, with the unit: '−0.07 of outline'."""
+    _, unit = TRIAL_WORDS.get(trial.name, ("", ""))
+    return f"{trial.shift.replace('-', '−')} {unit}".rstrip()
 
 
 def share_words(criterion: Criterion) -> str:

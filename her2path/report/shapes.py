@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from her2path.errors import ResultsError
 from her2path.geometry import Region
 from her2path.report.overview import MapRegion, MapShapes
+from her2path.report.regions import shown_score
 from her2path.results.geojson import OutlineKind
 from her2path.results.jsonable import read_json
 from her2path.results.record import RegionKind, SlideRecord
@@ -31,10 +32,12 @@ def map_shapes(record: SlideRecord, regions_geojson: Path, *, downsample: float)
     """Return everything to draw, in px of a picture that is `downsample` times smaller.
 
     Outlines of tissue come from the GeoJSON; without it the map shows regions and controls only.
+    Regions of too few cells have no color.
     """
     regions = tuple(
         MapRegion(
-            tuple(ring / downsample for ring in rings_of(region.box, region.outline)), region.score
+            tuple(ring / downsample for ring in rings_of(region.box, region.outline)),
+            shown_score(region),
         )
         for region in record.regions
         if region.kind is not RegionKind.CONTROL

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
-from her2path.criteria.rule_set import Deciding
-from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
+from her2path.criteria.rule_set import Deciding, load_rule_set, rule_set_names
+from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
 from her2path.errors import ResultsError
 from her2path.report.charts import Segment, deciding_axis, probability_bars, stacked_bar
 from her2path.report.fields import FIELDS_FOLDER, FieldPicture, Gallery, read_gallery
@@ -18,20 +18,29 @@ from her2path.report.interest import FieldKind, deciding_criterion
 from her2path.report.overlay import overlay
 from her2path.report.phrases import FIELD_TITLES, share_words
 from her2path.report.pictures import as_data_uri, bar_length_um, small_jpeg
+from her2path.report.regions import RegionCounts, RegionRow, count_scores, region_rows
 from her2path.report.wording import counted, length
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
 from her2path.results.folder import SlideFolder
-from her2path.results.record import RegionKind, RegionRecord, SlideRecord
+from her2path.results.record import SlideRecord
 from her2path.statistics.intervals import Interval
 
-__all__ = ["ClassRow", "DecidingView", "FieldGroup", "FieldView", "SlideView", "view_slide"]
+__all__ = [
+    "ClassRow",
+    "DecidingView",
+    "FieldGroup",
+    "FieldView",
+    "ReaderRow",
+    "SlideView",
+    "view_slide",
+]
 
 # As wide as half a page at 300 dots per inch.
 MAX_PICTURE_PX = 1100
-# Two pages of regions; the rest is in the table of regions.
-MAX_REGIONS = 60
 # A column of a manifest that may hold the answer: whoever reads the slide again should not see it.
 TELLS_SCORE = re.compile(r"score|truth|expected|status|pct_", re.IGNORECASE)
+# Whatever the column is called, its words may hold it too.
+SAYS_SCORE = re.compile(r"\b[0-3]\+|her2.?(low|null|positive|negative)|ultralow", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,15 @@ class DecidingView:
     interval: Interval | None
     is_nearer: bool
     chart: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderRow:
+    """What one of the two readers says, or both: a score (None of both), and percent of each."""
+
+    name: str
+    score: Score | None
+    percents: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +113,8 @@ class SlideView:
     record : SlideRecord
     overview, map : str or None
         Pictures as data, the plain slide and the drawn one; None where there is none.
+    scores : tuple of Score
+        Those that the criteria in use can give, from low to high.
     classes : tuple of ClassRow
         From none to intense.
     deciding : tuple of DecidingView
@@ -103,10 +123,12 @@ class SlideView:
         None when no cell was counted.
     groups : tuple of FieldGroup
         Fields by kind.
-    regions : tuple of RegionRecord
+    readers : tuple of ReaderRow
+        Percent of `scores`; empty without a network.
+    regions : tuple of RegionRow
         The regions shown; those drawn by a person first, then the highest scores.
-    region_counts : tuple of (Score, int)
-        How many regions of the grid and drawn ones have each score.
+    region_counts : RegionCounts
+        How many squares and drawn regions have each score.
     extras : mapping of str to str
         Columns of the manifest that hold something and cannot tell a reader the score.
     n_hidden_extras : int
@@ -119,13 +141,15 @@ class SlideView:
     record: SlideRecord
     overview: str | None
     map: str | None
+    scores: tuple[Score, ...]
     classes: tuple[ClassRow, ...]
     deciding: tuple[DecidingView, ...]
     shares_chart: Markup | None
     probabilities_chart: Markup | None
     groups: tuple[FieldGroup, ...]
-    regions: tuple[RegionRecord, ...]
-    region_counts: tuple[tuple[Score, int], ...]
+    readers: tuple[ReaderRow, ...]
+    regions: tuple[RegionRow, ...]
+    region_counts: RegionCounts
     extras: Mapping[str, str]
     n_hidden_extras: int
     picture_problem: str = ""
@@ -134,6 +158,10 @@ class SlideView:
     def n_regions(self) -> int:
         """All regions of the slide, shown or not."""
         return len(self.record.regions)
+
+    def has_kind(self, kind: str) -> bool:
+        """Whether there are regions of a `RegionKind`."""
+        return any(region.kind.value == kind for region in self.record.regions)
 
     @property
     def is_scored(self) -> bool:
@@ -157,22 +185,63 @@ def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideVi
     except ResultsError as error:
         problem = str(error)
     is_counted = record.reading.n_tumor_cells > 0
-    filled = {name: value for name, value in record.extras.items() if value}
+    scores = scores_used(record)
+    filled = {name: value for name, value in record.extras.items() if value.strip()}
+    open_extras = {name: value for name, value in filled.items() if not tells_score(name, value)}
     return SlideView(
         key=key,
         record=record,
         overview=overview,
         map=drawn,
+        scores=scores,
         classes=class_rows(record),
         deciding=deciding_views(record, key),
         shares_chart=shares_chart(record, key) if is_counted else None,
-        probabilities_chart=probabilities_chart(record, key) if is_counted else None,
+        probabilities_chart=probabilities_chart(record, scores, key) if is_counted else None,
         groups=groups,
-        regions=shown_regions(record.regions),
-        region_counts=region_counts(record.regions),
-        extras={name: value for name, value in filled.items() if not TELLS_SCORE.search(name)},
-        n_hidden_extras=sum(TELLS_SCORE.search(name) is not None for name in filled),
+        readers=reader_rows(record, scores),
+        regions=region_rows(record.regions, folder),
+        region_counts=count_scores(record.regions),
+        extras=open_extras,
+        n_hidden_extras=len(filled) - len(open_extras),
         picture_problem=problem,
+    )
+
+
+def tells_score(name: str, value: str) -> bool:
+    """Tell whether a column of a manifest may give the score away."""
+    return bool(TELLS_SCORE.search(name) or SAYS_SCORE.search(value))
+
+
+def scores_used(record: SlideRecord) -> tuple[Score, ...]:
+    """Return the scores that the criteria of a slide can give; all, where they are not known."""
+    if record.rule_set not in rule_set_names():
+        return EXPRESSION_SCORES
+    return load_rule_set(record.rule_set).scores_used
+
+
+def reader_rows(record: SlideRecord, scores: tuple[Score, ...]) -> tuple[ReaderRow, ...]:
+    """Return what each reader holds probable, and both where they read by the same criteria."""
+    if record.network is None:
+        return ()
+    joint = record.network.joint
+    said: list[tuple[str, Score | None, Mapping[Score, float]]] = [
+        ("Rules", joint.rule.score, joint.rule.probabilities),
+        ("Network", joint.network.score, joint.network.probabilities),
+    ]
+    if record.organ is Organ.BREAST:
+        said.append(("Together", None, joint.probabilities))
+
+    def percent_of(score: Score, shares: Mapping[Score, float]) -> float:
+        share = shares.get(score, 0.0)
+        # Criteria without a 0+ call 0 what others call so.
+        if score is Score.ZERO and Score.ULTRALOW not in scores:
+            share += shares.get(Score.ULTRALOW, 0.0)
+        return 100 * share
+
+    return tuple(
+        ReaderRow(name, score, tuple(percent_of(one, shares) for one in scores))
+        for name, score, shares in said
     )
 
 
@@ -202,10 +271,10 @@ def shares_chart(record: SlideRecord, key: str) -> Markup:
     return stacked_bar(segments, key=f"{key}-shares", title="Tumour cells by membrane staining")
 
 
-def probabilities_chart(record: SlideRecord, key: str) -> Markup:
+def probabilities_chart(record: SlideRecord, scores: tuple[Score, ...], key: str) -> Markup:
     segments = [
         Segment(score.value, 100 * record.reading.probabilities.get(score, 0), SCORE_COLORS[score])
-        for score in EXPRESSION_SCORES
+        for score in scores
     ]
     return probability_bars(segments, key=f"{key}-probability", title="Probability of each score")
 
@@ -285,19 +354,6 @@ def view_field(shown: FieldPicture, folder: SlideFolder, key: str) -> FieldView 
         bar_px=bar_um / shown.mpp,
         bar_label=length(bar_um),
     )
-
-
-def shown_regions(regions: Sequence[RegionRecord]) -> tuple[RegionRecord, ...]:
-    order = {RegionKind.ROI: 0, RegionKind.CONTROL: 1, RegionKind.GRID: 2}
-    ranked = sorted(
-        regions, key=lambda r: (order[r.kind], -r.score.rank, -r.reading.n_tumor_cells, r.region_id)
-    )
-    return tuple(ranked[:MAX_REGIONS])
-
-
-def region_counts(regions: Sequence[RegionRecord]) -> tuple[tuple[Score, int], ...]:
-    scored = [region.score for region in regions if region.kind is not RegionKind.CONTROL]
-    return tuple((score, scored.count(score)) for score in Score if score in scored)
 
 
 def doubt_words(shown: FieldPicture) -> str:

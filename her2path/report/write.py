@@ -21,9 +21,14 @@ from her2path.report.fields import FIELDS_FOLDER
 from her2path.report.phrases import (
     EXCLUSION_WORDS,
     FLAG_TITLES,
+    FLAGS_WITHOUT_CUT,
+    FLAGS_WITHOUT_NUMBER,
     ISH_WORDS,
     MEASURE_WORDS,
+    TRIAL_WORDS,
+    artefact_words,
     code_words,
+    shift_words,
 )
 from her2path.report.pictures import as_data_uri, small_jpeg
 from her2path.report.view import doubt_words, view_slide
@@ -235,6 +240,8 @@ def environment() -> jinja2.Environment:
         DOUBT=DOUBT,
         EXCLUSION_WORDS=EXCLUSION_WORDS,
         EXPRESSION_SCORES=EXPRESSION_SCORES,
+        FLAGS_WITHOUT_CUT=FLAGS_WITHOUT_CUT,
+        FLAGS_WITHOUT_NUMBER=FLAGS_WITHOUT_NUMBER,
         FLAG_TITLES=FLAG_TITLES,
         INTENSITIES=tuple(Intensity),
         ISH_WORDS=ISH_WORDS,
@@ -243,6 +250,8 @@ def environment() -> jinja2.Environment:
         RESEARCH_USE=RESEARCH_USE,
         SCORE_WORDS=SCORE_WORDS,
         STATUS_WORDS=STATUS_WORDS,
+        TRIAL_WORDS=TRIAL_WORDS,
+        artefact_words=artefact_words,
         back_link="",
         code_words=code_words,
         count=count,
@@ -256,6 +265,7 @@ def environment() -> jinja2.Environment:
         quantity=quantity,
         script=Markup(script),
         script_hash=csp_hash(script),
+        shift_words=shift_words,
         software_version=software_version(),
         spoken_list=spoken_list,
         style=Markup(style),

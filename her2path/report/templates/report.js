@@ -1,20 +1,26 @@
 "use strict";
 (() => {
   document.documentElement.classList.add("scripted");
-  const toggle = (node) => node.classList.toggle("no-outlines");
+  const show = (figure, isShown) => {
+    figure.classList.toggle("no-outlines", !isShown);
+    figure.setAttribute("aria-pressed", String(isShown));
+  };
+  const flip = (figure) => show(figure, figure.getAttribute("aria-pressed") !== "true");
   for (const button of document.querySelectorAll("button.outlines-switch")) {
-    button.setAttribute("aria-pressed", "true");
     button.addEventListener("click", () => {
-      const areHidden = toggle(button.closest(".gallery"));
-      button.setAttribute("aria-pressed", String(!areHidden));
+      const isShown = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(isShown));
+      for (const figure of button.closest(".gallery").querySelectorAll(".outlined")) {
+        show(figure, isShown);
+      }
     });
   }
   for (const figure of document.querySelectorAll(".outlined")) {
-    figure.addEventListener("click", () => toggle(figure));
+    figure.addEventListener("click", () => flip(figure));
     figure.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
-      toggle(figure);
+      flip(figure);
     });
   }
   for (const button of document.querySelectorAll("th button")) {
