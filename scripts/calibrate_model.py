@@ -137,6 +137,11 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.fields < 50 or arguments.jobs < 1 or not 0.5 <= arguments.coverage < 1:
         parser.error("--fields must be at least 50, --jobs 1, --coverage from 0.5 to below 1")
+    stated = {plane: getattr(arguments, f"{plane}_cut") for plane in ("tumor", "membrane")}
+    new_cuts = {plane: cut for plane, cut in stated.items() if cut is not None}
+    for plane, cut in new_cuts.items():
+        if not 0 < cut < 1:
+            parser.error(f"--{plane}-cut {cut:g} is no probability; give one between 0 and 1")
     plans = plan_slides(arguments.fields, seed=arguments.seed, side_um=SIDE_UM)
     ranks, logits = read_fields(plans, arguments.model, n_jobs=arguments.jobs)
     if len(ranks) < 40:
@@ -155,11 +160,6 @@ def main() -> int:
     print(f"on fields kept aside {coverage:.3f} covered, {size:.2f} scores in a set")
     if not arguments.dry_run:
         old = read_description(arguments.model).calibration
-        cuts = dict(old.plane_cuts)
-        for plane in ("tumor", "membrane"):
-            cut = getattr(arguments, f"{plane}_cut")
-            if cut is not None:
-                cuts[plane] = cut
         new = ModelCalibration.model_validate(
             old.model_dump()
             | {
@@ -168,7 +168,7 @@ def main() -> int:
                 "coverage": arguments.coverage,
                 "conformal_quantile": found.quantile,
                 "n_calibration": len(ranks),
-                "plane_cuts": cuts,
+                "plane_cuts": old.plane_cuts | new_cuts,
             }
         )
         metrics = {"conformal_coverage": coverage, "conformal_set_size": size}

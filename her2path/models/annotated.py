@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -19,10 +20,12 @@ from her2path.models.design import CELL_CLASSES, STRIDE_PX
 from her2path.models.sources.catalogue import read_source
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.pictures import MASK_VALUES, LabelledPicture
-from her2path.models.sources.sample import Part, Sample
-from her2path.models.sources.split import Apart, check_split, split_samples
+from her2path.models.sources.sample import Label, Part, Sample
+from her2path.models.sources.split import Apart, check_split, split_samples, without_tested
 
 __all__ = ["annotated_crops", "read_annotated", "recoloured"]
+
+logger = logging.getLogger(__name__)
 
 # Share of groups (laboratories, or patients where all are of one) kept for validation.
 VALIDATE_SHARE = 0.2
@@ -43,7 +46,8 @@ def read_annotated(
         µm/px of pictures that hold none.
     seed : int
         Of the split where the sources give none: by laboratory, by patient where all are of one
-        laboratory, by picture where nobody says whose any of them are.
+        laboratory, by picture where nobody says whose any of them are. What has no part and is
+        of a patient in a test part is left out with that.
 
     Raises
     ------
@@ -57,19 +61,23 @@ def read_annotated(
     check_named_once(found)
     # A test part of public sets is used for nothing here; but nobody in it may be learned from.
     check_split([s for s in found if s.patient], apart=Apart.PATIENT)
-    samples = [sample for sample in found if sample.part is not Part.TEST]
+    samples = without_tested(found)
     apart = known_groups(samples)
     if any(sample.part is None for sample in samples):
-        samples = list(
-            split_samples(samples, apart=apart, validate_share=VALIDATE_SHARE, seed=seed)
-        )
+        samples = split_samples(samples, apart=apart, validate_share=VALIDATE_SHARE, seed=seed)
     check_split(samples, apart=apart)
-    useful = [sample for sample in samples if sample.labels]
+    useful = [s for s in samples if Label.TISSUE in s.labels or score_of_piece(s) is not None]
     train = tuple(sample for sample in useful if sample.part is Part.TRAIN)
     if not train:
         raise ManifestError(
             f"{', '.join(sources)}: {len(found):,} pictures, and none with a label to train on; "
             "give a score, outlines or a mask, and a split other than test"
+        )
+    for name in sorted({s.source for s in found} - {s.source for s in train}):
+        logger.warning(
+            "%s: none of its pictures is trained on, all are kept for validation or test; "
+            "give their split in a manifest to choose otherwise",
+            name,
         )
     return train, tuple(sample for sample in useful if sample.part is Part.VALIDATE)
 
@@ -85,9 +93,10 @@ def check_named_once(samples: Sequence[Sample]) -> None:
 def known_groups(samples: Sequence[Sample]) -> Apart:
     """Return what must be kept apart: laboratories if there are several, else patients if known.
 
-    One known patient is enough: a picture of nobody may be of the same.
+    One known laboratory or patient is enough: a picture that names none may be of the same, so
+    the others must name theirs too.
     """
-    if len({s.laboratory for s in samples if s.laboratory}) > 1:
+    if len({s.laboratory for s in samples}) > 1:
         return Apart.LABORATORY
     if any(s.patient for s in samples):
         return Apart.PATIENT
@@ -118,10 +127,17 @@ def annotated_crops(
     """
     scale = float(np.exp(rng.uniform(np.log(0.42), np.log(0.58))))
     sample, pictures = source.draw(rng, n=n, mpp=scale)
+    return [labelled_crop(picture, rng) for picture in pictures], score_of_piece(sample)
+
+
+def score_of_piece(sample: Sample) -> ScoreLabel | None:
+    """Return what pieces of a picture may be read for, None where that could be any score."""
     score = sample.score
     if score is not None and score.of == "slide":
         score = within_a_grade(score)
-    return [labelled_crop(picture, rng) for picture in pictures], score
+    if score is None or all(score.allows(any_one) for any_one in EXPRESSION_SCORES):
+        return None
+    return score
 
 
 def within_a_grade(score: ScoreLabel) -> ScoreLabel:

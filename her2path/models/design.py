@@ -15,6 +15,7 @@ __all__ = [
     "BACKBONES",
     "CELL_CLASSES",
     "INPUT",
+    "N_DENSE",
     "OUTPUTS",
     "PLANES",
     "SCALE",
@@ -26,9 +27,11 @@ __all__ = [
     "unfolded",
 ]
 
-# Dense planes in the order of the network's output. The last three are one choice per pixel:
-# area of an invasive tumor cell, other tissue, and neither (glass, fold, pen, out of focus).
+# Dense planes in the order of the network's output. After the first `N_DENSE` come those that are
+# one choice per pixel: area of an invasive tumor cell, other tissue, and neither (glass, fold, pen,
+# out of focus).
 PLANES = ("nucleus", "centre", "membrane", "tumor", "other", "outside")
+N_DENSE = 3
 # Kinds of tumor cell by what is stained of its membrane; shares of these are the first features.
 CELL_CLASSES = (
     "none",

@@ -16,6 +16,7 @@ from her2path.models.checkpoint import load_checkpoint
 from her2path.models.description import SHIFTED_PLANES, ModelDescription
 from her2path.models.design import (
     INPUT,
+    N_DENSE,
     OUTPUTS,
     PLANES,
     SCALE,
@@ -151,7 +152,9 @@ class NetworkReader:
         self.runtime = "onnx" if use_onnx else "torch"
         self._run: Runner
         if use_onnx:
-            self._run = onnx_runner(checkpoint.read_onnx(), threads)
+            self._run = onnx_runner(
+                checkpoint.read_onnx(), threads, n_features=self._head.n_features
+            )
         else:
             import torch
 
@@ -357,10 +360,13 @@ def check_reading(folder: Path, description: ModelDescription) -> None:
     """
     given = description.normalisation
     stated = {
-        "planes": (*description.planes, *description.tissue_classes),
+        "planes": (description.planes, description.tissue_classes),
         "normalisation": (*given.mean, *given.std),
     }
-    known = {"planes": PLANES, "normalisation": (SHIFT / SCALE,) * 3 + (1 / SCALE,) * 3}
+    known = {
+        "planes": (PLANES[:N_DENSE], PLANES[N_DENSE:]),
+        "normalisation": (SHIFT / SCALE,) * 3 + (1 / SCALE,) * 3,
+    }
     differing = [name for name in known if stated[name] != known[name]]
     if differing:
         raise ModelError(
@@ -369,8 +375,14 @@ def check_reading(folder: Path, description: ModelDescription) -> None:
         )
 
 
-def onnx_runner(model: bytes, threads: int) -> Runner:
-    """Return what reads pictures by ONNX Runtime."""
+def onnx_runner(model: bytes, threads: int, *, n_features: int) -> Runner:
+    """Return what reads pictures by ONNX Runtime.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be run, or takes or gives something else than `PixelReader` does.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -383,6 +395,18 @@ def onnx_runner(model: bytes, threads: int) -> Runner:
         raise ModelError(
             f"ONNX Runtime cannot use the model ({error}); fetch or train it again"
         ) from error
+    wanted = (
+        ("tensor(uint8)", 4 * len(SHIFTED_PLANES)),
+        ("tensor(float)", 1),
+        ("tensor(float)", n_features),
+    )
+    given = {part.name: (part.type, *part.shape[1:2]) for part in session.get_outputs()}
+    taken = [part.name for part in session.get_inputs()]
+    if taken != [INPUT] or given != dict(zip(OUTPUTS, wanted, strict=True)):
+        raise ModelError(
+            f"the ONNX model takes {taken} and gives {given}, which this version does not read; "
+            "fetch or train it again"
+        )
 
     def run(
         rgb: NDArray[np.uint8],

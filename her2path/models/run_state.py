@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -37,6 +38,9 @@ class Counters:
     best: float
     n_worse: int
     figures: dict[str, float]
+
+
+COUNTERS = TypeAdapter(Counters)
 
 
 def parameters_of(run: Run) -> list[torch.nn.Parameter]:
@@ -76,9 +80,13 @@ def restore_parts(run: Run, tensors: Mapping[str, Tensor]) -> None:
         part = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(prefix)}
         module.load_state_dict(part)
     for k, parameter in enumerate(parameters_of(run)):
+        moments = {name: tensors[f"optimizer.{k}.{name}"] for name in MOMENTS}
+        for name, moment in moments.items():
+            if moment.shape != (() if name == "step" else parameter.shape):
+                raise RuntimeError(f"optimizer.{k}.{name} has shape {tuple(moment.shape)}")
         run.optimizer.state[parameter] = {
-            name: tensors[f"optimizer.{k}.{name}"].to(parameter.device if name != "step" else "cpu")
-            for name in MOMENTS
+            name: moment.to(parameter.device if name != "step" else "cpu")
+            for name, moment in moments.items()
         }
 
 
@@ -88,7 +96,8 @@ def load_state(folder: Path, run: Run) -> Counters:
     Raises
     ------
     ModelError
-        When there is none, it is damaged, or it is of another recipe, seed or split of pictures.
+        When there is none, it is damaged, or it is of another recipe, seed, split of pictures or
+        network to start from.
     """
     path = folder / STATE_FILE
     try:
@@ -96,25 +105,27 @@ def load_state(folder: Path, run: Run) -> Counters:
         tensors = load(data)
         size = int.from_bytes(data[:8], "little")
         stamp = json.loads(data[8 : 8 + size])["__metadata__"]
-        counters = Counters(**json.loads(stamp["counters"]))
+        counters = COUNTERS.validate_json(stamp["counters"])
+        recipe = json.loads(stamp["recipe"]) | TIME
+        # Runs of before the key was written may go on.
+        identity = dict(json.loads(stamp.get("identity", "{}")))
     except FileNotFoundError as error:
         raise ModelError(f"{path} is not there: train without --resume first") from error
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path} cannot be read ({error}): start a new run") from error
     # More time may be given to a run; all else makes it another.
-    if json.loads(stamp["recipe"]) | TIME != json.loads(run.recipe.model_dump_json()) | TIME:
+    if recipe != json.loads(run.recipe.model_dump_json()) | TIME:
         raise ModelError(f"{path} is of another recipe: go on with that one, or start a new run")
-    before = json.loads(stamp.get("identity", "{}"))
-    other = [name for name in before if before[name] != run.identity[name]]
+    # With another split, what was learned from would be validated on.
+    other = [name for name, value in identity.items() if value != run.identity.get(name)]
     if other:
         raise ModelError(
-            f"{path} is of another {' and '.join(other)}, so that what was learned from would be "
-            "validated on: give the same, or start a new run"
+            f"{path} is of another {' and '.join(other)}: give the same, or start a new run"
         )
     try:
         restore_parts(run, tensors)
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"{path} lacks parts of the run ({error}): start a new run") from error
-    if not math.isfinite(counters.minutes):
+    if counters.step < 0 or not math.isfinite(counters.minutes):
         raise ModelError(f"{path} holds no sensible counters: start a new run")
     return counters

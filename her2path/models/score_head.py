@@ -43,7 +43,7 @@ class ScoreHead:
         Raises
         ------
         ModelError
-            When the weights do not fit the design.
+            When the weights do not fit the design, or are no numbers.
         """
         design = checkpoint.design
         shapes = {
@@ -58,12 +58,12 @@ class ScoreHead:
         wrong = [
             name
             for name, shape in shapes.items()
-            if name not in found or found[name].shape != shape
+            if name not in found or found[name].shape != shape or not np.isfinite(found[name]).all()
         ]
         if wrong:
             raise ModelError(
-                f"the weights in {checkpoint.folder} do not fit {design.backbone} "
-                f"({', '.join(wrong)}); fetch or train the model again"
+                f"the weights in {checkpoint.folder} do not fit {design.backbone}, or "
+                f"are no numbers ({', '.join(wrong)}); fetch or train the model again"
             )
         return cls(
             hidden=found["hidden.weight"],

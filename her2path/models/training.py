@@ -23,6 +23,7 @@ from her2path.models.augment import Crop
 from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
 from her2path.models.checkpoint import load_checkpoint
 from her2path.models.curves import add_to_curves
+from her2path.models.description import WEIGHTS_FILE
 from her2path.models.design import NetworkDesign
 from her2path.models.distributed import Team
 from her2path.models.echoing import echoed
@@ -185,6 +186,8 @@ class Run:
         self.team = team
         self.seed = seed
         self.progress = progress
+        # What a run that goes on must share with the one before, beside its recipe.
+        self.identity = {"seed": str(seed), "split of pictures": "", "network to start from": ""}
         torch.manual_seed(seed)
         self.network = self.first_network().to(team.device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -198,8 +201,6 @@ class Run:
         self.n_worse = 0
         self.figures: dict[str, float] = {}
         self.kept_samples: tuple[Sample, ...] = ()
-        # What a run that goes on must share with the one before, beside its recipe.
-        self.identity: dict[str, str] = {"seed": str(seed), "split of pictures": ""}
 
     def first_network(self) -> Her2Network:
         """Return the network as it is before the first step."""
@@ -207,7 +208,9 @@ class Run:
         if not self.options.start_from:
             return Her2Network(design)
         found = find_model(self.options.start_from)
-        network = network_of(load_checkpoint(found.folder))
+        checkpoint = load_checkpoint(found.folder)
+        self.identity["network to start from"] = checkpoint.description.files[WEIGHTS_FILE].sha256
+        network = network_of(checkpoint)
         try:
             return grown(network, design)
         except ValueError as error:

@@ -18,7 +18,7 @@ from her2path.models.description import (
     Normalisation,
     TrainingData,
 )
-from her2path.models.design import PLANES, SCALE, SHIFT
+from her2path.models.design import N_DENSE, PLANES, SCALE, SHIFT
 from her2path.models.network import Her2Network
 from her2path.models.scenes import NETWORK_MPP
 from her2path.models.training_recipe import TrainingRecipe
@@ -30,7 +30,6 @@ __all__ = ["MPP_RANGE", "save_model", "write_samples"]
 # µm/px of slides that the network takes: coarser ones lack what it looks for.
 MPP_RANGE = (0.1, 0.7)
 N_SAMPLES = 8
-N_DENSE = 3
 ONLY_DRAWN = "no picture of a patient."
 
 

@@ -8,7 +8,12 @@ import pytest
 
 from her2path.criteria.label import parse_score
 from her2path.errors import ManifestError
-from her2path.models.annotated import annotated_crops, read_annotated, within_a_grade
+from her2path.models.annotated import (
+    annotated_crops,
+    read_annotated,
+    score_of_piece,
+    within_a_grade,
+)
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.manifest import COLUMNS
 from her2path.models.sources.pictures import MASK_VALUES, open_sample
@@ -83,6 +88,53 @@ def test_a_set_with_its_own_split_stands_beside_another(tmp_path: Path) -> None:
     assert all(sample.part is Part.TRAIN for sample in train)
 
 
+def test_who_has_a_picture_in_a_test_part_is_not_learned_from(tmp_path: Path) -> None:
+    rows = [{"patient": "P0", "split": "test"}, {"patient": "P0"}]
+    rows += [{"patient": f"P{k}"} for k in range(1, 6)]
+    for seed in range(3):
+        train, validate = read_annotated([manifest(tmp_path, *rows)], seed=seed)
+        assert patients(train) | patients(validate) == {f"P{k}" for k in range(1, 6)}
+
+
+def test_a_picture_of_no_laboratory_never_lets_patients_stand_on_two_sides(
+    tmp_path: Path,
+) -> None:
+    rows = [{"patient": f"P{k // 2}", "laboratory": "L" if k % 2 else ""} for k in range(12)]
+    with pytest.raises(ManifestError, match="6 pictures have neither a split nor a laboratory"):
+        read_annotated([manifest(tmp_path, *rows)])
+
+
+def test_public_sets_with_their_own_splits_go_together(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        picture(tmp_path / "bci" / "IHC" / part / f"00000_{part}_2+.png")
+        picture(tmp_path / "ihc" / f"{part}_data_wsi" / "class_1+" / f"her2-1-score_{part}_1.png")
+    sources = [f"bci:{tmp_path / 'bci'}", f"her2-ihc-40x:{tmp_path / 'ihc'}"]
+    train, validate = read_annotated(sources, mpp=0.5)
+    assert {sample.laboratory: str(sample.score) for sample in train} == {
+        "BCI": "2+",
+        "HER2-IHC-40x": "1+",
+    }
+    assert validate == ()
+
+
+def test_a_source_that_only_validates_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture(tmp_path / "bci" / "IHC" / "train" / "00000_train_2+.png")
+    own = manifest(tmp_path, *({"patient": f"P{k}"} for k in range(3)))
+    _, validate = read_annotated([f"bci:{tmp_path / 'bci'}", own], mpp=0.5)
+    assert patients(validate) == {"P0", "P1", "P2"}
+    assert "m.csv: none of its pictures is trained on" in caplog.text
+
+
+def test_a_score_that_allows_every_score_is_nothing_to_train_on(tmp_path: Path) -> None:
+    row = {"patient": "P1", "split": "train", "score": "0+|2+", "score_of": "slide"}
+    with pytest.raises(ManifestError, match="none with a label to train on"):
+        read_annotated([manifest(tmp_path, row)])
+    train, _ = read_annotated([manifest(tmp_path, row | {"score_of": "picture"})])
+    assert [str(score_of_piece(sample)) for sample in train] == ["0+|2+"]
+
+
 def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
     path = manifest(tmp_path, {"patient": "P1", "split": "test"})
     with pytest.raises(ManifestError, match="none with a label to train on"):
@@ -102,7 +154,16 @@ def test_a_picture_that_two_sources_name_is_refused(
 
 @pytest.mark.parametrize(
     ("name", "is_tumor"),
-    [("Tumor", True), ("invasive carcinoma", True), ("2+", True), ("Region*", False), ("", False)],
+    [
+        ("Tumor", True),
+        ("tumour", True),
+        ("invasive carcinoma", True),
+        ("2+", True),
+        ("Region*", False),
+        ("ROI", False),
+        ("Unclassified", False),
+        ("", False),
+    ],
 )
 def test_only_a_class_that_says_tumor_labels_tumor(
     tmp_path: Path, name: str, is_tumor: bool
@@ -122,10 +183,17 @@ def test_only_a_class_that_says_tumor_labels_tumor(
     assert (MASK_VALUES["tumor"] in labelled) == is_tumor
 
 
-def test_scores_below_what_may_be_scores_are_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "set" / "1" / "2+" / "a.png")
+@pytest.mark.parametrize("below", ["1/2+", "1+/P1/2+", "1/class_2", "0/3plus/P1"])
+def test_scores_below_what_may_be_scores_are_refused(tmp_path: Path, below: str) -> None:
+    picture(tmp_path / "set" / "train" / below / "a.png")
     with pytest.raises(ManifestError, match="put patients below scores"):
         read_annotated([f"folders:{tmp_path / 'set'}"], mpp=0.5)
+
+
+def test_patients_below_scores_may_be_numbers(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "train" / "2+" / "1" / "a.png")
+    train, _ = read_annotated([f"folders:{tmp_path / 'set'}"], mpp=0.5)
+    assert [(sample.patient, str(sample.score)) for sample in train] == [("1", "2+")]
 
 
 def test_pictures_that_are_not_there_are_one_fault_each(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from her2path.models.inference import (
     piece_size,
     shifted,
 )
+from her2path.models.score_head import ScoreHead
 from her2path.models.torch_reading import network_of
 from her2path.models.validation import probabilities_of
 
@@ -337,9 +338,42 @@ def test_onnx_that_is_none_is_refused_by_its_name(untrained: Path, tmp_path: Pat
         NetworkReader(folder, device="cpu")
 
 
+def test_onnx_that_gives_something_else_is_refused(untrained: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    given, taken = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3])
+        for name in ("rgb", "planes")
+    )
+    node = onnx.helper.make_node("Identity", ["rgb"], ["planes"])
+    graph = onnx.helper.make_graph([node], "other", [given], [taken])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    folder = copied(untrained, tmp_path / "m")
+    add_files(folder, {"model.onnx": model.SerializeToString()})
+    with pytest.raises(ModelError, match="which this version does not read"):
+        NetworkReader(folder, device="cpu")
+
+
+def test_sizes_of_a_design_that_are_no_whole_numbers_are_refused(
+    untrained: Path, tmp_path: Path
+) -> None:
+    given = load_checkpoint(untrained).description.architecture
+    sizes = given.parameters | {"n_features": 32.0}
+    folder = saved_anew(
+        untrained, tmp_path / "m", architecture=given.model_copy(update={"parameters": sizes})
+    )
+    with pytest.raises(ModelError, match="give whole numbers"):
+        NetworkReader(folder, device="cpu")
+
+
 def test_a_network_of_other_planes_or_pictures_is_refused(untrained: Path, tmp_path: Path) -> None:
     planes = load_checkpoint(untrained).description.planes
     folder = saved_anew(untrained, tmp_path / "p", planes=planes[::-1])
+    with pytest.raises(ModelError, match="other planes than this version reads"):
+        NetworkReader(folder, device="cpu")
+    known = load_checkpoint(untrained).description
+    flat = {"planes": (*known.planes, *known.tissue_classes), "tissue_classes": ()}
+    folder = saved_anew(untrained, tmp_path / "f", **flat)
     with pytest.raises(ModelError, match="other planes than this version reads"):
         NetworkReader(folder, device="cpu")
     other = Normalisation(mean=(0.1,) * 3, std=(0.9,) * 3)
@@ -354,3 +388,13 @@ def test_weights_that_are_no_numbers_are_refused(untrained: Path, tmp_path: Path
     folder = saved_anew(untrained, tmp_path / "m", tensors=tensors)
     with pytest.raises(ModelError, match="numbers that are none"):
         NetworkReader(folder, device="cpu", runtime="torch")
+
+
+def test_a_head_of_no_numbers_is_refused_whatever_runs_the_network(
+    untrained: Path, tmp_path: Path
+) -> None:
+    tensors = {name: part.clone() for name, part in load_checkpoint(untrained).tensors.items()}
+    tensors["hidden.weight"][0, 0] = torch.inf
+    folder = saved_anew(untrained, tmp_path / "m", tensors=tensors)
+    with pytest.raises(ModelError, match=r"are no numbers \(hidden\.weight\); fetch or train"):
+        ScoreHead.of(load_checkpoint(folder))

@@ -48,6 +48,17 @@ def network() -> Her2Network:
     return Her2Network(NetworkDesign())
 
 
+def test_a_range_of_scores_asks_only_for_the_cuts_outside_it() -> None:
+    logits = torch.tensor([[9.0, -9.0, 9.0, -9.0]])
+    # 0+ to 2+: surely above the first cut, surely not above the last, the others are not asked for.
+    within = torch.tensor([[1, 3]])
+    torch.testing.assert_close(
+        ordinal_loss(logits, within), ordinal_loss(logits[:, [0, 3]], torch.tensor([[1, 1]]))
+    )
+    assert float(ordinal_loss(-logits, within)) > 5
+    assert float(ordinal_loss(logits, torch.tensor([[0, 4]]))) == 0
+
+
 def test_without_any_label_every_term_is_nothing(network: Her2Network) -> None:
     nothing = replace(
         targets(),

@@ -405,6 +405,21 @@ def test_kept_annotated_pictures_are_measured(manifest: Path) -> None:
     assert measure_annotated(network, (), 64, torch.device("cpu")) == {}
 
 
+def test_scores_of_slides_are_not_measured_as_those_of_their_pieces(manifest: Path) -> None:
+    from her2path.models.annotated_validation import measure_annotated
+    from her2path.models.design import NetworkDesign
+    from her2path.models.network import Her2Network
+
+    lines = manifest.read_text("utf-8").splitlines()
+    ends = [",score_of", *[",slide"] * (len(lines) - 1)]
+    manifest.write_text("".join(f"{a}{b}\n" for a, b in zip(lines, ends, strict=True)), "utf-8")
+    samples = sum(read_annotated([str(manifest)]), ())
+    figures = measure_annotated(
+        Her2Network(NetworkDesign()).eval(), samples, 64, torch.device("cpu")
+    )
+    assert set(figures) == {"data_tumor_accuracy"}
+
+
 def test_a_mistyped_key_of_a_recipe_is_named_with_what_was_meant(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text('name = "x"\nstepz = 3\nzzz = 1\n', "utf-8")

@@ -56,6 +56,17 @@ def test_a_picture_on_two_sides_is_found_whatever_is_asked_for() -> None:
         assert any("0.png" in fault for fault in split_faults(samples, apart=apart))
 
 
+def test_a_picture_under_two_spellings_is_one_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    samples = [
+        Sample(path=tmp_path / "a.png", part=Part.TRAIN),
+        Sample(path=tmp_path / "b.png", part=Part.TEST),
+    ]
+    with pytest.raises(ManifestError, match=r"a\.png stands on 2 sides"):
+        check_split(samples, apart=Apart.PICTURE)
+
+
 def test_with_one_part_nothing_is_wrong() -> None:
     check_split([sample(0, "", "", Part.TRAIN), sample(0, "", "", Part.TRAIN)])
 

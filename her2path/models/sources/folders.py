@@ -98,18 +98,25 @@ def pictures_in(folder: Path) -> Iterator[tuple[Path, str]]:
     for place, folders, files in os.walk(folder):
         folders.sort()
         below = Path(place).relative_to(folder).parts
-        # Patients may be numbers, but none is called 2+.
-        if below and below[0].endswith("+") and class_of(below[0]) is not None:
-            raise ManifestError(
-                f"{folder / below[0]} is named after a score and lies in a folder that is, too; "
-                "put patients below scores, or write a manifest"
-            )
         for name in sorted(files):
             if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
                 n += 1
                 if n > MAX_PICTURES:
                     raise ManifestError(f"{folder} holds more than {MAX_PICTURES:,} pictures")
                 yield Path(place, name), below[0] if below else ""
+
+
+def pictures_of_class(folder: ClassFolder) -> Iterator[tuple[Path, str]]:
+    """Yield the pictures of a class as `pictures_in`; refuse those of a class below it."""
+    for path, patient in pictures_in(folder.path):
+        for name in path.relative_to(folder.path).parts[:-1]:
+            # Patients may be numbers, but none is called 2+ or class_2.
+            if not name.isdecimal() and class_of(name) is not None:
+                raise ManifestError(
+                    f"{path} lies in a folder named after a score ({name}) that lies in another "
+                    f"({folder.path.name}); put patients below scores, or write a manifest"
+                )
+        yield path, patient
 
 
 def needed_mpp(mpp: float | None, what: str) -> float:
@@ -139,7 +146,8 @@ def read_class_folders(
     """Read pictures that lie in folders named after scores.
 
     A folder above the classes may be named after a part (``train``, ``val``, ``test``), a folder
-    below them after a patient. Where no folder is named 0+, those named 0 hold both.
+    below them after a patient, but not after a score (``2+``, ``class_2``). Where no folder is
+    named 0+, those named 0 hold both.
 
     Parameters
     ----------
@@ -157,7 +165,7 @@ def read_class_folders(
     Raises
     ------
     ManifestError
-        If there is no such folder, no picture, or no µm/px.
+        If there is no such folder, no picture, no µm/px, or a score below a score.
     """
     folders = class_folders(root)
     pixel = needed_mpp(mpp, str(root))
@@ -173,7 +181,7 @@ def read_class_folders(
             source=source,
         )
         for folder in folders
-        for path, patient in pictures_in(folder.path)
+        for path, patient in pictures_of_class(folder)
     )
     if not samples:
         raise ManifestError(f"the folders of {root} hold no picture (PNG, JPEG, TIFF)")

@@ -12,7 +12,14 @@ from enum import StrEnum
 from her2path.errors import ManifestError, list_faults
 from her2path.models.sources.sample import Part, Sample
 
-__all__ = ["Apart", "check_split", "split_digest", "split_faults", "split_samples"]
+__all__ = [
+    "Apart",
+    "check_split",
+    "split_digest",
+    "split_faults",
+    "split_samples",
+    "without_tested",
+]
 
 
 class Apart(StrEnum):
@@ -50,7 +57,8 @@ def split_faults(samples: Sequence[Sample], *, apart: Apart) -> tuple[str, ...]:
         # Whoever keeps laboratories apart need not know the patients in them.
         if unknown and group is apart:
             faults.append(
-                f"{unknown:,} pictures without a {group}: nobody can tell on which side they belong"
+                f"{unknown:,} pictures without a {group}: nobody can tell on which side they "
+                f"belong; name their {group}"
             )
         for key in sorted(parts):
             if len(parts[key]) > 1:
@@ -118,7 +126,7 @@ def split_samples(
     if lost:
         raise ManifestError(
             f"{len(lost):,} pictures have neither a split nor a {apart}, the first is "
-            f"{lost[0].path}; give one of them"
+            f"{lost[0].path}; name their {apart}"
         )
     drawn = draw(
         {group_of(sample, apart) for sample in loose} - set(given),
@@ -135,6 +143,16 @@ def split_samples(
     )
     check_split(found, apart=apart)
     return found
+
+
+def without_tested(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return the pictures that are of no test part, nor of a patient who has one there."""
+    tested = {group_of(s, Apart.PATIENT) for s in samples if s.part is Part.TEST} - {""}
+    return tuple(
+        sample
+        for sample in samples
+        if sample.part is not Part.TEST and group_of(sample, Apart.PATIENT) not in tested
+    )
 
 
 def split_digest(samples: Sequence[Sample]) -> str:

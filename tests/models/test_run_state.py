@@ -1,0 +1,114 @@
+"""What a run goes on from: damaged states, and those of another run, are refused by name."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from safetensors.torch import load, save
+
+from her2path.errors import ModelError
+from her2path.models.distributed import Team
+from her2path.models.run_state import STATE_FILE
+from her2path.models.training import Run, TrainingOptions, train
+from her2path.models.training_recipe import TrainingRecipe
+
+SEED = 3
+RECIPE = TrainingRecipe(
+    name="tiny",
+    n_fields=2,
+    n_validation_fields=1,
+    field_um=120.0,
+    field_seed=50,
+    crop_px=64,
+    groups=2,
+    crops_per_group=2,
+    steps=1,
+    validate_every=1,
+)
+
+
+@pytest.fixture(scope="module")
+def done(fields_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    options = TrainingOptions(out, fields=fields_folder, device="cpu", write_onnx=False)
+    train(RECIPE, options, seed=SEED)
+    return out
+
+
+@pytest.fixture
+def options(done: Path, fields_folder: Path, tmp_path: Path) -> TrainingOptions:
+    """Of a run to go on with, in a folder of its own."""
+    shutil.copytree(done, tmp_path / "run")
+    return TrainingOptions(tmp_path / "run", fields=fields_folder, device="cpu", resume=True)
+
+
+def rewrite(options: TrainingOptions, *, without: str = "", flat: str = "", **stamps: str) -> None:
+    """Write the state again without a tensor, one flattened, or with other stamps; '' for none."""
+    path = options.out / "state" / STATE_FILE
+    data = path.read_bytes()
+    stamp = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    tensors = {name: part for name, part in load(data).items() if name != without}
+    tensors |= {name: part.flatten()[1:].clone() for name, part in tensors.items() if name == flat}
+    path.write_bytes(save(tensors, {k: v for k, v in (stamp | stamps).items() if v}))
+
+
+def restored(options: TrainingOptions, *, seed: int = SEED) -> Run:
+    run = Run(RECIPE, options, Team.of_environment("cpu"), seed, lambda _: None)
+    run.restore()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"without": "optimizer.3.exp_avg"}, "lacks parts of the run"),
+        ({"without": "network.grade.bias"}, "lacks parts of the run"),
+        ({"flat": "optimizer.0.exp_avg"}, "lacks parts of the run"),
+        ({"counters": '{"step": "many"}'}, "cannot be read"),
+        ({"recipe": "{"}, "cannot be read"),
+        ({"recipe": ""}, "cannot be read"),
+        ({"identity": "[1]"}, "cannot be read"),
+    ],
+)
+def test_a_damaged_state_is_refused_with_the_remedy(
+    options: TrainingOptions, change: dict[str, str], message: str
+) -> None:
+    rewrite(options, **change)
+    with pytest.raises(ModelError, match=rf"{message}[\s\S]*start a new run"):
+        restored(options)
+
+
+def test_going_on_with_other_pictures_is_refused(options: TrainingOptions, tmp_path: Path) -> None:
+    for name in ("2+", "3+"):
+        (tmp_path / "set" / "train" / name).mkdir(parents=True)
+        grey = np.full((64, 64, 3), 200, np.uint8)
+        cv2.imwrite(str(tmp_path / "set" / "train" / name / "a.png"), grey)
+    other = dataclasses.replace(options, sources=(f"folders:{tmp_path / 'set'}",), sources_mpp=0.5)
+    with pytest.raises(ModelError, match="another split of pictures: give the same"):
+        train(RECIPE, other, seed=SEED)
+
+
+def test_going_on_from_another_start_is_refused(options: TrainingOptions, done: Path) -> None:
+    other = dataclasses.replace(options, start_from=str(done / "model"))
+    with pytest.raises(ModelError, match="another network to start from: give the same"):
+        restored(other)
+
+
+def test_a_refused_run_leaves_the_recipe_as_it_was(options: TrainingOptions) -> None:
+    longer = RECIPE.model_copy(update={"steps": 8})
+    with pytest.raises(ModelError, match="another recipe"):
+        train(longer, options, seed=SEED)
+    assert json.loads((options.out / "recipe.json").read_text("utf-8"))["steps"] == RECIPE.steps
+
+
+def test_a_state_that_names_no_seed_or_no_start_goes_on(options: TrainingOptions) -> None:
+    rewrite(options, identity="")
+    assert restored(options, seed=4).step == RECIPE.steps
+    rewrite(options, identity='{"seed": "3"}')
+    assert restored(options).step == RECIPE.steps
+    with pytest.raises(ModelError, match="another seed"):
+        restored(options, seed=4)
