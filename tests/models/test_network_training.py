@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
+from tiny_recipe import TINY
 
 from her2path.errors import Her2pathError, ManifestError, ModelError
 from her2path.models import training
@@ -26,24 +27,10 @@ from her2path.models.scenes import TrainingField
 from her2path.models.sources.crops import Crops
 from her2path.models.training import Progress, TrainingOptions, train
 from her2path.models.training_recipe import (
-    TrainingRecipe,
     read_training_recipe,
     shipped_recipes,
 )
 from her2path.synth.laboratory import laboratories
-
-RECIPE = TrainingRecipe(
-    name="tiny",
-    n_fields=2,
-    n_validation_fields=1,
-    field_um=120.0,
-    field_seed=50,
-    crop_px=64,
-    groups=2,
-    crops_per_group=2,
-    steps=4,
-    validate_every=2,
-)
 
 
 class Interrupted(Exception):
@@ -69,7 +56,7 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def finished(fields_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    train(RECIPE, TrainingOptions(out, fields=fields_folder, device="cpu"), seed=3)
+    train(TINY, TrainingOptions(out, fields=fields_folder, device="cpu"), seed=3)
     return out
 
 
@@ -91,18 +78,18 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
 ) -> None:
     options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cpu")
     with pytest.raises(Interrupted):
-        train(RECIPE, options, seed=3, progress=interrupted_after(3))
+        train(TINY, options, seed=3, progress=interrupted_after(3))
     with pytest.raises(ModelError, match="--resume"):
-        train(RECIPE, options, seed=3)
+        train(TINY, options, seed=3)
     again = dataclasses.replace(options, resume=True)
     # Another seed would validate on what was learned from; and a refusal changes nothing.
     with pytest.raises(ModelError, match="another seed"):
-        train(RECIPE, again, seed=4)
+        train(TINY, again, seed=4)
     with pytest.raises(ModelError, match="another recipe"):
-        train(RECIPE.model_copy(update={"steps": 8}), again, seed=3)
-    assert json.loads((options.out / "recipe.json").read_text())["steps"] == RECIPE.steps
+        train(TINY.model_copy(update={"steps": 8}), again, seed=3)
+    assert json.loads((options.out / "recipe.json").read_text())["steps"] == TINY.steps
     # It may be given another time.
-    result = train(RECIPE.model_copy(update={"max_minutes": 60.0}), again, seed=3)
+    result = train(TINY.model_copy(update={"max_minutes": 60.0}), again, seed=3)
     assert result.n_steps == 4
     state, wanted = (
         (folder / "state" / STATE_FILE).read_bytes() for folder in (options.out, finished)
@@ -124,7 +111,7 @@ def test_the_last_weights_are_kept_where_the_recipe_says_so(
     monkeypatch.setattr(training, "measure_readings", lambda r: measure(r) | {"step": next(steps)})
     weights = {}
     for keep in ("best", "last"):
-        recipe = RECIPE.model_copy(update={"keep": keep})
+        recipe = TINY.model_copy(update={"keep": keep})
         options = TrainingOptions(tmp_path / keep, fields=fields_folder, device="cpu")
         assert train(recipe, options, seed=3).figures["step"] == {"best": 2, "last": 4}[keep]
         weights[keep] = weights_of(options.out)
@@ -145,7 +132,7 @@ def test_a_run_with_echoes_makes_half_the_batches_and_goes_on(
         return make(self, step)
 
     monkeypatch.setattr(Batches, "__getitem__", counted)
-    recipe = RECIPE.model_copy(update={"echoes": 2, "steps": 5})
+    recipe = TINY.model_copy(update={"echoes": 2, "steps": 5})
     options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cpu")
 
     with pytest.raises(Interrupted):
@@ -162,7 +149,7 @@ def test_a_run_with_echoes_makes_half_the_batches_and_goes_on(
 def test_a_graphics_card_trains_goes_on_and_leaves_a_network_for_processors(
     backbone: str, fields_folder: Path, tmp_path: Path
 ) -> None:
-    recipe = RECIPE.model_copy(update={"backbone": backbone})
+    recipe = TINY.model_copy(update={"backbone": backbone})
     options = TrainingOptions(tmp_path / "run", fields=fields_folder, device="cuda")
 
     with pytest.raises(Interrupted):
@@ -177,7 +164,7 @@ def test_a_graphics_card_trains_goes_on_and_leaves_a_network_for_processors(
 def test_a_run_can_start_from_the_weights_of_another(
     finished: Path, fields_folder: Path, tmp_path: Path
 ) -> None:
-    still = RECIPE.model_copy(update={"steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0})
+    still = TINY.model_copy(update={"steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0})
     options = TrainingOptions(
         tmp_path, fields=fields_folder, device="cpu", start_from=str(finished / "model")
     )
@@ -192,7 +179,7 @@ def test_a_run_can_start_from_the_weights_of_another(
 def test_a_run_starts_only_from_a_network_of_its_design(
     finished: Path, fields_folder: Path, tmp_path: Path
 ) -> None:
-    other = RECIPE.model_copy(update={"backbone": "resnet18"})
+    other = TINY.model_copy(update={"backbone": "resnet18"})
     options = TrainingOptions(
         tmp_path, fields=fields_folder, device="cpu", start_from=str(finished / "model")
     )
@@ -201,7 +188,7 @@ def test_a_run_starts_only_from_a_network_of_its_design(
 
 
 def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: Path) -> None:
-    other = RECIPE.model_copy(update={"learning_rate": 0.01})
+    other = TINY.model_copy(update={"learning_rate": 0.01})
     options = TrainingOptions(finished, fields=fields_folder, device="cpu", resume=True)
     with pytest.raises(ModelError, match="another recipe"):
         train(other, options, seed=3)
@@ -210,7 +197,7 @@ def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: 
 def test_what_is_named_wrongly_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
     options = TrainingOptions(tmp_path / "run", device="cpu", sources=(str(tmp_path / "no.csv"),))
     with pytest.raises(Her2pathError, match=r"no\.csv"):
-        train(RECIPE, options)
+        train(TINY, options)
     assert not (tmp_path / "run" / "fields").exists()
 
 
@@ -218,7 +205,7 @@ def test_keeping_every_laboratory_for_validation_is_refused(
     fields_folder: Path, tmp_path: Path
 ) -> None:
     names = tuple(lab.name for lab in laboratories("training"))
-    recipe = RECIPE.model_copy(update={"validation_laboratories": names})
+    recipe = TINY.model_copy(update={"validation_laboratories": names})
     with pytest.raises(ModelError, match="leave some"):
         train(recipe, TrainingOptions(tmp_path, fields=fields_folder, device="cpu"))
 
@@ -226,7 +213,7 @@ def test_keeping_every_laboratory_for_validation_is_refused(
 def test_no_laboratory_kept_for_tests_can_be_trained_on(
     fields_folder: Path, tmp_path: Path
 ) -> None:
-    recipe = RECIPE.model_copy(update={"validation_laboratories": ("test-a",)})
+    recipe = TINY.model_copy(update={"validation_laboratories": ("test-a",)})
     with pytest.raises(ModelError, match="test-a"):
         train(recipe, TrainingOptions(tmp_path, fields=fields_folder, device="cpu"))
 
@@ -234,7 +221,7 @@ def test_no_laboratory_kept_for_tests_can_be_trained_on(
 @pytest.mark.slow
 def test_two_processes_train_one_network(fields_folder: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE.to_toml(), "utf-8")
+    recipe.write_text(TINY.to_toml(), "utf-8")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", "-m", "her2path", "train", str(recipe)]
@@ -256,7 +243,7 @@ def test_threads_and_processes_that_make_batches_go_together(
     fields_folder: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE.to_toml(), "utf-8")
+    recipe.write_text(TINY.to_toml(), "utf-8")
     command = [sys.executable, "-m", "her2path", "train", str(recipe), "--threads", "2"]
     command += ["--workers", "1", "--out", str(tmp_path / "run"), "--fields", str(fields_folder)]
     # Threads that run before processes are forked can leave one of these waiting for ever.
@@ -268,7 +255,7 @@ def test_threads_and_processes_that_make_batches_go_together(
         timeout=200,
     )
     assert shown.returncode == 0, shown.stderr[-3000:]
-    assert json.loads(shown.stdout)["steps"] == RECIPE.steps
+    assert json.loads(shown.stdout)["steps"] == TINY.steps
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -380,7 +367,7 @@ def test_the_command_trains_and_says_what_came_out(
     from her2path.cli.main import app
 
     recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE.model_copy(update={"steps": 2}).to_toml(), "utf-8")
+    recipe.write_text(TINY.model_copy(update={"steps": 2}).to_toml(), "utf-8")
     out = tmp_path / "run"
     command = ["train", str(recipe), "--out", str(out), "--fields", str(fields_folder)]
     shown = CliRunner().invoke(app, [*command, "--device", "cpu", "--no-onnx", "--json"])

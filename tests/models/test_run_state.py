@@ -9,26 +9,15 @@ import cv2
 import numpy as np
 import pytest
 from safetensors.torch import load, save
+from tiny_recipe import TINY
 
 from her2path.errors import ModelError
 from her2path.models.distributed import Team
 from her2path.models.run_state import STATE_FILE
 from her2path.models.training import Run, TrainingOptions, train
-from her2path.models.training_recipe import TrainingRecipe
 
 SEED = 3
-RECIPE = TrainingRecipe(
-    name="tiny",
-    n_fields=2,
-    n_validation_fields=1,
-    field_um=120.0,
-    field_seed=50,
-    crop_px=64,
-    groups=2,
-    crops_per_group=2,
-    steps=1,
-    validate_every=1,
-)
+RECIPE = TINY.model_copy(update={"steps": 1, "validate_every": 1})
 
 
 @pytest.fixture(scope="module")
