@@ -30,7 +30,8 @@ GENERIC_NAME = re.compile(
 )
 # Classes that say tumor, and words that only say where to look.
 TUMOR_NAME = (
-    r"\b(tumou?rs?|tumou?ral|invasive|carcinomas?|cancers?|metasta\w+)\b|^(her-?2\s*)?[0-3]\+?$"
+    r"\b(tumou?rs?|tumou?ral|invasive|\w*carcinomas?|cancers?|metasta\w+|idc|ilc)[\s_#-]*\d*\b"
+    r"|^(her-?2\s*)?[0-3]\+?$"
 )
 PLACE_NAME = r"\b(rois?|regions?)\b"
 # Order matters: "tumour stroma" and "non-invasive carcinoma" must never be scored as tumor, and
@@ -41,7 +42,9 @@ KINDS_BY_WORD: tuple[tuple[RoiKind, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(ignored?|exclu\w+|necro\w+|artefacts?|artifacts?|dcis|lcis|cis|in[\s_-]*situ"
             r"|strom\w+|normal|benign|background|immune[\s_-]*cells?"
-            r"|(non?|not)[\s_-]*(invasive|tumou?r\w*|roi))\b"
+            r"|lympho\w+|tils?|(peri|non?|not|outside|adjacent|beside|next)[\s_-]*(to|of|the|\s)*"
+            r"[\s_-]*(invasive|tumou?r\w*|cancer\w*|carcinoma\w*|roi)"
+            r"|(tumou?r|cancer|carcinoma)[\s_-]*(free|infiltrating|associated|adjacent))\b"
         ),
     ),
     (RoiKind.CONTROL, re.compile(r"\bcontrols?\b")),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
-from shapely import MultiPolygon, Polygon
+from shapely import LinearRing, MultiPolygon, Polygon
 
 from her2path.errors import AnnotationError
 
@@ -113,7 +113,8 @@ def polygon_of_rings(
 ) -> Polygon | MultiPolygon:
     """Join parts (exterior, holes…) into one valid outline; it may be empty.
 
-    An outline that crosses itself is repaired; shared area of two parts counts once.
+    An outline that crosses itself, or is traced twice, holds all that the hand went round; shared
+    area of two parts counts once.
 
     Raises
     ------
@@ -127,8 +128,35 @@ def polygon_of_rings(
     if len(polygons) == 1 and polygons[0].is_valid:
         return polygons[0]
     refuse_tangle(polygons)
-    repaired = [areal_part(shapely.make_valid(polygon)) for polygon in polygons]
+    repaired = [repaired_polygon(polygon) for polygon in polygons]
     return repaired[0] if len(repaired) == 1 else areal_part(shapely.union_all(repaired))
+
+
+def repaired_polygon(polygon: Polygon) -> Polygon | MultiPolygon:
+    """Return what a hand went round of a polygon that may cross itself, less its holes."""
+    if polygon.is_valid:
+        return polygon
+    holes = shapely.union_all([enclosed(ring) for ring in polygon.interiors])
+    return areal_part(shapely.difference(enclosed(polygon.exterior), holes))
+
+
+def enclosed(ring: LinearRing) -> shapely.Geometry:
+    """Return the area that a ring winds round at least once, in either direction.
+
+    By parity, area where an outline laps over itself would fall out of it.
+    """
+    faces = shapely.get_parts(shapely.polygonize([shapely.node(ring)]))
+    inside = shapely.get_coordinates(shapely.point_on_surface(faces))
+    points = shapely.get_coordinates(ring)
+    start, step = points[:-1], np.diff(points, axis=0)
+    is_wound = []
+    for x, y in inside:
+        rises = (start[:, 1] <= y) & (start[:, 1] + step[:, 1] > y)
+        falls = (start[:, 1] > y) & (start[:, 1] + step[:, 1] <= y)
+        # > 0 where the point lies left of the segment.
+        side = step[:, 0] * (y - start[:, 1]) - step[:, 1] * (x - start[:, 0])
+        is_wound.append(np.sum(rises & (side > 0)) != np.sum(falls & (side < 0)))
+    return shapely.union_all(faces[np.array(is_wound, np.bool_)])
 
 
 def refuse_tangle(polygons: Sequence[Polygon]) -> None:

@@ -1,7 +1,9 @@
 """Annotation files of several programs become the same ROIs; faults are listed at once."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from her2path.annotations import RoiKind, kind_of_name, read_annotations
 from her2path.annotations import read as read_module
 from her2path.annotations import shapes as shapes_module
+from her2path.annotations.shapes import polygon_of_rings
 from her2path.errors import AnnotationError
 from her2path.geometry import Location, Size
 
@@ -432,3 +435,49 @@ def test_a_missing_file_is_named(tmp_path):
 def test_long_names_are_refused(tmp_path):
     with pytest.raises(AnnotationError, match="letters"):
         read_annotations(written(tmp_path, feature(name="x" * 501)))
+
+
+def ring_round(times: int) -> list[tuple[float, float]]:
+    angles = np.linspace(0, 2 * np.pi * times, 40 * times, endpoint=False)
+    return [(500 + 300 * math.cos(a), 500 + 300 * math.sin(a)) for a in angles]
+
+
+def square(x: float, y: float, side: float) -> list[tuple[float, float]]:
+    return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
+
+
+def test_an_outline_that_laps_over_itself_holds_all_that_it_goes_round() -> None:
+    once = polygon_of_rings([[ring_round(1)]]).area
+    assert polygon_of_rings([[ring_round(2)]]).area == pytest.approx(once)
+    star = [(math.sin(4 * math.pi * k / 5), math.cos(4 * math.pi * k / 5)) for k in range(5)]
+    # By parity the pentagon in its middle would be missing.
+    assert polygon_of_rings([[star]]).area == pytest.approx(1.1226, abs=1e-3)
+    # A loop drawn on past the start.
+    lapped = [*square(0, 0, 100), (0, 0), (60, 0), (60, 40)]
+    assert polygon_of_rings([[lapped]]).area == pytest.approx(100**2)
+
+
+def test_a_hole_outside_of_its_outline_adds_nothing() -> None:
+    assert polygon_of_rings([[square(0, 0, 100), square(200, 0, 50)]]).area == 100**2
+    half = polygon_of_rings([[square(0, 0, 100), square(50, 0, 100)]])
+    assert half.area == pytest.approx(5000)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Tumor-free", RoiKind.IGNORE),
+        ("Tumor-infiltrating lymphocytes", RoiKind.IGNORE),
+        ("Peri-tumor", RoiKind.IGNORE),
+        ("Outside tumor", RoiKind.IGNORE),
+        ("adjacent to the tumour", RoiKind.IGNORE),
+        ("Cancer-associated fibroblasts", RoiKind.IGNORE),
+        ("Tumor2", RoiKind.TUMOR),
+        ("TUMOR 3", RoiKind.TUMOR),
+        ("Adenocarcinoma", RoiKind.TUMOR),
+        ("IDC", RoiKind.TUMOR),
+        ("Tumor bed", RoiKind.TUMOR),
+    ],
+)
+def test_what_is_named_beside_tumor_is_no_tumor(name: str, kind: RoiKind) -> None:
+    assert kind_of_name(name) is kind
