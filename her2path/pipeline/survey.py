@@ -228,7 +228,8 @@ def fields_on(
     width, height = round(FIELD_UM / mpp.x), round(FIELD_UM / mpp.y)
     frame = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
     corners = choose_fields(tissue)
-    regions = [Region(round(x / mpp.x), round(y / mpp.y), width, height) for x, y in corners]
+    # The overview has square px of the mean µm/px, whatever those of the slide are.
+    regions = [Region(round(x / mpp.mean), round(y / mpp.mean), width, height) for x, y in corners]
     # Beyond the slide there is only white: a field at its edge is cut.
     cut = [region.intersection(frame) for region in regions]
     return [read_at_mpp(slide, region, field_mpp) for region in cut if not region.is_empty]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -23,7 +24,7 @@ from her2path.slides.limits import (
 )
 from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 from her2path.slides.slide import WHITE, OpenedSlide, SlideFacts
-from her2path.slides.tifffile_backend import tiff_facts, tiff_levels
+from her2path.slides.tifffile_backend import rgb_over_white, tiff_facts, tiff_levels
 
 __all__ = ["ImageSlide", "open_image"]
 
@@ -123,6 +124,19 @@ def _as_rgb(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((over + WHITE // 2) // WHITE).astype(np.uint8)
 
 
+def _colours_of(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401
+    """Return RGB of the samples of a page of a TIFF, as the page says what they mean."""
+    photometric = tifffile.PHOTOMETRIC
+    if page.photometric == photometric.PALETTE and samples.ndim == 2:
+        # Sixteen bits a colour, of which the upper eight are the 8-bit ones.
+        return np.ascontiguousarray((page.colormap >> 8).astype(np.uint8).T[samples])
+    if page.photometric == photometric.MINISWHITE and samples.ndim == 2:
+        return _as_rgb(WHITE - samples)
+    if samples.ndim == 3 and samples.shape[2] == 4 and samples.dtype == np.uint8:
+        return np.ascontiguousarray(rgb_over_white(samples, page))
+    return _as_rgb(samples)
+
+
 def _open_tiff(path: Path, given: Mpp | None) -> ImageSlide:
     with tifffile.TiffFile(path) as tif:
         if tif.pages.first.is_tiled:
@@ -133,9 +147,8 @@ def _open_tiff(path: Path, given: Mpp | None) -> ImageSlide:
             page = tif.pages.first
             size = Size(int(page.imagewidth), int(page.imagelength))
             properties = {"her2path.compression": page.compression.name}
-            return ImageSlide(
-                _facts(path, "tiff", size, properties, given), _as_rgb(series.asarray())
-            )
+            pixels = _colours_of(series.asarray(), page)
+            return ImageSlide(_facts(path, "tiff", size, properties, given), pixels)
         levels, series = tiff_levels(tif)
         if len(levels) > 1:
             raise SlideError("a pyramid is no plain picture")
@@ -144,7 +157,7 @@ def _open_tiff(path: Path, given: Mpp | None) -> ImageSlide:
         pixels = series.asarray()
         if series.axes in ("SYX", "CYX"):
             pixels = np.moveaxis(pixels, 0, -1)
-        rgb = _as_rgb(pixels)
+        rgb = _colours_of(pixels, tif.pages.first)
         tile = Size(min(FIELD_TILE, rgb.shape[1]), min(FIELD_TILE, rgb.shape[0]))
         return ImageSlide(replace(facts, backend="image", tile_size=tile), rgb)
 

@@ -145,6 +145,9 @@ def read_overview(
         max(1, math.ceil(whole.width / downsample)), max(1, math.ceil(whole.height / downsample))
     )
     if abs(rest - 1) < 1e-9:
+        # A level may have dropped the px that did not fill its last ones.
+        missing = [max(0, n - m) for n, m in zip(size.shape, averaged.shape[:2], strict=True)]
+        averaged = np.pad(averaged, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
         return np.ascontiguousarray(averaged[: size.height, : size.width]), downsample
     return area_mean(averaged, size, step=(rest, rest)), downsample
 

@@ -32,7 +32,14 @@ from her2path.slides.mpp import (
 )
 from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFacts
 
-__all__ = ["TiffLevel", "TiffSlide", "open_with_tifffile", "tiff_facts", "tiff_levels"]
+__all__ = [
+    "TiffLevel",
+    "TiffSlide",
+    "open_with_tifffile",
+    "rgb_over_white",
+    "tiff_facts",
+    "tiff_levels",
+]
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +119,7 @@ class TiffSlide(OpenedSlide):
         if len(present) != len(planes):
             return None
         samples = present[0] if len(present) == 1 else np.concatenate(present, axis=2)
-        return _to_rgb(samples, level.pages[0])
+        return rgb_over_white(samples, level.pages[0])
 
     def _decode(self, page: Any, index: int) -> NDArray[np.uint8] | None:  # noqa: ANN401
         count = int(page.databytecounts[index])
@@ -137,7 +144,7 @@ class TiffSlide(OpenedSlide):
         self._file.close()
 
 
-def _to_rgb(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401
+def rgb_over_white(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401
     """Return the first three samples, laid over white where the fourth is opacity."""
     rgb = samples[..., :3]
     if samples.shape[2] < 4 or not page.extrasamples or int(page.extrasamples[0]) not in (1, 2):

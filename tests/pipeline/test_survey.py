@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from her2path.annotations.roi import RoiKind
 from her2path.cells.table import CellMeasurements
 from her2path.errors import AnnotationError, MppError
 from her2path.flags.evidence import ReviewFlag
-from her2path.geometry import Mpp, Region
+from her2path.geometry import Mpp, Region, Size
 from her2path.pipeline.conclude import conclude_cells
 from her2path.pipeline.frames import aligned, working_scale
 from her2path.pipeline.parts import (
@@ -22,7 +23,7 @@ from her2path.pipeline.parts import (
 )
 from her2path.pipeline.selection import TumorReading, select_cells
 from her2path.pipeline.settings import ScoreSettings
-from her2path.pipeline.survey import TOO_COARSE, survey_slide
+from her2path.pipeline.survey import TOO_COARSE, fields_on, survey_slide
 from her2path.results.columns import Exclusion
 from her2path.synth import (
     Laboratory,
@@ -32,6 +33,7 @@ from her2path.synth import (
     draw_field,
     mix_of,
 )
+from her2path.tissue.mask import TissueMask
 
 
 @pytest.fixture(autouse=True)
@@ -252,3 +254,21 @@ def test_cells_cut_by_the_edge_of_the_picture_are_not_measurable(
     )
     selection = select_cells(blind, sure_of(cells), survey, settings)
     assert not selection.is_counted.any()
+
+
+@pytest.mark.parametrize("mpp", [Mpp(0.27, 0.23), Mpp(0.25, 0.25)])
+def test_fields_lie_on_tissue_whatever_the_shape_of_pixels(mpp: Mpp, monkeypatch):
+    # The overview has square px of the mean: tissue is where they say, in level-0 px as well.
+    seen = []
+    monkeypatch.setattr(
+        "her2path.pipeline.survey.read_at_mpp", lambda _, region, __: seen.append(region)
+    )
+    mask = np.zeros((100, 100), bool)
+    mask[80:95, 80:95] = True
+    downsample = 400.0
+    tissue = TissueMask(mask, mpp.mean * downsample)
+    fields_on(SimpleNamespace(dimensions=Size(40_000, 40_000)), tissue, mpp, 0.5)
+    assert seen
+    for region in seen:
+        x, y = region.x + region.width / 2, region.y + region.height / 2
+        assert mask[int(y / downsample), int(x / downsample)]

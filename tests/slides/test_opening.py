@@ -333,3 +333,37 @@ def test_opening_loads_no_reader_before_it_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def stripped(path: Path, samples: np.ndarray, **given: object) -> np.ndarray:
+    """Write an untiled TIFF and return what is read of it."""
+    tifffile.imwrite(path, samples, **given)
+    with open_slide(path, mpp=0.25) as slide:
+        return slide.read_region(ORIGIN, 0, slide.dimensions)
+
+
+def test_opacity_is_laid_over_white_once(tmp_path, tissue):
+    rgb = tissue(40, 50)
+    alpha = np.full((40, 50, 1), 128, np.uint8)
+    own = rgb.astype(int) * 128 // 255
+    for name, colours in (("unassalpha", rgb), ("assocalpha", own.astype(np.uint8))):
+        read = stripped(
+            tmp_path / f"{name}.tif",
+            np.concatenate([colours, alpha], axis=2),
+            photometric="rgb",
+            extrasamples=[name],
+        )
+        np.testing.assert_allclose(read.astype(int), own + 255 - 128, atol=1)
+
+
+def test_samples_mean_what_the_page_says(tmp_path):
+    grey = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    read = stripped(tmp_path / "white.tif", grey, photometric="miniswhite")
+    assert (read == (255 - grey)[..., None]).all()
+    table = np.random.default_rng(1).integers(0, 2**16, (3, 256), dtype=np.uint16)
+    read = stripped(tmp_path / "palette.tif", grey, photometric="palette", colormap=table)
+    assert (read == (table >> 8).T[grey]).all()
+    inks = np.zeros((10, 20, 4), np.uint8)
+    tifffile.imwrite(tmp_path / "inks.tif", inks, photometric="separated")
+    with pytest.raises(SlideError, match="no reader understands it"):
+        open_slide(tmp_path / "inks.tif", mpp=0.25)

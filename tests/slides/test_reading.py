@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import cv2
@@ -288,3 +289,14 @@ def test_tiles_with_a_halo_have_the_pixels_of_openslide(write_svs, monkeypatch, 
         for tile in tiles + tiles:
             args = tile.frame.location, 0, tile.frame.size
             np.testing.assert_array_equal(fast.read_region(*args), reference.read_region(*args))
+
+
+@pytest.mark.parametrize("side", [2400, 2401, 2403])
+def test_the_overview_has_the_size_it_promises_where_levels_dropped_px(side):
+    # A second level of whole px, as writers make it that drop what is left over.
+    levels = [
+        np.full((side, side, 3), 200, np.uint8),
+        np.full((side // 4, side // 4, 3), 200, np.uint8),
+    ]
+    rgb, downsample = read_overview(ArraySlide(levels, Mpp(0.25, 0.25)), mpp=6.0)
+    assert rgb.shape[:2] == (math.ceil(side / downsample),) * 2
