@@ -344,3 +344,11 @@ def test_a_row_that_can_never_decide_is_refused():
 def test_an_enormous_table_is_refused_before_it_is_read():
     with pytest.raises(CriteriaError, match="at most"):
         RuleSet.parse("#" * 100_000)
+
+
+def test_in_2007_intense_staining_of_few_cells_is_called_so():
+    old = load_rule_set("asco-cap-2007")
+    call = old.call(tumour((INTENSE, COMPLETE, 200)), blank_upper_pct=BLANK)
+    assert (call.score, call.criterion_id) == ("2+", "2+ intense")
+    weak = old.call(tumour((WEAK, COMPLETE, 200)), blank_upper_pct=BLANK)
+    assert (weak.score, weak.criterion_id) == ("2+", "2+ complete")
