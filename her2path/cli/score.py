@@ -92,7 +92,12 @@ def score(options: ScoreOptions) -> int:
         for job in jobs
         if job.slide_id not in result.failed
     ]
-    write_report(out, records)
+    named = {record.slide_id: record for record in records}
+    # As slides.csv: slides of earlier runs that this one does not name stay.
+    write_report(
+        out,
+        [named.get(name) or read_record(out.slide(name).slide_json) for name in result.done],
+    )
     if options.as_json:
         OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False), markup=False)
     elif not options.quiet:

@@ -60,12 +60,13 @@ MAX_DEATHS = 2
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """How a batch ended."""
+    """How a batch ended; `done` names all slides with results there, of earlier runs too."""
 
     n_slides: int
     n_done: int
     failed: Mapping[str, str]
     seconds: float
+    done: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -129,11 +130,16 @@ def run_batch(
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
     begun = time.perf_counter()
-    out.create()
+    # Nothing is swept before the journal is ours: another run may be writing here.
+    out.make().refuse_foreign()
     hashed = settings_hash(settings)
     known, lost = look_at(jobs, settings)
     run = RunRecord.begin(settings, [description for _, description in known.values()])
     with Journal(out.journal, settings_hash=hashed, resume=resume, overwrite=overwrite) as journal:
+        out.create()
+        for job in jobs:
+            if job.slide_id in lost and journal.is_done(job.slide_id, job.path):
+                logger.warning("%s; its results are kept", lost.pop(job.slide_id))
         planned = [
             (job.slide_id, job.path, known[job.slide_id][0])
             for job in jobs
@@ -144,7 +150,9 @@ def run_batch(
             for job in jobs
             if job.slide_id in lost
         ]
-        todo = set(journal.plan(planned))
+        # A slide whose results somebody deleted is scored again.
+        gone = {i for i in known if not out.slide(i).slide_json.exists()}
+        todo = set(journal.plan(planned, again=gone))
         run.write(out.run_json)
         batch = Batch(
             jobs=[job for job in jobs if job.slide_id in todo],
@@ -168,10 +176,12 @@ def run_batch(
             executor.close()
             batch.write_table()
         run.ended().write(out.run_json)
-        entries = [entry for entry in journal.entries() if entry.slide_id in batch.order]
+        everything = journal.entries()
+    entries = [entry for entry in everything if entry.slide_id in batch.order]
     failed = {e.slide_id: e.error or "" for e in entries if e.state is JournalState.FAILED}
     n_done = sum(e.state is JournalState.DONE for e in entries)
-    return BatchResult(len(jobs), n_done, failed, time.perf_counter() - begun)
+    done = tuple(e.slide_id for e in everything if e.state is JournalState.DONE)
+    return BatchResult(len(jobs), n_done, failed, time.perf_counter() - begun, done)
 
 
 def look_at(
@@ -384,7 +394,13 @@ class Batch:
         order = [slide_id for slide_id in entries if slide_id not in self.order]
         order += [slide_id for slide_id in self.order if slide_id in entries]
         rows = [row_of_entry(entries[slide_id], self.order.get(slide_id)) for slide_id in order]
-        write_slides(self.out.slides_csv, rows)
+        try:
+            write_slides(self.out.slides_csv, rows)
+        except ResultsError as error:
+            # Somebody may have it open: no reason to stop while there are slides to score.
+            if not at_most_every_s:
+                raise
+            logger.warning("%s; it is written again later", error)
 
 
 def words_of(error: BaseException) -> str:

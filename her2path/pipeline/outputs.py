@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -154,7 +155,10 @@ def outlines_of(record: SlideRecord, survey: Survey) -> Iterator[Feature]:
             name=region.name or region.region_id,
             measurements={
                 "HER2: tumor cells": float(region.reading.n_tumor_cells),
-                **{f"HER2: {name}": value for name, value in region.reading.shares.items()},
+                **{
+                    f"HER2: {name}": value if region.reading.n_tumor_cells else math.nan
+                    for name, value in region.reading.shares.items()
+                },
             },
         )
 
@@ -212,7 +216,9 @@ def cell_outlines(counted: Counted, survey: Survey, settings: ScoreSettings) -> 
             intensity=Intensity(int(classes.intensity[index])),
             measurements={
                 "HER2: membrane completeness": float(classes.completeness[index]),
-                "Membrane: DAB OD": float(classes.membrane_od[index]),
+                "Membrane: DAB OD": float(classes.membrane_od[index])
+                if classes.intensity[index] > Intensity.NONE
+                else math.nan,
                 "Cytoplasm: DAB OD": float(cells.cytoplasm_od[index]),
             },
         )

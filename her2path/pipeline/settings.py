@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from her2path.cells.calibration import Calibration, generic_calibration, parse_calibration
+from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
-from her2path.criteria.score import IshResult, Specimen
+from her2path.criteria.score import IshResult, Score, Specimen
 from her2path.errors import CalibrationError, CriteriaError
 from her2path.geometry import Location
 from her2path.pipeline.network import NetworkUse
@@ -94,6 +95,11 @@ class SlideJob:
     """One slide to score, with what holds for it alone.
 
     `extras` are columns of a manifest that mean nothing to her2path; they go into slides.csv.
+
+    Raises
+    ------
+    CriteriaError
+        If the criteria do not know such a result of ISH.
     """
 
     slide_id: str
@@ -108,6 +114,10 @@ class SlideJob:
     specimen: Specimen | None = None
     patient_id: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Refused before hours of measuring: a result of ISH that these criteria do not know.
+        status(Score.ZERO, self.ish, organ=self.rule_set.organ)
 
 
 def fingerprint_of_job(job: SlideJob, settings: ScoreSettings) -> Fingerprint:

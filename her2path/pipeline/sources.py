@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import AnnotationError, ManifestError, SlideError, list_faults
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob
-from her2path.results.folder import JOURNAL, name_slides
+from her2path.results.folder import JOURNAL, name_slides, stem_of
 from her2path.slides.companions import INDEX_SUFFIXES
 from her2path.slides.dicom_series import series_of
 from her2path.stain.od import WhitePoint
@@ -75,7 +76,7 @@ def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...
             faults.append(f"{source}: {why_nothing(source, with_fields=with_fields)}")
         for path in paths:
             found[Path(os.path.abspath(path))] = None
-    if found and not faults and not any(path.exists() for path in found):
+    if found and not faults and not any(os.path.exists(path) for path in found):
         faults = [f"{path} does not exist; check the path" for path in found]
     if faults:
         raise SlideError(list_faults("nothing to score", faults))
@@ -93,9 +94,10 @@ def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...
 
 def expanded(source: str, *, with_fields: bool) -> Iterator[Path]:
     path = Path(source)
-    if path.is_dir():
+    # os.path answers no where a path cannot even be asked for, as when it is too long.
+    if os.path.isdir(path):
         yield from slides_below(path, with_fields=with_fields)
-    elif path.exists() or not glob.has_magic(source):
+    elif os.path.exists(path) or not glob.has_magic(source):
         # A missing file fails by itself, and the others are scored.
         yield path
     else:
@@ -133,7 +135,7 @@ def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
 def pictures_in(source: str) -> int:
     """Return how many plain pictures lie in a folder that names no index of them."""
     path = Path(source)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return 0
     names = [inside.name.lower() for inside in path.iterdir()]
     if any(name.endswith(INDEX_SUFFIXES) for name in names) or JOURNAL in names:
@@ -143,7 +145,7 @@ def pictures_in(source: str) -> int:
 
 def why_nothing(source: str, *, with_fields: bool) -> str:
     path = Path(source)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return "no file has such a name; check the pattern"
     if not with_fields and pictures_in(source):
         return "only plain pictures, which do not hold their µm/px; add --mpp to score them"
@@ -182,13 +184,13 @@ def outlines_for(paths: Sequence[Path], roi: Path | None) -> tuple[Path | None, 
     """Return the file of outlines of each slide."""
     if roi is None:
         return (None,) * len(paths)
-    if not roi.is_dir():
+    if not os.path.isdir(roi):
         if len(paths) > 1:
             raise AnnotationError(
                 f"{roi} holds the outlines of one slide, but {len(paths)} are to be scored; give a "
                 "folder with one file per slide, or a manifest with a column roi"
             )
-        if not roi.is_file():
+        if not os.path.isfile(roi):
             raise AnnotationError(f"{roi} does not exist; check --roi")
         return (Path(os.path.abspath(roi)),)
     found: list[Path | None] = []
@@ -197,7 +199,7 @@ def outlines_for(paths: Sequence[Path], roi: Path | None) -> tuple[Path | None, 
         match = next(
             (
                 file
-                for stem in (path.name, path.stem)
+                for stem in (path.name, path.stem, stem_of(path))
                 for suffix in OUTLINE_SUFFIXES
                 if (file := roi / f"{stem}{suffix}").is_file()
             ),
@@ -206,8 +208,11 @@ def outlines_for(paths: Sequence[Path], roi: Path | None) -> tuple[Path | None, 
         if match is None:
             faults.append(f"{path.name}: no {path.stem}.geojson or .xml in {roi}")
         found.append(match and Path(os.path.abspath(match)))
+    shared = [file for file, n in Counter(found).items() if file is not None and n > 1]
+    faults += [f"{file} would serve several slides of one name" for file in shared]
     if faults:
-        raise AnnotationError(list_faults("slides without outlines", faults))
+        heading = "outlines cannot be told; name them in a manifest with a column roi"
+        raise AnnotationError(list_faults(heading if shared else "slides without outlines", faults))
     return tuple(found)
 
 

@@ -68,7 +68,8 @@ class Measured:
 def survey(job: SlideJob, settings: ScoreSettings, folder: SlideFolder) -> Surveyed:
     """Run stage A; parts of an earlier run that still hold are kept, others deleted."""
     begun = time.perf_counter()
-    folder.create()
+    # Of an earlier run, perhaps of another file of this name: nothing of it may stay beside ours.
+    folder.create().forget()
     found = survey_slide(job, settings)
     parts = SlideFolder(folder.path / PARTS).create().path
     tasks = plan_parts(found, parts)

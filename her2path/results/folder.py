@@ -6,14 +6,15 @@ import hashlib
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from her2path.errors import ResultsError, list_faults
 from her2path.results.atomic import remove_leftovers
 
-__all__ = ["ResultsFolder", "SlideFolder", "name_slides"]
+__all__ = ["ResultsFolder", "SlideFolder", "name_slides", "stem_of"]
 
 # File systems stop at 255 bytes; a suffix and a longer path must still fit.
 MAX_NAME_BYTES = 120
@@ -69,6 +70,25 @@ class SlideFolder:
         """Picture of the slide with its regions."""
         return self.path / "overview.png"
 
+    def forget(self) -> None:
+        """Delete the results of an earlier run, slide.json first: without it they count for none.
+
+        Raises
+        ------
+        ResultsError
+            If they cannot be deleted.
+        """
+        with guarded(self.path):
+            for path in (
+                self.slide_json,
+                self.cells_parquet,
+                self.regions_parquet,
+                self.regions_geojson,
+                self.cells_geojson,
+                self.overview_png,
+            ):
+                path.unlink(missing_ok=True)
+
     def create(self) -> SlideFolder:
         """Make the folder, sweep what a killed run left half-written, and return self."""
         make_folder(self.path)
@@ -115,6 +135,28 @@ class ResultsFolder:
             )
         return SlideFolder(self.path / slide_id)
 
+    def make(self) -> ResultsFolder:
+        """Make the folder, leave what is in it, and return self: another run may be writing there.
+
+        Raises
+        ------
+        ResultsError
+            If it cannot be made.
+        """
+        with guarded(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def refuse_foreign(self) -> None:
+        """Raise ResultsError where files of a run lie that no journal knows: they are not ours."""
+        files = (self.slides_csv, self.run_json, self.report_html)
+        found = [path.name for path in files if path.exists()]
+        if found and not self.journal.exists():
+            raise ResultsError(
+                f"{self.path} holds {', '.join(found)}, but no journal of a run that wrote it; "
+                "choose another folder with --out, or move them away"
+            )
+
     def create(self) -> ResultsFolder:
         """Make the folder, sweep what a killed run left half-written, and return self.
 
@@ -128,9 +170,16 @@ class ResultsFolder:
 
 
 def make_folder(path: Path) -> None:
-    try:
+    with guarded(path):
         path.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
+
+
+@contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Say of an error of the system what it means for the folder."""
+    try:
+        yield
     except OSError as error:
         raise ResultsError(
             f"the results folder {path} cannot be made ({error.strerror or error}); "
@@ -180,6 +229,7 @@ def clashes(found: Sequence[str]) -> set[str]:
 
 
 def stem_of(path: Path) -> str:
+    """Return the name of a slide's file without what tells its format, ``.ome.tif`` included."""
     name = path.name
     for suffix in COMPOUND_SUFFIXES:
         if name.lower().endswith(suffix):

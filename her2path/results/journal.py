@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from her2path.errors import ResultsError
+from her2path.errors import ResultsError, list_faults
 from her2path.results.jsonable import canonical_json, clean_text, to_json
 
 __all__ = ["Fingerprint", "Journal", "JournalEntry", "JournalState", "fingerprint_of"]
@@ -76,6 +76,10 @@ class JournalEntry:
     seconds: float | None
     error: str | None
     row: Mapping[str, Any] | None
+
+
+def is_same_file(stored: Mapping[str, Any], found: Fingerprint) -> bool:
+    return (stored["size"], stored["mtime_ns"]) == (found.size, found.mtime_ns)
 
 
 def fingerprint_of(path: Path, *, settings_hash: str, beside: Sequence[Path] = ()) -> Fingerprint:
@@ -217,15 +221,27 @@ class Journal:
                 "choose another --out, or score all slides again by --overwrite"
             )
 
-    def plan(self, slides: Iterable[tuple[str, Path, Fingerprint]]) -> tuple[str, ...]:
+    def plan(
+        self,
+        slides: Iterable[tuple[str, Path, Fingerprint]],
+        *,
+        again: Collection[str] = (),
+    ) -> tuple[str, ...]:
         """Take up the slides of this run and return the ids of those still to be scored.
 
-        Done slides whose file is the same are skipped; failed ones are tried again; a changed
-        file or path starts anew. Slides of the journal that this run does not name stay as
-        they are.
+        Done slides whose file is the same are skipped, but those in `again`; failed ones are tried
+        again; a changed or moved file starts anew. Slides of the journal that this run does not
+        name stay as they are.
+
+        Raises
+        ------
+        ResultsError
+            If a done slide would lose its results to another file of its name, or count twice
+            under two names.
         """
         todo = []
         slides = list(slides)
+        self.refuse_to_mix(slides)
         with self.transaction():
             for slide_id, path, fingerprint in slides:
                 facts = (clean_text(str(path)), canonical_json(fingerprint))
@@ -233,7 +249,7 @@ class Journal:
                     "SELECT path, fingerprint, state FROM slides WHERE slide_id = ?", (slide_id,)
                 ).fetchone()
                 if known is not None and known[:2] == facts:
-                    if known[2] == JournalState.DONE:
+                    if known[2] == JournalState.DONE and slide_id not in again:
                         continue
                     self.database.execute(
                         "UPDATE slides SET state = 'pending' WHERE slide_id = ?", (slide_id,)
@@ -246,6 +262,40 @@ class Journal:
                     )
                 todo.append(slide_id)
         return tuple(todo)
+
+    def refuse_to_mix(self, slides: Sequence[tuple[str, Path, Fingerprint]]) -> None:
+        """Raise ResultsError where names of slides do not mean what they do in the journal."""
+        with self.guarded():
+            rows = self.database.execute(
+                "SELECT slide_id, path, fingerprint FROM slides WHERE state = 'done'"
+            ).fetchall()
+        ids = {slide_id for slide_id, _, _ in slides}
+        done = {slide_id: (path, found) for slide_id, path, found in rows}
+        elsewhere = {path: slide_id for slide_id, path, _ in rows if slide_id not in ids}
+        faults = []
+        for slide_id, path, fingerprint in slides:
+            place = clean_text(str(path))
+            was, found = done.get(slide_id, (place, ""))
+            # A file that was moved, with its times, is the same one.
+            if was != place and not is_same_file(json.loads(found), fingerprint):
+                faults.append(f"{slide_id} is {was} there, and {place} here")
+            if place in elsewhere:
+                faults.append(f"{place} is {elsewhere[place]} there, and {slide_id} here")
+        if faults:
+            heading = (
+                f"{self.path.parent} knows these slides otherwise; name them in a manifest with a "
+                "column slide_id, or choose another --out"
+            )
+            raise ResultsError(list_faults(heading, faults))
+
+    def is_done(self, slide_id: str, path: Path) -> bool:
+        """Return whether a slide of this name and place is done."""
+        with self.guarded():
+            row = self.database.execute(
+                "SELECT state FROM slides WHERE slide_id = ? AND path = ?",
+                (slide_id, clean_text(str(path))),
+            ).fetchone()
+        return row is not None and row[0] == JournalState.DONE
 
     def start(self, slide_id: str) -> None:
         """Note that a slide is being scored; counts an attempt."""

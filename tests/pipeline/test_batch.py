@@ -1,5 +1,6 @@
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from her2path.errors import ResultsError
+from her2path.criteria.score import IshResult
+from her2path.errors import CriteriaError, ResultsError
 from her2path.pipeline.batch import run_batch, words_of
 from her2path.pipeline.manifest import KNOWN_COLUMNS, TAKEN
 from her2path.pipeline.progress import SlideDone, SlideFailed, SlideSurveyed, TilesMeasured
-from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.settings import ScoreSettings, find_rule_set
+from her2path.results.atomic import atomic_path
 from her2path.results.cells import read_cells
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.journal import Journal
 from her2path.results.record import SlideRecord, read_record
 from her2path.results.run_record import settings_hash
+from her2path.results.tables import write_slides
 
 
 def rows_of(out: ResultsFolder) -> dict[str, dict[str, str]]:
@@ -295,3 +299,86 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
         assert not (out.slide(slide_id).path / ".parts").exists()
     with Journal(out.journal, settings_hash=settings_hash(settings), resume=True) as journal:
         assert {entry.state for entry in journal.entries()} == {"done"}
+
+
+def test_resume_keeps_results_whose_file_cannot_be_reached(
+    glass, drawn, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    path = tmp_path / "away.png"
+    shutil.copy(glass, path)
+    jobs = [job_on(path), job_on(drawn)]
+    run_batch(jobs, settings, out)
+    before = rows_of(out)
+    path.rename(tmp_path / "unmounted.png")
+    result = run_batch(jobs, settings, out, resume=True)
+    assert (result.n_done, result.failed) == (2, {})
+    assert rows_of(out) == before
+
+
+def test_a_slide_whose_results_were_deleted_is_scored_again(
+    glass, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    run_batch([job_on(glass)], settings, out)
+    shutil.rmtree(out.slide("glass").path)
+    run_batch([job_on(glass)], settings, out, resume=True)
+    assert out.slide("glass").slide_json.exists()
+
+
+def test_nothing_of_an_earlier_run_stays_beside_a_slide_that_fails(
+    drawn, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    path = tmp_path / "a.png"
+    shutil.copy(drawn, path)
+    run_batch([job_on(path)], settings, out)
+    folder = out.slide("a")
+    folder.cells_geojson.write_text("{}")
+    assert folder.slide_json.exists()
+    path.write_bytes(path.read_bytes()[:500])
+    assert set(run_batch([job_on(path)], settings, out, overwrite=True).failed) == {"a"}
+    assert not folder.slide_json.exists()
+    assert not folder.cells_geojson.exists()
+    assert not folder.cells_parquet.exists()
+
+
+def test_files_that_no_run_wrote_are_never_replaced(glass, job_on, settings, tmp_path: Path):
+    (tmp_path / "slides.csv").write_text("path\nmine.svs\n")
+    with pytest.raises(ResultsError, match="no journal of a run that wrote it"):
+        run_batch([job_on(glass)], settings, ResultsFolder(tmp_path))
+    assert (tmp_path / "slides.csv").read_text() == "path\nmine.svs\n"
+
+
+def test_a_run_that_is_refused_leaves_what_another_is_writing(
+    glass, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path)
+    run_batch([job_on(glass)], settings, out)
+    with atomic_path(out.slides_csv) as half:
+        half.write_text("half")
+        with pytest.raises(ResultsError, match="resume"):
+            run_batch([job_on(glass)], settings, out)
+        assert half.exists()
+
+
+def test_a_table_that_is_open_elsewhere_does_not_stop_the_slides(
+    glass, drawn, job_on, settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = ResultsFolder(tmp_path / "out")
+    writes = []
+
+    def locked_at_first(path: Path, rows: object) -> None:
+        writes.append(path)
+        if len(writes) == 1:
+            raise ResultsError("slides.csv cannot be written (it is open)")
+        write_slides(path, rows)
+
+    monkeypatch.setattr("her2path.pipeline.batch.write_slides", locked_at_first)
+    result = run_batch([job_on(glass), job_on(drawn)], settings, out)
+    assert (result.n_done, len(rows_of(out))) == (2, 2)
+
+
+def test_a_result_of_ish_that_the_criteria_do_not_know_is_refused_at_once(glass, job_on):
+    with pytest.raises(CriteriaError, match="defined for breast"):
+        job_on(glass, rule_set=find_rule_set("gastric-resection"), ish=IshResult.GROUP_1)

@@ -125,3 +125,16 @@ def test_outlines_can_count_from_the_bounds_of_the_slide(glass, job_on, settings
         corners[origin] = shapely.geometry.shape(feature["geometry"]).bounds[:2]
     moved = np.subtract(corners[Origin.LEVEL0], corners[Origin.BOUNDS])
     assert moved.tolist() == [100, 40]
+
+
+def test_what_was_not_measured_is_left_out_of_geojson(folder: SlideFolder):
+    record = read_record(folder.slide_json)
+    empty = {r.region_id for r in record.regions if not r.reading.n_tumor_cells}
+    features = json.loads(folder.regions_geojson.read_text(encoding="utf-8"))["features"]
+    named = [f["properties"] for f in features if f["properties"].get("name") in empty]
+    assert named
+    for properties in named:
+        assert not any("pct_" in name or "h_score" in name for name in properties["measurements"])
+    cells = json.loads(folder.cells_geojson.read_text(encoding="utf-8"))["features"]
+    unstained = [c["properties"] for c in cells if "none" in str(c["properties"]).lower()]
+    assert all("Membrane: DAB OD" not in p["measurements"] for p in unstained)

@@ -158,3 +158,18 @@ def test_own_criteria_and_calibrations_are_read_from_files(tmp_path: Path):
     site.write_bytes(b"\xff\xfe")
     with pytest.raises(CalibrationError, match="UTF-8"):
         find_calibration(site)
+
+
+def test_one_file_of_outlines_never_serves_two_slides(tmp_path: Path):
+    touch(tmp_path / "rois" / "s.geojson", tmp_path / "rois" / "x.geojson")
+    with pytest.raises(AnnotationError, match="would serve several slides"):
+        jobs_of_paths(
+            [tmp_path / "A" / "s.svs", tmp_path / "B" / "s.svs"], defaults(tmp_path / "rois")
+        )
+    (job,) = jobs_of_paths([tmp_path / "x.ome.tif"], defaults(tmp_path / "rois"))
+    assert job.roi == tmp_path / "rois" / "x.geojson"
+
+
+def test_a_path_that_no_system_takes_is_no_crash(tmp_path: Path):
+    with pytest.raises(SlideError):
+        find_slides([str(tmp_path / ("a" * 300 + ".svs"))], with_fields=False)

@@ -218,3 +218,18 @@ def test_a_fingerprint_covers_what_lies_beside(tmp_path):
 def test_a_fingerprint_of_nothing_is_an_error(tmp_path):
     with pytest.raises(ResultsError, match="check the path"):
         fingerprint_of(tmp_path / "nothing", settings_hash="h")
+
+
+def test_another_file_of_the_name_never_takes_the_place_of_a_done_one(tmp_path):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a"))
+        journal.start("a")
+        journal.finish("a", {}, seconds=1.0)
+        with pytest.raises(ResultsError, match=r"a is .* there, and .*other"):
+            journal.plan(planned(tmp_path / "other", "a", mark=Fingerprint(9, 9, "x")))
+        assert journal.plan(planned(tmp_path, "a")) == ()
+        # The same place under another name would count twice.
+        ((_, path, fingerprint),) = planned(tmp_path, "a")
+        with pytest.raises(ResultsError, match="is a there, and b here"):
+            journal.plan([("b", path, fingerprint)])
+        assert journal.plan(planned(tmp_path, "a"), again={"a"}) == ("a",)
