@@ -14,12 +14,12 @@ import typer
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
+    check_free,
     fail,
     readable_errors,
     set_up_logging,
     use_one_thread,
 )
-from her2path.cli.evaluate import check_free
 from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:

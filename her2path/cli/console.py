@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -14,7 +15,15 @@ from rich.text import Text
 
 from her2path.errors import Her2pathError
 
-__all__ = ["ERRORS", "OUTPUT", "fail", "readable_errors", "set_up_logging", "use_one_thread"]
+__all__ = [
+    "ERRORS",
+    "OUTPUT",
+    "check_free",
+    "fail",
+    "readable_errors",
+    "set_up_logging",
+    "use_one_thread",
+]
 
 # Results that were asked for go to standard output, all else to standard error.
 OUTPUT = Console(highlight=False, soft_wrap=True)
@@ -30,6 +39,30 @@ def fail(message: str, *, status: int = WRONG_USE) -> typer.Exit:
     """Say what is wrong and return the exception that ends the program."""
     ERRORS.print(Text("her2path: ", style="bold red"), Text(message), sep="", end="\n")
     return typer.Exit(status)
+
+
+def check_free(out: Path, document: str, what: str, remedy: str) -> None:
+    """End the program where a folder holds what nobody said may be lost or mixed with.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to be written into.
+    document : str
+        File that says that the command has written into it before.
+    what, remedy : str
+        What that was, and the option to add.
+    """
+    from her2path.results.folder import ResultsFolder
+
+    if (out / document).exists():
+        raise fail(f"--out {out} holds {what} already; choose another folder, or add {remedy}")
+    results = ResultsFolder(out)
+    if results.journal.exists() or results.run_json.exists():
+        raise fail(
+            f"--out {out} is a results folder of her2path score; choose another folder, or add "
+            "--overwrite to write into it all the same"
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import typer
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
+    check_free,
     fail,
     readable_errors,
     set_up_logging,
@@ -18,7 +19,7 @@ from her2path.cli.console import (
 )
 from her2path.cli.options import Debug, Quiet
 
-__all__ = ["EXAMPLES", "check_free", "evaluate"]
+__all__ = ["EXAMPLES", "evaluate"]
 
 EXAMPLES = (
     "[bold]Examples[/bold]\n\n"
@@ -101,27 +102,3 @@ def evaluate(
             for line in summary_lines(found):
                 ERRORS.print(line, markup=False)
             ERRORS.print(f"\nEvaluation: {page}", style="bold", markup=False)
-
-
-def check_free(out: Path, document: str, what: str, remedy: str) -> None:
-    """End the program where a folder holds what nobody said may be lost or mixed with.
-
-    Parameters
-    ----------
-    out : Path
-        Folder to be written into.
-    document : str
-        File that says that the command has written into it before.
-    what, remedy : str
-        What that was, and the option to add.
-    """
-    from her2path.results.folder import ResultsFolder
-
-    if (out / document).exists():
-        raise fail(f"--out {out} holds {what} already; choose another folder, or add {remedy}")
-    results = ResultsFolder(out)
-    if results.journal.exists() or results.run_json.exists():
-        raise fail(
-            f"--out {out} is a results folder of her2path score; choose another folder, or add "
-            "--overwrite to write into it all the same"
-        )

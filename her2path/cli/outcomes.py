@@ -12,11 +12,11 @@ import typer
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
+    check_free,
     readable_errors,
     set_up_logging,
     use_one_thread,
 )
-from her2path.cli.evaluate import check_free
 from her2path.cli.options import Debug, Json, Quiet
 from her2path.criteria.score import Organ
 
