@@ -109,9 +109,17 @@ def expanded(source: str, *, with_fields: bool) -> Iterator[Path]:
 
 
 def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
-    """Yield the slides of a folder and all below it, sorted by name."""
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
+    """Yield the slides of a folder and all below it, sorted by name.
+
+    Linked folders are searched too, each real one once: links may lead in a circle.
+    """
+    searched: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here, real = Path(place), os.path.realpath(place)
+        if real in searched:
+            folders.clear()
+            continue
+        searched.add(real)
         if JOURNAL in files:
             folders.clear()
             continue

@@ -37,6 +37,13 @@ def test_a_folder_is_searched_with_all_below_but_results_and_hidden_ones(tmp_pat
     assert names([tmp_path]) == ["a.NDPI", "b.svs", "c.tiff"]
 
 
+def test_linked_folders_are_searched_each_once(tmp_path: Path):
+    touch(tmp_path / "share" / "a.svs", tmp_path / "slides" / "b.svs")
+    (tmp_path / "slides" / "linked").symlink_to(tmp_path / "share", target_is_directory=True)
+    (tmp_path / "share" / "circle").symlink_to(tmp_path / "slides", target_is_directory=True)
+    assert names([tmp_path / "slides"]) == ["b.svs", "a.svs"]
+
+
 def test_plain_pictures_in_a_folder_are_slides_only_with_a_pixel_size(tmp_path: Path):
     touch(tmp_path / "a.png", tmp_path / "b.jpg", tmp_path / "c.svs")
     assert names([tmp_path]) == ["c.svs"]
