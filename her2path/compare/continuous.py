@@ -25,7 +25,9 @@ from her2path.criteria.score import Extent, Intensity
 from her2path.pipeline.scoring import CountedCells
 from her2path.statistics.intervals import Interval
 from her2path.statistics.paired import (
+    SIGNIFICANT,
     BlockRatio,
+    can_tell,
     change_interval,
     draw_levels,
     draw_ratio,
@@ -41,7 +43,6 @@ Floats = NDArray[np.float64]
 N_DRAWS = 4000
 # The smallest p is 1 in 2000.
 N_PERMUTATIONS = 1999
-SIGNIFICANT = 0.05
 # Of the cells that are stained, faintly most of them, so many are read as stained in the worse
 # laboratories; in half of them it is 0.86 (drawn pairs, `scripts/pair_study.py --level pictures`).
 # A share that is read too low on both sides makes its change too small by as much.
@@ -66,7 +67,8 @@ class Change:
     before_ci95, after_ci95 : Interval or None
         Of each side.
     p_permutation : float or None
-        That blocks of both sides could have changed places.
+        That blocks of both sides could have changed places; None where blocks are too few to
+        tell.
     band : float or None
         By how much two readings of an unchanged thing may differ.
     is_beyond_band : bool
@@ -226,7 +228,9 @@ def distance_change(
 
 
 def distance_p(shares: list[tuple[BlockRatio, ...]], labels: Floats, found: float) -> float:
-    """Test the distance by relabelling blocks."""
+    """Test the distance by relabelling blocks; NaN where blocks are too few to tell."""
+    if not can_tell(labels):
+        return math.nan
     points = np.concatenate([np.stack([ratio.points for ratio in side], axis=1) for side in shares])
     sizes = np.concatenate([side[0].sizes for side in shares])
     late = labels @ points / np.maximum(labels @ sizes, 1e-12)[:, None]

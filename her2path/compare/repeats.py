@@ -63,7 +63,13 @@ def bands_of_table(path: Path, *, name: str = "") -> Bands:
             f"{path.name} has no subject that was read more than once; give each repeat a row "
             "with the same subject"
         )
-    measures = {measure: band_of(measure, known) for measure, known in found.items()}
+    scattered = {measure: known for measure, known in found.items() if known.sw > 0}
+    if not scattered:
+        raise TableError(
+            f"{path.name}: all repeats of each subject are equal, so that no band can be told; "
+            "give readings of their own, not copies of one"
+        )
+    measures = {measure: band_of(measure, known) for measure, known in scattered.items()}
     distance = distance_band(subjects, readings)
     if distance is not None:
         measures[DISTANCE] = distance
@@ -73,7 +79,7 @@ def bands_of_table(path: Path, *, name: str = "") -> Bands:
         source=f"{name or path.name}: {n_readings} readings of {n_subjects} subjects",
         is_default=False,
         measures=measures,
-        remarks=(*single_remarks(subjects), *remarks_on(found)),
+        remarks=(*single_remarks(subjects), *unit_remarks(readings), *remarks_on(found)),
     )
 
 
@@ -193,6 +199,19 @@ def single_remarks(subjects: Sequence[str]) -> tuple[str, ...]:
     return (f"Left out, for they were read once: {len(once)} of the subjects ({names:.200}).",)
 
 
+def unit_remarks(readings: Sequence[Reading]) -> tuple[str, ...]:
+    """Name the percentages that look like fractions."""
+    highest = {
+        name: max(reading.get(name, 0.0) for reading in readings)
+        for name, measure in MEASURES.items()
+        if measure.unit == "%"
+    }
+    small = [name for name, value in highest.items() if 0 < value <= 1]
+    if not small:
+        return ()
+    return (f"No reading exceeds 1 %: {', '.join(small)}. If they are fractions, give percent.",)
+
+
 def remarks_on(found: Mapping[str, Repeatability]) -> tuple[str, ...]:
     """Say where the bands should be doubted."""
     remarks = []
@@ -202,6 +221,12 @@ def remarks_on(found: Mapping[str, Repeatability]) -> tuple[str, ...]:
         remarks.append(
             f"Only {df} {words}: the bands themselves are uncertain (see their intervals); "
             f"{LEAST_DF} or more are wanted."
+        )
+    equal = [name for name, known in found.items() if known.sw == 0]
+    if equal:
+        remarks.append(
+            f"No band is told for {', '.join(equal)}: all repeats of each subject are equal, and "
+            "a band of 0 would take any difference for a change."
         )
     uneven = [name for name, known in found.items() if known.level_p < SIGNIFICANT]
     if uneven:

@@ -138,8 +138,8 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             held.value,
             held.cut,
             held.unit,
-            f"The guideline's own wording does not cover this case; {call.score} comes from the row "
-            f"“{held.criterion.text}” ({_spoken(held)} {held.value:.1f} %, above "
+            f"The guideline's own wording does not cover this case; {call.score} comes from the "
+            f"row “{held.criterion.text}” ({_spoken(held)} {held.value:.1f} %, above "
             f"{held.cut:.3g} %).",
         )
 

@@ -26,7 +26,9 @@ from her2path.statistics.clustered import (
 from her2path.statistics.intervals import Interval
 
 __all__ = [
+    "SIGNIFICANT",
     "BlockRatio",
+    "can_tell",
     "cautious_share",
     "change_interval",
     "draw_levels",
@@ -46,6 +48,8 @@ ASSUMED_ICC = 0.10
 # one that falls anywhere on the grid 1 − 170 / (3 · 250) of its variance is left in each direction.
 ACROSS_BORDERS = (1 - 170 / (3 * 250)) ** -2
 
+# Above this p a permutation test tells nothing apart.
+SIGNIFICANT = 0.05
 # Quantiles are exact at these normal scores and straight between them.
 NODES = np.linspace(-4.5, 4.5, 181)
 
@@ -219,6 +223,17 @@ def permuted_labels(
     return np.vstack([observed, shuffled])
 
 
+def can_tell(labels: Floats) -> bool:
+    """Whether blocks are so many that relabelling them could make a p of `SIGNIFICANT`.
+
+    With three blocks a side nothing is rarer than two relabellings of twenty.
+    """
+    n_blocks, n_after = labels.shape[1], round(float(labels[0].sum()))
+    # Sides of one size may change places as a whole, which is as far apart.
+    alike = 2 if 2 * n_after == n_blocks else 1
+    return alike <= SIGNIFICANT * math.comb(n_blocks, n_after)
+
+
 def permutation_p(before: BlockRatio, after: BlockRatio, labels: Floats) -> float:
     """Test whether blocks of both sides could have changed places.
 
@@ -234,9 +249,10 @@ def permutation_p(before: BlockRatio, after: BlockRatio, labels: Floats) -> floa
     Returns
     -------
     float
-        Two-sided p, at least 1 / n; NaN where a side has no cell.
+        Two-sided p, at least 1 / n; NaN where a side has no cell, or where blocks are so few that
+        nothing could be told (`can_tell`).
     """
-    if not before.n_cells or not after.n_cells:
+    if not before.n_cells or not after.n_cells or not can_tell(labels):
         return math.nan
     points = np.concatenate([before.points, after.points])
     sizes = np.concatenate([before.sizes, after.sizes])

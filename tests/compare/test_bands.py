@@ -135,3 +135,19 @@ def test_subjects_that_were_read_once_are_named(tmp_path):
 def test_tables_that_tell_nothing_are_refused(tmp_path, text, words):
     with pytest.raises(TableError, match=words):
         bands_of_table(table(tmp_path / "r.csv", text))
+
+
+def test_equal_repeats_make_no_band_of_zero(tmp_path):
+    rows = "subject,pct_stained,pct_complete\na,40,0\na,42,0\nb,10,0\nb,11,0\n"
+    bands = bands_of_table(table(tmp_path / "t.csv", rows))
+    assert "pct_complete" not in bands.measures
+    assert any("No band is told for pct_complete" in remark for remark in bands.remarks)
+    alike = table(tmp_path / "same.csv", "subject,h_score\na,40\na,40\n")
+    with pytest.raises(TableError, match="no band can be told"):
+        bands_of_table(alike)
+
+
+def test_fractions_in_place_of_percent_are_remarked(tmp_path):
+    rows = "subject,pct_stained,h_score\na,0.50,60\na,0.55,61\n"
+    bands = bands_of_table(table(tmp_path / "t.csv", rows))
+    assert any("pct_stained" in r and "give percent" in r for r in bands.remarks)

@@ -141,10 +141,16 @@ def test_a_side_compared_with_itself_is_not_told_apart():
     assert labels[0].sum() == 15
 
 
-def test_one_block_a_side_can_prove_nothing():
+@pytest.mark.parametrize(
+    ("n_before", "n_after", "tells"),
+    [(1, 1, False), (3, 3, False), (4, 4, True), (2, 4, False), (2, 6, True)],
+)
+def test_few_blocks_can_prove_nothing(n_before, n_after, tells):
     rng = np.random.default_rng(8)
-    labels = permuted_labels(1, 1, 99, rng)
-    assert permutation_p(share([90], [100]), share([0], [100]), labels) == 1.0
+    labels = permuted_labels(n_before, n_after, 999, rng)
+    before, after = share([90] * n_before, [100] * n_before), share([0] * n_after, [100] * n_after)
+    p = permutation_p(before, after, labels)
+    assert p <= 0.06 if tells else math.isnan(p)
 
 
 @pytest.mark.slow
