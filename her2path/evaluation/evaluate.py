@@ -14,7 +14,7 @@ from her2path.criteria.label import ScoreLabel
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ResultsError, list_faults
 from her2path.evaluation.agreement import ScoreAgreement, agree
-from her2path.evaluation.case import Case
+from her2path.evaluation.case import Case, on_one_scale
 from her2path.evaluation.cells import CELL_COLUMNS, CellAgreement, compare_cells, pooled
 from her2path.evaluation.human import HUMAN_AGREEMENT, HumanFigure
 from her2path.evaluation.references import Reference, read_known_cells
@@ -68,7 +68,7 @@ class Evaluation:
     is_truth : bool
         Whether references are the truth of drawn slides.
     cases : tuple of Case
-        Slides with a reference and a result.
+        Slides with a reference and a result, all on the scale that their references tell apart.
     scores : ScoreAgreement
     by_group : mapping of str to ScoreAgreement
         The same for each laboratory or group; empty with fewer than two.
@@ -158,6 +158,8 @@ def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
     try:
         # A second reader says nothing of a slide that the first did not assess.
         score, *score_set = (Score(word or Score.NOT_ASSESSABLE) for word in words)
+        if Score.NOT_ASSESSABLE in score_set:
+            raise ValueError(score_set)
     except ValueError:
         faults.append(f"row {row.number}: {', '.join(words)!r:.60} is no score")
         return None
@@ -215,7 +217,7 @@ def evaluate(
     """
     known = {reference.slide_id: reference for reference in references}
     shared = [slide_id for slide_id in readings.cases if slide_id in known]
-    cases = tuple(
+    cases = on_one_scale(
         replace(
             readings.cases[slide_id],
             reference=label,
