@@ -143,6 +143,14 @@ def test_one_reference_joins_grades_for_every_figure(tmp_path: Path) -> None:
     assert [float(written[name]["p_of_score"]) for name in "abcde"] == [1] * 5
 
 
+def test_references_that_tell_no_scores_apart_are_refused(tmp_path: Path) -> None:
+    table, known = tmp_path / "slides.csv", tmp_path / "readings.csv"
+    table.write_text("slide_id,score\n" + "".join(f"{name},1+\n" for name in "abcd"))
+    known.write_text("slide_id,reference\na,0|0+\nb,0+|1+\nc,1+|2+\nd,2+|3+\n")
+    with pytest.raises(ResultsError, match="tell no scores apart"):
+        evaluate(read_readings(table), read_references(known), is_truth=False)
+
+
 def test_a_set_of_scores_that_are_none_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "slides.csv"
     table.write_text("slide_id,score,network_set\na,1+,1+;not_assessable\n")
