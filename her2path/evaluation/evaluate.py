@@ -231,8 +231,8 @@ def evaluate(
     )
     if not cases:
         raise ResultsError(
-            f"none of {len(readings.cases):,} slides with a score has one of "
-            f"{len(references):,} references; slides are matched by slide_id, for example "
+            f"no slide of the results ({len(readings.cases):,}) has a reference score (references: "
+            f"{len(references):,}); slides are matched by slide_id, for example "
             f"{next(iter(readings.cases), '–')!r:.60} and {next(iter(known), '–')!r:.60}"
         )
     if len(shared_scale(cases)) == 1:
