@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.evaluation.case import Case, Scale, scale_of
+from her2path.evaluation.case import Case, shared_scale
 from her2path.statistics.agreement import Agreement, Weights, weighted_agreement
 from her2path.statistics.counted import Counted
 
@@ -67,23 +67,20 @@ class ScoreAgreement:
     boundaries: tuple[Boundary, ...]
 
 
-def agree(
-    cases: Sequence[Case], *, rng: np.random.Generator, scale: Scale | None = None
-) -> ScoreAgreement:
+def agree(cases: Sequence[Case], *, rng: np.random.Generator) -> ScoreAgreement:
     """Compare scores with their references.
 
     Parameters
     ----------
     cases : sequence of Case
+        On one scale, whose grades are those of the table.
     rng : numpy.random.Generator
         Source of randomness of the bootstrap, which draws patients where they are known.
-    scale : Scale, optional
-        Grades of the table; by default those that the references tell apart.
     """
-    grades = scale or scale_of(case.reference for case in cases)
-    known = np.array([grades.grade(case.reference.low) for case in cases], np.int64)
+    grades = shared_scale(cases)
+    known = np.array([case.known_grade for case in cases], np.int64)
     read = np.array(
-        [grades.grade(case.score) if case.is_assessed else -1 for case in cases], np.int64
+        [-1 if case.read_grade is None else case.read_grade for case in cases], np.int64
     )
     return ScoreAgreement(
         n=len(cases),

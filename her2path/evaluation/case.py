@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,57 @@ from numpy.typing import NDArray
 from her2path.criteria.label import ScoreLabel
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 
-__all__ = ["Case", "Scale", "scale_of"]
+__all__ = ["Case", "Scale", "on_one_scale", "scale_of", "shared_scale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Grades that the references tell apart, low to high: all five, or fewer.
+
+    A reference of "0 or 0+" joins these two into one grade for everybody, because nobody can be
+    right or wrong about a distinction that was not made.
+    """
+
+    grades: tuple[ScoreLabel, ...]
+
+    def __len__(self) -> int:
+        return len(self.grades)
+
+    def grade(self, score: Score) -> int:
+        """Return the position of a score, from 0.
+
+        Raises
+        ------
+        ValueError
+            If it is on no grade: a slide that is not assessable has none.
+        """
+        for k, grade in enumerate(self.grades):
+            if grade.allows(score):
+                return k
+        raise ValueError(f"{score.value} is none of the grades {', '.join(map(str, self.grades))}")
+
+    def grade_of(self, label: ScoreLabel) -> int:
+        """Return the position of a label, from 0.
+
+        Raises
+        ------
+        ValueError
+            If it is more than one grade: the scale tells apart what the label does not.
+        """
+        low = self.grade(label.low)
+        if self.grade(label.high) != low:
+            raise ValueError(f"{label} is more than one grade; put cases on one scale first")
+        return low
+
+    def pooled(self, probabilities: Mapping[Score, float]) -> NDArray[np.float64]:
+        """Return the probability of each grade."""
+        found = np.zeros(len(self.grades))
+        for score in EXPRESSION_SCORES:
+            found[self.grade(score)] += probabilities.get(score, 0.0)
+        return found
+
+
+FIVE_GRADES = Scale(tuple(ScoreLabel(score, score) for score in EXPRESSION_SCORES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +85,9 @@ class Case:
         Whose slide it is; laboratory or another group to tell figures apart by.
     score_set : tuple of Score
         Scores that the network does not rule out; empty where it states none.
+    scale : Scale
+        Grades on which score and reference are compared, the same for all slides that are
+        evaluated together: `on_one_scale`.
     """
 
     slide_id: str
@@ -46,6 +99,7 @@ class Case:
     patient: str = ""
     group: str = ""
     score_set: tuple[Score, ...] = ()
+    scale: Scale = FIVE_GRADES
 
     @property
     def is_assessed(self) -> bool:
@@ -53,50 +107,38 @@ class Case:
         return self.score is not Score.NOT_ASSESSABLE
 
     @property
+    def known_grade(self) -> int:
+        """Position of the reference on the scale, from 0."""
+        return self.scale.grade_of(self.reference)
+
+    @property
+    def read_grade(self) -> int | None:
+        """Position of the score on the scale, from 0; None without one."""
+        return self.scale.grade(self.score) if self.is_assessed else None
+
+    @property
+    def set_grades(self) -> frozenset[int]:
+        """Positions of the scores that the network does not rule out."""
+        return frozenset(map(self.scale.grade, self.score_set))
+
+    @property
     def distance(self) -> int | None:
-        """Grades from the nearest score that the reference allows; negative: read too low."""
-        if not self.is_assessed:
-            return None
-        if self.score.rank < self.reference.low.rank:
-            return self.score.rank - self.reference.low.rank
-        return max(0, self.score.rank - self.reference.high.rank)
+        """Grades from the reference; negative: read too low. None without a score."""
+        return None if self.read_grade is None else self.read_grade - self.known_grade
 
     @property
     def is_exact(self) -> bool:
-        """Whether the score is one that the reference allows."""
+        """Whether score and reference are one grade."""
         return self.distance == 0
 
     @property
     def stated(self) -> float | None:
-        """Probability that was stated for the score given, None without one."""
-        if self.probabilities is None or not self.is_assessed:
+        """Probability that was stated for the grade of the score given, None without one."""
+        if self.probabilities is None or self.read_grade is None:
             return None
-        return self.probabilities.get(self.score, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Grades that the references tell apart, low to high: all five, or fewer.
-
-    A reference of "0 or 0+" joins these two into one grade for everybody, because nobody can be
-    right or wrong about a distinction that was not made.
-    """
-
-    grades: tuple[ScoreLabel, ...]
-
-    def __len__(self) -> int:
-        return len(self.grades)
-
-    def grade(self, score: Score) -> int:
-        """Return the position of a score, from 0."""
-        return next(k for k, grade in enumerate(self.grades) if grade.allows(score))
-
-    def pooled(self, probabilities: Mapping[Score, float]) -> NDArray[np.float64]:
-        """Return the probability of each grade."""
-        found = np.zeros(len(self.grades))
-        for score in EXPRESSION_SCORES:
-            found[self.grade(score)] += probabilities.get(score, 0.0)
-        return found
+        total = float(self.scale.pooled(self.probabilities)[self.read_grade])
+        # 0.3 + 0.6 is as probable as 0.9, whatever the last bit of a sum.
+        return min(round(total, 9), 1.0)
 
 
 def scale_of(references: Iterable[ScoreLabel]) -> Scale:
@@ -117,3 +159,24 @@ def scale_of(references: Iterable[ScoreLabel]) -> Scale:
             grades.append(ScoreLabel(first, score))
             first = EXPRESSION_SCORES[min(rank + 1, len(joins))]
     return Scale(tuple(grades))
+
+
+def on_one_scale(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Return the cases on the finest scale on which every reference of theirs is one grade."""
+    found = tuple(cases)
+    scale = scale_of(case.reference for case in found)
+    return tuple(replace(case, scale=scale) for case in found)
+
+
+def shared_scale(cases: Iterable[Case]) -> Scale:
+    """Return the scale of cases that are on one; all five grades where there is no case.
+
+    Raises
+    ------
+    ValueError
+        If they are on several: figures of different scales are not one figure.
+    """
+    scales = {case.scale for case in cases}
+    if len(scales) > 1:
+        raise ValueError(f"cases are on {len(scales)} scales; put them on one with on_one_scale")
+    return scales.pop() if scales else FIVE_GRADES

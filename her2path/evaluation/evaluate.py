@@ -14,7 +14,7 @@ from her2path.criteria.label import ScoreLabel
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ResultsError, list_faults
 from her2path.evaluation.agreement import ScoreAgreement, agree
-from her2path.evaluation.case import Case
+from her2path.evaluation.case import Case, on_one_scale, shared_scale
 from her2path.evaluation.cells import CELL_COLUMNS, CellAgreement, compare_cells, pooled
 from her2path.evaluation.human import HUMAN_AGREEMENT, HumanFigure
 from her2path.evaluation.references import Reference, read_known_cells
@@ -68,7 +68,7 @@ class Evaluation:
     is_truth : bool
         Whether references are the truth of drawn slides.
     cases : tuple of Case
-        Slides with a reference and a result.
+        Slides with a reference and a result, all on the scale that their references tell apart.
     scores : ScoreAgreement
     by_group : mapping of str to ScoreAgreement
         The same for each laboratory or group; empty with fewer than two.
@@ -158,6 +158,8 @@ def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
     try:
         # A second reader says nothing of a slide that the first did not assess.
         score, *score_set = (Score(word or Score.NOT_ASSESSABLE) for word in words)
+        if Score.NOT_ASSESSABLE in score_set:
+            raise ValueError(score_set)
     except ValueError:
         faults.append(f"row {row.number}: {', '.join(words)!r:.60} is no score")
         return None
@@ -211,11 +213,12 @@ def evaluate(
     Raises
     ------
     ResultsError
-        If no slide has both a reading and a reference, or cells cannot be read.
+        If no slide has both a reading and a reference, the references tell no scores apart, or
+        cells cannot be read.
     """
     known = {reference.slide_id: reference for reference in references}
     shared = [slide_id for slide_id in readings.cases if slide_id in known]
-    cases = tuple(
+    cases = on_one_scale(
         replace(
             readings.cases[slide_id],
             reference=label,
@@ -228,9 +231,15 @@ def evaluate(
     )
     if not cases:
         raise ResultsError(
-            f"none of {len(readings.cases):,} slides with a score has one of "
-            f"{len(references):,} references; slides are matched by slide_id, for example "
+            f"no slide of the results ({len(readings.cases):,}) has a reference score (references: "
+            f"{len(references):,}); slides are matched by slide_id, for example "
             f"{next(iter(readings.cases), '–')!r:.60} and {next(iter(known), '–')!r:.60}"
+        )
+    if len(shared_scale(cases)) == 1:
+        joined = sorted({str(case.reference) for case in cases if not case.reference.is_exact})
+        raise ResultsError(
+            f"the references {', '.join(joined)} together tell no scores apart, so that none could "
+            "be wrong; leave out the rows of one of them"
         )
     rng = np.random.default_rng(seed)
     groups = sorted({case.group for case in cases})

@@ -51,8 +51,8 @@ def read_references(path: Path) -> tuple[Reference, ...]:
 
     It needs a column ``slide_id`` (or ``path``, whose file name it then is) and one of
     ``reference``, ``expected_score`` or ``score``; it may have ``patient_id`` or ``patient``, and
-    ``laboratory``, ``group`` or ``site``. A score is as `parse_score` reads it, or
-    ``not_assessable``; rows without one are passed over.
+    ``laboratory``, ``group`` or ``site``. A score is as `reference_score` reads it,
+    or ``not_assessable``; rows without one are passed over.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def read_references(path: Path) -> tuple[Reference, ...]:
         label = None
         if row.get(column) != Score.NOT_ASSESSABLE:
             try:
-                label = parse_score(row.get(column))
+                label = reference_score(row.get(column))
             except ValueError as error:
                 faults.append(f"row {row.number}, {column}: {error}")
         if slide_id in found:
@@ -95,6 +95,28 @@ def read_references(path: Path) -> tuple[Reference, ...]:
     if faults:
         raise TableError(list_faults(f"{path.name} cannot be used", faults))
     return tuple(found.values())
+
+
+def reference_score(text: str) -> ScoreLabel:
+    """Read a reference: a score, or two neighbours that were not told apart.
+
+    Raises
+    ------
+    ValueError
+        If it is neither. Scores farther apart would join all between them for every slide.
+
+    Examples
+    --------
+    >>> str(reference_score("0|0+"))
+    '0|0+'
+    """
+    label = parse_score(text)
+    if label.high.rank - label.low.rank > 1:
+        raise ValueError(
+            f"{str(label)!r} are no neighbouring scores; give the one that holds, two neighbours "
+            "as 0|0+ where these were not told apart, or leave the cell empty"
+        )
+    return label
 
 
 def read_truths(folder: Path) -> tuple[Reference, ...]:

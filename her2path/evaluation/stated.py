@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from her2path.evaluation.case import Case, scale_of
+from her2path.evaluation.case import Case, shared_scale
 from her2path.statistics.counted import Counted
 
 __all__ = [
@@ -84,20 +84,20 @@ class StatedProbabilities:
 
 @dataclass(frozen=True, slots=True)
 class SetCoverage:
-    """Sets of scores held against references: how many hold theirs, and how wide they are."""
+    """Sets of scores held against references: how many hold theirs, and of how many grades."""
 
     covered: Counted
     mean_size: float
 
 
 def coverage_of_sets(cases: Sequence[Case]) -> SetCoverage | None:
-    """Return how often stated sets hold a score that the reference allows; None without any."""
+    """Return how often stated sets hold the grade of the reference; None without any."""
     stated = [case for case in cases if case.score_set]
     if not stated:
         return None
     return SetCoverage(
-        Counted.of(any(map(case.reference.allows, case.score_set)) for case in stated),
-        sum(len(case.score_set) for case in stated) / len(stated),
+        Counted.of(case.known_grade in case.set_grades for case in stated),
+        sum(len(case.set_grades) for case in stated) / len(stated),
     )
 
 
@@ -171,17 +171,17 @@ def examine_stated(
 ) -> StatedProbabilities | None:
     """Examine the probabilities of slides that got a score; None when none has any.
 
-    Grades that the references do not tell apart are pooled.
+    The cases are on one scale; what it does not tell apart is pooled.
     """
     scored = [case for case in cases if case.is_assessed]
     having = [case for case in scored if case.probabilities is not None]
     if not having:
         return None
-    scale = scale_of(case.reference for case in cases)
+    scale = shared_scale(cases)
     p = np.array([scale.pooled(case.probabilities or {}) for case in having])
     total = p.sum(axis=1, keepdims=True)
     p = np.divide(p, total, out=np.zeros_like(p), where=total > 0)
-    known = np.array([scale.grade(case.reference.low) for case in having])
+    known = np.array([case.known_grade for case in having])
     read = np.array([scale.grade(case.score) for case in having])
     above = 1 - np.cumsum(p, axis=1)[:, :-1]
     is_above = known[:, None] > np.arange(len(scale) - 1)

@@ -122,7 +122,7 @@ def summary_lines(evaluation: Evaluation) -> tuple[str, ...]:
     """Return the chief figures, a line each, for a terminal."""
     scores, flags = evaluation.scores, evaluation.flags
     lines = [
-        f"{len(evaluation.cases)} slides against "
+        f"{counted(len(evaluation.cases), 'slide')} against "
         + ("the truth of drawn slides" if evaluation.is_truth else "reference scores"),
         f"exact score        {scores.exact}",
         f"within one grade   {scores.within_one}",
@@ -162,7 +162,8 @@ def findings(evaluation: Evaluation) -> list[str]:
     """Return what was found, in sentences."""
     scores, flags = evaluation.scores, evaluation.flags
     words = [
-        f"{count(scores.exact.k)} of {count(scores.n)} slides got the score of their reference: "
+        f"{count(scores.exact.k)} of {counted(scores.n, 'slide')} got the score of "
+        f"{'its' if scores.n == 1 else 'their'} reference: "
         f"{counted_words(scores.exact)}; {counted_words(scores.within_one)} were within one grade. "
         f"Quadratic κ {kappa_words(scores.kappa_quadratic)}.",
     ]
@@ -306,7 +307,8 @@ def draw_risk(flags: FlagWorth) -> Plate:
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2)
         bare(axes)
     words = (
-        f"Flags keep {kept.n} of {flags.flagged.n} slides, {kept.k} of them wrong; with all slides "
+        f"Flags keep {kept.n} of {counted(flags.flagged.n, 'slide')}, {kept.k} of them wrong; "
+        f"with all slides "
         f"kept {risk[-1]:.1f} % are wrong"
         if risk
         else "no slide"

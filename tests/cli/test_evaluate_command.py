@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(evaluated: Path) -> Non
     assert "http" not in page.replace("http-equiv", "")
     assert "Research Use Only" in page
     assert "Robbins 2023" in page
+    assert "one that failed is in no figure" in page
     for name in ("boundaries", "reliability", "risk-coverage"):
         assert (evaluated / f"{name}.svg").is_file()
 
@@ -133,6 +135,19 @@ def test_a_reader_who_said_nothing_of_a_slide_did_not_assess_it(
     shown = run(table, *arguments, "--overwrite")
     assert shown.exit_code == 2
     assert "no slide has a network_score" in shown.stderr
+
+
+def test_one_slide_is_counted_as_one(tmp_path: Path) -> None:
+    table, known = tmp_path / "slides.csv", tmp_path / "readings.csv"
+    table.write_text("\n".join([HEAD, line("a", "1+")]))
+    known.write_text("slide_id,reference\na,1+\n")
+    shown = run(table, "--reference", known, "--out", tmp_path / "o")
+    page = (tmp_path / "o" / "evaluation.html").read_text("utf-8")
+    assert "1\xa0slide against reference scores" in shown.stderr
+    assert "1 of 1\xa0slide got the score of its reference" in page
+    assert "hold the reference in 1 of 1\xa0slide:" in page
+    assert "1 of 1\xa0slide, 0 of them wrong" in page
+    assert not re.search(r"\b1[ \xa0](slides|references|statements|scores)\b", page + shown.stderr)
 
 
 def test_wrong_use_ends_with_two_and_a_remedy(

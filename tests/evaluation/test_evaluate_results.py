@@ -117,10 +117,51 @@ def test_the_same_seed_gives_the_same_intervals(results: Path, drawn: Path) -> N
     assert one.stated == two.stated
 
 
+def test_one_reference_joins_grades_for_every_figure(tmp_path: Path) -> None:
+    table, known = tmp_path / "slides.csv", tmp_path / "readings.csv"
+    rows = [
+        "a,done,0+,0.4,0.6,0,0,0,false,,",
+        "b,done,0,0.5,0.5,0,0,0,false,,",
+        "c,done,1+,0,0,1,0,0,false,,",
+        "d,done,0+,0.4,0.6,0,0,0,true,few_cells,",
+        "e,done,2+,0,0,0,1,0,true,few_cells,",
+    ]
+    table.write_text("\n".join([HEAD, *rows]) + "\n")
+    known.write_text("slide_id,reference,laboratory\na,0,A\nb,0|0+,B\nc,1+,A\nd,0,A\ne,1+,B\n")
+    found = evaluate(read_readings(table), read_references(known), is_truth=False)
+    assert (found.scores.exact.k, found.scores.exact.n) == (4, 5)
+    assert (found.flags.wrong_flagged.k, found.flags.wrong_flagged.n) == (1, 1)
+    assert found.flags.curve is not None
+    assert found.flags.curve.points[0].coverage == 1
+    assert found.flags.curve.points[0].risk == pytest.approx(0.2)
+    assert found.by_group["A"].grades == found.scores.grades
+    assert sum(group.exact.k for group in found.by_group.values()) == 4
+    write_evaluation(tmp_path, found)
+    with (tmp_path / "evaluation_slides.csv").open() as file:
+        written = {row["slide_id"]: row for row in csv.DictReader(file)}
+    assert [written[name]["is_exact"] for name in "abcde"] == [*["true"] * 4, "false"]
+    assert [float(written[name]["p_of_score"]) for name in "abcde"] == [1] * 5
+
+
+def test_references_that_tell_no_scores_apart_are_refused(tmp_path: Path) -> None:
+    table, known = tmp_path / "slides.csv", tmp_path / "readings.csv"
+    table.write_text("slide_id,score\n" + "".join(f"{name},1+\n" for name in "abcd"))
+    known.write_text("slide_id,reference\na,0|0+\nb,0+|1+\nc,1+|2+\nd,2+|3+\n")
+    with pytest.raises(ResultsError, match="tell no scores apart"):
+        evaluate(read_readings(table), read_references(known), is_truth=False)
+
+
+def test_a_set_of_scores_that_are_none_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "slides.csv"
+    table.write_text("slide_id,score,network_set\na,1+,1+;not_assessable\n")
+    with pytest.raises(ResultsError, match="row 2"):
+        read_readings(table)
+
+
 def test_nothing_to_compare_is_an_error(results: Path, tmp_path: Path) -> None:
     table = tmp_path / "readings.csv"
     table.write_text("slide_id,reference\nother,1+\nx,not_assessable\n")
-    with pytest.raises(ResultsError, match="none of 3 slides"):
+    with pytest.raises(ResultsError, match=r"no slide of the results \(3\) has a reference score"):
         evaluate(read_readings(results), read_references(table), is_truth=False)
 
 

@@ -48,6 +48,12 @@ def test_all_faults_of_a_table_are_listed(tmp_path: Path) -> None:
         read_references(sheet(tmp_path, "slide_id,reference\na,\n"))
 
 
+@pytest.mark.parametrize("text", ["0|3+", "0|1+", "0+ | 2"])
+def test_a_reference_of_scores_that_are_no_neighbours_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TableError, match=r"row 3, reference: .* no neighbouring scores; give"):
+        read_references(sheet(tmp_path, f"slide_id,reference\na,0|0+\nb,{text}\n"))
+
+
 HEAD = (
     "x,y,kind,is_tumor,region,intensity,pattern,completeness,membrane_od,membrane_width_um,"
     "nucleus_area_um2,outline\n"

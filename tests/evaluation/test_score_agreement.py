@@ -9,18 +9,20 @@ from hypothesis import strategies as st
 from her2path.criteria import EXPRESSION_SCORES, Score
 from her2path.criteria.label import parse_score
 from her2path.evaluation.agreement import agree
-from her2path.evaluation.case import scale_of
+from her2path.evaluation.case import FIVE_GRADES, on_one_scale, scale_of, shared_scale
 
 WORDS = [score.value for score in EXPRESSION_SCORES]
 pairs = st.lists(
-    st.tuples(st.sampled_from(WORDS), st.sampled_from([*WORDS, "not_assessable"])),
+    st.tuples(
+        st.sampled_from([*WORDS, "0|0+", "1+|2+"]), st.sampled_from([*WORDS, "not_assessable"])
+    ),
     min_size=1,
     max_size=25,
 )
 
 
 def agreed(cases: list) -> object:
-    return agree(cases, rng=np.random.default_rng(0))
+    return agree(on_one_scale(cases), rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -33,12 +35,13 @@ def agreed(cases: list) -> object:
         ("0|0+", "0+", 0),
         ("0|0+", "1+", 1),
         ("1+|2+", "0+", -1),
+        ("1+|2+", "0", -2),
     ],
 )
-def test_distance_is_from_the_nearest_allowed_score(
+def test_distance_is_in_grades_from_the_reference(
     reference: str, score: str, distance: int
 ) -> None:
-    found = case(reference, score)
+    (found,) = on_one_scale([case(reference, score)])
     assert found.distance == distance
     assert found.is_exact == (distance == 0)
 
@@ -99,10 +102,34 @@ def test_joined_grades_count_as_one() -> None:
     assert found.boundaries[0].low == "0|0+"
 
 
+def test_one_reference_joins_grades_for_every_case() -> None:
+    halves = {Score.ZERO: 0.3, Score.ULTRALOW: 0.6, Score.ONE_PLUS: 0.1}
+    exact, joined, wrong = on_one_scale(
+        [
+            case("0", "0+", probabilities=halves, score_set=(Score.ZERO, Score.ULTRALOW)),
+            case("0|0+", "0"),
+            case("0+", "2+"),
+        ]
+    )
+    assert exact.is_exact
+    assert exact.stated == 0.9
+    assert exact.set_grades == {0}
+    assert joined.is_exact
+    assert wrong.distance == 2
+
+
+def test_figures_of_several_scales_are_refused() -> None:
+    assert shared_scale([]) == FIVE_GRADES
+    with pytest.raises(ValueError, match="more than one grade"):
+        agree([case("0|0+", "0")], rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="on_one_scale"):
+        agree([case("0", "0"), *on_one_scale([case("0|0+", "0")])], rng=np.random.default_rng(0))
+
+
 @settings(deadline=None, max_examples=25)
 @given(pairs)
 def test_rates_are_consistent_whatever_the_cases(found_pairs: list[tuple[str, str]]) -> None:
-    cases = [case(*pair, slide_id=str(k)) for k, pair in enumerate(found_pairs)]
+    cases = on_one_scale(case(*pair, slide_id=str(k)) for k, pair in enumerate(found_pairs))
     found = agreed(cases)
     assert found.exact.k == sum(c.is_exact for c in cases)
     assert found.exact.k <= found.within_one.k <= found.n == len(cases)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2path.criteria import Score
+from her2path.evaluation.case import on_one_scale
 from her2path.evaluation.selective import risk_curve, worth_of_flags
-from her2path.evaluation.stated import examine_stated, reliability
+from her2path.evaluation.stated import coverage_of_sets, examine_stated, reliability
 
 
 def rng() -> np.random.Generator:
@@ -67,7 +68,8 @@ def test_certain_and_right_is_perfect_and_certain_and_wrong_is_not() -> None:
 
 def test_joined_grades_pool_their_probabilities() -> None:
     halves = {**dict.fromkeys(Score, 0.0), Score.ZERO: 0.5, Score.ULTRALOW: 0.5}
-    found = examine_stated([case("0|0+", "0", probabilities=halves)], rng=rng())
+    cases = on_one_scale([case("0|0+", "0", probabilities=halves)])
+    found = examine_stated(cases, rng=rng())
     assert found is not None
     assert found.of_score.mean_stated == pytest.approx(1)
     assert found.ranked_score == 0
@@ -112,6 +114,28 @@ def test_the_risk_curve_of_a_perfect_order_is_the_best_one() -> None:
     assert [point.risk for point in curve.points] == pytest.approx([0, 0, 1 / 3, 0.5])
     assert curve.area == pytest.approx(curve.area_at_best)
     assert curve.area_at_random == 0.5
+
+
+def test_flags_curve_and_sets_are_on_the_scale_of_the_references() -> None:
+    parts = {Score.ZERO: 0.3, Score.ULTRALOW: 0.6, Score.ONE_PLUS: 0.1}
+    both = (Score.ZERO, Score.ULTRALOW)
+    cases = on_one_scale(
+        [
+            case("0|0+", "0", probabilities=parts, score_set=both),
+            case("0", "0+", probabilities=parts, score_set=(Score.ULTRALOW,), flags=("few_cells",)),
+            case("1+", "1+", probabilities=sure(Score.ONE_PLUS, 0.9)),
+        ]
+    )
+    found = worth_of_flags(cases)
+    assert (found.wrong_flagged.n, found.right_flagged.n) == (0, 3)
+    assert [(row.n_wrong, row.n_right) for row in found.rows] == [(0, 1)]
+    # All state 0.9, two of them as 0.3 + 0.6.
+    curve = risk_curve(cases)
+    assert curve is not None
+    assert [(point.coverage, point.risk) for point in curve.points] == [(1, 0)]
+    sets = coverage_of_sets(cases)
+    assert sets is not None
+    assert (sets.covered.k, sets.covered.n, sets.mean_size) == (2, 2, 1)
 
 
 def test_slides_of_equal_probability_are_kept_together() -> None:
