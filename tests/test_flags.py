@@ -100,6 +100,8 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
         ("mpp_by_hand", {"mpp": 0.25, "is_mpp_by_hand": True}),
         ("mpp_by_hand", {"mpp": 0.25, "is_mpp_by_hand": True, "stated_mpp": 0.2534}),
         ("mpp_contradicted", {"mpp": 0.25, "is_mpp_by_hand": True, "stated_mpp": 0.5}),
+        ("mpp_contradicted", {"mpp": 0.25, "stated_mpp": 0.5}),
+        ("mpp_contradicted", {"mpp": 0.28, "objective_power": 60.0}),
         ("anisotropic_pixels", {"anisotropy": 1.02}),
         ("ish_discordant", {"ish_comment": "IHC 1+ and ISH amplified"}),
     ],
@@ -112,6 +114,8 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
     "evidence",
     [
         {"n_tumor_cells": 100},
+        {"mpp": 0.25, "stated_mpp": 0.2646, "objective_power": 40.0},
+        {"mpp": 0.11, "objective_power": 40.0},
         {"changed_trials_pct": 20.0},
         {"regions": RegionSpread(Score.ONE_PLUS, Score.TWO_PLUS, 4, {})},
         {"cluster": dataclasses.replace(ISLAND, is_distinct=False)},

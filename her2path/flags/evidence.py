@@ -191,6 +191,12 @@ class FlagCuts:
     anisotropy: float = 1.01
     # Nor do a file and a person who both know the scanner.
     mpp_ratio: float = 1.02
+    # Resolution tags are rounded to whole px per cm or inch, and some scanners fill them with the
+    # nominal value.
+    tagged_mpp_ratio: float = 1.1
+    # µm/px times magnification is near 10 for every scanner; cameras with small pixels go down to
+    # 4, none is known above this.
+    mpp_times_power: float = 16.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +270,10 @@ class FlagEvidence:
     is_mpp_by_hand : bool
         µm/px was given by the user.
     stated_mpp : float
-        What the file itself says, where another was given.
+        What the file itself says where a value was given, else what its resolution tags say
+        beside its metadata.
+    objective_power : float
+        Nominal magnification that the file states, where nobody gave µm/px.
     out_of_focus_pct, artefact_pct : float
         Percent of the tissue.
     tissue_mm2, tissue_pct : float
@@ -310,6 +319,7 @@ class FlagEvidence:
     anisotropy: float | None = None
     is_mpp_by_hand: bool = False
     stated_mpp: float | None = None
+    objective_power: float | None = None
     out_of_focus_pct: float | None = None
     artefact_pct: float | None = None
     tissue_mm2: float | None = None

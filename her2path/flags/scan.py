@@ -58,6 +58,8 @@ def scan_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     )
     if evidence.is_mpp_by_hand and mpp is not None:
         yield flag_of_given_mpp(mpp, evidence.stated_mpp, cuts)
+    elif mpp is not None:
+        yield from flags_of_own_mpp(mpp, evidence, cuts)
     if anisotropy is not None and anisotropy > cuts.anisotropy:
         yield Flag(
             ReviewFlag.ANISOTROPIC_PIXELS,
@@ -66,6 +68,30 @@ def scan_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             "×",
             f"Pixels are {anisotropy:.3f} times longer in one direction (more than "
             f"{cuts.anisotropy:g}).",
+        )
+
+
+def flags_of_own_mpp(mpp: float, evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    """Ask where a file contradicts itself: by its resolution tags, or by its objective."""
+    tagged, power = evidence.stated_mpp, evidence.objective_power
+    remedy = "Every length, and which cells are complete, rests on it: give the right one (--mpp)."
+    if tagged is not None and max(mpp, tagged) > cuts.tagged_mpp_ratio * min(mpp, tagged):
+        yield Flag(
+            ReviewFlag.MPP_CONTRADICTED,
+            mpp,
+            tagged,
+            "µm/px",
+            f"The pixel size is {mpp:.3f} µm/px by the metadata of the file and {tagged:.3f} by "
+            f"its resolution tags. {remedy}",
+        )
+    elif power is not None and mpp * power > cuts.mpp_times_power:
+        yield Flag(
+            ReviewFlag.MPP_CONTRADICTED,
+            mpp,
+            cuts.mpp_times_power / power,
+            "µm/px",
+            f"The pixel size of {mpp:.3f} µm/px hardly belongs to the {power:g}× objective that "
+            f"the file states. {remedy}",
         )
 
 

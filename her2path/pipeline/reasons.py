@@ -133,6 +133,7 @@ def seen_on_scan(survey: Survey, call: Call) -> FlagEvidence:
         anisotropy=max(scan.mpp_x, scan.mpp_y) / min(scan.mpp_x, scan.mpp_y),
         is_mpp_by_hand=scan.mpp_source == "given",
         stated_mpp=scan.stated_mpp,
+        objective_power=None if scan.mpp_source == "given" else scan.objective_power,
         out_of_focus_pct=tissue.focus.blurred_pct,
         artefact_pct=min(100 * sum(lost), 100.0),
         tissue_mm2=tissue.area_mm2,

@@ -326,7 +326,13 @@ def scan_facts(slide: Slide, working_mpp: float | None) -> ScanFacts:
 
 
 def stated_mpp(slide: Slide) -> float | None:
-    """Return what a slide file says of its µm/px, where a person has given a value."""
+    """Return what a slide file says of its µm/px beside the value in use.
+
+    Where a person has given one that is what the file would be read with, else what its
+    resolution tags say beside its metadata.
+    """
+    if slide.mpp_source == "metadata":
+        return None if slide.tagged_mpp is None else slide.tagged_mpp.mean
     # A plain picture says nothing that could be trusted, and would be decoded once more.
     if slide.mpp_source != "given" or slide.backend == "image":
         return None

@@ -66,7 +66,8 @@ class ScanFacts:
     """What was understood of the file.
 
     `mpp_x`, `mpp_y` are of level 0; `working_mpp` is what cells were measured at, None when none
-    were; `stated_mpp` is what the file says where a person gave a value. `bounds` is the corner
+    were; `stated_mpp` is what the file says where a person gave a value, else what its
+    resolution tags say beside its metadata. `bounds` is the corner
     that some viewers crop the slide to. Text comes from the file: escape it wherever it is shown.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from her2path.flags.evidence import FlagCuts
 from her2path.slides.mpp import mpp_problem
 from her2path.slides.slide import Slide
 
@@ -13,8 +14,6 @@ __all__ = ["describe_slide"]
 BOUNDS = ("x", "y", "width", "height")
 # Above this an overview has to decode the whole of level 0.
 LARGE_WITHOUT_LEVELS_PX = 100_000_000
-# 0 / 0+ / 1+ calls need about 40×.
-MPP_OF_40X_AT_MOST = 0.30
 
 
 def describe_slide(slide: Slide) -> dict[str, Any]:
@@ -69,11 +68,19 @@ def _problems(slide: Slide) -> list[str]:
     power = None if slide.mpp_source == "given" else slide.objective_power
     problem = mpp_problem(slide.mpp, power)
     problems = [problem] if problem else []
-    if not problem and slide.mpp is not None and slide.mpp.mean > MPP_OF_40X_AT_MOST:
+    if not problem and slide.mpp is not None and slide.mpp.mean > FlagCuts().coarse_mpp:
         problems.append(
             f"µm/px of {slide.mpp.mean:.3g} is coarser than a 40× scan: 0, 0+ and 1+ are hard to "
             "tell apart; scan at 40× where you can."
         )
+    tagged, ratio = slide.tagged_mpp, FlagCuts().tagged_mpp_ratio
+    if not problem and tagged is not None and slide.mpp is not None:
+        low, high = sorted((tagged.mean, slide.mpp.mean))
+        if high > ratio * low:
+            problems.append(
+                f"µm/px is {slide.mpp.mean:.3g} by the metadata and {tagged.mean:.3g} by the "
+                "resolution tags: give the right one with --mpp."
+            )
     if slide.level_count == 1 and slide.dimensions.n_px > LARGE_WITHOUT_LEVELS_PX:
         problems.append("only one level: overviews decode the whole slide and take longer.")
     return problems

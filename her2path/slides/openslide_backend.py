@@ -108,7 +108,7 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
     icc = raw.get("openslide.icc-size")
     if icc is not None:
         properties = {"her2path.icc-bytes": icc, **properties}
-    mpp, source = _mpp(raw, given)
+    mpp, source, tagged = _mpp(raw, given)
     power = mpp_or_none(*[raw.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)] * 2)
     return SlideFacts(
         path=path,
@@ -122,28 +122,29 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
         ),
         mpp=mpp,
         mpp_source=source,
+        tagged_mpp=tagged,
         objective_power=None if power is None else power.x,
         scanner=next((raw[key].strip()[:256] for key in SCANNER_KEYS if raw.get(key)), ""),
     )
 
 
-def _mpp(raw: Mapping[str, str], given: Mpp | None) -> tuple[Mpp | None, str]:
+def _mpp(raw: Mapping[str, str], given: Mpp | None) -> tuple[Mpp | None, str, Mpp | None]:
+    """Return µm/px, its source, and what resolution tags say beside metadata."""
     if given is not None:
-        return given, "given"
+        return given, "given", None
+    density = mpp_or_none(raw.get("tiff.XResolution"), raw.get("tiff.YResolution"))
+    unit = UNIT_OF_NAME.get(raw.get("tiff.ResolutionUnit", ""), 0)
+    tagged = None if density is None else mpp_of_resolution(density.x, density.y, unit)
     found = mpp_or_none(
         raw.get(openslide.PROPERTY_NAME_MPP_X), raw.get(openslide.PROPERTY_NAME_MPP_Y)
     )
     if found is not None:
         # generic-tiff takes these from resolution tags, which say 72 dpi when nothing is known.
         if raw.get(openslide.PROPERTY_NAME_VENDOR) != "generic-tiff":
-            return found, "metadata"
+            return found, "metadata", tagged
         um_per_cm = 10_000.0
         tagged = mpp_of_resolution(um_per_cm / found.x, um_per_cm / found.y, 3)
-        return tagged, "missing" if tagged is None else "tiff-resolution"
-    density = mpp_or_none(raw.get("tiff.XResolution"), raw.get("tiff.YResolution"))
-    unit = UNIT_OF_NAME.get(raw.get("tiff.ResolutionUnit", ""), 0)
-    tagged = None if density is None else mpp_of_resolution(density.x, density.y, unit)
-    return tagged, "missing" if tagged is None else "tiff-resolution"
+    return tagged, "missing" if tagged is None else "tiff-resolution", None
 
 
 def _tiff_compression(path: Path) -> dict[str, str]:

@@ -84,6 +84,10 @@ class Slide(Protocol):
         """Where mpp comes from: given, metadata, tiff-resolution or missing."""
 
     @property
+    def tagged_mpp(self) -> Mpp | None:
+        """µm/px by the resolution tags of a TIFF whose metadata say one too; else None."""
+
+    @property
     def objective_power(self) -> float | None:
         """Nominal magnification from metadata; informative only."""
 
@@ -194,6 +198,7 @@ class SlideFacts:
     associated_images: Mapping[str, Rgb] = field(default_factory=AssociatedImages)
     mpp: Mpp | None = None
     mpp_source: str = "missing"
+    tagged_mpp: Mpp | None = None
     objective_power: float | None = None
     scanner: str = ""
 
@@ -274,6 +279,11 @@ class OpenedSlide(ABC):
     def mpp_source(self) -> str:
         """Where mpp comes from."""
         return self._facts.mpp_source
+
+    @property
+    def tagged_mpp(self) -> Mpp | None:
+        """µm/px by the resolution tags, beside that of the metadata."""
+        return self._facts.tagged_mpp
 
     @property
     def objective_power(self) -> float | None:

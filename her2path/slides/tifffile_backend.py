@@ -244,7 +244,12 @@ def tiff_facts(
     """Return what the tags and descriptions of a TIFF say about it."""
     page = levels[0].pages[0]
     description = str(tif.pages[0].aspage().description or "")
-    mpp, source, power = _mpp(tif, page, description)
+    tagged = _tagged_mpp(tif, page)
+    mpp, power = _stated_mpp(tif, description)
+    source = "metadata"
+    if mpp is None:
+        mpp, tagged = tagged, None
+        source = "missing" if mpp is None else "tiff-resolution"
     tags: dict[str, object] = {"her2path.compression": page.compression.name}
     if page.iccprofile:
         tags["her2path.icc-bytes"] = len(page.iccprofile)
@@ -272,36 +277,36 @@ def tiff_facts(
         ),
         mpp=given if given is not None else mpp,
         mpp_source="given" if given is not None else source,
+        tagged_mpp=None if given is not None else tagged,
         objective_power=power,
         scanner=str(tags.get("tiff.Model", tags.get("aperio.ScanScope ID", "")))[:256],
     )
 
 
-def _mpp(
-    tif: tifffile.TiffFile,
-    page: Any,  # noqa: ANN401 - a tifffile page
-    description: str,
-) -> tuple[Mpp | None, str, float | None]:
+def _stated_mpp(tif: tifffile.TiffFile, description: str) -> tuple[Mpp | None, float | None]:
+    """Return what OME-XML or an Aperio description says: µm/px, and the objective's power."""
     if tif.is_ome:
         mpp, power = mpp_of_ome(tif.ome_metadata or "")
         if mpp is not None:
-            return mpp, "metadata", power
-    if tif.is_svs:
-        mpp = mpp_of_aperio(description)
-        if mpp is not None:
-            return mpp, "metadata", None
+            return mpp, power
+    return (mpp_of_aperio(description) if tif.is_svs else None), None
+
+
+def _tagged_mpp(
+    tif: tifffile.TiffFile,
+    page: Any,  # noqa: ANN401 - a tifffile page
+) -> Mpp | None:
+    """Return what the resolution tags say."""
     try:
         (x, x_of), (y, y_of) = page.tags["XResolution"].value, page.tags["YResolution"].value
         density = x / x_of, y / y_of
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None, "missing", None
+        return None
     imagej = tif.imagej_metadata or {}
     if "unit" in imagej:
-        mpp = mpp_of_imagej(*density, str(imagej["unit"]))
-    else:
-        unit = page.tags.get("ResolutionUnit")
-        mpp = mpp_of_resolution(*density, int(unit.value) if unit is not None else 2)
-    return mpp, "missing" if mpp is None else "tiff-resolution", None
+        return mpp_of_imagej(*density, str(imagej["unit"]))
+    unit = page.tags.get("ResolutionUnit")
+    return mpp_of_resolution(*density, int(unit.value) if unit is not None else 2)
 
 
 def _associated_loader(

@@ -54,6 +54,19 @@ def test_an_ome_tiff_of_separate_planes_reads_as_rgb(write_ome):
         np.testing.assert_array_equal(slide.read_region(ORIGIN, 0, Size(300, 200)), chunky)
 
 
+@pytest.mark.parametrize("backend", ["auto", "openslide", "tifffile"])
+def test_resolution_tags_that_contradict_the_metadata_are_told(tmp_path, backend):
+    sample = Path(__file__).parents[2] / "sample_slides" / "s1plus.svs"
+    path = tmp_path / "wrong.svs"
+    path.write_bytes(sample.read_bytes().replace(b"MPP = 0.2500", b"MPP = 0.1000"))
+    with open_slide(sample, backend=backend) as slide:
+        assert (slide.mpp, slide.tagged_mpp) == (Mpp(0.25, 0.25), Mpp(0.25, 0.25))
+        assert describe_slide(slide)["problems"] == []
+    with open_slide(path, backend=backend) as slide:
+        assert (slide.mpp, slide.tagged_mpp) == (Mpp(0.1, 0.1), Mpp(0.25, 0.25))
+        assert "0.25 by the resolution tags" in describe_slide(slide)["problems"][0]
+
+
 def test_a_given_um_per_px_wins_over_metadata(write_svs):
     with open_slide(write_svs(), mpp=0.5) as slide:
         assert (slide.mpp, slide.mpp_source) == (Mpp(0.5, 0.5), "given")
