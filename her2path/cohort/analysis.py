@@ -14,7 +14,7 @@ from her2path.cohort.pairs import Pair
 from her2path.cohort.rates import EXPRESSING, Rate, rate_of
 from her2path.compare.change import ScoreChange
 from her2path.compare.verdict import Verdict
-from her2path.criteria.score import EXPRESSION_SCORES, Score, Status
+from her2path.criteria.score import EXPRESSION_SCORES, Organ, Score, Status
 from her2path.statistics.agreement import Agreement, Weights, weighted_agreement
 from her2path.statistics.marginal import bowker, signed_rank, stuart_maxwell
 from her2path.statistics.significance import Significance
@@ -91,6 +91,7 @@ class Cohort:
     floor: tuple[FloorRow, ...]
     editions: tuple[str, ...]
     is_clustered: bool
+    is_stomach: bool
     seed: int
     remarks: tuple[str, ...]
 
@@ -168,6 +169,7 @@ def analyse(pairs: Sequence[Pair], *, seed: int = 0, remarks: Sequence[str] = ()
             dict.fromkeys(s.edition for p in pairs for s in (p.before, p.after) if s.edition)
         ),
         is_clustered=is_clustered,
+        is_stomach=any(side.organ is Organ.STOMACH for p in pairs for side in (p.before, p.after)),
         seed=seed,
         remarks=(*remarks_on(pairs, evaluable, is_clustered=is_clustered), *remarks),
     )
@@ -269,6 +271,23 @@ def count_verdicts(pairs: Sequence[Pair]) -> dict[Verdict, int] | None:
     return {verdict: given[verdict] for verdict in Verdict} if given else None
 
 
+def verdict_remarks(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Tell what share of the losses `compare` did not accept as a comparison."""
+    unsure = {Verdict.NOT_COMPARABLE, Verdict.NOT_EVALUABLE}
+    n_unsure = sum(pair.verdict in unsure for pair in pairs)
+    if not n_unsure:
+        return ()
+    lost = [pair for pair in pairs if pair.change is ScoreChange.LOSS]
+    sure = [pair for pair in pairs if pair.verdict not in unsure and pair.before.expresses]
+    n_lost_surely = sum(pair.change is ScoreChange.LOSS for pair in sure)
+    return (
+        f"pairs with a score on both sides that compare calls not comparable or not evaluable: "
+        f"{n_unsure}; they count in the rates by their scores, with {len(lost) - n_lost_surely} "
+        f"of the {len(lost)} losses; without them {n_lost_surely} of {len(sure)} expressing pairs "
+        f"lost HER2",
+    )
+
+
 def remarks_on(
     pairs: Sequence[Pair], evaluable: Sequence[Pair], *, is_clustered: bool
 ) -> tuple[str, ...]:
@@ -280,7 +299,8 @@ def remarks_on(
         found.append(
             f"pairs without a score on a side, which are in no rate: {n_lost} of {len(pairs)}"
         )
-    told = [side.score for side in sides if side.result is None]
+    found += verdict_remarks(evaluable)
+    told = [side.score for side in sides if side.result is None and side.organ is not Organ.STOMACH]
     if evaluable and Score.ZERO in told and Score.ULTRALOW not in told:
         found.append(
             "no score of the table is 0+: where the reader did not tell 0+ from 0, a loss to null "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from her2path.cohort.pairs import Pair
 from her2path.cohort.rates import EXPRESSING, Rate, rate_of
-from her2path.criteria.score import Status
+from her2path.criteria.score import Organ, Status
 from her2path.statistics.excess import difference_interval, excess
 from her2path.statistics.intervals import Interval
 from her2path.statistics.significance import Significance
@@ -56,7 +56,12 @@ class FloorRow:
 
 
 def floor_rows(pairs: Sequence[Pair]) -> tuple[FloorRow, ...]:
-    """Return observed rates beside the untreated noise floor, like with like first."""
+    """Return observed rates beside the untreated noise floor, like with like first.
+
+    Nothing for the stomach: the floor is of breast tumors, and low is no status there.
+    """
+    if any(side.organ is Organ.STOMACH for pair in pairs for side in (pair.before, pair.after)):
+        return ()
     patients = [pair.patient_id for pair in pairs]
     is_zero_after = [not pair.after.expresses for pair in pairs]
     is_low = [pair.before.status is Status.LOW for pair in pairs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,7 +67,9 @@ def rate_of(
     Notes
     -----
     A patient with several eligible pairs makes the pairs of one patient resemble each other: the
-    interval is then Wilson's with the effective number of pairs (`statistics.clustered`).
+    interval is then Wilson's with the effective number of pairs (`statistics.clustered`). Where
+    all pairs are alike, or of one patient, how much they resemble each other cannot be seen: they
+    count as no more than their patients.
     """
     eligible = np.asarray(is_eligible, np.bool_)
     counted = np.asarray(is_counted, np.bool_) & eligible
@@ -81,6 +83,8 @@ def rate_of(
     if sizes.max() == 1:
         return Rate(n=n, of=of, denominator=denominator, ci95=wilson(n, of), method="Wilson")
     share = estimate_share(np.bincount(owner, weights=counted[eligible]), sizes)
+    if n in (0, of) or len(sizes) == 1:
+        share = replace(share, n_effective=float(len(sizes)))
     return Rate(
         n=n,
         of=of,

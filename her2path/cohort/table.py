@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from her2path.cohort.pairs import Pair, Side, edition_name, organ_of
 from her2path.compare.verdict import Verdict
+from her2path.criteria.rule_set import load_rule_set, rule_set_names
 from her2path.criteria.score import IshResult, Score
 from her2path.criteria.words import SCORE_WORDS, score_named
 from her2path.errors import Her2pathError, TableError, list_faults
@@ -123,6 +124,9 @@ class PairReader:
             side if side.path is not None else replace(side, organ=organ)
             for side in (before, after)
         )
+        self.check_scores(row, before, after)
+        if len(self.faults) > n_before:
+            return None
         return Pair(
             row=row.number,
             patient_id=row.get("patient_id"),
@@ -187,6 +191,18 @@ class PairReader:
             return Verdict(document["verdict"]), scores
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"{text!r:.60} is no pair.json that compare has written") from error
+
+    def check_scores(self, row: SheetRow, *sides: Side) -> None:
+        """Note scores that the stated edition of the criteria does not have."""
+        for end, side in zip(("before", "after"), sides, strict=True):
+            if side.edition not in rule_set_names() or side.rank < 0:
+                continue
+            used = load_rule_set(side.edition).scores_used
+            if side.score not in used:
+                words = ", ".join(score.value for score in used)
+                self.fault(
+                    row, end, f"is {side.score}, which {side.edition} does not have; it has {words}"
+                )
 
     def check_dates(self, row: SheetRow) -> None:
         """Note dates that are none, and a second biopsy before the first."""

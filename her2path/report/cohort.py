@@ -71,9 +71,10 @@ def write_cohort_page(folder: Path, cohort: Cohort, *, source_name: str) -> Path
         If a file cannot be written.
     """
     alluvial = draw_alluvial(cohort.transitions)
-    floor_plate = draw_floor(cohort)
+    floor_plate = draw_floor(cohort) if cohort.floor else None
     for plate in (alluvial, floor_plate):
-        plate.write(folder)
+        if plate is not None:
+            plate.write(folder)
     page = folder / "cohort.html"
     write_page(
         page,
@@ -89,6 +90,7 @@ def write_cohort_page(folder: Path, cohort: Cohort, *, source_name: str) -> Path
         rate_method=rate_method(cohort),
         floor=[(FLOOR_LABELS[row.name], row) for row in cohort.floor],
         floor_words=floor_words(),
+        is_stomach=cohort.is_stomach,
         floor_source=NOISE_FLOOR,
         tests=(
             ("McNemar–Bowker: symmetry of changes", cohort.bowker),
@@ -115,8 +117,8 @@ def findings(cohort: Cohort) -> list[str]:
         f"{decrease.n} more decreased: {share('decrease')}; together {either.n}: "
         f"{share('loss_or_decrease')}."
     ]
-    low = cohort.floor[0]
-    if low.observed.of and low.difference is not None:
+    low = cohort.floor[0] if cohort.floor else None
+    if low is not None and low.observed.of and low.difference is not None:
         words.append(
             f"Of {counted(low.observed.of, 'HER2-low pair')}, {low.observed.n} fell to 0 or 0+ "
             f"({share_words(low.observed.rate)}). Two readings of untreated tumours differ so in "

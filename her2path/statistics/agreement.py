@@ -127,7 +127,8 @@ def weighted_agreement(
     total = times @ kinds if n_patients else np.zeros(size)
     estimate = float(kappas(total))
     if not np.isfinite(estimate):
-        return Agreement(None, None, weights, "not defined: all pairs have one score")
+        why = "all pairs have one score" if x.size else "no pair has a score on both sides"
+        return Agreement(None, None, weights, f"not defined: {why}")
     drawn = []
     left = n_resamples
     while left:

@@ -26,8 +26,8 @@ def excess(
     reference : tuple of 2 int
         The same two of the reference.
     design_effect : float
-        How many times the variance of the rate exceeds that of independent pairs, ≥ 1. Above 1
-        the exact test does not hold, and a z test with the effective number takes its place.
+        How many times the variance of the rate exceeds that of independent pairs, ≥ 1. The exact
+        test is of the effective numbers; where these are no whole ones a z test takes its place.
 
     Returns
     -------
@@ -45,11 +45,16 @@ def excess(
         )
     if n == 0:
         return Significance(None, None, 1.0, "no pair to compare")
-    if design_effect == 1:
-        return Significance(
-            None, None, fisher_upper(k, n, k0, n0), "Fisher's exact test, one-sided"
-        )
     m = n / design_effect
+    whole_k, whole_m = round(k / design_effect), round(m)
+    if math.isclose(m, whole_m) and math.isclose(k / design_effect, whole_k, abs_tol=1e-9):
+        of_patients = "" if design_effect == 1 else " of the effective number of pairs"
+        return Significance(
+            None,
+            None,
+            fisher_upper(whole_k, whole_m, k0, n0),
+            f"Fisher's exact test{of_patients}, one-sided",
+        )
     pooled = (k / design_effect + k0) / (m + n0)
     error = math.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n0))
     z = (k / n - k0 / n0) / error if error > 0 else 0.0

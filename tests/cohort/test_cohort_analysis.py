@@ -161,6 +161,49 @@ def test_several_pairs_of_a_patient_are_not_several_patients():
     assert any("45 pairs come from 15 patients" in remark for remark in thrice.remarks)
 
 
+@pytest.mark.parametrize(("n_patients", "n_each"), [(3, 4), (20, 10)])
+def test_pairs_that_are_all_alike_count_as_their_patients(n_patients, n_each):
+    rows = [("1+", "0", patient) for patient in range(n_patients) for _ in range(n_each)]
+    cohort = analyse(pairs_of(rows))
+    single = analyse(pairs_of([("1+", "0", patient) for patient in range(n_patients)]))
+    loss, alone = cohort.rates["loss"].ci95, single.rates["loss"].ci95
+    assert loss is not None
+    assert alone is not None
+    assert 0 < loss.lower <= alone.lower
+    assert cohort.floor[0].excess.p == pytest.approx(single.floor[0].excess.p)
+
+
+def test_many_pairs_of_one_patient_tell_little():
+    rows = [("1+", "0", "P1")] * 7 + [("1+", "1+", "P1")] * 3
+    ends = analyse(pairs_of(rows)).rates["loss"].ci95
+    assert ends is not None
+    assert ends.width > 0.85
+
+
+def test_losses_that_compare_did_not_accept_are_told(tmp_path: Path):
+    verdicts = ["not_comparable", "not_evaluable", "apparent", "unchanged"]
+    afters = ["0", "0", "0+", "1+"]
+    rows = [
+        {"patient_id": f"P{k}", "before": "1+", "after": after, "verdict": verdict}
+        for k, (after, verdict) in enumerate(zip(afters, verdicts, strict=True))
+    ]
+    remarks = " ".join(analyse(read_pairs(write_rows(tmp_path / "t.csv", *rows))[1]).remarks)
+    assert "with 2 of the 3 losses; without them 1 of 2 expressing pairs lost HER2" in remarks
+
+
+def test_the_stomach_has_no_noise_floor(tmp_path: Path):
+    row = {"patient_id": "P1", "before": "0", "after": "1+", "before_edition": "ToGA"}
+    cohort = analyse(read_pairs(write_rows(tmp_path / "t.csv", row))[1])
+    assert cohort.floor == ()
+    assert cohort.is_stomach
+    assert "0+" not in " ".join(cohort.remarks)
+
+
+def test_kappa_without_a_pair_says_that_there_is_none():
+    cohort = analyse(pairs_of([("not_assessable", "0", 1)]))
+    assert cohort.kappa["linear"].method == "not defined: no pair has a score on both sides"
+
+
 def test_kappa_uses_the_scale_of_the_laboratory():
     four = cohort_of([("0", "1+", 5), ("1+", "1+", 9), ("3+", "3+", 9), ("0", "0", 9)])
     five = cohort_of([("0", "1+", 5), ("1+", "1+", 9), ("3+", "3+", 9), ("0", "0+", 9)])

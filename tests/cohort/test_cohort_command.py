@@ -260,6 +260,16 @@ def test_odd_cohorts_have_a_page_too(tmp_path: Path, counts):
     assert shown.exit_code == 0, shown.output
 
 
+def test_the_page_of_the_stomach_names_its_rule_and_has_no_floor(tmp_path: Path):
+    rows = {"patient_id": "P1", "before": "0", "after": "2+", "before_edition": "ToGA"}
+    shown = run("cohort", write_rows(tmp_path / "t.csv", rows), "--out", tmp_path / "o", "--quiet")
+    assert shown.exit_code == 0, shown.output
+    page = (tmp_path / "o" / "cohort.html").read_text(encoding="utf-8")
+    assert "by the criteria of the stomach" in page
+    assert "ASCO/CAP 2018" not in page
+    assert json.loads((tmp_path / "o" / "cohort.json").read_text())["noise_floor"]["rates"] == {}
+
+
 def test_help_teaches_the_table():
     shown = run("cohort", "--help").output
     assert "her2path cohort pairs.csv --out cohort" in shown

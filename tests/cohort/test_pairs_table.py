@@ -179,6 +179,12 @@ def test_editions_must_not_differ(tmp_path: Path):
     assert "row 4, before_edition: asco-cap-2007" in faults
 
 
+def test_a_score_that_its_edition_lacks_is_a_fault(tmp_path: Path):
+    row = {**PAIR, "before": "0+", "before_edition": "2013", "after_edition": "2013"}
+    faults = faults_of(write_rows(tmp_path / "t.csv", row))
+    assert "row 2, before: is 0+, which asco-cap-2013 does not have; it has 0, 1+, 2+, 3+" in faults
+
+
 def test_a_slide_json_gives_score_ish_and_edition(tmp_path: Path, slide_json):
     slide_json("a.json", score="3+")
     slide_json("results/b/slide.json", score="2+", ish="not_amplified")
