@@ -71,7 +71,10 @@ def outcomes(
     response: Annotated[str, typer.Option(metavar="COLUMN", help="Best response.")] = "",
     responders: Annotated[
         str,
-        typer.Option(metavar="WORD,…", help="Words that count as response, if not CR, PR, yes."),
+        typer.Option(
+            metavar="WORD,…",
+            help="Words that count as response in place of CR, PR and yes; others count as none.",
+        ),
     ] = "",
     time: Annotated[
         str, typer.Option(metavar="COLUMN", help="Time to the event or the end of observation.")

@@ -85,9 +85,15 @@ def remarks_on(patients: Patients) -> tuple[str, ...]:
     for group in patients.groups:
         n = len(patients.of(group))
         if n < FEW:
-            found.append(f"{group}: {n} patients tell little")
+            found.append(f"{group}: {n} {'patient tells' if n == 1 else 'patients tell'} little")
     if len(patients.groups) == 1:
         found.append("there is one group: nothing is compared")
+    folded = [group.casefold() for group in patients.groups]
+    if len(set(folded)) < len(folded):
+        found.append("groups differ in capitals alone and are taken for different ones")
+    if patients.columns.responders:
+        words = ", ".join(patients.columns.responders)
+        found.append(f"response: {words} count; every other known answer counts as none")
     strata = patients.columns.strata
     n_unknown = sum(not patient.stratum for patient in patients.rows) if strata else 0
     if n_unknown:

@@ -28,7 +28,11 @@ NO = frozenset({"0", "no", "n", "false", "censored", "alive", "none"})
 # Best overall response of RECIST: complete and partial count as response.
 RESPONSE = YES | {"cr", "pr", "responder", "response", "pcr"}
 NO_RESPONSE = NO | {"sd", "pd", "non-responder", "nonresponder", "no response", "non-pcr"}
-NOT_EVALUABLE = frozenset({"ne", "na", "n/a", "unknown", "not evaluable"})
+NOT_EVALUABLE = frozenset(
+    {"ne", "na", "n/a", "n.a.", "nd", "n.d.", "unknown", "not evaluable", "not done", "-", "?"}
+)
+# Numbers beyond this are no times and no measurements of patients.
+LARGEST = 1e9
 # More distinct numbers than this are a measurement, fewer are names of categories.
 MOST_CATEGORIES = 5
 # A category for almost every patient is a name, not a group.
@@ -52,7 +56,8 @@ class Columns:
     response : str
         CR, PR, SD, PD, or yes and no.
     responders : tuple of str
-        Words of `response` that count as response, when others than the usual do.
+        Words of `response` that count as response in place of the usual ones; all others that
+        are known to mean something then count as none.
     covariates : tuple of str
         For the baseline table.
     adjust : tuple of str
@@ -152,6 +157,7 @@ def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) 
     reader = PatientReader(sheet, columns, organ=organ)
     rows = [reader.patient(row) for row in sheet.rows]
     reader.check_names()
+    reader.check_responders()
     if reader.faults:
         found = [words for _, words in sorted(reader.faults, key=lambda fault: fault[0])]
         raise TableError(list_faults(f"{path.name} cannot be used", found))
@@ -246,16 +252,17 @@ class PatientReader:
     def duration(self, text: str) -> float:
         """Return a time of 0 or more."""
         value = self.number(text)
-        if value is None or value < 0:
+        if value is None or not 0 <= value <= LARGEST:
             raise TableError(
-                f"{text!r:.40} is no time; give a number of 0 or more, thousands without a sign"
+                f"{text!r:.40} is no time; give a number from 0 to {LARGEST:.0e}, thousands "
+                "without a sign"
             )
         return value
 
     def measured(self, text: str) -> float:
         """Return a measured covariate."""
         value = self.number(text)
-        if value is None:
+        if value is None or abs(value) > LARGEST:
             raise TableError(
                 f"{text!r:.40} is no number; leave unknown values empty, write thousands without "
                 "a sign, or name the column with --categorical"
@@ -326,6 +333,23 @@ class PatientReader:
             f"{text!r:.40} is no response; give CR, PR, SD, PD, NE, yes or no, or name those that "
             "count with --responders"
         )
+
+    def check_responders(self) -> None:
+        """Note words named as responses that no row holds: one misspelt makes all non-responders."""
+        column = self.columns.response
+        if not column:
+            return
+        found = dict.fromkeys(row.get(column) for row in self.sheet.rows if row.get(column))
+        plain = {text.strip().casefold() for text in found}
+        for word_ in self.columns.responders:
+            if word_.casefold() not in plain:
+                words = ", ".join(list(found)[:12])
+                self.faults.append(
+                    (
+                        1,
+                        f"--responders: {word_!r:.40} is nowhere in {column}; it holds {words:.300}",
+                    )
+                )
 
     def check_names(self) -> None:
         """Note patients that stand twice: a patient has one outcome."""

@@ -72,6 +72,21 @@ def test_other_words_of_response_can_be_named(tmp_path: Path):
     assert found == [True, True, False, None]
 
 
+def test_responders_that_nobody_has_are_a_fault_and_unknown_is_not_none(tmp_path: Path):
+    rows = [{"score": "1+", "r": word} for word in ("CR", "SD", "n.d.")]
+    table = write_rows(tmp_path / "t.csv", *rows)
+    found = read_patients(table, Columns(response="r", responders=("CR",))).rows
+    assert [patient.response for patient in found] == [True, False, None]
+    with pytest.raises(TableError, match="'MPR' is nowhere in r; it holds CR, SD"):
+        read_patients(table, Columns(response="r", responders=("MPR",)))
+
+
+def test_numbers_that_are_no_times_are_a_fault(tmp_path: Path):
+    table = write_rows(tmp_path / "t.csv", {"score": "1+", "m": "1e300", "d": "1"})
+    with pytest.raises(TableError, match="is no time"):
+        read_patients(table, Columns(time="m", event="d"))
+
+
 def test_every_fault_is_listed_at_once_with_its_row(tmp_path: Path):
     good = {"score": "1+", "ish": "", "m": 3, "d": 1, "r": "PR", "age": 50}
     table = write_rows(
