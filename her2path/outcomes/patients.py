@@ -335,21 +335,17 @@ class PatientReader:
         )
 
     def check_responders(self) -> None:
-        """Note words named as responses that no row holds: one misspelt makes all non-responders."""
+        """Note words named as responses that no row holds: misspelt, nobody would respond."""
         column = self.columns.response
         if not column:
             return
         found = dict.fromkeys(row.get(column) for row in self.sheet.rows if row.get(column))
         plain = {text.strip().casefold() for text in found}
-        for word_ in self.columns.responders:
-            if word_.casefold() not in plain:
-                words = ", ".join(list(found)[:12])
-                self.faults.append(
-                    (
-                        1,
-                        f"--responders: {word_!r:.40} is nowhere in {column}; it holds {words:.300}",
-                    )
-                )
+        words = ", ".join(list(found)[:12])
+        for named in self.columns.responders:
+            if named.casefold() not in plain:
+                fault = f"--responders: {named!r:.40} is nowhere in {column}; it holds {words:.300}"
+                self.faults.append((1, fault))
 
     def check_names(self) -> None:
         """Note patients that stand twice: a patient has one outcome."""
