@@ -90,7 +90,8 @@ class Roi:
 
 
 def plain_words(name: str) -> str:
-    return name.casefold().replace("_", " ").strip(" *")
+    # One blank between words: patterns that allow any number of them would take long over many.
+    return " ".join(name.casefold().replace("_", " ").split()).strip(" *")
 
 
 def kind_of_name(name: str) -> RoiKind:

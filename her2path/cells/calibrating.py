@@ -126,6 +126,11 @@ def calibrate_cells(controls: Sequence[ControlCells], draft: Calibration) -> Cal
         for control in controls
         if len(control.cells) < MIN_CELLS
     ]
+    faults += [
+        f"{control.slide_id}: a control of 0+ sets neither the limit of blank nor a cut, since a "
+        "few stained cells say nothing of the others; leave it out, or take one of 0 or 1+"
+        for control in by_score[Score.ULTRALOW]
+    ]
     has_pair = sum(bool(by_score[score]) for score in STAINED) >= 2
     if not has_pair and not by_score[Score.ZERO]:
         faults.append(
@@ -236,12 +241,17 @@ def cuts_of(
     if not two and one and three:
         remarks.append("no control of 2+: one cut between 1+ and 3+ sets all three")
         middle = told_apart(Score.ONE_PLUS, one, Score.THREE_PLUS, three, faults)
+        if faults:
+            return generic, ()
         return generic.scaled(middle / generic.moderate_od), ("moderate",)
     found: dict[str, float] = {}
     if one and two:
         found["weak"] = told_apart(Score.ONE_PLUS, one, Score.TWO_PLUS, two, faults)
     if two and three:
         found["intense"] = told_apart(Score.TWO_PLUS, two, Score.THREE_PLUS, three, faults)
+    if faults:
+        # A cut that was not found is no number to scale by.
+        return generic, ()
     missing = [score.value for score in STAINED if not by_score[score]]
     if missing:
         remarks.append(

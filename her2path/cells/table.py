@@ -86,10 +86,6 @@ class CellMeasurements:
         """Return the rows that `index` (a mask or positions) picks."""
         return CellMeasurements(*(getattr(self, f.name)[index] for f in fields(self)))
 
-    def in_reading_order(self) -> CellMeasurements:
-        """Return the cells sorted by (y, x): the same whatever the order of the tiles."""
-        return self.select(np.lexsort((self.x, self.y)))
-
     @staticmethod
     def concatenate(parts: Sequence[CellMeasurements]) -> CellMeasurements:
         """Join the cells of several tiles; at least one part is needed."""

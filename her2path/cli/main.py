@@ -257,7 +257,7 @@ def info(
 ) -> None:
     """Show what was understood of a slide, and the problems to expect."""
     set_up_logging(debug=debug)
-    with readable_errors(debug=debug):
+    with readable_errors(debug=debug, resumes=False):
         from her2path.cli.info import show_info
 
         show_info(slide, mpp=mpp, as_json=as_json)
@@ -284,7 +284,7 @@ def report(
 ) -> None:
     """Write the report of a finished run again."""
     set_up_logging(debug=debug)
-    with readable_errors(debug=debug):
+    with readable_errors(debug=debug, resumes=False):
         from her2path.cli.report import rebuild_report
 
         OUTPUT.print(f"{rebuild_report(folder, with_pictures=pictures)}", markup=False)
@@ -316,7 +316,7 @@ def show_criteria(
     debug: Debug = False,
 ) -> None:
     """Show every row of one set of criteria, highest score first."""
-    with readable_errors(debug=debug):
+    with readable_errors(debug=debug, resumes=False):
         from her2path.cli.criteria import show_rule_set
 
         show_rule_set(name, as_json=as_json)

@@ -93,11 +93,6 @@ class Call:
         found = (self.deciding_lower, self.deciding_upper, self.stained_upper)
         return tuple(dict.fromkeys(d for d in found if d is not None))
 
-    @property
-    def needs_reflex_ish(self) -> bool:
-        """Whether in-situ hybridisation must follow."""
-        return self.score is Score.TWO_PLUS
-
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,10 +108,6 @@ class NetworkDesign:
     def reach_px(self) -> int:
         """How far outside itself a position or pixel depends on the picture, px at most."""
         return REACH_PX[self.backbone] + WAY_BACK_PX + STRIDE_PX
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the design as plain values."""
-        return asdict(self)
 
 
 def unfolded(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from her2path.cells.calibrating import Calibrated, ControlCells, calibrate_cells
 from her2path.cells.calibration import Calibration, generic_calibration
-from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Score
@@ -30,7 +29,7 @@ from her2path.pipeline.executors import Executor, executor_for
 from her2path.pipeline.manifest import jobs_of_manifest
 from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.parts import measure_tiles, plan_parts, read_parts
-from her2path.pipeline.selection import read_tumor, select_cells
+from her2path.pipeline.selection import selected_cells
 from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.sources import JobDefaults
 from her2path.pipeline.survey import FIELD_MPP, Survey, survey_slide
@@ -344,11 +343,5 @@ def tumor_cells(
     cells: CellMeasurements, survey: Survey, settings: ScoreSettings
 ) -> CellMeasurements:
     """Return the cells that a score of the slide would count."""
-    selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
-    cells = with_shared_cytoplasm(
-        cells,
-        selection.looks_like_tumor,
-        x_um=cells.x * survey.mpp.x,
-        y_um=cells.y * survey.mpp.y,
-    )
+    cells, selection = selected_cells(cells, survey, settings)
     return cells.select(selection.is_counted)

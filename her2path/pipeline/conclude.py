@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from her2path.annotations.roi import RoiKind
 from her2path.cells.classify import CellClasses
-from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.lookalikes import lookalikes
 from her2path.cells.membranes import Membranes, read_membranes
 from her2path.cells.table import CellMeasurements
@@ -34,8 +33,7 @@ from her2path.pipeline.scoring import (
 from her2path.pipeline.selection import (
     Selection,
     is_sample,
-    read_tumor,
-    select_cells,
+    selected_cells,
 )
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.stability import try_shifts
@@ -164,12 +162,8 @@ def conclude_cells(
     """
     job = survey.job
     rule_set, calibration = job.rule_set, job.calibration
-    cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
+    cells, selection = selected_cells(cells, survey, settings)
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
-    selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
-    cells = with_shared_cytoplasm(
-        cells, selection.looks_like_tumor, x_um=place_um[0], y_um=place_um[1]
-    )
     membranes = read_membranes(
         cells,
         calibration,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from her2path.annotations.raster import contains
 from her2path.annotations.roi import RoiKind
+from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.odds import EVEN, shifted
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
@@ -17,7 +18,14 @@ from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.survey import Survey
 from her2path.results.columns import Exclusion
 
-__all__ = ["Selection", "TumorReading", "is_sample", "read_tumor", "select_cells"]
+__all__ = [
+    "Selection",
+    "TumorReading",
+    "is_sample",
+    "read_tumor",
+    "select_cells",
+    "selected_cells",
+]
 
 REASONS = tuple(Exclusion)
 CODE = {reason: np.int8(code) for code, reason in enumerate(REASONS)}
@@ -167,6 +175,36 @@ def select_cells(
         survey.rois_of(RoiKind.CONTROL), x, y
     )
     return Selection(reason, probability, cut, is_suspected, tumor)
+
+
+def selected_cells(
+    cells: CellMeasurements, survey: Survey, settings: ScoreSettings
+) -> tuple[CellMeasurements, Selection]:
+    """Return the cells that were looked for, with what becomes of each.
+
+    Parameters
+    ----------
+    cells : CellMeasurements of n cells
+        x and y in level-0 px.
+    survey : Survey
+    settings : ScoreSettings
+
+    Returns
+    -------
+    cells : CellMeasurements of at most n cells
+        Those where the slide is covered, with the cytoplasm of tumor cells shared among neighbors.
+    selection : Selection
+        Of these.
+    """
+    cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
+    selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
+    shared = with_shared_cytoplasm(
+        cells,
+        selection.looks_like_tumor,
+        x_um=cells.x * survey.mpp.x,
+        y_um=cells.y * survey.mpp.y,
+    )
+    return shared, selection
 
 
 def is_sample(x: NDArray[np.float64], y: NDArray[np.float64], survey: Survey) -> NDArray[np.bool_]:

@@ -153,8 +153,8 @@ def find_rule_set(name: str, *, specimen: Specimen | None = None) -> RuleSet:
     if name == "gastric":
         if specimen is None:
             raise CriteriaError(
-                "the gastric criteria depend on the specimen: add --specimen resection or "
-                "--specimen biopsy, or name gastric-resection or gastric-biopsy"
+                "the gastric criteria depend on the specimen: name gastric-resection or "
+                "gastric-biopsy (score also takes --specimen)"
             )
         name = GASTRIC[specimen]
     path = Path(name)

@@ -196,11 +196,6 @@ class CellSelection:
     cytoplasmic_pct: float | None = None
     hidden_nuclei_pct: float | None = None
 
-    @property
-    def n_excluded(self) -> int:
-        """Cells found but not counted."""
-        return sum(n for reason, n in self.excluded.items() if reason is not Exclusion.COUNTED)
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -23,6 +23,7 @@ from her2path.slides.limits import (
     check_dimensions,
 )
 from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
+from her2path.slides.opacity import over_white
 from her2path.slides.slide import WHITE, OpenedSlide, SlideFacts
 from her2path.slides.tifffile_backend import rgb_over_white, tiff_facts, tiff_levels
 
@@ -119,9 +120,7 @@ def _as_rgb(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     colours = np.broadcast_to(samples[..., :n_colours], (*samples.shape[:2], 3))
     if n_colours == n_samples:
         return np.ascontiguousarray(colours)
-    alpha = samples[..., n_colours:].astype(np.uint16)
-    over = colours * alpha + WHITE * (WHITE - alpha)
-    return ((over + WHITE // 2) // WHITE).astype(np.uint8)
+    return over_white(colours, samples[..., n_colours:])
 
 
 def _colours_of(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401

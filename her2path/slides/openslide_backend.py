@@ -22,6 +22,7 @@ from her2path.slides.limits import (
     check_levels,
 )
 from her2path.slides.mpp import mpp_of_resolution, mpp_or_none
+from her2path.slides.opacity import over_white
 from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFacts
 
 __all__ = ["OpenSlideSlide", "open_with_openslide"]
@@ -205,7 +206,5 @@ def _over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rgb = np.ascontiguousarray(rgba[..., :3])
     is_clear = alpha < WHITE
     if is_clear.any():
-        share = alpha[is_clear].astype(np.uint16)[:, None]
-        over = rgb[is_clear] * share + WHITE * (WHITE - share)
-        rgb[is_clear] = ((over + WHITE // 2) // WHITE).astype(np.uint8)
+        rgb[is_clear] = over_white(rgb[is_clear], alpha[is_clear][:, None])
     return rgb

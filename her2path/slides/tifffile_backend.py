@@ -30,6 +30,7 @@ from her2path.slides.mpp import (
     mpp_of_resolution,
     mpp_or_none,
 )
+from her2path.slides.opacity import over_white
 from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFacts
 
 __all__ = [
@@ -149,10 +150,8 @@ def rgb_over_white(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]: 
     rgb = samples[..., :3]
     if samples.shape[2] < 4 or not page.extrasamples or int(page.extrasamples[0]) not in (1, 2):
         return rgb
-    alpha = samples[..., 3:4].astype(np.uint16)
     # ExtraSamples 1: colours are multiplied by opacity already; 2: they are not.
-    own = rgb.astype(np.uint16) if int(page.extrasamples[0]) == 1 else rgb * alpha // WHITE
-    return np.minimum(own + (WHITE - alpha), WHITE).astype(np.uint8)
+    return over_white(rgb, samples[..., 3:4], is_multiplied=int(page.extrasamples[0]) == 1)
 
 
 def open_with_tifffile(path: Path, given: Mpp | None) -> TiffSlide:

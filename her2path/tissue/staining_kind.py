@@ -50,11 +50,6 @@ class StainingKind:
     reason: str
     numbers: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def is_her2_ihc(self) -> bool:
-        """Whether the picture may be scored."""
-        return self.kind is Staining.HER2_IHC
-
 
 # Fluorescence and dark field: most of the picture is near black, which stained glass never is.
 DARK_VALUE = 40.0

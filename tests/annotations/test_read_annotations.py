@@ -108,6 +108,7 @@ def test_classification_is_read_in_each_of_its_forms(tmp_path, classification, k
 def test_class_names_mean_what_a_pathologist_expects(name, kind):
     assert kind_of_name(name) is kind
     assert kind_of_name(name.upper()) is kind
+    assert kind_of_name(name.replace(" ", " \t  ")) is kind
 
 
 def test_holes_are_kept(tmp_path):

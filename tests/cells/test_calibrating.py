@@ -144,7 +144,7 @@ def test_a_blank_alone_leaves_the_intensities(drawn):
 
 def test_all_faults_are_listed_at_once(drawn):
     few = drawn.select(np.arange(20))
-    with pytest.raises(CalibrationError, match=r"3 faults[\s\S]*small[\s\S]*tiny[\s\S]*score 0"):
+    with pytest.raises(CalibrationError, match=r"4 faults[\s\S]*small[\s\S]*tiny[\s\S]*score 0"):
         calibrate_cells(
             [
                 ControlCells("small", Score.ONE_PLUS, few),
@@ -152,6 +152,21 @@ def test_all_faults_are_listed_at_once(drawn):
             ],
             GENERIC,
         )
+
+
+def test_a_2plus_control_without_complete_membranes_is_a_fault_of_the_controls(drawn):
+    zero, one, two = controls(drawn, "0 1+ 2+")
+    arc = np.arange(two.cells.line_contrast_od.shape[1]) < 7
+    lines = two.cells.line_contrast_od * arc
+    short = replace(two, cells=replace(two.cells, line_contrast_od=lines.astype(np.float32)))
+    with pytest.raises(CalibrationError, match=r"control of 2\+ shows only 0 cells"):
+        calibrate_cells([zero, one, short], GENERIC)
+
+
+def test_a_control_of_0plus_sets_nothing_and_is_refused(drawn):
+    faint = ControlCells("faint", Score.ULTRALOW, scaled(drawn, 0.3))
+    with pytest.raises(CalibrationError, match=r"faint: a control of 0\+ sets neither"):
+        calibrate_cells([*controls(drawn, "0 1+ 2+ 3+"), faint], GENERIC)
 
 
 def test_scores_that_were_swapped_are_refused(drawn):

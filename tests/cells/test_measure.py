@@ -215,7 +215,7 @@ def test_a_nucleus_under_brown_is_found():
 def test_tiles_with_a_halo_give_the_cells_of_the_whole_picture():
     h_od, dab_od, _ = grid_of_cells(membrane_od=0.2, n_side=6, pitch_um=15.0, extent_deg=300)
     rgb = paint(h_od, dab_od, noise=2.0)
-    whole = measure_cells(rgb, SETTINGS, mpp=0.25).in_reading_order()
+    whole = measure_cells(rgb, SETTINGS, mpp=0.25)
     halo = int(np.ceil(HALO_UM / 0.25 / 2) * 2)
     parts = []
     for top in range(0, rgb.shape[0], 300):

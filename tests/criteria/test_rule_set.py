@@ -62,7 +62,6 @@ def test_breast_follows_the_guideline(parts, expected, criterion):
     assert call.score == expected
     assert call.criterion_id == criterion
     assert not call.is_decided_by_matrix
-    assert call.needs_reflex_ish == (expected == "2+")
 
 
 @pytest.mark.parametrize(
@@ -275,9 +274,6 @@ def test_the_guideline_differs_from_the_matrix_only_for_few_moderate_complete_ce
         if is_firing and row.score.rank >= Score.TWO_PLUS.rank
     }
     assert breast == (Score.ONE_PLUS.rank if high == {FEW_MODERATE} else matrix)
-    if breast != matrix:
-        call = BREAST.call(Tally.from_array(array), blank_upper_pct=blank)
-        assert not call.needs_reflex_ish
 
 
 @given(counts)

@@ -369,6 +369,16 @@ def test_opacity_is_laid_over_white_once(tmp_path, tissue):
         np.testing.assert_allclose(read.astype(int), own + 255 - 128, atol=1)
 
 
+def test_opacity_looks_alike_in_png_and_tiff(tmp_path):
+    samples = np.random.default_rng(2).integers(0, 256, (40, 50, 4), dtype=np.uint8)
+    png = tmp_path / "a.png"
+    cv2.imwrite(str(png), cv2.cvtColor(samples, cv2.COLOR_RGBA2BGRA))
+    with open_slide(png, mpp=0.25) as slide:
+        read = slide.read_region(ORIGIN, 0, slide.dimensions)
+    tiff = stripped(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(read, tiff)
+
+
 def test_samples_mean_what_the_page_says(tmp_path):
     grey = np.arange(200, dtype=np.uint8).reshape(10, 20)
     read = stripped(tmp_path / "white.tif", grey, photometric="miniswhite")
