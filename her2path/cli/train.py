@@ -217,6 +217,9 @@ class Display:
         """Show how far it is."""
         if self.is_quiet:
             return
+        if progress.words:
+            ERRORS.print(progress.words, markup=False)
+            return
         if self.bar is not None:
             if progress.stage not in self.tasks:
                 self.tasks[progress.stage] = self.bar.add_task(progress.stage, total=progress.of)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -21,9 +21,16 @@ from her2path.models.sources.catalogue import read_source
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.pictures import MASK_VALUES, LabelledPicture
 from her2path.models.sources.sample import Label, Part, Sample
-from her2path.models.sources.split import Apart, check_split, split_samples, without_tested
+from her2path.models.sources.split import (
+    Apart,
+    check_split,
+    group_of,
+    split_samples,
+    unchecked,
+    without_tested,
+)
 
-__all__ = ["annotated_crops", "read_annotated", "recoloured"]
+__all__ = ["annotated_crops", "n_patients", "read_annotated", "recoloured"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +41,11 @@ WEIGHT = 160
 
 
 def read_annotated(
-    sources: Sequence[str], *, mpp: float | None = None, seed: int = 0
+    sources: Sequence[str],
+    *,
+    mpp: float | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Read sources and return their pictures for training and for validation.
 
@@ -48,6 +59,8 @@ def read_annotated(
         Of the split where the sources give none: by laboratory, by patient where all are of one
         laboratory, by picture where nobody says whose any of them are. What has no part and is
         of a patient in a test part is left out with that.
+    say : callable
+        Told in words what was taken and how it was split.
 
     Raises
     ------
@@ -79,7 +92,37 @@ def read_annotated(
             "give their split in a manifest to choose otherwise",
             name,
         )
-    return train, tuple(sample for sample in useful if sample.part is Part.VALIDATE)
+    validate = tuple(sample for sample in useful if sample.part is Part.VALIDATE)
+    say(
+        f"annotated pictures: {len(found):,} read; {words_of(train)} for training; "
+        f"{words_of(validate)} for validation; {len(found) - len(train) - len(validate):,} not "
+        f"used (kept for test, or without a label that teaches); each {apart} on one side"
+    )
+    placed = [*samples, *(sample for sample in found if sample.part is Part.TEST)]
+    if n := unchecked(placed):
+        logger.warning(
+            "%s of %s pictures name no patient: whether pieces of one tumor stand on two sides of "
+            "the split cannot be checked, and figures of it may be too good; name the patients in "
+            "a manifest, or test on another laboratory",
+            f"{n:,}",
+            f"{len(placed):,}",
+        )
+    return train, validate
+
+
+def words_of(samples: Sequence[Sample]) -> str:
+    """Return how many pictures, labels and patients there are."""
+    n_scores = sum(score_of_piece(sample) is not None for sample in samples)
+    n_outlined = sum(Label.TISSUE in sample.labels for sample in samples)
+    return (
+        f"{len(samples):,} (scores {n_scores:,}, outlines or masks {n_outlined:,}, named patients "
+        f"{n_patients(samples):,})"
+    )
+
+
+def n_patients(samples: Sequence[Sample]) -> int:
+    """Return how many patients are named."""
+    return len({group_of(sample, Apart.PATIENT) for sample in samples} - {""})
 
 
 def check_named_once(samples: Sequence[Sample]) -> None:

@@ -129,6 +129,9 @@ class TrainingData(Part):
     sources : tuple of str
         Manifests and public sets that were used.
     n_pictures : int
+        Pictures of the training part, drawn and annotated.
+    n_annotated, n_patients : int
+        Those of them that come from `sources`, and the patients that these name.
     """
 
     summary: Annotated[str, Field(max_length=4000)]
@@ -137,6 +140,8 @@ class TrainingData(Part):
     laboratories: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     n_pictures: Annotated[int, Field(ge=0)] = 0
+    n_annotated: Annotated[int, Field(ge=0)] = 0
+    n_patients: Annotated[int, Field(ge=0)] = 0
 
 
 class CodeVersion(Part):

@@ -89,13 +89,17 @@ class TrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: `stage` is ``drawing`` or ``training``; `figures` come with validations."""
+    """How far a run is: `stage` is ``reading``, ``drawing`` or ``training``.
+
+    `figures` come with validations; `words` say what was read.
+    """
 
     stage: str
     done: int
     of: int
     loss: float = math.nan
     figures: dict[str, float] | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,7 @@ class Run:
         self.best = -math.inf
         self.n_worse = 0
         self.figures: dict[str, float] = {}
+        self.samples: tuple[Sample, ...] = ()
         self.kept_samples: tuple[Sample, ...] = ()
 
     def first_network(self) -> Her2Network:
@@ -225,10 +230,10 @@ class Run:
             self.prepare_folder()
         team.wait()
         # What a person has named may be wrong: it is read before anything is drawn.
-        samples, self.kept_samples = read_annotated(
-            options.sources, mpp=options.sources_mpp, seed=self.seed
+        self.samples, self.kept_samples = read_annotated(
+            options.sources, mpp=options.sources_mpp, seed=self.seed, say=self.say
         )
-        self.identity["split of pictures"] = split_digest((*samples, *self.kept_samples))
+        self.identity["split of pictures"] = split_digest((*self.samples, *self.kept_samples))
         if options.resume:
             self.restore()
         if team.is_first:
@@ -245,7 +250,7 @@ class Run:
             plan,
             seed=self.seed * 1009 + team.rank,
             n_steps=-(-recipe.steps // recipe.echoes),
-            samples=samples,
+            samples=self.samples,
         )
         loader = DataLoader(
             Subset(batches, range(self.step // recipe.echoes, len(batches))),
@@ -279,6 +284,11 @@ class Run:
         if team.is_first and options.write_onnx:
             self.write_onnx()
         return TrainingResult(options.out / "model", self.step, self.minutes, self.figures)
+
+    def say(self, words: str) -> None:
+        """Tell what was read, once where several processes train."""
+        if self.team.is_first:
+            self.progress(Progress("reading", 1, 1, words=words))
 
     def write_onnx(self) -> None:
         """Add the ONNX form to the checkpoint that was kept."""
@@ -389,6 +399,7 @@ class Run:
                 seed=self.seed,
                 laboratories=tuple(lab.name for lab in split_laboratories(self.recipe)[0]),
                 sources=self.options.sources,
+                samples=self.samples,
                 start_from=self.options.start_from,
             )
         save_state(out / "state", self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from her2path.cells.network_maps import nucleus_peaks
 from her2path.criteria.score import EXPRESSION_SCORES
+from her2path.models.annotated import n_patients
 from her2path.models.checkpoint import save_checkpoint
 from her2path.models.description import (
     Architecture,
@@ -21,6 +23,7 @@ from her2path.models.description import (
 from her2path.models.design import N_DENSE, PLANES, SCALE, SHIFT
 from her2path.models.network import Her2Network
 from her2path.models.scenes import NETWORK_MPP
+from her2path.models.sources.sample import Sample
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import FieldReading
 from her2path.results.run_record import software_version
@@ -42,9 +45,10 @@ def save_model(
     seed: int,
     laboratories: tuple[str, ...],
     sources: tuple[str, ...] = (),
+    samples: Sequence[Sample] = (),
     start_from: str = "",
 ) -> None:
-    """Write the checkpoint of a network with its description."""
+    """Write the checkpoint of a network with its description; `samples` trained it."""
     description = ModelDescription(
         name=f"her2-{recipe.name}",
         planes=PLANES[:N_DENSE],
@@ -62,13 +66,15 @@ def save_model(
         ),
         data=TrainingData(
             summary="Synthetic fields of the generator of her2path, coloured at random; "
-            + ("annotated pictures of the sources beside them." if sources else ONLY_DRAWN)
+            + (f"{len(samples):,} annotated pictures beside them." if sources else ONLY_DRAWN)
             + (f" Begun with the weights of {Path(start_from).name}." if start_from else ""),
             recipe=recipe.name,
             seeds=(seed, recipe.field_seed),
             laboratories=laboratories,
             sources=sources,
-            n_pictures=recipe.n_fields,
+            n_pictures=recipe.n_fields + len(samples),
+            n_annotated=len(samples),
+            n_patients=n_patients(samples),
         ),
         code=CodeVersion(version=software_version()),
         metrics={f"validation_{name}": float(value) for name, value in figures.items()},

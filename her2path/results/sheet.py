@@ -23,6 +23,12 @@ __all__ = ["Sheet", "SheetRow", "number", "number_in", "read_sheet", "word", "wr
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000
 MAX_COLUMNS = 2000
+# Longer text in one cell is a quote that was never closed, and met another one far below.
+MAX_BROKEN_CHARS = 5000
+# What Excel reads before the names of the columns: which sign separates cells.
+SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*[ ]*(\r\n|\r|\n|$)', re.IGNORECASE)
+NAMES_A_SEPARATOR = re.compile(r'"?sep=', re.IGNORECASE)
+LINE_BREAK = re.compile(r"\r\n|\r|\n")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -60,6 +66,9 @@ class Sheet:
 def read_sheet(path: Path, *, needed: Sequence[str] = (), known: Collection[str] = ()) -> Sheet:
     """Read a CSV file: UTF-8, separated by comma, semicolon or tab, names in the first row.
 
+    A line `sep=;` before the names is understood, as Excel writes it. A quoted cell may hold line
+    breaks where no line of it could be a row: a quote that was not closed takes the rows below.
+
     Parameters
     ----------
     path : Path
@@ -73,22 +82,22 @@ def read_sheet(path: Path, *, needed: Sequence[str] = (), known: Collection[str]
     TableError
         If it cannot be read as a table, or has no row; all faults at once.
     """
-    text = decoded(path)
-    head = text.split("\n", 1)[0]
-    # Spreadsheets write semicolons where the comma is the decimal sign.
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    text, delimiter = separated(decoded(path), path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, faults = [], []
+    number = 0
     try:
-        header = [name.strip() for name in next(reader, [])]
+        names, number = next(reader, []), 1
+        header = [name.strip() for name in names]
         header = [name.casefold() if name.casefold() in known else name for name in header]
         while header and not header[-1]:
             header.pop()
-        faults += header_faults(header, needed)
+        faults += [*broken_cells(names, delimiter, number=1), *header_faults(header, needed)]
         for number, values in enumerate(reader, start=2):
             cells = [value.strip() for value in values]
             if not any(cells):
                 continue
+            faults += broken_cells(cells, delimiter, number=number)
             if any(cells[len(header) :]):
                 faults.append(
                     f"row {number}: {len(cells)} values for {len(header)} columns; put text that "
@@ -98,7 +107,7 @@ def read_sheet(path: Path, *, needed: Sequence[str] = (), known: Collection[str]
             if len(rows) > MAX_ROWS:
                 raise TableError(f"{path.name} has more than {MAX_ROWS:,} rows; split it")
     except csv.Error as error:
-        raise TableError(f"{path.name}, row {reader.line_num}: {error}") from error
+        raise TableError(f"{path.name}, row {number + 1}: {quote_fault(error)}") from error
     if not rows:
         faults.append("there is no row; add one below the names of the columns")
     if faults:
@@ -122,6 +131,49 @@ def decoded(path: Path) -> str:
         raise TableError(
             f"{path} is not UTF-8 (byte {error.start}); save it as CSV UTF-8"
         ) from error
+
+
+def separated(text: str, path: Path) -> tuple[str, str]:
+    """Return the text of a table from the names of its columns on, and the sign between cells."""
+    named = SEPARATOR_LINE.match(text)
+    if named:
+        return text[named.end() :], named[1]
+    head = text.split("\n", 1)[0]
+    if NAMES_A_SEPARATOR.match(head):
+        raise TableError(
+            f"{path.name}, line 1: {head.strip()!r:.40} names no sign that may separate cells; "
+            "use comma, semicolon, tab or |, or take the line out"
+        )
+    # Spreadsheets write semicolons where the comma is the decimal sign.
+    return text, max(",;\t", key=head.count)
+
+
+def broken_cells(cells: Sequence[str], delimiter: str, *, number: int) -> list[str]:
+    """Return which quoted cells of a row hold lines that may be rows of the table."""
+    faults = []
+    for k, cell in enumerate(cells, start=1):
+        first, *others = LINE_BREAK.split(cell)
+        if not others or (
+            len(cells) > 1
+            and len(cell) <= MAX_BROKEN_CHARS
+            and not any(delimiter in line for line in others)
+        ):
+            continue
+        faults.append(
+            f'row {number}, value {k}: the quote (") before {first!r:.40} closes only '
+            f"{len(others)} lines below, and those lines may be rows; close it in its own line, "
+            f"or take the line breaks out of the text"
+        )
+    return faults
+
+
+def quote_fault(error: csv.Error) -> str:
+    """Return in words what a strict reader of CSV stumbled over, all of it about quotes."""
+    if "expected after" in str(error):
+        what = 'text stands right behind the quote (") that closes a value'
+    else:
+        what = 'a quote (") opens and is never closed, so that every row below would be lost'
+    return f'{what}; close it, take it away, or write "" for a quote inside quoted text'
 
 
 def header_faults(header: Sequence[str], needed: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,10 @@ __all__ = ["read_regions", "write_regions", "write_slides"]
 
 # What a spreadsheet takes for the start of a formula, with the full-width forms of the signs.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
-FORMULA_WITHIN = re.compile(r"(; *)([=+\-@＝＋－＠])")
+# Signs alone (a receptor that is "+") and plain numbers: there is nothing in them to evaluate.
+NO_FORMULA = re.compile(
+    r"[+\-＋－]+|[+\-＋－]?(\d+([.,]\d+)*[.,]?|[.,]\d+)(e[+-]?\d+)?%?", re.ASCII | re.IGNORECASE
+)
 # Ten digits keep sums of percents at 100 and are the same on every machine.
 DIGITS = 10
 
@@ -176,16 +178,15 @@ def harmless(text: str) -> str:
 
     A carriage return, which not every reader of CSV takes for part of a cell, becomes a line feed.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    first, *others = text.replace("\r\n", "\n").replace("\r", "\n").split(";")
+    found = ["'" + first if is_formula(first) else first]
     # Where a spreadsheet separates cells by semicolons, one begins behind each.
-    text = FORMULA_WITHIN.sub(r"\1'\2", text)
-    if not text.lstrip(" \n").startswith(FORMULA_STARTS) or is_number(text):
-        return text
-    return "'" + text
+    for part in others:
+        bare = part.lstrip(" ")
+        found.append(part[: len(part) - len(bare)] + "'" * is_formula(bare) + bare)
+    return ";".join(found)
 
 
-def is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text)) and text == text.strip()
-    except ValueError:
-        return False
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet would evaluate a cell that holds this text."""
+    return text.lstrip(" \n").startswith(FORMULA_STARTS) and not NO_FORMULA.fullmatch(text)

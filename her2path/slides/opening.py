@@ -11,6 +11,7 @@ from her2path.errors import SlideError
 from her2path.geometry import Mpp
 from her2path.slides.magic import DICOM_MAGIC, DICOM_MAGIC_AT, JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 from her2path.slides.mpp import as_mpp, require_mpp
+from her2path.slides.remedies import remedy_for
 from her2path.slides.slide import OpenedSlide, Slide
 
 __all__ = ["BACKENDS", "open_slide", "require_mpp"]
@@ -92,7 +93,8 @@ def open_slide(path: str | Path, *, mpp: float | Mpp | None = None, backend: str
     Raises
     ------
     SlideError
-        No reader understands the file; the message lists each reader with its reason.
+        No reader understands the file; the message says what to do, then lists each reader with
+        its reason.
     MppError
         The given µm/px is absurd.
     """
@@ -115,8 +117,7 @@ def open_slide(path: str | Path, *, mpp: float | Mpp | None = None, backend: str
             log.debug("%s opened by %s", path.name, name)
             return slide
     raise SlideError(
-        f"{path}: no reader understands it. " + "; ".join(reasons) + ". "
-        "If a viewer shows it, export it as OME-TIFF or DICOM; else copy it from the scanner again."
+        f"{path}: no reader understands it: {remedy_for(path, head)} ({'; '.join(reasons)})."
     )
 
 

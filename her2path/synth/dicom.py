@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from her2path.synth.laboratory import Laboratory
+from her2path.synth.naming import ascii_name
 from her2path.synth.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def write_dicom(
         Side of a tile.
     laboratory : Laboratory
     slide_id : str
-        Goes into names and unique identifiers.
+        Goes into names, as ASCII, and into unique identifiers.
     level, downsample : int
         Which level it is, and level-0 px per px of it.
 
@@ -85,7 +86,7 @@ def write_dicom(
         ) from error
     packed = list(frames)
     image = described(width, height, tile_px, laboratory.mpp * downsample, level, slide_id)
-    image.DeviceSerialNumber = laboratory.name
+    image.DeviceSerialNumber = ascii_name(laboratory.name)[:64]
     image.NumberOfFrames = len(packed)
     is_jpeg2000 = laboratory.compression == "jpeg2000"
     image.PhotometricInterpretation = "RGB" if is_jpeg2000 else "YBR_FULL_422"
@@ -128,7 +129,7 @@ def described(
     image.StudyDate = image.ContentDate = DATE
     image.StudyTime = image.ContentTime = TIME
     image.AcquisitionDateTime = DATE + TIME
-    image.PatientName = image.PatientID = image.ContainerIdentifier = slide_id[:64]
+    image.PatientName = image.PatientID = image.ContainerIdentifier = ascii_name(slide_id)[:64]
     image.PatientBirthDate = image.PatientSex = image.AccessionNumber = image.StudyID = ""
     image.ReferringPhysicianName = image.PositionReferenceIndicator = ""
     image.Manufacturer, image.ManufacturerModelName = "her2path", "synthetic slide"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import cv2
 import imagecodecs
@@ -20,6 +21,7 @@ from her2path.geometry import Region
 from her2path.results.atomic import atomic_path
 from her2path.synth.dicom import level_path, write_dicom
 from her2path.synth.laboratory import Laboratory
+from her2path.synth.naming import ascii_name
 from her2path.synth.optics import jpeg2000_level
 
 __all__ = ["PyramidWriter"]
@@ -71,7 +73,7 @@ class PyramidWriter:
     laboratory : Laboratory
         Gives µm/px and compression.
     slide_id : str
-        Goes into the description.
+        Goes into the description; as ASCII into that of an SVS.
     """
 
     width: int
@@ -225,7 +227,8 @@ class PyramidWriter:
     ) -> None:
         options = {**self._tiff_options(), "metadata": None}
         um = self.laboratory.mpp
-        xml = _OME.format(id=self.slide_id, width=self.width, height=self.height, mpp=um)
+        name = escape(self.slide_id, {'"': "&quot;"})
+        xml = _OME.format(id=name, width=self.width, height=self.height, mpp=um)
         with tifffile.TiffWriter(path, bigtiff=self._is_big()) as tiff:
             tiff.write(
                 self._base_tiles(draw, lower),
@@ -291,7 +294,8 @@ class PyramidWriter:
             "Aperio Image Library v12.0.15\r\n"
             f"{self.width}x{self.height} [0,0 {width}x{height}] ({TILE_PX}x{TILE_PX}) "
             f"JPEG/RGB Q={self.laboratory.quality}"
-            f"|AppMag = {power}|MPP = {mpp:.4f}|Filename = {self.slide_id}|Title = synthetic"
+            f"|AppMag = {power}|MPP = {mpp:.4f}"
+            f"|Filename = {ascii_name(self.slide_id)}|Title = synthetic"
         )
 
 

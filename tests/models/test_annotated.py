@@ -127,6 +127,32 @@ def test_a_source_that_only_validates_is_said(
     assert "m.csv: none of its pictures is trained on" in caplog.text
 
 
+def test_what_was_taken_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    said: list[str] = []
+    rows = [{"patient": f"P{k // 2}", "split": "test" if k < 2 else ""} for k in range(12)]
+    train, validate = read_annotated([manifest(tmp_path, *rows)], say=said.append)
+    (words,) = said
+    assert words.startswith("annotated pictures: 12 read; ")
+    for part, samples in (("training", train), ("validation", validate)):
+        n = len(samples)
+        numbers = f"scores {n}, outlines or masks 0, named patients {n // 2}"
+        assert f"{n} ({numbers}) for {part}" in words
+    assert "; 2 not used" in words
+    assert words.endswith("each patient on one side")
+    assert "name no patient" not in caplog.text
+
+
+def test_pictures_of_nobody_on_two_sides_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_annotated([manifest(tmp_path, *({} for _ in range(6)))])
+    assert "6 of 6 pictures name no patient" in caplog.text
+    caplog.clear()
+    read_annotated([manifest(tmp_path, *({"laboratory": f"L{k}"} for k in range(6)))])
+    read_annotated([manifest(tmp_path, *({"split": "train"} for _ in range(3)))])
+    assert caplog.text == ""
+
+
 def test_a_score_that_allows_every_score_is_nothing_to_train_on(tmp_path: Path) -> None:
     row = {"patient": "P1", "split": "train", "score": "0+|2+", "score_of": "slide"}
     with pytest.raises(ManifestError, match="none with a label to train on"):

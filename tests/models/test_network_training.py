@@ -377,6 +377,29 @@ def test_the_command_trains_and_says_what_came_out(
     assert (out / "model" / "weights.safetensors").exists()
 
 
+def test_the_command_says_and_the_checkpoint_keeps_what_was_taken(
+    fields_folder: Path, manifest: Path, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from her2path.cli.main import app
+
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY.model_copy(update={"steps": 2}).to_toml(), "utf-8")
+    out = tmp_path / "run"
+    command = ["train", str(recipe), "--out", str(out), "--fields", str(fields_folder)]
+    options = ["--data", str(manifest), "--device", "cpu", "--no-onnx"]
+    shown = CliRunner().invoke(app, [*command, *options])
+    assert shown.exit_code == 0, shown.output
+    words = " ".join(shown.output.split())
+    assert (
+        "annotated pictures: 3 read; 2 (scores 2, outlines or masks 2, named patients 2)" in words
+    )
+    data = json.loads((out / "model" / "model.json").read_text("utf-8"))["data"]
+    assert (data["n_pictures"], data["n_annotated"], data["n_patients"]) == (4, 2, 2)
+    assert "2 annotated pictures" in data["summary"]
+
+
 def test_kept_annotated_pictures_are_measured(manifest: Path) -> None:
     from her2path.models.annotated_validation import measure_annotated
     from her2path.models.design import NetworkDesign

@@ -31,6 +31,43 @@ def test_rows_are_numbered_as_in_a_spreadsheet(tmp_path: Path):
     assert [row.number for row in sheet.rows] == [2, 4]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('p,m,n\na,1,"open\nb,2,\nc,3,x\n', "row 2: a quote .* never closed"),
+        ('p,m,n\na,1,x\n"open,2,\nc,3,x\n', "row 3: a quote .* never closed"),
+        ('p,"m,n\na,1,x\n', "row 1: a quote .* never closed"),
+        ('p,m,n\na,1,"open\nb,2,"note"\nc,3,x\n', "row 2: text .* right behind the quote"),
+        ('p,m,n\na,1,x\nb,2,"x"y\n', "row 3: text .* right behind the quote"),
+        ('p,m,n\na,1,"open\nb,2,\nc,3,x"\nd,4,\n', "row 2, value 3: .* may be rows"),
+        ('p\n"a\nb"\n', "row 2, value 1: .* may be rows"),
+        ('p,m\na,"' + "x\n" * 3000 + 'x"\n', "row 2, value 2: .* may be rows"),
+        ('p,m\na,"' + "x" * 200_000 + "\n", "row 2: a quote .* never closed"),
+    ],
+)
+def test_a_quote_that_swallows_rows_is_named_with_its_row(tmp_path: Path, text: str, words: str):
+    with pytest.raises(TableError, match=words):
+        sheet_of(tmp_path / "t.csv", text)
+
+
+def test_quotes_inside_a_cell_are_text(tmp_path: Path):
+    sheet = sheet_of(tmp_path / "t.csv", 'a,b\n5" lens,"he said ""no"", twice"\n')
+    assert dict(sheet.rows[0].cells) == {"a": '5" lens', "b": 'he said "no", twice'}
+
+
+@pytest.mark.parametrize("head", ["sep=;\n", "sep=;\r\n", "SEP=;;;\n", '"sep=;"\n'])
+def test_the_line_that_names_the_separator_is_understood(tmp_path: Path, head: str):
+    sheet = sheet_of(tmp_path / "t.csv", f"{head}path;mpp\na,b.svs;0,25\n")
+    assert (sheet.columns, sheet.separator) == (("path", "mpp"), ";")
+    assert sheet.rows[0].number == 2
+    assert dict(sheet.rows[0].cells) == {"path": "a,b.svs", "mpp": "0,25"}
+
+
+def test_a_separator_that_cannot_be_one_is_named(tmp_path: Path):
+    with pytest.raises(TableError, match="line 1: 'sep=x' names no sign"):
+        sheet_of(tmp_path / "t.csv", "sep=x\npathxmpp\n")
+
+
 def test_short_rows_are_empty_at_the_end(tmp_path: Path):
     sheet = sheet_of(tmp_path / "t.csv", "a,b,\n1\n")
     assert sheet.rows[0].get("b") == sheet.rows[0].get("no such column") == ""
@@ -62,12 +99,20 @@ def test_too_many_rows_and_columns_are_refused(tmp_path: Path, monkeypatch):
         sheet_of(tmp_path / "t.csv", "a,b,c,d\n1,2,3,4\n")
 
 
+def is_one_row(text: str) -> bool:
+    """Return whether no line of a text could be a row of its own, as it stands in a cell."""
+    return "," not in text.strip().replace("\r", "\n").partition("\n")[2]
+
+
 @given(
     st.lists(
-        st.fixed_dictionaries({"a": st.text(max_size=8), "b": st.integers() | st.none()}),
-        min_size=1, max_size=5,
+        st.fixed_dictionaries(
+            {"a": st.text(max_size=8).filter(is_one_row), "b": st.integers() | st.none()}
+        ),
+        min_size=1,
+        max_size=5,
     )
-)  # fmt: skip
+)
 def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, rows):
     path = tmp_path_factory.mktemp("sheet") / "t.csv"
     write_sheet(path, ("k", "a", "b"), [{"k": "x", **row} for row in rows])

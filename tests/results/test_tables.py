@@ -109,7 +109,23 @@ def test_all_wrong_values_are_listed_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"]
+    "text",
+    [
+        "=1+1",
+        "+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        "＝1",
+        "-1+1",
+        "+1-",
+        "-A1",
+        "+-+a",
+        "--1",
+        "-inf",
+    ],
 )
 def test_formulas_are_made_harmless(tmp_path, text):
     write_slides(tmp_path / "slides.csv", [slide(error=text, batch=text)])
@@ -119,9 +135,36 @@ def test_formulas_are_made_harmless(tmp_path, text):
     assert found["batch"] == "'" + text.replace("\r", "\n")
 
 
-@pytest.mark.parametrize("text", ["0+", "1+", "3+", "-5", "+1", "-2.5e-3", "a=b", "", "plain"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0+",
+        "1+",
+        "3+",
+        "-5",
+        "+1",
+        "-2.5e-3",
+        "a=b",
+        "",
+        "plain",
+        "+",
+        "-",
+        "+++",
+        "-1,5",
+        "+12.5%",
+        "-1.000,5",
+        "+;-",
+        "ER;+",
+        "x; -3",
+    ],
+)
 def test_scores_and_numbers_stay_as_they_are(text):
     assert harmless(text) == text
+
+
+@pytest.mark.parametrize(("text", "written"), [("x; =1", "x; '=1"), ("+;-1+1", "+;'-1+1")])
+def test_each_part_between_semicolons_is_looked_at(text, written):
+    assert harmless(text) == written
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.text("\r\n,;'\"=a"))

@@ -183,6 +183,65 @@ def test_pictures_that_are_not_8_bit_say_so(tmp_path):
             open_slide(path)
 
 
+RGB = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+PICTURE = r"save the picture as PNG or TIFF and give its µm/px with --mpp \("
+CONVERT = r"8-bit RGB is needed: convert it, in the program that made it or in ImageJ \("
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (cv2.imencode(".bmp", RGB)[1].tobytes(), "it is a BMP picture; " + PICTURE),
+        (cv2.imencode(".webp", RGB)[1].tobytes(), "it is a WebP picture; " + PICTURE),
+        (b"<html>\r\nnot found: \xc3\xa9</html>", "it holds text and no pixels; " + PICTURE),
+        (bytes(range(256)), "it is not what its name says, neither PNG, JPEG nor TIFF; " + PICTURE),
+        (cv2.imencode(".png", RGB.astype(np.uint16))[1].tobytes(), "16 bits a sample; " + CONVERT),
+        (cv2.imencode(".png", RGB)[1].tobytes()[:90], r"save it anew as PNG or TIFF; else copy"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_has_one_remedy_said_first(tmp_path, content, words):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(SlideError, match=r"a\.png: no reader understands it: .*" + words) as caught:
+        open_slide(path, mpp=0.25)
+    assert "scanner" not in str(caught.value)
+    assert "OME-TIFF" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "words"),
+    [
+        (RGB.astype(np.uint16), {"photometric": "rgb"}, "it has 16-bit samples; " + CONVERT),
+        (
+            RGB.astype(np.float32),
+            {"photometric": "rgb"},
+            "it has floating-point samples; " + CONVERT,
+        ),
+        (
+            np.dstack([RGB, RGB[..., :1]]),
+            {"photometric": "separated"},
+            "colors are CMYK; " + CONVERT,
+        ),
+        (
+            np.stack([RGB] * 5),
+            {"photometric": "rgb"},
+            "stack of 5 pictures; save the one to be scored",
+        ),
+    ],
+)
+def test_a_tiff_that_is_not_8_bit_rgb_is_to_be_converted(tmp_path, samples, options, words):
+    tifffile.imwrite(tmp_path / "a.tif", samples, **options)
+    with pytest.raises(SlideError, match=r"a\.tif: no reader understands it: .*" + words) as caught:
+        open_slide(tmp_path / "a.tif", mpp=0.25)
+    assert "scanner" not in str(caught.value)
+
+
+def test_text_named_as_a_slide_is_to_be_copied_again(tmp_path):
+    (tmp_path / "a.svs").write_text("version https://git-lfs", "utf-8")
+    with pytest.raises(SlideError, match="holds text and no pixels; copy the slide itself again"):
+        open_slide(tmp_path / "a.svs")
+
+
 def test_a_picture_that_claims_a_huge_size_is_refused_before_memory_is_taken(tmp_path):
     path = write_png(tmp_path / "bomb.png", np.zeros((8, 8, 3), np.uint8))
     data = bytearray(path.read_bytes())

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import openslide
+import pydicom
 import pytest
 import tifffile
 
@@ -223,6 +224,27 @@ def test_slides_are_drawn_from_a_recipe_file(tmp_path: Path) -> None:
     recipe.write_text("name = 'n'\nwidth_um = 200\nheight_um = 200\n", encoding="utf-8")
     slides = draw_slides(recipe, tmp_path / "out", seeds=(1, 2))
     assert [s.path.name for s in slides] == ["n-1.svs", "n-2.svs"]
+
+
+@pytest.mark.parametrize("suffix", [".svs", ".ome.tif", ".dcm"])
+def test_a_name_beyond_ascii_is_drawn_and_kept(tmp_path: Path, suffix: str) -> None:
+    name = "Müster & ß 病1"
+    recipe, lab = replace(RECIPE, name=name), replace(LAB, name="Köln")
+    written = write_slide(recipe, lab, tmp_path / f"{name}{suffix}", seed=2)
+    assert json.loads(written.truth_path.read_text("utf-8"))["slide_id"] == name
+    with open_slide(written.path) as slide:
+        assert slide.dimensions == Size(1040, 1040)
+        assert slide.mpp is not None
+        assert slide.mpp.x == pytest.approx(0.5)
+    if suffix == ".dcm":
+        image = pydicom.dcmread(written.path, stop_before_pixels=True)
+        assert image.ContainerIdentifier == "Muster & _ _1"
+        assert image.DeviceSerialNumber == "Koln"
+    else:
+        with tifffile.TiffFile(written.path) as tif:
+            description = tif.pages.first.description
+            expected = "Müster &amp; ß 病1" if tif.is_ome else "|Filename = Muster & _ _1|"
+        assert expected in description
 
 
 @pytest.mark.parametrize("name", ["../n", "", "a/b", ".n"])

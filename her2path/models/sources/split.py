@@ -18,6 +18,7 @@ __all__ = [
     "split_digest",
     "split_faults",
     "split_samples",
+    "unchecked",
     "without_tested",
 ]
 
@@ -153,6 +154,17 @@ def without_tested(samples: Sequence[Sample]) -> tuple[Sample, ...]:
         for sample in samples
         if sample.part is not Part.TEST and group_of(sample, Apart.PATIENT) not in tested
     )
+
+
+def unchecked(samples: Sequence[Sample]) -> int:
+    """Return how many pictures could be of a patient on another side: nobody says whose they are.
+
+    A laboratory on one side has nobody to give away.
+    """
+    sides: dict[str, set[Part | None]] = defaultdict(set)
+    for sample in samples:
+        sides[sample.laboratory].add(sample.part)
+    return sum(not sample.patient and len(sides[sample.laboratory]) > 1 for sample in samples)
 
 
 def split_digest(samples: Sequence[Sample]) -> str:
