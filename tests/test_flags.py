@@ -87,6 +87,7 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
             },
         ),
         ("control_out_of_range", {"control_od": 0.2, "control_od_range": Interval(0.3, 0.5)}),
+        ("few_blocks", {"n_effective_blocks": 1.0}),
         ("no_control", {"has_control": False}),
         ("not_calibrated", {"is_calibrated": False}),
         ("stain_vectors", {"stain_angle_deg": 20.1}),

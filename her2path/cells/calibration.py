@@ -98,6 +98,9 @@ class Calibration(BaseModel):
     intensity : IntensityCuts
     blank_upper_pct : float
         Upper 95 % bound of the share of cells that look stained on tissue without HER2.
+    control_od : tuple of 2 float or None
+        Mean membrane OD between which control tissue on the slides of the site lies; None: not
+        known. A control outside asks for a person.
     made_from : tuple of str
         Identifiers of the control slides.
     """
@@ -119,7 +122,15 @@ class Calibration(BaseModel):
     basolateral_frac: Fraction
     intensity: IntensityCuts
     blank_upper_pct: Annotated[float, Field(ge=0, le=50)]
+    control_od: tuple[PositiveOd, PositiveOd] | None = None
     made_from: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def check_control(self) -> Calibration:
+        """Refuse a range of the control that does not rise."""
+        if self.control_od is not None and not self.control_od[0] < self.control_od[1]:
+            raise ValueError(f"the range of the control must rise: {self.control_od}")
+        return self
 
     @property
     def matrix(self) -> StainMatrix:

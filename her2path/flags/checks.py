@@ -60,6 +60,18 @@ def _count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             "0, 0+ and 1+ apart.",
         )
 
+    blocks = evidence.n_effective_blocks
+    if blocks is not None and 0 < blocks < cuts.least_blocks:
+        yield Flag(
+            ReviewFlag.FEW_BLOCKS,
+            blocks,
+            cuts.least_blocks,
+            "blocks",
+            f"The cells lie as close together as {blocks:.1f} blocks of tissue (at least "
+            f"{cuts.least_blocks:g} tell how places differ): intervals and probabilities hold for "
+            "this picture, not for the tumour round it.",
+        )
+
 
 def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     for border in evidence.borders:

@@ -36,6 +36,7 @@ class ReviewFlag(StrEnum):
 
     NOT_ASSESSABLE = "not_assessable"
     FEW_CELLS = "few_cells"
+    FEW_BLOCKS = "few_blocks"
     INTERVAL_CROSSES_CUT = "interval_crosses_cut"
     SENSITIVE_TO_THRESHOLDS = "sensitive_to_thresholds"
     DOUBLE_READ = "double_read"
@@ -70,6 +71,8 @@ class ReviewFlag(StrEnum):
 SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.NOT_ASSESSABLE: "review",
     ReviewFlag.FEW_CELLS: "review",
+    # A field is scored for what it shows; what it stands for is for its reader to know.
+    ReviewFlag.FEW_BLOCKS: "note",
     ReviewFlag.INTERVAL_CROSSES_CUT: "review",
     ReviewFlag.SENSITIVE_TO_THRESHOLDS: "review",
     ReviewFlag.DOUBLE_READ: "review",
@@ -147,6 +150,9 @@ class FlagCuts:
 
     # Fewest invasive tumour cells before 0, 0+ and 1+ are told apart (CAP 2025).
     least_cells: int = 100
+    # Below so many effective blocks the scatter between places is hardly known (`compare` takes
+    # the same number).
+    least_blocks: float = 4.0
     # A call that changes in more than one of five small shifts is not stable.
     changed_trials_pct: float = 20.0
     # Two readings of one slide differ by a factor of two at the low end: within it, read twice.
@@ -209,6 +215,8 @@ class FlagEvidence:
         The call of the slide.
     n_tumor_cells : int
         Invasive tumour cells counted.
+    n_effective_blocks : float
+        Kish's number of blocks of tissue that hold them.
     borders : tuple of Border
         The shares that separate the call from its neighbours, with intervals.
     changed_trials_pct : float
@@ -285,6 +293,7 @@ class FlagEvidence:
 
     call: Call
     n_tumor_cells: int
+    n_effective_blocks: float | None = None
     borders: tuple[Border, ...] = ()
     changed_trials_pct: float | None = None
     regions: RegionSpread | None = None

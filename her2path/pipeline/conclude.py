@@ -219,6 +219,7 @@ def conclude_cells(
         counted=counted,
         facts=facts,
         blank=blank,
+        regions=regions,
         stability=stability,
         heterogeneity=heterogeneity,
         stain=stain,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from her2path.criteria.clusters import Clusters
@@ -17,9 +18,13 @@ from her2path.results.record import (
     BlankFacts,
     CellSelection,
     Heterogeneity,
+    RegionKind,
+    RegionRecord,
     Stability,
     StainFacts,
 )
+from her2path.statistics.clustered import effective_number
+from her2path.statistics.intervals import Interval
 from her2path.statistics.readers import JointReading
 from her2path.tissue.artefacts import ArtefactKind
 
@@ -65,6 +70,7 @@ def flags_of_reading(
     counted: CountedCells,
     facts: CellSelection,
     blank: BlankFacts,
+    regions: Sequence[RegionRecord],
     stability: Stability,
     heterogeneity: Heterogeneity,
     stain: StainFacts,
@@ -74,7 +80,8 @@ def flags_of_reading(
 ) -> tuple[Flag, ...]:
     """Return the flags of a slide whose cells were read."""
     job = survey.job
-    tally = counted.tally
+    tally, blocks = counted.tally, counted.block_tallies()
+    expected = job.calibration.control_od
 
     def at_height(factor: float) -> Score:
         graded = counted.graded(job.calibration.intensity, height_factor=factor)
@@ -84,7 +91,8 @@ def flags_of_reading(
         replace(
             seen_on_scan(survey, call),
             n_tumor_cells=tally.n_cells,
-            borders=borders_of(call, counted.block_tallies()),
+            n_effective_blocks=effective_number(blocks.sum(axis=(1, 2))),
+            borders=borders_of(call, blocks),
             changed_trials_pct=stability.changed_pct,
             regions=heterogeneity.regions,
             cluster=heterogeneity.cluster,
@@ -108,6 +116,8 @@ def flags_of_reading(
             score_other_way=suspects.score_other_way,
             has_control=bool(job.calibration.made_from)
             or any(control.is_excluded for control in survey.tissue_facts.controls),
+            control_od=control_od_of(regions),
+            control_od_range=expected and Interval(*expected),
             is_calibrated=job.calibration.is_site_specific
             and not job.calibration.misfit(survey.working_mpp, survey.scan.scanner),
             scores_by_height={factor: at_height(factor) for factor in HEIGHT_FACTORS},
@@ -116,6 +126,17 @@ def flags_of_reading(
             ish_comment=answer.comment if answer.needs_review and job.ish is not None else "",
         )
     )
+
+
+def control_od_of(regions: Sequence[RegionRecord]) -> float | None:
+    """Return the mean membrane OD of the stained cells of control tissue, None without any."""
+    found = [
+        region.reading.measures["membrane_od"]
+        for region in regions
+        if region.kind is RegionKind.CONTROL and "membrane_od" in region.reading.measures
+    ]
+    n = sum(estimate.n_cells for estimate in found)
+    return sum(estimate.value * estimate.n_cells for estimate in found) / n if n else None
 
 
 def seen_on_scan(survey: Survey, call: Call) -> FlagEvidence:

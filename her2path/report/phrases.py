@@ -27,6 +27,7 @@ __all__ = [
 FLAG_TITLES: dict[ReviewFlag, str] = {
     ReviewFlag.NOT_ASSESSABLE: "Not assessable",
     ReviewFlag.FEW_CELLS: "Few tumour cells",
+    ReviewFlag.FEW_BLOCKS: "Little tissue",
     ReviewFlag.INTERVAL_CROSSES_CUT: "Interval includes the cut",
     ReviewFlag.SENSITIVE_TO_THRESHOLDS: "Not stable under small shifts",
     ReviewFlag.DOUBLE_READ: "Two readers needed",

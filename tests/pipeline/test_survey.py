@@ -22,7 +22,7 @@ from her2path.pipeline.parts import (
     read_parts,
 )
 from her2path.pipeline.selection import TumorReading, select_cells
-from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.settings import ScoreSettings, find_calibration
 from her2path.pipeline.survey import TOO_COARSE, fields_on, survey_slide
 from her2path.results.columns import Exclusion
 from her2path.synth import (
@@ -221,6 +221,21 @@ def test_suspected_control_is_flagged_with_the_score_the_other_way(
     words = "with its" if is_excluded else "without them"
     assert words in flag.sentence
     assert flag.sentence.count(str(record.score)) >= 1
+
+
+@pytest.mark.parametrize(("expected", "is_flagged"), [((0.001, 3.0), False), ((2.0, 3.0), True)])
+def test_a_control_outside_its_range_asks_for_a_person(
+    drawn, job_on, tmp_path: Path, expected: tuple[float, float], is_flagged: bool
+):
+    half = cv2.imread(str(drawn)).shape[0] // 2
+    roi = outlines(
+        tmp_path / "roi.geojson", Tumor=(0, 0, half, half), Control=(half, 0, half, half)
+    )
+    site = find_calibration(None).model_copy(update={"control_od": expected})
+    settings = ScoreSettings(n_resamples=20)
+    survey, cells = measured(job_on(drawn, roi=roi, calibration=site), settings, tmp_path)
+    flags = conclude_cells(survey, cells, settings, timings={}).record.flags
+    assert (ReviewFlag.CONTROL_OUT_OF_RANGE in {flag.flag for flag in flags}) == is_flagged
 
 
 def test_outlines_that_say_nothing_are_an_error(drawn, job_on, settings, tmp_path: Path):
