@@ -19,6 +19,9 @@ Json = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
 
+# More than the longest path that a system knows.
+PIPE_WIDTH = 10_000
+
 models_app = typer.Typer(
     help="The networks that can be the second reader: shipped ones, and your own.",
     epilog="Your own are found by their folder, or by name in the folders of HER2PATH_MODELS.",
@@ -39,12 +42,18 @@ def list_them(*, as_json: Json = False, debug: Debug = False) -> None:
     if not rows:
         ERRORS.print("There is no model; `her2path train` makes one.", markup=False)
         return
-    from rich.table import Table
+    from rich.console import Console
+    from rich.table import Column, Table
 
-    table = Table("name", "from", "µm/px", "reads", "folder", box=None, pad_edge=False)
+    # A folder is to be copied: it may take several lines, but no part of it may be left out.
+    names = ("name", "from", "µm/px", "reads", "folder")
+    columns = (Column(name, overflow="fold") for name in names)
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(str(row[key]) for key in ("name", "origin", "mpp", "reads", "folder")))
-    OUTPUT.print(table, markup=False)
+    # A pipe has no width: one line per model.
+    wide = Console(file=OUTPUT.file, highlight=False, width=PIPE_WIDTH)
+    (OUTPUT if OUTPUT.is_terminal else wide).print(table, markup=False, soft_wrap=False)
 
 
 def row_of(model: FoundModel) -> dict[str, object]:
@@ -78,7 +87,7 @@ def verify(
     *,
     debug: Debug = False,
 ) -> None:
-    """Check every file of a model against its SHA-256."""
+    """Check every file of a model against its SHA-256; each is named by its folder."""
     with readable_errors(debug=debug, resumes=False):
         from her2path.errors import ModelError
         from her2path.models.description import verify_folder
@@ -94,7 +103,7 @@ def verify(
                 ERRORS.print(str(error), style="red", markup=False)
             else:
                 n = len(description.files)
-                OUTPUT.print(f"{found.name}: {n} files are whole", markup=False)
+                OUTPUT.print(f"{found.folder}: {n} files are whole", markup=False)
     raise typer.Exit(1 if n_bad else 0)
 
 

@@ -321,7 +321,7 @@ def verify_folder(folder: Path) -> ModelDescription:
     strangers = {part.name for part in folder.iterdir()} - {DESCRIPTION_FILE, *description.files}
     faults.extend(f"{folder / name} is not part of the model; move it away" for name in strangers)
     if faults:
-        raise ModelError(list_faults(f"the model {description.name} cannot be used", faults))
+        raise ModelError(list_faults(f"the model in {folder} cannot be used", faults))
     return description
 
 

@@ -153,6 +153,7 @@ def outlines_of(record: SlideRecord, survey: Survey) -> Iterator[Feature]:
             drawn[region.region_id] if region.kind is not RegionKind.GRID else box_of(region.box),
             score=region.score,
             name=region.name or region.region_id,
+            is_control=region.kind is RegionKind.CONTROL,
             measurements={
                 "HER2: tumor cells": float(region.reading.n_tumor_cells),
                 **{

@@ -182,7 +182,7 @@ REGION_COLUMNS: tuple[Column, ...] = (
 CELL_COLUMNS: tuple[Column, ...] = (
     Column("x", Kind.DOUBLE, "Nucleus centre.", "level-0 px", is_required=True),
     Column("y", Kind.DOUBLE, "Nucleus centre, down.", "level-0 px", is_required=True),
-    Column("region_id", Kind.CATEGORY, "Region that holds the cell.", is_required=True),
+    Column("region_id", Kind.CATEGORY, "Square of the grid that holds the cell.", is_required=True),
     Column("is_tumor", Kind.BOOLEAN, "Whether it is an invasive tumor cell.", is_required=True),
     fraction(
         "tumor_probability",

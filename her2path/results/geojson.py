@@ -95,16 +95,21 @@ def region_feature(
     *,
     score: Score,
     name: str = "",
+    is_control: bool = False,
     measurements: Mapping[str, float] | None = None,
 ) -> Feature:
-    """Return a scored region; its class is the score."""
+    """Return a scored region; its class is the score, but for control tissue, whose name has it.
+
+    Whoever selects a score in QuPath selects tissue of the patient.
+    """
+    control = OutlineKind.CONTROL.value
     return Feature(
         key=f"region {region_id}",
         polygon=polygon,
         object_type="annotation",
-        name=name or region_id,
-        class_name=score.value,
-        color=SCORE_COLORS[score],
+        name=f"{name or region_id} ({score.value})" if is_control else name or region_id,
+        class_name=control if is_control else score.value,
+        color=OUTLINE_COLORS[control] if is_control else SCORE_COLORS[score],
         measurements=measurements or {},
     )
 

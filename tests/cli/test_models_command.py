@@ -1,9 +1,11 @@
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from her2path.cli.models import models_app
@@ -55,6 +57,26 @@ def test_own_models_are_listed_with_what_they_read(folder: Path) -> None:
     assert "mine" in run("list").stdout
 
 
+def test_the_folder_of_a_model_is_listed_whole(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("a-long-name-" * 12) / "networks"
+    deep.mkdir(parents=True)
+    folder.rename(deep / "mine")
+    monkeypatch.setenv(MODELS_VARIABLE, str(deep))
+    piped = next(line for line in run("list").stdout.splitlines() if line.startswith("mine "))
+    assert piped.rstrip().endswith(f" {deep / 'mine'}")
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=80, color_system=None, soft_wrap=True)
+    monkeypatch.setattr("her2path.cli.models.OUTPUT", console)
+    run("list")
+    lines = shown.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "…" not in shown.getvalue()
+    at = lines[0].index("folder")
+    assert str(deep / "mine") in "".join(line[at:].rstrip() for line in lines)
+
+
 def test_a_model_that_cannot_be_used_is_listed_as_such(folder: Path) -> None:
     (folder / DESCRIPTION_FILE).write_text("{}")
     shown = run("list", "--json")
@@ -65,11 +87,13 @@ def test_a_model_that_cannot_be_used_is_listed_as_such(folder: Path) -> None:
 
 def test_verifying_says_what_is_whole_and_fails_on_damage(folder: Path) -> None:
     assert run("verify", folder).exit_code == 0
-    assert "whole" in run("verify", "mine").stdout
+    assert run("verify", "mine").stdout == run("verify", folder).stdout
+    assert run("verify", "mine").stdout == f"{folder}: 1 files are whole\n"
     (folder / WEIGHTS_FILE).write_bytes(b"wEights")
     shown = run("verify", "mine")
     assert shown.exit_code == 1
     assert WEIGHTS_FILE in shown.stderr
+    assert f"the model in {folder} cannot be used" in shown.stderr
 
 
 def test_the_path_of_a_model_is_printed_bare(folder: Path) -> None:

@@ -50,6 +50,18 @@ def test_regions_add_up_to_the_slide(folder: SlideFolder):
     assert {region.kind for region in record.regions} == set(RegionKind)
 
 
+def test_a_drawn_control_is_of_the_class_control_in_qupath(folder: SlideFolder):
+    record = read_record(folder.slide_json)
+    (control,) = (region for region in record.regions if region.kind is RegionKind.CONTROL)
+    features = json.loads(folder.regions_geojson.read_text("utf-8"))["features"]
+    names = {
+        feature["properties"]["name"]: feature["properties"]["classification"]["name"]
+        for feature in features
+    }
+    assert names[f"{control.name or control.region_id} ({control.score})"] == "Control"
+    assert list(names.values()).count("Control") == 1
+
+
 def test_cells_and_regions_tell_the_same(folder: SlideFolder):
     cells = read_cells(folder.cells_parquet)
     rows = {row["region_id"]: row for row in read_regions(folder.regions_parquet)}

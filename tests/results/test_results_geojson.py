@@ -187,6 +187,25 @@ def test_the_outline_of_a_cell_follows_its_sectors():
     assert top == pytest.approx(50 - 5 / 0.25)
 
 
+def test_a_control_has_a_class_of_its_own_and_its_score_in_the_name(tmp_path):
+    feature = region_feature(
+        "c1",
+        DISC,
+        score=Score.THREE_PLUS,
+        name="cell line",
+        is_control=True,
+        measurements={"HER2: H-score": 290.0},
+    )
+    write_geojson(tmp_path / "a.geojson", [feature], slide_id="s")
+    (found,) = json.loads((tmp_path / "a.geojson").read_text("utf-8"))["features"]
+    assert found["properties"]["classification"] == {
+        "name": "Control",
+        "color": list(OUTLINE_COLORS["Control"]),
+    }
+    assert found["properties"]["name"] == "cell line (3+)"
+    assert found["properties"]["measurements"] == {"HER2: H-score": 290.0}
+
+
 def test_every_score_class_and_outline_has_a_color():
     assert set(SCORE_COLORS) == set(Score)
     assert set(INTENSITY_COLORS) == set(Intensity)
