@@ -108,23 +108,27 @@ def expanded(source: str, *, with_fields: bool) -> Iterator[Path]:
                 yield Path(match)
 
 
-def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
-    """Yield the slides of a folder and all below it, sorted by name.
+def searched(folder: Path) -> Iterator[tuple[Path, list[str], bool]]:
+    """Yield the folders that are searched, with their files and whether one is an index of others.
 
-    Linked folders are searched too, each real one once: links may lead in a circle.
+    Linked folders are searched too, each real one once: links may lead in a circle. Hidden ones
+    and results are passed over, and so is what nobody may read.
     """
-    searched: set[str] = set()
+    done: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        here, real = Path(place), os.path.realpath(place)
-        if real in searched:
+        real = os.path.realpath(place)
+        if real in done or JOURNAL in files:
             folders.clear()
             continue
-        searched.add(real)
-        if JOURNAL in files:
-            folders.clear()
-            continue
+        done.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         has_index = any(name.lower().endswith(INDEX_SUFFIXES) for name in files)
+        yield Path(place), files, has_index
+
+
+def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
+    """Yield the slides of a folder and all below it, sorted by name."""
+    for here, files, has_index in searched(folder):
         series: set[str] = set()
         for name in sorted(files):
             suffix = Path(name).suffix.lower()
@@ -141,14 +145,16 @@ def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
 
 
 def pictures_in(source: str) -> int:
-    """Return how many plain pictures lie in a folder that names no index of them."""
+    """Return how many plain pictures lie in a folder and below it that no index is of."""
     path = Path(source)
     if not os.path.isdir(path):
         return 0
-    names = [inside.name.lower() for inside in path.iterdir()]
-    if any(name.endswith(INDEX_SUFFIXES) for name in names) or JOURNAL in names:
-        return 0
-    return sum(name.endswith(tuple(FIELD_SUFFIXES)) for name in names)
+    return sum(
+        name.lower().endswith(tuple(FIELD_SUFFIXES)) and not name.startswith(".")
+        for _, files, has_index in searched(path)
+        if not has_index
+        for name in files
+    )
 
 
 def why_nothing(source: str, *, with_fields: bool) -> str:

@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from tiny_recipe import TINY
 
 from her2path.errors import ModelError
+from her2path.models.curves import add_to_curves
 from her2path.models.distributed import Team
 from her2path.models.run_state import STATE_FILE
 from her2path.models.training import Run, TrainingOptions, train
@@ -101,3 +102,10 @@ def test_a_state_that_names_no_seed_or_no_start_goes_on(options: TrainingOptions
     assert restored(options).step == RECIPE.steps
     with pytest.raises(ModelError, match="another seed"):
         restored(options, seed=4)
+
+
+def test_curves_of_a_run_that_comes_to_a_step_again_hold_it_once(tmp_path):
+    for step, loss in ((100, 3.0), (200, 2.0), (200, 1.5), (300, 1.0)):
+        add_to_curves(tmp_path, step, {"loss": loss})
+    rows = (tmp_path / "curves.csv").read_text(encoding="utf-8").split()
+    assert rows == ["step,loss", "100,3.0", "200,1.5", "300,1.0"]

@@ -52,7 +52,7 @@ def test_plain_pictures_in_a_folder_are_slides_only_with_a_pixel_size(tmp_path: 
 
 
 def test_pictures_that_are_passed_over_are_counted(tmp_path: Path, caplog):
-    touch(tmp_path / "a.png", tmp_path / "b.JPG", tmp_path / "c.svs")
+    touch(tmp_path / "a.png", tmp_path / "below" / "b.JPG", tmp_path / "c.svs")
     assert names([tmp_path]) == ["c.svs"]
     assert "2 PNG or JPEG pictures are passed over" in caplog.text
     caplog.clear()

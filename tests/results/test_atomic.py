@@ -1,5 +1,6 @@
 """A file is there whole or not at all."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -80,3 +81,17 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX alone")
+def test_a_share_that_cannot_flush_folders_keeps_what_was_written(tmp_path, monkeypatch):
+    flush_to_disk = os.fsync
+
+    def refusing(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush_to_disk(handle)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+    write_text(tmp_path / "a.txt", "kept")
+    assert (tmp_path / "a.txt").read_text() == "kept"
