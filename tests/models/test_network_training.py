@@ -105,15 +105,15 @@ def test_the_last_weights_are_kept_where_the_recipe_says_so(
     fields_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Every validation is worse than the one before.
-    monkeypatch.setattr("her2path.models.training.merit", lambda figures: -figures["step"])
+    monkeypatch.setattr("her2path.models.training.merit", lambda figures: -figures["nth"])
     measure = training.measure_readings
     steps = iter([2.0, 4.0] * 2)
-    monkeypatch.setattr(training, "measure_readings", lambda r: measure(r) | {"step": next(steps)})
+    monkeypatch.setattr(training, "measure_readings", lambda r: measure(r) | {"nth": next(steps)})
     weights = {}
     for keep in ("best", "last"):
         recipe = TINY.model_copy(update={"keep": keep})
         options = TrainingOptions(tmp_path / keep, fields=fields_folder, device="cpu")
-        assert train(recipe, options, seed=3).figures["step"] == {"best": 2, "last": 4}[keep]
+        assert train(recipe, options, seed=3).figures["nth"] == {"best": 2, "last": 4}[keep]
         weights[keep] = weights_of(options.out)
     last = load((tmp_path / "last" / "state" / STATE_FILE).read_bytes())
     for name, part in weights["last"].items():
