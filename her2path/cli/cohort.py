@@ -83,7 +83,8 @@ def cohort(
         str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
     ] = "auto",
     workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that score; 0: one per processor.")
+        int,
+        typer.Option(min=0, max=256, help="Processes; 0: one per processor, up to 8."),
     ] = 0,
     resume: Annotated[
         bool,

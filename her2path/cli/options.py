@@ -15,5 +15,7 @@ Json = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Workers = Annotated[
     int,
-    typer.Option(min=0, max=256, help="Processes; 0: one per processor. Changes no result."),
+    typer.Option(
+        min=0, max=256, help="Processes; 0: one per processor, up to 8. Changes no result."
+    ),
 ]

@@ -17,6 +17,7 @@ from her2path.pipeline.batch import BatchResult, run_batch
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
 from her2path.pipeline.network import find_network, reader_of
 from her2path.pipeline.settings import (
+    CellsGeojson,
     ScoreSettings,
     SlideJob,
     find_calibration,
@@ -117,7 +118,7 @@ def settings_of(options: ScoreOptions) -> ScoreSettings:
         exclude_controls=options.exclude_controls,
         region_um=options.region_um,
         seed=options.seed,
-        cells_geojson=options.cells_geojson,
+        cells_geojson=CellsGeojson(options.cells_geojson),
         geojson_origin=options.geojson_origin,
         network=network,
     )

@@ -23,7 +23,18 @@ from her2path.criteria.score import EXPRESSION_SCORES, Organ, Score
 from her2path.criteria.tally import STAINED, Shares, Tally, accumulate, part_of_staining
 from her2path.errors import CriteriaError
 
-__all__ = ["Call", "Deciding", "RuleSet", "load_rule_set", "rule_set_names"]
+__all__ = [
+    "DEFAULT_CRITERIA",
+    "Call",
+    "Deciding",
+    "RuleSet",
+    "load_rule_set",
+    "rule_set_names",
+]
+
+# What is meant where nobody names criteria; the options of the command line repeat it, since
+# `--help` loads nothing.
+DEFAULT_CRITERIA = "asco-cap-2018"
 
 # A table of a guideline has a dozen rows in a few kB; more is not a rule set.
 MAX_TEXT = 64_000

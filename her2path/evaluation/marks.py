@@ -148,7 +148,7 @@ def read_windows(folder: Path, *, points: str = "points.csv") -> tuple[MarkedWin
         except (KeyError, ValueError) as fault:
             faults.append(f"{where}: {fault}")
     if faults:
-        raise AnnotationError(list_faults(f"the marks in {folder} have faults:", faults))
+        raise AnnotationError(list_faults(f"the marks in {folder} have faults", faults))
     return tuple(
         MarkedWindow(
             picture=key[0],
@@ -196,7 +196,7 @@ def read_membranes(folder: Path, windows: Sequence[MarkedWindow]) -> tuple[Marke
         except (KeyError, ValueError, shapely.GEOSException) as fault:
             faults.append(f"{where}: {fault}")
     if faults:
-        raise AnnotationError(list_faults(f"the marks in {folder} have faults:", faults))
+        raise AnnotationError(list_faults(f"the marks in {folder} have faults", faults))
     return tuple(membranes)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from her2path.criteria.label import ScoreLabel
-from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.rule_set import DEFAULT_CRITERIA, load_rule_set
 from her2path.criteria.score import Extent, Intensity
 from her2path.criteria.tally import Tally
 from her2path.models.annotated import annotated_crops
@@ -67,7 +67,7 @@ def score_rank(kind_tally: NDArray[np.int64], least: int = MIN_SCORED_CELLS) -> 
     intensity = np.repeat([k[0] for k in kinds], counts).astype(np.uint8)
     extents = np.repeat([k[1] for k in kinds], counts).astype(np.int64)
     tally = Tally.of(intensity, extents)
-    return load_rule_set("asco-cap-2018").call(tally, blank_upper_pct=_NO_BLANK_PCT).score.rank
+    return load_rule_set(DEFAULT_CRITERIA).call(tally, blank_upper_pct=_NO_BLANK_PCT).score.rank
 
 
 class Batches(Dataset[dict[str, Tensor]]):

@@ -27,7 +27,7 @@ class TrainingRecipe(BaseModel):
     name : str
         Goes into the checkpoint.
     backbone : str
-        One of `network.BACKBONES`.
+        One of `design.BACKBONES`.
     n_fields, n_validation_fields : int
         Fields drawn for training, and for validation with other seeds.
     field_um : float

@@ -40,7 +40,7 @@ class FieldReading:
     mpp : float
         µm/px of the crop.
     planes : ndarray of shape (6, S, S), uint8
-        Probabilities of `network.PLANES`, 255 = 1.
+        Probabilities of `design.PLANES`, 255 = 1.
     features : ndarray of shape (K,), float32
         Mean features of the crop.
     n_tumor_cells : float

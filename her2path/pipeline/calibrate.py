@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from her2path.cells.calibrating import Calibrated, ControlCells, calibrate_cells
 from her2path.cells.calibration import Calibration, generic_calibration
 from her2path.cells.table import CellMeasurements
-from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.rule_set import DEFAULT_CRITERIA, load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.criteria.words import score_named
 from her2path.errors import CalibrationError, list_faults
@@ -97,7 +97,7 @@ def controls_of_manifest(path: Path, *, mpp: float | None = None) -> tuple[Contr
         If it cannot be used; all faults are listed with their line.
     """
     defaults = JobDefaults(
-        rule_set=load_rule_set("asco-cap-2018"), calibration=generic_calibration(), mpp=mpp
+        rule_set=load_rule_set(DEFAULT_CRITERIA), calibration=generic_calibration(), mpp=mpp
     )
     jobs = jobs_of_manifest(path, defaults, needed={SCORE_COLUMN: known_score})
     return tuple(Control(job, known_score(job.extras[SCORE_EXTRA])) for job in jobs)

@@ -21,7 +21,7 @@ from her2path.pipeline.frames import box_of
 from her2path.pipeline.regions import Grid
 from her2path.pipeline.rows import region_row
 from her2path.pipeline.selection import Selection
-from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.settings import CellsGeojson, ScoreSettings
 from her2path.pipeline.survey import Survey
 from her2path.results.cells import write_cells
 from her2path.results.columns import CELL_COLUMNS, Kind
@@ -80,7 +80,7 @@ def write_conclusion(
         bounds=record.scan.bounds,
     )
     write_outlines(folder.regions_geojson, outlines_of(record, survey))
-    if settings.cells_geojson != "none":
+    if settings.cells_geojson is not CellsGeojson.NONE:
         outlines = iter(()) if counted is None else cell_outlines(counted, survey, settings)
         write_outlines(folder.cells_geojson, outlines)
     write_record(folder.slide_json, record)
@@ -196,7 +196,7 @@ def chosen_cells(
     classes: CellClasses, selection: Selection, settings: ScoreSettings
 ) -> NDArray[np.intp]:
     """Return the cells to write: all, or stained tumor cells and those that may be tumor."""
-    if settings.cells_geojson == "all":
+    if settings.cells_geojson is CellsGeojson.ALL:
         return np.arange(len(classes))
     margin = settings.uncertain_margin
     is_doubtful = selection.counted_at(-margin) & ~selection.counted_at(margin)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from her2path.cells.calibration import Calibration, generic_calibration, parse_calibration
 from her2path.criteria.ish import status
-from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
+from her2path.criteria.rule_set import DEFAULT_CRITERIA, RuleSet, load_rule_set, rule_set_names
 from her2path.criteria.score import IshResult, Score, Specimen
 from her2path.errors import CalibrationError, CriteriaError
 from her2path.geometry import Location
@@ -20,6 +21,7 @@ from her2path.slides.companions import companions
 from her2path.stain.od import WhitePoint
 
 __all__ = [
+    "DEFAULT_CRITERIA",
     "CellsGeojson",
     "ScoreSettings",
     "SlideJob",
@@ -28,7 +30,6 @@ __all__ = [
     "fingerprint_of_job",
 ]
 
-DEFAULT_CRITERIA = "asco-cap-2018"
 # `gastric` alone leaves open what the specimen decides.
 GASTRIC = {
     Specimen.RESECTION: "gastric-resection",
@@ -37,7 +38,13 @@ GASTRIC = {
 # A rule set or calibration is a few kB of text.
 MAX_FILE_BYTES = 1_000_000
 
-CellsGeojson = str
+
+class CellsGeojson(StrEnum):
+    """Which cells are written for QuPath."""
+
+    NONE = "none"
+    CHOSEN = "chosen"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +65,14 @@ class ScoreSettings:
         Probability from which a cell counts as tumor, and inside a drawn tumor outline.
     uncertain_margin : float
         Cells within this of the cut may or may not be tumor.
-    cells_geojson : str
-        Which cells are written for QuPath: none, chosen (deciding and doubtful ones) or all.
+    cells_geojson : CellsGeojson
+        Which cells are written for QuPath; chosen are deciding and doubtful ones.
     geojson_origin : Origin
         Where the GeoJSON files count from.
     network : NetworkUse, optional
         The network that finds nuclei and tumor, and reads beside the rules.
+    software : str
+        Version that measures: another may give another result.
     """
 
     exclude_controls: bool = False
@@ -79,7 +88,7 @@ class ScoreSettings:
     # A person has said that it is tumor: what is left to tell apart is stroma between the nests.
     tumor_cut_in_roi: float = 0.35
     uncertain_margin: float = 0.15
-    cells_geojson: CellsGeojson = "none"
+    cells_geojson: CellsGeojson = CellsGeojson.NONE
     geojson_origin: Origin = Origin.LEVEL0
     network: NetworkUse | None = None
     software: str = field(default_factory=software_version)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.criteria.rule_set import load_rule_set
+from her2path.criteria.rule_set import DEFAULT_CRITERIA, load_rule_set
 from her2path.criteria.score import Extent, Intensity, Pattern, Score
 from her2path.criteria.tally import Tally
 from her2path.geometry import Region
@@ -247,6 +247,6 @@ def tally_of(cells: CellTruth, region: int | None = None) -> Tally:
 _NO_BLANK_PCT = 1e-6
 
 
-def score_of(tally: Tally, rule_set: str = "asco-cap-2018") -> Score:
+def score_of(tally: Tally, rule_set: str = DEFAULT_CRITERIA) -> Score:
     """Return the score that a rule set gives for known cells."""
     return load_rule_set(rule_set).call(tally, blank_upper_pct=_NO_BLANK_PCT).score

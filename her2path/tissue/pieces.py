@@ -194,7 +194,7 @@ def measure_candidate(piece: Piece, pieces: Pieces) -> ControlCandidate:
     rows, cols = pieces.labels.shape
     length, position = (rows, piece.y_um) if rows >= cols else (cols, piece.x_um)
     along = position / (length * pieces.mpp)
-    # Millimetres matter here, not microns: every eighth pixel will do.
+    # Millimetres matter here, not microns: a pixel every 50 µm will do.
     step = max(1, int(50.0 / pieces.mpp))
     labels = pieces.labels[::step, ::step]
     others = (labels > 0) & (labels != piece.label)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from her2path.cli.display import Display, done_line, duration_words
 from her2path.cli.main import app
+from her2path.criteria.rule_set import DEFAULT_CRITERIA
 from her2path.criteria.score import Score, Status
 from her2path.pipeline.progress import (
     BatchBegan,
@@ -283,3 +284,7 @@ def test_real_slides_end_as_they_should(real_data: Path, tmp_path: Path):
         rows = {row["slide_id"]: row for row in csv.DictReader(file)}
     assert rows.pop("broken")["state"] == "failed"
     assert {row["score"] for row in rows.values()} == {"not_assessable"}
+
+
+def test_the_options_mean_the_default_criteria_where_nobody_names_any():
+    assert f"[default: {DEFAULT_CRITERIA}]" in run("score", "--help").output

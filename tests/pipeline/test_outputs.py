@@ -9,7 +9,7 @@ from her2path.geometry import Location
 from her2path.pipeline.batch import run_batch
 from her2path.pipeline.conclude import conclude_without_cells
 from her2path.pipeline.outputs import polygons_of, write_conclusion
-from her2path.pipeline.settings import ScoreSettings
+from her2path.pipeline.settings import CellsGeojson, ScoreSettings
 from her2path.pipeline.stability import shifts_of
 from her2path.pipeline.survey import survey_slide
 from her2path.results.cells import read_cells
@@ -36,7 +36,7 @@ def folder(drawn, job_on, tmp_path_factory: pytest.TempPathFactory) -> SlideFold
     roi = tmp_path / "roi.geojson"
     roi.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
     out = ResultsFolder(tmp_path / "out")
-    settings = ScoreSettings(n_resamples=100, region_um=150.0, cells_geojson="chosen")
+    settings = ScoreSettings(n_resamples=100, region_um=150.0, cells_geojson=CellsGeojson.CHOSEN)
     assert not run_batch([job_on(drawn, roi=roi)], settings, out).failed
     return out.slide("core")
 

@@ -156,7 +156,11 @@ def test_the_most_frequent_class_is_typical(everything):
 
 
 def test_no_other_column_is_needed(everything):
-    interest_of({name: everything[name] for name in INTEREST_COLUMNS}, call_of(everything))
+    few = interest_of({name: everything[name] for name in INTEREST_COLUMNS}, call_of(everything))
+    whole = interest_of(everything)
+    assert few.typical is whole.typical
+    for kind, weight in whole.weights.items():
+        np.testing.assert_array_equal(few.weights[kind], weight)
 
 
 def test_for_score_zero_the_nearest_higher_row_decides():
