@@ -67,7 +67,7 @@ def _count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             blocks,
             cuts.least_blocks,
             "blocks",
-            f"The cells lie as close together as {blocks:.1f} blocks of tissue (at least "
+            f"The cells lie in {blocks:.1f} effective blocks of tissue (at least "
             f"{cuts.least_blocks:g} tell how places differ): intervals and probabilities hold for "
             "this picture, not for the tumour round it.",
         )

@@ -33,6 +33,8 @@ __all__ = ["Suspects", "flags_of_reading", "flags_of_refusal"]
 # A field that was cut out of a slide is tissue from edge to edge; a whole section is 50 mm² and
 # more of glass.
 LEAST_SCAN_MM2 = 25.0
+# Where half of such a field or more is tissue, the mask has not missed it, however small it is.
+FIELD_TISSUE_FRAC = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def seen_on_scan(survey: Survey, call: Call) -> FlagEvidence:
     """Return what is known of scan, tissue and stain before any cell is counted."""
     tissue, scan = survey.tissue_facts, survey.scan
     n_mm2 = scan.width * scan.mpp_x * scan.height * scan.mpp_y * 1e-6
+    is_field = n_mm2 < LEAST_SCAN_MM2 and tissue.tissue_frac >= FIELD_TISSUE_FRAC
     lost = [
         share for kind, share in tissue.artefact_frac.items() if kind != ArtefactKind.EDGE.value
     ]
@@ -157,6 +160,6 @@ def seen_on_scan(survey: Survey, call: Call) -> FlagEvidence:
         objective_power=None if scan.mpp_source == "given" else scan.objective_power,
         out_of_focus_pct=tissue.focus.blurred_pct,
         artefact_pct=min(100 * sum(lost), 100.0),
-        tissue_mm2=tissue.area_mm2,
+        tissue_mm2=None if is_field else tissue.area_mm2,
         tissue_pct=100 * tissue.tissue_frac if n_mm2 >= LEAST_SCAN_MM2 else None,
     )

@@ -10,7 +10,7 @@ import pytest
 from her2path.annotations.roi import RoiKind
 from her2path.cells.table import CellMeasurements
 from her2path.errors import AnnotationError, MppError
-from her2path.flags.evidence import ReviewFlag
+from her2path.flags.evidence import FlagCuts, ReviewFlag
 from her2path.geometry import Mpp, Region, Size
 from her2path.pipeline.conclude import conclude_cells
 from her2path.pipeline.frames import aligned, working_scale
@@ -287,3 +287,17 @@ def test_fields_lie_on_tissue_whatever_the_shape_of_pixels(mpp: Mpp, monkeypatch
     for region in seen:
         x, y = region.x + region.width / 2, region.y + region.height / 2
         assert mask[int(y / downsample), int(x / downsample)]
+
+
+def test_a_small_field_of_tissue_is_no_unlikely_area(drawn, job_on, tmp_path: Path):
+    whole = cv2.imread(str(drawn))
+    middle = whole.shape[0] // 2
+    path = tmp_path / "field.png"
+    cv2.imwrite(str(path), whole[middle - 550 : middle + 550, middle - 550 : middle + 550])
+    settings = ScoreSettings(n_resamples=20)
+    survey, cells = measured(job_on(path), settings, tmp_path)
+    record = conclude_cells(survey, cells, settings, timings={}).record
+    assert record.tissue.area_mm2 < FlagCuts().least_tissue_mm2
+    raised = {flag.flag for flag in record.flags}
+    assert ReviewFlag.MASK_AREA not in raised
+    assert ReviewFlag.FEW_BLOCKS in raised
