@@ -1,4 +1,5 @@
 import csv
+import inspect
 import json
 import os
 import subprocess
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from her2path.cli.cohort import cohort
+from her2path.cli.compare import compare
 from her2path.cli.display import Display, done_line, duration_words
-from her2path.cli.main import app
+from her2path.cli.main import app, score
 from her2path.criteria.rule_set import DEFAULT_CRITERIA
 from her2path.criteria.score import Score, Status
 from her2path.pipeline.progress import (
@@ -286,5 +289,6 @@ def test_real_slides_end_as_they_should(real_data: Path, tmp_path: Path):
     assert {row["score"] for row in rows.values()} == {"not_assessable"}
 
 
-def test_the_options_mean_the_default_criteria_where_nobody_names_any():
-    assert f"[default: {DEFAULT_CRITERIA}]" in run("score", "--help").output
+@pytest.mark.parametrize("command", [score, compare, cohort])
+def test_the_options_mean_the_default_criteria_where_nobody_names_any(command):
+    assert inspect.signature(command).parameters["criteria"].default == DEFAULT_CRITERIA
