@@ -164,8 +164,17 @@ def mpp_of_imagej(x_per_unit: float, y_per_unit: float, unit: str) -> Mpp | None
     return mpp if mpp is not None and is_plausible(mpp) else None
 
 
+class WithoutDoctype(ElementTree.TreeBuilder):
+    """Builds a tree, but refuses a document type declaration as outlines do: no entities."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:  # noqa: ARG002
+        raise ElementTree.ParseError("the OME-XML declares a document type")
+
+
 def mpp_of_ome(xml: str) -> tuple[Mpp | None, float | None]:
     """Return µm/px of the first image and the objective's magnification from OME-XML.
+
+    Both are None where the XML is damaged, too long or declares a document type.
 
     References
     ----------
@@ -174,7 +183,7 @@ def mpp_of_ome(xml: str) -> tuple[Mpp | None, float | None]:
     if len(xml) > MAX_XML_CHARS:
         return None, None
     try:
-        root = ElementTree.fromstring(xml)
+        root = ElementTree.fromstring(xml, ElementTree.XMLParser(target=WithoutDoctype()))
     except ElementTree.ParseError:
         return None, None
     pixels = root.find(".//{*}Pixels")

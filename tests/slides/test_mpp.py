@@ -1,0 +1,27 @@
+"""µm/px as metadata state it."""
+
+import pytest
+
+from her2path.geometry import Mpp
+from her2path.slides.mpp import mpp_of_ome
+
+OME = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
+<Instrument><Objective NominalMagnification="40"/></Instrument>
+<Image><Pixels PhysicalSizeX="0.25" PhysicalSizeY="0.26"/></Image></OME>"""
+
+
+def test_ome_xml_states_the_pixel_and_the_objective():
+    assert mpp_of_ome(OME) == (Mpp(0.25, 0.26), 40.0)
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        '<!DOCTYPE OME [<!ENTITY x "0.25">]>',
+        '<!DOCTYPE OME [<!ENTITY x "0."><!ENTITY y "&x;25">]>',
+        '<!DOCTYPE OME SYSTEM "file:///etc/passwd">',
+    ],
+)
+def test_ome_xml_that_declares_a_document_type_states_nothing(doctype):
+    entity = "&y;" if "ENTITY y" in doctype else "&x;" if "ENTITY" in doctype else "0.25"
+    assert mpp_of_ome(doctype + OME.replace("0.25", entity)) == (None, None)
