@@ -26,6 +26,7 @@ from her2path.models.scenes import NETWORK_MPP
 from her2path.models.sources.sample import Sample
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import FieldReading
+from her2path.results.atomic import write_bytes
 from her2path.results.run_record import software_version
 
 __all__ = ["MPP_RANGE", "save_model", "write_samples"]
@@ -83,11 +84,19 @@ def save_model(
 
 
 def write_samples(folder: Path, readings: list[FieldReading]) -> None:
-    """Write pictures: the crop, and beside it what was read (see `drawn_over`)."""
+    """Write pictures: the crop, and beside it what was read (see `drawn_over`).
+
+    Raises
+    ------
+    ResultsError
+        If one cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for k, reading in enumerate(readings[:N_SAMPLES]):
         pair = np.hstack([reading.crop.rgb, drawn_over(reading.crop.rgb, reading.planes)])
-        cv2.imwrite(str(folder / f"sample-{k:02d}.png"), pair[..., ::-1])
+        # Not cv2.imwrite: where it cannot write, it says so by what it returns alone.
+        _, png = cv2.imencode(".png", pair[..., ::-1])
+        write_bytes(folder / f"sample-{k:02d}.png", png.tobytes())
 
 
 def drawn_over(rgb: NDArray[np.uint8], planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
