@@ -15,9 +15,9 @@ from her2path.geometry import Mpp
 from her2path.results.atomic import write_bytes
 from her2path.results.columns import REGION_COLUMNS, SLIDE_COLUMNS, Column, Kind, names
 from her2path.results.jsonable import to_json
-from her2path.results.parquet import field_of, read_table, write_table
+from her2path.results.parquet import field_of, write_table
 
-__all__ = ["read_regions", "write_regions", "write_slides"]
+__all__ = ["write_regions", "write_slides"]
 
 # What a spreadsheet takes for the start of a formula, with the full-width forms of the signs.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
@@ -89,13 +89,6 @@ def write_regions(
             "software": f"her2path {software_version}",
         },
     )
-
-
-def read_regions(path: Path) -> list[dict[str, object]]:
-    """Read the known columns of regions.parquet as rows; a missing number is NaN."""
-    columns, _ = read_table(path, REGION_COLUMNS, max_rows=1_000_000)
-    lists = {name: values.tolist() for name, values in columns.items()}
-    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
 def plain_rows(

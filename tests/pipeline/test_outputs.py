@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import shapely
 
@@ -17,7 +18,6 @@ from her2path.results.columns import Exclusion
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.geojson import Origin
 from her2path.results.record import RegionKind, read_record
-from her2path.results.tables import read_regions
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_drawn_control_is_of_the_class_control_in_qupath(folder: SlideFolder):
 
 def test_cells_and_regions_tell_the_same(folder: SlideFolder):
     cells = read_cells(folder.cells_parquet)
-    rows = {row["region_id"]: row for row in read_regions(folder.regions_parquet)}
+    rows = {row["region_id"]: row for row in pq.read_table(folder.regions_parquet).to_pylist()}
     for region_id in np.unique(cells["region_id"]):
         inside = cells["region_id"] == region_id
         row = rows[str(region_id)]
