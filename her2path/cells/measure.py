@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.cells.enclosures import shares_an_enclosure
 from her2path.cells.line_contrast import N_DIRECTIONS, SMOOTHING_UM, line_map
 from her2path.cells.network_maps import (
     NetworkMaps,
@@ -18,12 +19,7 @@ from her2path.cells.network_maps import (
 )
 from her2path.cells.nuclei import Counterstain
 from her2path.cells.nucleus_tracing import fill_nuclei, nearest, trace_nuclei
-from her2path.cells.polar import (
-    RADIAL_STEP_UM,
-    REACH_UM,
-    membrane_contours,
-    shares_an_enclosure,
-)
+from her2path.cells.polar import RADIAL_STEP_UM, REACH_UM, membrane_contours
 from her2path.cells.sampling import sampled
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.stain.matrix import StainMatrix

@@ -53,10 +53,6 @@ FOOT_UM = 2.5
 FOOT_STEPS = int(FOOT_UM / RADIAL_STEP_UM)
 # Cytoplasm is rarely as dark; two 3+ lines that touch are, on the side where they do.
 DARK_FOOT_OD = 0.3
-# Nuclei of two cells are rarely closer than this without a membrane between them; a line between
-# them has at least this share of the contrast of the lines around.
-ENCLOSURE_UM = 9.0
-ENCLOSURE_GAP = 0.3
 
 
 @numba.njit(nogil=True, cache=True)
@@ -239,7 +235,32 @@ def membrane_contours(
 ]:
     """Trace the membrane round nuclei along its best line, and read the line there.
 
-    `wanted` says which of the nuclei `x`, `y`: the others only stand beside them.
+    Parameters
+    ----------
+    contrast : ndarray of shape (M, N), int16
+        Line contrast, in steps of 1 / `steps_per_od` OD.
+    direction : ndarray of shape (M, N), uint8
+        Direction of the best line, in steps of 180° / `n_directions` from +x towards +y (down).
+    hematoxylin, dab : ndarray of shape (M, N), int16
+        Smoothed stains, in steps of 1/1024 OD.
+    overlap : float
+        What one OD of hematoxylin absorbs along the DAB vector (`StainMatrix.overlap`).
+    x, y : ndarray of shape (m,), float64
+        Centers of nuclei in px.
+    neighbors : ndarray of shape (m, k), int64
+        Indices of the nearest centers, m where there are fewer.
+    nucleus_um : ndarray of shape (m, N_SECTORS), float32
+        Radius of each nucleus.
+    spacing_um : ndarray of shape (m,), float32
+        Mean distance to the nearest nuclei; an outline reaches hardly further.
+    wanted : ndarray of shape (n,), int64
+        Indices of the nuclei to trace: the others only stand beside them.
+    mpp : float
+        µm/px of the planes.
+    steps_per_od : float
+        Of `contrast`.
+    n_directions : int
+        Into which a half turn is divided.
 
     Returns
     -------
@@ -321,73 +342,6 @@ def membrane_contours(
                     hematoxylin, dab, overlap, x[i], y[i], dx, dy, peak_at, peak
                 )
     return outline, line_contrast, line_dab, line_height, width
-
-
-@numba.njit(nogil=True, cache=True)
-def shares_an_enclosure(
-    contrast: NDArray[np.int16],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    area_um2: NDArray[np.float32],
-    neighbors: NDArray[np.int64],
-    mpp: float,
-    clear: float,
-) -> NDArray[np.bool_]:
-    """Tell which nuclei lie in one stained enclosure with a larger one: parts of one cell.
-
-    Parameters
-    ----------
-    contrast : ndarray of shape (M, N), int16
-        Line contrast.
-    x, y, area_um2 : ndarray of shape (n,)
-        Nuclei, px and µm².
-    neighbors : ndarray of shape (n, k), int64
-    mpp : float
-    clear : float
-        Contrast of a line that nobody would miss, in units of `contrast`.
-
-    Returns
-    -------
-    ndarray of shape (n,), bool
-        Both nuclei have clear lines all round but none between them.
-    """
-    n = x.shape[0]
-    n_rows, n_cols = contrast.shape
-    n_steps = int(ENCLOSURE_UM / RADIAL_STEP_UM)
-    # What each ray meets within a cell's reach; its median is how clear the enclosure is.
-    met = np.zeros((n, N_SECTORS), np.float32)
-    for i in range(n):
-        for k in range(N_SECTORS):
-            dx, dy = COSINES[k] * RADIAL_STEP_UM / mpp, SINES[k] * RADIAL_STEP_UM / mpp
-            for r in range(n_steps):
-                col, row = int(x[i] + r * dx + 0.5), int(y[i] + r * dy + 0.5)
-                if 0 <= row < n_rows and 0 <= col < n_cols:
-                    met[i, k] = max(met[i, k], contrast[row, col])
-    is_part = np.zeros(n, np.bool_)
-    for i in range(n):
-        own = np.sort(met[i])[N_SECTORS // 4]
-        if own < clear:
-            continue
-        for j in neighbors[i]:
-            if j >= n or np.sort(met[j])[N_SECTORS // 4] < clear:
-                continue
-            is_larger = area_um2[j] > area_um2[i] or (
-                area_um2[j] == area_um2[i] and (y[j], x[j]) < (y[i], x[i])
-            )
-            distance = math.hypot(x[i] - x[j], y[i] - y[j]) * mpp
-            if not is_larger or distance > ENCLOSURE_UM:
-                continue
-            between = 0.0
-            for s in range(int(distance / RADIAL_STEP_UM) + 1):
-                t = s * RADIAL_STEP_UM / distance
-                col = int(x[i] + t * (x[j] - x[i]) + 0.5)
-                row = int(y[i] + t * (y[j] - y[i]) + 0.5)
-                if 0 <= row < n_rows and 0 <= col < n_cols:
-                    between = max(between, float(contrast[row, col]))
-            if between < ENCLOSURE_GAP * own:
-                is_part[i] = True
-                break
-    return is_part
 
 
 @numba.njit(nogil=True, cache=True)
