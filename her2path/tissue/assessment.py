@@ -84,7 +84,7 @@ class TissueAssessment:
     tissue : TissueMask
         To be scored: artefacts, excluded and control tissue are not in it.
     downsample : float
-        Pixels of the given overview per pixel of all masks.
+        Pixels of the given overview per pixel of all masks but that of `pieces`, which is coarser.
     white_point : WhitePointEstimate
     artefacts : Artefacts
     staining : StainingKind
