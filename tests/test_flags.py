@@ -213,6 +213,26 @@ def test_unusual_patterns_and_gaps_of_the_guideline_are_flagged():
     assert names(flags_of(call_of(2, 2, 50), n_tumor_cells=1000)) == ["decided_by_matrix"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "staining is 50.0 %, above 10 %."),
+        ({"comparison": "≥"}, "staining is 50.0 %, at least 10 %."),
+        (
+            {"comparison": "≥", "unit": "cells", "value": 7.0, "cut": 5.0},
+            "staining is 7 cells, at least 5 cells.",
+        ),
+    ],
+)
+def test_what_holds_an_unusual_score_is_said_in_its_own_unit(changes, words):
+    call = call_of(3, 0, 500)
+    held = dataclasses.replace(call.deciding_lower, **changes)
+    flags = flags_of(dataclasses.replace(call, deciding_lower=held))
+    assert names(flags) == ["unusual_pattern", "decided_by_matrix"]
+    assert words in flags[0].sentence
+    assert words.replace("is ", "", 1)[:-1] in flags[1].sentence
+
+
 def test_a_missing_calibration_asks_for_review_only_where_it_matters():
     same = dict.fromkeys(HEIGHT_FACTORS, Score.ONE_PLUS)
     assert not needs_review(flags_of(is_calibrated=False, scores_by_height=same))

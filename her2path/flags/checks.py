@@ -142,7 +142,7 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             held.cut,
             held.unit,
             f"Unusual pattern for {call.score} ({call.pattern_2plus}): "
-            f"the {_spoken(held)} is {held.value:.1f} %, above {held.cut:.3g} %.",
+            f"the {_spoken(held)} is {_against_cut(held)}.",
         )
     if held is not None and call.is_decided_by_matrix:
         yield Flag(
@@ -151,8 +151,8 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             held.cut,
             held.unit,
             f"The guideline's own wording does not cover this case; {call.score} comes from the "
-            f"row “{held.criterion.text}” ({_spoken(held)} {held.value:.1f} %, above "
-            f"{held.cut:.3g} %).",
+            f"row “{held.criterion.text}” ({_spoken(held)} "
+            f"{_against_cut(held)}).",
         )
 
 
@@ -399,3 +399,10 @@ def _spoken(deciding: Deciding) -> str:
         words += ", at least basolateral"
     what = "share of" if deciding.unit == "%" else "largest cluster of"
     return f"{what} tumour cells with {words} membrane staining"
+
+
+def _against_cut(deciding: Deciding) -> str:
+    """Say in words how the number of a row that fires compares with its cut."""
+    than = "above" if deciding.comparison == ">" else "at least"
+    digits = 1 if deciding.unit == "%" else 0
+    return f"{deciding.value:.{digits}f} {deciding.unit}, {than} {deciding.cut:.3g} {deciding.unit}"
