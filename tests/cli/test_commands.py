@@ -49,6 +49,32 @@ def test_help_teaches_with_examples_and_says_research_use():
     assert "Exit status" in of_score
 
 
+@pytest.mark.parametrize(
+    ("arguments", "work"),
+    [
+        (("info", "a.svs"), "info.show_info"),
+        (("report", "results"), "report.rebuild_report"),
+        (("criteria", "show", "gastric-biopsy"), "criteria.show_rule_set"),
+    ],
+)
+def test_a_command_that_cannot_go_on_promises_no_resume(arguments, work, monkeypatch):
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"her2path.cli.{work}", stopped)
+    shown = run(*arguments)
+    assert "interrupted" in shown.output
+    assert "--resume" not in shown.output
+
+
+def test_gastric_alone_is_answered_with_names_that_every_command_takes():
+    shown = run("criteria", "show", "gastric")
+    assert shown.exit_code == 2
+    words = " ".join(shown.output.split())
+    assert "name gastric-resection or gastric-biopsy" in words
+    assert "add --specimen" not in words
+
+
 def test_the_version_says_research_use():
     assert "Research Use Only" in run("--version").output
 
