@@ -323,7 +323,8 @@ def remarks_on(
     if is_clustered:
         n_patients = len({pair.patient_id for pair in evaluable})
         found.append(
-            f"{len(evaluable)} pairs come from {n_patients} patients: intervals, tests and "
+            f"{len(evaluable)} pairs come from {n_patients} "
+            f"{'patient' if n_patients == 1 else 'patients'}: intervals, tests and "
             "bootstrap take patients, not pairs, as independent"
         )
     if len(evaluable) < FEW_PAIRS:
