@@ -209,7 +209,22 @@ def test_losses_that_compare_did_not_accept_are_told(tmp_path: Path):
         for k, (after, verdict) in enumerate(zip(afters, verdicts, strict=True))
     ]
     remarks = " ".join(analyse(read_pairs(write_rows(tmp_path / "t.csv", *rows))[1]).remarks)
-    assert "with 2 of the 3 losses; without them 1 of 2 expressing pairs lost HER2" in remarks
+    assert "with 2 of the 3 losses and 2 of the 3 changes" in remarks
+    assert "without them 1 of 2 expressing pairs (50.0 %) lost HER2" in remarks
+
+
+def test_changes_without_a_loss_that_compare_did_not_accept_are_told(tmp_path: Path):
+    row = {"patient_id": "P1", "before": "0", "after": "2+", "verdict": "not_comparable"}
+    remarks = " ".join(analyse(read_pairs(write_rows(tmp_path / "t.csv", row))[1]).remarks)
+    assert "with 0 of the 0 losses and 1 of the 1 changes" in remarks
+    assert "without them no pair expressed HER2 before" in remarks
+
+
+def test_patients_whose_names_differ_in_capitals_are_told():
+    cohort = analyse(pairs_of([("1+", "0", "P1"), ("1+", "1+", "p1"), ("1+", "1+", "P2")]))
+    (remark,) = [words for words in cohort.remarks if "taken for different" in words]
+    assert "P1 and p1" in remark
+    assert "P2" not in remark
 
 
 def test_the_stomach_has_no_noise_floor(tmp_path: Path):
