@@ -74,7 +74,8 @@ def outcomes(
         typer.Option(
             metavar="WORD,…",
             help="Words that count as response in place of CR, PR and yes; each must occur. Others "
-            "count as none, NE, n.d. and the like as unknown.",
+            "count as none (beside usual words alone, an unusual one is a fault), NE, n.d. and the "
+            "like as unknown.",
         ),
     ] = "",
     time: Annotated[
