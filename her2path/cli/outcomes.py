@@ -73,7 +73,9 @@ def outcomes(
         str,
         typer.Option(
             metavar="WORD,…",
-            help="Words that count as response in place of CR, PR and yes; others count as none.",
+            help="Words that count as response in place of CR, PR and yes; each must occur. Others "
+            "count as none (beside usual words alone, an unusual one is a fault), NE, n.d. and the "
+            "like as unknown.",
         ),
     ] = "",
     time: Annotated[

@@ -15,6 +15,7 @@ from her2path.cohort.rates import EXPRESSING, Rate, rate_of
 from her2path.compare.change import ScoreChange
 from her2path.compare.verdict import Verdict
 from her2path.criteria.score import EXPRESSION_SCORES, Organ, Score, Status
+from her2path.results.sheet import look_alikes
 from her2path.statistics.agreement import Agreement, Weights, weighted_agreement
 from her2path.statistics.marginal import bowker, signed_rank, stuart_maxwell
 from her2path.statistics.significance import Significance
@@ -272,19 +273,26 @@ def count_verdicts(pairs: Sequence[Pair]) -> dict[Verdict, int] | None:
 
 
 def verdict_remarks(pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """Tell what share of the losses `compare` did not accept as a comparison."""
-    unsure = {Verdict.NOT_COMPARABLE, Verdict.NOT_EVALUABLE}
-    n_unsure = sum(pair.verdict in unsure for pair in pairs)
-    if not n_unsure:
+    """Tell what share of losses and changes `compare` did not accept as a comparison."""
+    is_unsure = [pair.verdict in (Verdict.NOT_COMPARABLE, Verdict.NOT_EVALUABLE) for pair in pairs]
+    if not any(is_unsure):
         return ()
-    lost = [pair for pair in pairs if pair.change is ScoreChange.LOSS]
-    sure = [pair for pair in pairs if pair.verdict not in unsure and pair.before.expresses]
-    n_lost_surely = sum(pair.change is ScoreChange.LOSS for pair in sure)
+    unsure = [pair for pair, doubtful in zip(pairs, is_unsure, strict=True) if doubtful]
+    sure = [pair for pair, doubtful in zip(pairs, is_unsure, strict=True) if not doubtful]
+
+    def n_lost(among: Sequence[Pair]) -> int:
+        return sum(pair.change is ScoreChange.LOSS for pair in among)
+
+    def n_changed(among: Sequence[Pair]) -> int:
+        return sum(pair.before.rank != pair.after.rank for pair in among)
+
+    n, of = n_lost(sure), sum(pair.before.expresses for pair in sure)
+    share = f"{n} of {of} expressing pairs ({100 * n / of:.1f} %) lost HER2" if of else ""
     return (
-        f"pairs with a score on both sides that compare calls not comparable or not evaluable: "
-        f"{n_unsure}; they count in the rates by their scores, with {len(lost) - n_lost_surely} "
-        f"of the {len(lost)} losses; without them {n_lost_surely} of {len(sure)} expressing pairs "
-        f"lost HER2",
+        "pairs with a score on both sides that compare calls not comparable or not evaluable: "
+        f"{len(unsure)}; they count in the rates by their scores, with {n_lost(unsure)} of the "
+        f"{n_lost(pairs)} losses and {n_changed(unsure)} of the {n_changed(pairs)} changes of "
+        f"score; without them {share or 'no pair expressed HER2 before'}",
     )
 
 
@@ -320,10 +328,14 @@ def remarks_on(
         found.append(
             "no row states the edition of the criteria: before and after must be scored by the same"
         )
+    alike = look_alikes(pair.patient_id for pair in pairs)
+    if alike:
+        found.append(f"patients that look alike and are taken for different ones: {alike}")
     if is_clustered:
         n_patients = len({pair.patient_id for pair in evaluable})
         found.append(
-            f"{len(evaluable)} pairs come from {n_patients} patients: intervals, tests and "
+            f"{len(evaluable)} pairs come from {n_patients} "
+            f"{'patient' if n_patients == 1 else 'patients'}: intervals, tests and "
             "bootstrap take patients, not pairs, as independent"
         )
     if len(evaluable) < FEW_PAIRS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from her2path.statistics.clustered import estimate_share
+from her2path.statistics.clustered import NORMAL_DF, estimate_share
 from her2path.statistics.intervals import Interval, wilson
 
 __all__ = ["EXPRESSING", "Rate", "rate_of"]
@@ -68,8 +68,8 @@ def rate_of(
     -----
     A patient with several eligible pairs makes the pairs of one patient resemble each other: the
     interval is then Wilson's with the effective number of pairs (`statistics.clustered`). Where
-    all pairs are alike, or of one patient, how much they resemble each other cannot be seen: they
-    count as no more than their patients.
+    patients do not differ in their shares, or there is one, how much their pairs resemble each
+    other cannot be seen: they count as no more than their patients, each with one pair.
     """
     eligible = np.asarray(is_eligible, np.bool_)
     counted = np.asarray(is_counted, np.bool_) & eligible
@@ -82,14 +82,18 @@ def rate_of(
     sizes = np.bincount(owner)
     if sizes.max() == 1:
         return Rate(n=n, of=of, denominator=denominator, ci95=wilson(n, of), method="Wilson")
-    share = estimate_share(np.bincount(owner, weights=counted[eligible]), sizes)
-    if n in (0, of) or len(sizes) == 1:
-        share = replace(share, n_effective=float(len(sizes)))
+    points = np.bincount(owner, weights=counted[eligible])
+    share = estimate_share(points, sizes)
+    n_patients = len(sizes)
+    if np.array_equal(points * of, sizes * n):
+        # No variance was estimated, so no degrees of freedom widen the interval.
+        share = replace(share, n_effective=float(n_patients), df=NORMAL_DF)
+    clusters = "1 patient as cluster" if n_patients == 1 else f"{n_patients} patients as clusters"
     return Rate(
         n=n,
         of=of,
         denominator=denominator,
         ci95=share.interval(),
-        method=f"Wilson with the effective number of pairs, {len(sizes)} patients as clusters",
+        method=f"Wilson with the effective number of pairs, {clusters}",
         design_effect=share.design_effect,
     )

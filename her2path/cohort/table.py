@@ -11,7 +11,7 @@ from typing import TypeVar
 from her2path.cohort.pairs import Pair, Side, edition_name, organ_of
 from her2path.compare.verdict import Verdict
 from her2path.criteria.rule_set import load_rule_set, rule_set_names
-from her2path.criteria.score import IshResult, Score
+from her2path.criteria.score import IshResult, Organ, Score
 from her2path.criteria.words import SCORE_WORDS, score_named
 from her2path.errors import Her2pathError, TableError, list_faults
 from her2path.results.jsonable import read_json
@@ -33,6 +33,7 @@ KNOWN_COLUMNS = (
     "verdict",
     *(name for names in DATE_COLUMNS for name in names),
 )
+STOMACH_RULES = "gastric-resection"
 # A year outside is a slip of the keyboard; trastuzumab came in 1998.
 FIRST_YEAR, LAST_YEAR = 1980, 2100
 
@@ -193,15 +194,25 @@ class PairReader:
             raise TableError(f"{text!r:.60} is no pair.json that compare has written") from error
 
     def check_scores(self, row: SheetRow, *sides: Side) -> None:
-        """Note scores that the stated edition of the criteria does not have."""
+        """Note scores that the edition of the row does not have."""
+        stated = next((side.edition for side in sides if side.edition), "")
         for end, side in zip(("before", "after"), sides, strict=True):
-            if side.edition not in rule_set_names() or side.rank < 0:
+            edition = side.edition or stated
+            rules = edition
+            if rules not in rule_set_names():
+                # "ToGA" names no rule set; those of the stomach have the same scores.
+                is_stomach = side.organ is Organ.STOMACH and side.path is None
+                rules = STOMACH_RULES if is_stomach else ""
+            if not rules or side.rank < 0:
                 continue
-            used = load_rule_set(side.edition).scores_used
+            used = load_rule_set(rules).scores_used
             if side.score not in used:
                 words = ", ".join(score.value for score in used)
                 self.fault(
-                    row, end, f"is {side.score}, which {side.edition} does not have; it has {words}"
+                    row,
+                    end,
+                    f"is {side.score}, which {edition} does not have; it has {words}: give one of "
+                    "them, or name the edition that gave it",
                 )
 
     def check_dates(self, row: SheetRow) -> None:

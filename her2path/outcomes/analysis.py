@@ -13,11 +13,14 @@ from her2path.outcomes.hazards import CoxModel, cox_models, reference_group
 from her2path.outcomes.patients import Patients
 from her2path.outcomes.response import Response, response_of
 from her2path.outcomes.survival import Survival, survival_of
+from her2path.results.sheet import look_alikes
 
 __all__ = ["Outcomes", "analyse_outcomes"]
 
 # Fewer patients make a group's numbers an anecdote.
 FEW = 5
+# So many answers show what the column holds.
+MOST_ANSWERS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +91,19 @@ def remarks_on(patients: Patients) -> tuple[str, ...]:
             found.append(f"{group}: {n} {'patient tells' if n == 1 else 'patients tell'} little")
     if len(patients.groups) == 1:
         found.append("there is one group: nothing is compared")
-    folded = [group.casefold() for group in patients.groups]
-    if len(set(folded)) < len(folded):
-        found.append("groups differ in capitals alone and are taken for different ones")
+    alike = look_alikes(patients.groups)
+    if alike:
+        found.append(f"groups that look alike and are taken for different ones: {alike}")
     if patients.columns.responders:
         words = ", ".join(patients.columns.responders)
         found.append(f"response: {words} count; every other known answer counts as none")
+    if patients.taken_for_none:
+        words = ", ".join(patients.taken_for_none[:MOST_ANSWERS])
+        more = len(patients.taken_for_none) - MOST_ANSWERS
+        found.append(
+            "answers that --responders does not name, taken for none: "
+            f"{words}{f' and {more} more' if more > 0 else ''}"
+        )
     strata = patients.columns.strata
     n_unknown = sum(not patient.stratum for patient in patients.rows) if strata else 0
     if n_unknown:

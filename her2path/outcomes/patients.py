@@ -56,8 +56,8 @@ class Columns:
     response : str
         CR, PR, SD, PD, or yes and no.
     responders : tuple of str
-        Words of `response` that count as response in place of the usual ones; all others that
-        are known to mean something then count as none.
+        Words of `response` that count as response in place of the usual ones, all others then
+        as none. Where each of them is a usual word, a word that is not usual is a fault.
     covariates : tuple of str
         For the baseline table.
     adjust : tuple of str
@@ -106,7 +106,8 @@ class Patients:
     """The patients of a table that belong to a group, and how many do not.
 
     `groups` are in the order of HER2 (positive first), or as their words sort. `counts` says how
-    many have each score and ISH, where the groups were made from them.
+    have each score and ISH, where the groups were made from them. `taken_for_none` are answers
+    that are no usual words, beside responders named by words of their own.
     """
 
     columns: Columns
@@ -115,6 +116,7 @@ class Patients:
     group_source: str
     n_without_group: int
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    taken_for_none: tuple[str, ...] = ()
 
     def of(self, group: str) -> tuple[Patient, ...]:
         """Return the patients of a group."""
@@ -177,6 +179,7 @@ def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) 
         group_source=reader.source,
         n_without_group=len(rows) - len(kept),
         counts=reader.counts,
+        taken_for_none=tuple(reader.taken_for_none),
     )
 
 
@@ -225,6 +228,8 @@ class PatientReader:
         self.organ = organ
         self.faults: list[tuple[int, str]] = []
         self.counts: dict[tuple[str, str], int] = {}
+        self.responders = {word.casefold() for word in columns.responders}
+        self.taken_for_none: dict[str, None] = {}
         self.numeric = tuple(n for n in columns.all_covariates if self.is_numeric(n))
         self.categorical = tuple(n for n in columns.all_covariates if n not in self.numeric)
 
@@ -325,10 +330,12 @@ class PatientReader:
         plain = text.strip().casefold()
         if plain in NOT_EVALUABLE:
             return None
-        if self.columns.responders:
-            return plain in {word.casefold() for word in self.columns.responders}
-        if plain in RESPONSE or plain in NO_RESPONSE:
-            return plain in RESPONSE
+        usual = RESPONSE | NO_RESPONSE
+        if plain in usual or plain in self.responders:
+            return plain in (self.responders or RESPONSE)
+        if self.responders - usual:
+            self.taken_for_none[text.strip()] = None
+            return False
         raise TableError(
             f"{text!r:.40} is no response; give CR, PR, SD, PD, NE, yes or no, or name those that "
             "count with --responders"

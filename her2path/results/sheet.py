@@ -7,8 +7,9 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -18,13 +19,24 @@ from her2path.results.atomic import write_bytes
 from her2path.results.jsonable import to_json
 from her2path.results.tables import cell_text, harmless
 
-__all__ = ["Sheet", "SheetRow", "number", "number_in", "read_sheet", "word", "write_sheet"]
+__all__ = [
+    "Sheet",
+    "SheetRow",
+    "look_alikes",
+    "number",
+    "number_in",
+    "read_sheet",
+    "word",
+    "write_sheet",
+]
 
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000
 MAX_COLUMNS = 2000
 # Longer text in one cell is a quote that was never closed, and met another one far below.
 MAX_BROKEN_CHARS = 5000
+# So many examples show what is meant.
+MAX_ALIKE = 5
 # What Excel reads before the names of the columns: which sign separates cells.
 SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*[ ]*(\r\n|\r|\n|$)', re.IGNORECASE)
 NAMES_A_SEPARATOR = re.compile(r'"?sep=', re.IGNORECASE)
@@ -213,6 +225,25 @@ def number(text: str) -> float:
     if found is None:
         raise TableError(f"{text!r:.40} is no number")
     return found
+
+
+def look_alikes(names: Iterable[str]) -> str:
+    """Return, in words, names that differ in capitals alone or are the same number.
+
+    Examples
+    --------
+    >>> look_alikes(["P1", "p1", "P2", "1", "1.0"])
+    'P1 and p1; 1 and 1.0'
+    """
+    found: dict[str | Decimal, list[str]] = {}
+    for name in dict.fromkeys(names):
+        # Long numbers are names of patients too: as floats some would be equal.
+        is_number = number_in(name) is not None
+        key = Decimal(name.replace(",", ".")) if is_number else name.casefold()
+        found.setdefault(key, []).append(name)
+    alike = [f"{', '.join(n[:-1])} and {n[-1]}" for n in found.values() if len(n) > 1]
+    more = [f"and {len(alike) - MAX_ALIKE} more"] if len(alike) > MAX_ALIKE else []
+    return "; ".join([*alike[:MAX_ALIKE], *more])
 
 
 def word(kind: type[Word]) -> Callable[[str], Word]:

@@ -169,8 +169,29 @@ def test_pairs_that_are_all_alike_count_as_their_patients(n_patients, n_each):
     loss, alone = cohort.rates["loss"].ci95, single.rates["loss"].ci95
     assert loss is not None
     assert alone is not None
-    assert 0 < loss.lower <= alone.lower
+    assert loss.lower == pytest.approx(alone.lower)
+    assert loss.upper == alone.upper == 1
     assert cohort.floor[0].excess.p == pytest.approx(single.floor[0].excess.p)
+
+
+def test_patients_with_equal_shares_count_as_patients():
+    # 2 of 4 pairs in each of 6 patients: no variance between patients says nothing of pairs.
+    rows = [("1+", after, patient) for patient in range(6) for after in ("0", "0", "1+", "1+")]
+    cohort = analyse(pairs_of(rows))
+    single = analyse(pairs_of([("1+", "0" if k < 3 else "1+", k) for k in range(6)]))
+    loss, alone = cohort.rates["loss"], single.rates["loss"]
+    assert loss.design_effect == 4
+    assert loss.ci95 is not None
+    assert alone.ci95 is not None
+    assert loss.ci95.lower == pytest.approx(alone.ci95.lower)
+    assert loss.ci95.upper == pytest.approx(alone.ci95.upper)
+    assert cohort.floor[0].excess.p == pytest.approx(single.floor[0].excess.p)
+
+
+def test_one_patient_is_told_in_the_singular():
+    cohort = analyse(pairs_of([("1+", "0", "P1")] * 10))
+    assert any("10 pairs come from 1 patient:" in remark for remark in cohort.remarks)
+    assert cohort.rates["loss"].method.endswith("1 patient as cluster")
 
 
 def test_many_pairs_of_one_patient_tell_little():
@@ -188,7 +209,22 @@ def test_losses_that_compare_did_not_accept_are_told(tmp_path: Path):
         for k, (after, verdict) in enumerate(zip(afters, verdicts, strict=True))
     ]
     remarks = " ".join(analyse(read_pairs(write_rows(tmp_path / "t.csv", *rows))[1]).remarks)
-    assert "with 2 of the 3 losses; without them 1 of 2 expressing pairs lost HER2" in remarks
+    assert "with 2 of the 3 losses and 2 of the 3 changes" in remarks
+    assert "without them 1 of 2 expressing pairs (50.0 %) lost HER2" in remarks
+
+
+def test_changes_without_a_loss_that_compare_did_not_accept_are_told(tmp_path: Path):
+    row = {"patient_id": "P1", "before": "0", "after": "2+", "verdict": "not_comparable"}
+    remarks = " ".join(analyse(read_pairs(write_rows(tmp_path / "t.csv", row))[1]).remarks)
+    assert "with 0 of the 0 losses and 1 of the 1 changes" in remarks
+    assert "without them no pair expressed HER2 before" in remarks
+
+
+def test_patients_whose_names_differ_in_capitals_are_told():
+    cohort = analyse(pairs_of([("1+", "0", "P1"), ("1+", "1+", "p1"), ("1+", "1+", "P2")]))
+    (remark,) = [words for words in cohort.remarks if "taken for different" in words]
+    assert "P1 and p1" in remark
+    assert "P2" not in remark
 
 
 def test_the_stomach_has_no_noise_floor(tmp_path: Path):

@@ -183,6 +183,21 @@ def test_a_score_that_its_edition_lacks_is_a_fault(tmp_path: Path):
     row = {**PAIR, "before": "0+", "before_edition": "2013", "after_edition": "2013"}
     faults = faults_of(write_rows(tmp_path / "t.csv", row))
     assert "row 2, before: is 0+, which asco-cap-2013 does not have; it has 0, 1+, 2+, 3+" in faults
+    assert "name the edition that gave it" in faults
+
+
+@pytest.mark.parametrize("edition", ["ToGA", "Hofmann", "gastric-biopsy"])
+def test_the_stomach_has_no_ultralow(tmp_path: Path, edition: str):
+    row = {**PAIR, "after": "0+", "before_edition": edition, "after_edition": edition}
+    faults = faults_of(write_rows(tmp_path / "t.csv", row))
+    assert "row 2, after: is 0+, which" in faults
+    assert "does not have; it has 0, 1+, 2+, 3+" in faults
+
+
+def test_an_edition_that_stands_on_one_side_holds_for_the_row(tmp_path: Path):
+    row = {**PAIR, "after": "0+", "before_edition": "2013"}
+    faults = faults_of(write_rows(tmp_path / "t.csv", row))
+    assert "row 2, after: is 0+, which asco-cap-2013 does not have" in faults
 
 
 def test_a_slide_json_gives_score_ish_and_edition(tmp_path: Path, slide_json):

@@ -226,6 +226,19 @@ def test_a_constant_covariate_and_unknown_values_are_left_out(tmp_path: Path):
     assert len(adjusted.ratios) == 1
 
 
+def test_groups_that_look_alike_are_told(tmp_path: Path):
+    rows = [{"g": group} for group in ("1", "1.0", "2", "A", "a")]
+    remarks = outcomes_of(write_rows(tmp_path / "t.csv", *rows), Columns(group="g")).remarks
+    assert "groups that look alike and are taken for different ones: 1 and 1.0; A and a" in remarks
+
+
+def test_answers_taken_for_none_are_told(tmp_path: Path):
+    rows = [{"score": "1+", "r": answer} for answer in ("RCB-0", "RCB-2", "pending")]
+    columns = Columns(response="r", responders=("RCB-0",))
+    remarks = outcomes_of(write_rows(tmp_path / "t.csv", *rows), columns).remarks
+    assert any(words.endswith("taken for none: RCB-2, pending") for words in remarks)
+
+
 def test_few_events_are_remarked_on(tmp_path: Path):
     rows = [{"score": s, "m": k + 1, "d": int(k < 2)} for s in ("0", "3+") for k in range(9)]
     (model,) = outcomes_of(

@@ -81,6 +81,24 @@ def test_responders_that_nobody_has_are_a_fault_and_unknown_is_not_none(tmp_path
         read_patients(table, Columns(response="r", responders=("MPR",)))
 
 
+def test_beside_usual_responders_an_answer_that_nobody_knows_is_a_fault(tmp_path: Path):
+    rows = [{"score": "1+", "r": word} for word in ("CR", "pCR", "PR", "n. d.", "missing")]
+    faults = faults_of(
+        write_rows(tmp_path / "t.csv", *rows), Columns(response="r", responders=("CR", "pCR"))
+    )
+    assert "row 5, r: 'n. d.' is no response" in faults
+    assert "row 6, r: 'missing' is no response" in faults
+    assert "row 4" not in faults
+
+
+def test_answers_beside_other_words_of_response_are_kept_to_be_told(tmp_path: Path):
+    rows = [{"score": "1+", "r": word} for word in ("RCB-0", "RCB-2", "n. d.", "SD", "n.d.")]
+    columns = Columns(response="r", responders=("RCB-0",))
+    found = read_patients(write_rows(tmp_path / "t.csv", *rows), columns)
+    assert [p.response for p in found.rows] == [True, False, False, False, None]
+    assert found.taken_for_none == ("RCB-2", "n. d.")
+
+
 def test_numbers_that_are_no_times_are_a_fault(tmp_path: Path):
     table = write_rows(tmp_path / "t.csv", {"score": "1+", "m": "1e300", "d": "1"})
     with pytest.raises(TableError, match="is no time"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.errors import TableError
-from her2path.results.sheet import number_in, read_sheet, word, write_sheet
+from her2path.results.sheet import look_alikes, number_in, read_sheet, word, write_sheet
 
 
 class Colour(StrEnum):
@@ -160,3 +160,21 @@ def test_words_are_read_whatever_their_case():
     assert read(" Dark Blue ") is Colour.DARK_BLUE
     with pytest.raises(TableError, match="'green' is none of red, dark_blue"):
         read("green")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("P1", "p1", "P2", "P1"), "P1 and p1"),
+        (("1", "1.0", "1,00", "2", "a", "A"), "1, 1.0 and 1,00; a and A"),
+        (("12345678901234567", "12345678901234568"), ""),
+        ((), ""),
+    ],
+)
+def test_names_that_look_alike_stand_together(names: tuple[str, ...], words: str):
+    assert look_alikes(names) == words
+
+
+def test_of_many_names_that_look_alike_some_are_listed():
+    names = [form for k in range(9) for form in (f"P{k}", f"p{k}")]
+    assert look_alikes(names).endswith("P4 and p4; and 4 more")
