@@ -106,8 +106,8 @@ class Patients:
     """The patients of a table that belong to a group, and how many do not.
 
     `groups` are in the order of HER2 (positive first), or as their words sort. `counts` says how
-    have each score and ISH, where the groups were made from them. `taken_for_none` are answers
-    that are no usual words, beside responders named by words of their own.
+    many have each score and ISH, where the groups were made from them. `taken_for_none` are
+    answers that are no usual words, beside responders named by words of their own.
     """
 
     columns: Columns

@@ -36,6 +36,8 @@ OTHER_PICTURES = (
     ("JPEG XL", 4, b"JXL "),
 )
 PNG_BIT_DEPTH_AT = 24
+# The head of a JPEG, with what programs write before its colors.
+JPEG_HEAD_BYTES = 2**20
 # Colour spaces of a JPEG of four inks.
 INKS = ("CMYK", "YCCK")
 
@@ -79,7 +81,8 @@ def has_inks(path: Path) -> bool:
     import simplejpeg
 
     try:
-        return simplejpeg.decode_jpeg_header(path.read_bytes())[2] in INKS
+        with path.open("rb") as file:
+            return simplejpeg.decode_jpeg_header(file.read(JPEG_HEAD_BYTES))[2] in INKS
     except FORMAT_FAULTS:
         return False
 
