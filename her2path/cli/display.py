@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
+from her2path.cli.console import ERRORS
 from her2path.criteria.score import Score
 from her2path.pipeline.progress import (
     BatchBegan,
@@ -22,7 +23,7 @@ from her2path.pipeline.progress import (
     WorkerDied,
 )
 
-__all__ = ["Display", "duration_words"]
+__all__ = ["Display", "duration_words", "say_failures"]
 
 # In a log file one line a minute tells that a large slide goes on.
 PLAIN_EVERY_S = 60.0
@@ -166,15 +167,24 @@ class Display:
             case SlideDone():
                 return done_line(event)
             case SlideFailed():
-                return Text.assemble(
-                    (" fail  ", "bold red"), f"{event.slide_id}  ", (event.error, "red")
-                )
+                return failed_line(event)
             case WorkerDied():
                 names = ", ".join(event.slide_ids)
                 return Text(f"A worker process died; trying again one by one: {names}")
             case SlideStarted() if self.progress is None:
                 return Text(f"       {event.slide_id} …")
         return None
+
+
+def say_failures(event: Event) -> None:
+    """Show slides that failed and nothing else: what is left to say when asked to be quiet."""
+    if isinstance(event, SlideFailed):
+        ERRORS.print(failed_line(event))
+
+
+def failed_line(event: SlideFailed) -> Text:
+    """Return name and reason of a slide that could not be scored."""
+    return Text.assemble((" fail  ", "bold red"), f"{event.slide_id}  ", (event.error, "red"))
 
 
 def done_line(event: SlideDone) -> Text:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from her2path.cli.console import ERRORS, OUTPUT, fail
-from her2path.cli.display import Display, duration_words
+from her2path.cli.display import Display, duration_words, say_failures
 from her2path.criteria.score import IshResult, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
@@ -76,7 +76,9 @@ def score(options: ScoreOptions) -> int:
     jobs = jobs_of(options)
     out = ResultsFolder(Path(os.path.abspath(options.out)))
     n_workers = options.workers or default_workers()
-    display = nullcontext() if options.quiet or options.as_json else Display(ERRORS)
+    # The summary names what failed by itself.
+    silent = nullcontext(None if options.as_json else say_failures)
+    display = silent if options.quiet or options.as_json else Display(ERRORS)
     with display as listener:
         result = run_batch(
             jobs,
