@@ -382,6 +382,18 @@ def test_the_list_counts_scores_reviews_and_failures(shown):
     assert {a["href"] for a in page.named("a")} == {"#slide-1", "#slide-2", "#slide-3"}
 
 
+def test_the_list_sorts_by_how_probable_each_score_is(shown):
+    refusal = replace(refused(shown.record), slide_id="slide A")
+    page = Page(report_of(shown, shown.record, refusal))
+    held = shown.record.probabilities[shown.record.score]
+    keys = [cell["data-sort"] for cell in page.named("td") if "data-sort" in cell]
+    assert 0 < held <= 1
+    assert str(held) in keys
+    # What has no score comes before what is doubtful.
+    assert "-1" in keys
+    assert spaced(percent(100 * held)) in page.text
+
+
 def test_a_run_with_only_failures_still_has_a_report(made):
     row = {"slide_id": "broken", "path": "b", "state": "failed", "error": "truncated"}
     write_slides(made.results.slides_csv, [row])
