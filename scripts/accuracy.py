@@ -36,6 +36,7 @@ from accuracy_measures import (
     flagged,
     hits_flagged,
     misses_flagged,
+    read_for_all_misses,
     sums_of,
 )
 from accuracy_page import write_page
@@ -229,6 +230,7 @@ def figures_of(slides: Sequence[SlideAccuracy], failed: dict[str, str]) -> dict[
         "misses flagged": f"{misses}{aim(misses.k == misses.n, 'all')}",
         "right scores flagged": str(hits_flagged(slides)),
         "slides flagged": str(flagged(slides)),
+        "read by doubt until no miss is left": str(read_for_all_misses(slides)),
     }
     if stated is not None:
         of_score = stated.of_score

@@ -174,6 +174,13 @@ def flagged(slides: Sequence[SlideAccuracy]) -> Counted:
     return Counted.of(s.is_flagged for s in slides)
 
 
+def read_for_all_misses(slides: Sequence[SlideAccuracy]) -> Counted:
+    """Count the slides that a person reads, least probable score first, to meet every miss."""
+    held = [s.probabilities.get(s.score, 0.0) for s in slides]
+    misses = [p for p, s in zip(held, slides, strict=True) if not s.is_exact]
+    return Counted.of(p <= max(misses, default=-1.0) for p in held)
+
+
 def sums_of(slides: Sequence[SlideAccuracy]) -> dict[str, float]:
     """Return the figures of a group of slides, by their name; errors of assessed ones only."""
     assessed = [s for s in slides if s.is_assessed]

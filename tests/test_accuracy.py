@@ -140,6 +140,17 @@ def test_misses_are_counted_with_their_flags(measures, slide):
     assert measures.flagged(slides) == Counted(2, 4)
 
 
+def test_slides_are_read_by_doubt_until_no_miss_is_left(measures, slide):
+    held = [0.99, 0.9, 0.7, 0.5]
+    slides = [replace(slide, probabilities={Score.ZERO: p}) for p in held]
+    assert measures.read_for_all_misses(slides) == Counted(0, 4)
+    slides[2] = replace(slides[2], true_score=Score.ULTRALOW)
+    assert measures.read_for_all_misses(slides) == Counted(2, 4)
+    # What has no score comes first, whatever is said of it.
+    slides = [slides[0], replace(slides[1], score=Score.NOT_ASSESSABLE, probabilities={})]
+    assert measures.read_for_all_misses(slides) == Counted(1, 2)
+
+
 def test_errors_leave_out_what_was_not_assessed(measures, slide):
     apart = replace(slide, measured={**slide.measured, "pct_stained": 4.0}, n_counted=900)
     below = replace(apart, measured={**slide.measured, "pct_stained": -2.0}, n_counted=1100)
