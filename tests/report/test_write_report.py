@@ -382,15 +382,15 @@ def test_the_list_counts_scores_reviews_and_failures(shown):
     assert {a["href"] for a in page.named("a")} == {"#slide-1", "#slide-2", "#slide-3"}
 
 
-def test_the_list_sorts_by_how_probable_each_score_is(shown):
-    refusal = replace(refused(shown.record), slide_id="slide A")
-    page = Page(report_of(shown, shown.record, refusal))
+def test_the_list_begins_with_doubt_where_it_is_sorted_by_second_reads(shown):
     held = shown.record.probabilities[shown.record.score]
-    keys = [cell["data-sort"] for cell in page.named("td") if "data-sort" in cell]
+    doubtful = replace(shown.record, review=True)
+    calm = replace(shown.record, review=False)
+    refusal = replace(refused(shown.record), slide_id="slide A")
+    page = Page(report_of(shown, doubtful, calm, refusal))
+    keys = [cell["data-sort"] for cell in page.named("td") if cell.get("class") == "small"]
     assert 0 < held <= 1
-    assert str(held) in keys
-    # What has no score comes before what is doubtful.
-    assert "-1" in keys
+    assert keys == [str(held), str(1 + held), "0"]
     assert spaced(percent(100 * held)) in page.text
 
 
