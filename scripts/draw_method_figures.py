@@ -80,11 +80,8 @@ class Field:
         self.nuclei: Nuclei = trace_nuclei(hematoxylin, dab, counterstain, mpp=self.mpp)
         guarded = cv2.addWeighted(dab, 1.0, hematoxylin, -matrix.guard, 0.0)
         places = self.nuclei.x, self.nuclei.y, self.nuclei.contours
-        self.lines: LineMap = line_map(
-            fill_nuclei(dab, *places, self.mpp),
-            fill_nuclei(guarded, *places, self.mpp),
-            mpp=self.mpp,
-        )
+        filled_dab, filled_guarded = fill_nuclei((dab, guarded), *places, self.mpp)
+        self.lines: LineMap = line_map(filled_dab, filled_guarded, mpp=self.mpp)
         self.dab_od = cv2.GaussianBlur(dab, (0, 0), SMOOTHING_UM / self.mpp) / STEPS_PER_OD
         self.contrast_od = self.lines.contrast / self.lines.steps_per_od
         self.cells: CellMeasurements = measure_planes(hematoxylin, dab, settings, mpp=self.mpp)

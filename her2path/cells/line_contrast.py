@@ -36,8 +36,8 @@ SMOOTHING_UM = 0.22
 LOWEST_STEP, HIGHEST_STEP = -512, 3071
 MAX_HALF_TAPS = 4
 LOWEST_SUM = np.int16(-32768)
-# 128 × 512 sums in two planes are 300 kB: they stay in the second-level cache of any processor.
-BLOCK_ROWS, BLOCK_COLS = 128, 512
+# 128 × 1024 sums in two planes are 600 kB: they stay in the second-level cache.
+BLOCK_ROWS, BLOCK_COLS = 128, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,15 @@ def flank_offsets(direction: int, mpp: float) -> NDArray[np.int64]:
 
 
 @numba.njit(nogil=True, cache=True)
+def tap(
+    plane: NDArray[np.int16], at: tuple[int, int], offset: NDArray[np.int64], n_cols: int
+) -> NDArray[np.int16]:
+    """Return the part of a row that lies at an offset from `n_cols` px, the first at (row, col)."""
+    left = at[1] + offset[1]
+    return plane[at[0] + offset[0], left : left + n_cols]
+
+
+@numba.njit(nogil=True, cache=True)
 def sum_segments(
     plane: NDArray[np.int16],
     offsets: NDArray[np.int64],
@@ -88,16 +97,22 @@ def sum_segments(
     sums: NDArray[np.int16],
 ) -> None:
     """Sum a plane over a segment about each pixel of a block."""
-    # Rows of whole arrays, from zero on: only loops over those compile to vector instructions.
+    # Rows of whole arrays, from zero on: only loops over those compile to vector instructions, and
+    # only with four arrays at most. An odd number of taps is three and pairs.
     n_cols = size[1]
     for row in range(size[0]):
         total = sums[row, :n_cols]
-        total[:] = 0
-        for t in range(offsets.shape[0]):
-            start = corner[1] + offsets[t, 1]
-            tap = plane[corner[0] + row + offsets[t, 0], start : start + n_cols]
+        at = (corner[0] + row, corner[1])
+        first = tap(plane, at, offsets[0], n_cols)
+        second = tap(plane, at, offsets[1], n_cols)
+        third = tap(plane, at, offsets[2], n_cols)
+        for i in range(n_cols):
+            total[i] = first[i] + second[i] + third[i]
+        for t in range(3, offsets.shape[0], 2):
+            first = tap(plane, at, offsets[t], n_cols)
+            second = tap(plane, at, offsets[t + 1], n_cols)
             for i in range(n_cols):
-                total[i] += tap[i]
+                total[i] += first[i] + second[i]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -116,12 +131,12 @@ def raise_best(
 ) -> None:
     """Raise a block of `best` where the line in this direction has the higher contrast.
 
-    `scratch` is room for three rows of a block.
+    `scratch` is room for two rows of a block.
     """
     n_cols = size[1]
     n_flanks = flanks.shape[0]
-    in_d, in_g, highest = scratch[0, :n_cols], scratch[1, :n_cols], scratch[2, :n_cols]
-    # Loops of four arrays at most: with more of them the compiler cannot tell in time that none
+    in_d, highest = scratch[0, :n_cols], scratch[1, :n_cols]
+    # Two loops for a flank: with more arrays in one the compiler cannot tell in time that none
     # overlaps another, and gives up vector instructions, which are four times as fast.
     for row in range(size[0]):
         middle, here = row + pad, slice(pad, pad + n_cols)
@@ -140,9 +155,8 @@ def raise_best(
             for i in range(n_cols):
                 in_d[i] = line_d[i] - max(max(d_ahead[i], d_behind[i]), least)
             for i in range(n_cols):
-                in_g[i] = line_g[i] - max(g_ahead[i], g_behind[i])
-            for i in range(n_cols):
-                highest[i] = max(highest[i], min(in_d[i], in_g[i]))
+                in_g = np.int16(line_g[i] - max(g_ahead[i], g_behind[i]))
+                highest[i] = max(highest[i], min(in_d[i], in_g))
         for i in range(n_cols):
             chosen[i] = index if highest[i] > out[i] else chosen[i]
         for i in range(n_cols):
@@ -167,7 +181,7 @@ def best_lines(
     direction = np.zeros(dab.shape, np.uint8)
     sums_d = np.empty((BLOCK_ROWS + 2 * pad, BLOCK_COLS + 2 * pad), np.int16)
     sums_g = np.empty((BLOCK_ROWS + 2 * pad, BLOCK_COLS + 2 * pad), np.int16)
-    scratch = np.empty((3, BLOCK_COLS), np.int16)
+    scratch = np.empty((2, BLOCK_COLS), np.int16)
     for top in range(2 * pad, n_rows - 2 * pad, BLOCK_ROWS):
         for left in range(2 * pad, n_cols - 2 * pad, BLOCK_COLS):
             corner, outer = (top, left), (top - pad, left - pad)
@@ -213,8 +227,9 @@ def line_map(dab: NDArray[np.int16], guarded: NDArray[np.int16], *, mpp: float) 
     half_taps = max(1, min(MAX_HALF_TAPS, round(HALF_LENGTH_UM / mpp)))
     n_taps = 2 * half_taps + 1
     sigma = SMOOTHING_UM / mpp
-    smooth_d = np.clip(cv2.GaussianBlur(dab, (0, 0), sigma), LOWEST_STEP, HIGHEST_STEP)
-    smooth_g = np.clip(cv2.GaussianBlur(guarded, (0, 0), sigma), LOWEST_STEP, HIGHEST_STEP)
+    smooth_d, smooth_g = (cv2.GaussianBlur(plane, (0, 0), sigma) for plane in (dab, guarded))
+    for plane in (smooth_d, smooth_g):
+        np.clip(plane, LOWEST_STEP, HIGHEST_STEP, out=plane)
     offsets = np.stack([taps(i, half_taps) for i in range(N_DIRECTIONS)])
     flanks = np.stack([flank_offsets(i, mpp) for i in range(N_DIRECTIONS)])
     pad = max(half_taps, int(np.abs(flanks).max()))

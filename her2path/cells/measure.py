@@ -104,11 +104,10 @@ def measure_planes(
         nuclei = trace_seen_nuclei(maps, dab.shape)
     smooth_dab = cv2.GaussianBlur(dab, (0, 0), SMOOTHING_UM / mpp)
     guarded = cv2.addWeighted(dab, 1.0, hematoxylin, -settings.matrix.guard, 0.0)
-    lines = line_map(
-        fill_nuclei(dab, nuclei.x, nuclei.y, nuclei.contours, mpp),
-        fill_nuclei(guarded, nuclei.x, nuclei.y, nuclei.contours, mpp),
-        mpp=mpp,
+    filled_dab, filled_guarded = fill_nuclei(
+        (dab, guarded), nuclei.x, nuclei.y, nuclei.contours, mpp
     )
+    lines = line_map(filled_dab, filled_guarded, mpp=mpp)
     if maps is None:
         neighbors, _ = nearest(nuclei.x, nuclei.y, mpp)
         clear = CLEAR_LINE_OD * lines.steps_per_od

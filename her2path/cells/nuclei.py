@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -311,8 +312,26 @@ def upscaled(positions: NDArray[Any], factor: int) -> NDArray[np.float64]:
 
 
 def shrink(plane: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Average blocks of factor × factor px."""
-    size = (plane.shape[1] // factor, plane.shape[0] // factor)
-    cut = plane[: size[1] * factor, : size[0] * factor].astype(np.float32)
-    small: NDArray[np.float32] = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
-    return small
+    """Average blocks of factor × factor px; what is left over at the far sides is cut off."""
+    return plane.astype(np.float32) if factor == 1 else block_means(plane, factor)
+
+
+@numba.njit(nogil=True, cache=True)
+def block_means(plane: NDArray[Any], factor: int) -> NDArray[np.float32]:
+    """Means of blocks of factor × factor px, without a copy of the plane in floating point."""
+    n_rows, n_cols = plane.shape[0] // factor, plane.shape[1] // factor
+    means = np.empty((n_rows, n_cols), np.float32)
+    share = np.float32(1.0 / factor**2)
+    sums = np.empty(n_cols * factor, np.float32)
+    for row in range(n_rows):
+        sums[:] = 0.0
+        for r in range(factor):
+            line = plane[row * factor + r, : n_cols * factor]
+            for i in range(n_cols * factor):
+                sums[i] += line[i]
+        for col in range(n_cols):
+            total = np.float32(0.0)
+            for c in range(factor):
+                total += sums[col * factor + c]
+            means[row, col] = total * share
+    return means

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import cv2
@@ -193,12 +194,18 @@ def choose_apart(
     """
     n, n_neighbors = neighbors.shape
     overlaps = np.zeros((n, n_neighbors), np.bool_)
+    extents = np.empty((n, 3), np.float32)
+    for i in range(n):
+        radius = contours[i]
+        extents[i] = radius.min(), radius.max(), (radius**2).sum()
     for i in range(n):
         for k in range(n_neighbors):
             j = neighbors[i, k]
             if j < n and j != i and explained[i] > 0.0 and explained[j] > 0.0:
                 away_x, away_y = (x[i] - x[j]) * mpp, (y[i] - y[j]) * mpp
-                overlaps[i, k] = is_overlapping(contours[i], contours[j], away_x, away_y)
+                overlaps[i, k] = is_overlapping(
+                    contours[i], contours[j], extents[i], extents[j], away_x, away_y
+                )
     is_chosen = np.zeros(n, np.bool_)
     is_open = explained > 0.0
     for _ in range(N_ROUNDS):
@@ -220,48 +227,49 @@ def choose_apart(
 
 @numba.njit(nogil=True, cache=True)
 def is_overlapping(
-    contour: NDArray[np.float32], other: NDArray[np.float32], dx: float, dy: float
+    contour: NDArray[np.float32],
+    other: NDArray[np.float32],
+    extent: NDArray[np.float32],
+    other_extent: NDArray[np.float32],
+    dx: float,
+    dy: float,
 ) -> bool:
-    """Whether two contours share more than MAX_OVERLAP of the smaller one; see `shared_square`."""
-    away = np.hypot(dx, dy)
-    if away >= contour.max() + other.max():
-        return False
-    # Most candidates are of one nucleus: each middle lies well inside the other contour.
-    if away <= 0.5 * min(contour.min(), other.min()):
-        return True
-    smaller = min((contour**2).sum(), (other**2).sum())
-    return shared_square(contour, other, dx, dy) > MAX_OVERLAP * smaller
-
-
-@numba.njit(nogil=True, cache=True)
-def shared_square(
-    contour: NDArray[np.float32], other: NDArray[np.float32], dx: float, dy: float
-) -> float:
-    """Overlap of two star-shaped contours, as the sum of radius² over sectors (2·area / angle).
+    """Whether two star-shaped contours share more than MAX_OVERLAP of the smaller one.
 
     Parameters
     ----------
     contour, other : ndarray of shape (N_SECTORS,), float32
         Radius, µm.
+    extent, other_extent : ndarray of shape (3,), float32
+        Least and largest radius, and the sum of radius² over sectors (2·area / angle).
     dx, dy : float
         Center of the first seen from that of the other, µm.
     """
+    least, most, square = other_extent
+    away = np.hypot(dx, dy)
+    if away >= extent[1] + most:
+        return False
+    # Most candidates are of one nucleus: each middle lies well inside the other contour.
+    if away <= 0.5 * min(extent[0], least):
+        return True
     n_rings = 4
+    enough = MAX_OVERLAP * min(extent[2], square)
     shared = 0.0
-    surely, never = other.min() ** 2, other.max() ** 2
     for k in range(N_SECTORS):
         for ring in range(n_rings):
             # Rings of equal width; a sample stands for an area that grows with its radius.
             share = (ring + 0.5) / n_rings
             px, py = dx + share * contour[k] * COSINES[k], dy + share * contour[k] * SINES[k]
-            square = px * px + py * py
-            is_inside = square < surely
-            if surely <= square < never:
+            from_other = px * px + py * py
+            is_inside = from_other < least**2
+            if least**2 <= from_other < most**2:
                 sector = int(np.rint(np.arctan2(py, px) * N_SECTORS / (2 * np.pi))) % N_SECTORS
-                is_inside = square < other[sector] ** 2
+                is_inside = from_other < other[sector] ** 2
             if is_inside:
                 shared += 2.0 * share / n_rings * contour[k] ** 2
-    return shared
+        if shared > enough:
+            return True
+    return False
 
 
 def nearest(
@@ -295,8 +303,7 @@ def contour_shape(
     x: NDArray[np.float64], y: NDArray[np.float64], contours: NDArray[np.float32], mpp: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
     """Centroid (px), area (µm²) and elongation of star-shaped contours about (x, y)."""
-    angle = 2 * np.pi * np.arange(N_SECTORS) / N_SECTORS
-    px, py = contours * np.cos(angle), contours * np.sin(angle)
+    px, py = contours * COSINES, contours * SINES
     qx, qy = np.roll(px, -1, 1), np.roll(py, -1, 1)
     cross = px * qy - qx * py
     area = np.maximum(cross.sum(1) / 2, 1e-3)
@@ -317,34 +324,35 @@ def contour_shape(
 
 
 def fill_nuclei(
-    plane: NDArray[np.int16],
+    planes: Sequence[NDArray[np.int16]],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     contours: NDArray[np.float32],
     mpp: float,
-) -> NDArray[np.int16]:
-    """Return the plane with each nucleus painted like its own cytoplasm.
+) -> list[NDArray[np.int16]]:
+    """Return the planes with each nucleus painted like its own cytoplasm.
 
     A nucleus is a hole in the brown of its cell; without this the strip of brown cytoplasm between
     two nuclei would stand out like a line. Cytoplasm is FILL_PCT over the rays of the mean within
     FILL_REACH_UM of the nucleus, and never more than FILL_MAX_OD, so that a membrane that hugs
     half of the nucleus is not taken for it.
     """
-    filled = plane.copy()
-    angle = 2 * np.pi * np.arange(N_SECTORS) / N_SECTORS
-    rings = np.stack(
-        [
-            sample_rays(plane, x, y, contours + np.float32(away), mpp)
-            for away in np.arange(0.5, FILL_REACH_UM + 0.01, 0.5)
-        ]
-    )
-    level = np.percentile(rings.mean(axis=0), FILL_PCT, axis=1) if len(x) else np.empty(0)
-    level = np.minimum(level, FILL_MAX_OD * STEPS_PER_OD)
-    px = x[:, None] + contours * np.cos(angle) / mpp
-    py = y[:, None] + contours * np.sin(angle) / mpp
+    filled = [plane.copy() for plane in planes]
+    if not len(x):
+        return filled
+    px, py = x[:, None] + contours * COSINES / mpp, y[:, None] + contours * SINES / mpp
     polygons = np.rint(np.stack([px, py], axis=2)).astype(np.int32)
-    for polygon, value in zip(polygons, level.tolist(), strict=True):
-        cv2.fillPoly(filled, [polygon], round(value))
+    for plane, painted in zip(planes, filled, strict=True):
+        rings = np.stack(
+            [
+                sample_rays(plane, x, y, contours + np.float32(away), mpp)
+                for away in np.arange(0.5, FILL_REACH_UM + 0.01, 0.5)
+            ]
+        )
+        level = np.percentile(rings.mean(axis=0), FILL_PCT, axis=1)
+        level = np.minimum(level, FILL_MAX_OD * STEPS_PER_OD)
+        for polygon, value in zip(polygons, level.tolist(), strict=True):
+            cv2.fillPoly(painted, [polygon], round(value))
     return filled
 
 
@@ -360,7 +368,6 @@ def sample_rays(
     out = np.empty(radius_um.shape, np.float32)
     for i in range(x.shape[0]):
         for k in range(N_SECTORS):
-            angle = 2.0 * np.pi * k / N_SECTORS
             radius = radius_um[i, k] / mpp
-            out[i, k] = sampled(plane, x[i] + radius * np.cos(angle), y[i] + radius * np.sin(angle))
+            out[i, k] = sampled(plane, x[i] + radius * COSINES[k], y[i] + radius * SINES[k])
     return out

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.cells.sampling import bilinear, sampled
+from her2path.cells.sampling import sample_ray, sampled
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
@@ -33,6 +33,8 @@ N_STEPS = int(REACH_UM / RADIAL_STEP_UM)
 
 # Nuclei of tumor cells reach 8 µm in radius (60 µm² to 200 µm²); below 1.5 µm it is debris.
 NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
+# An edge is what three samples inside differ from three outside.
+EDGE_STEPS = 3
 
 # What a change of radius costs between neighboring rays, by steps from −2 to 2 and −4 to 4.
 NUCLEUS_JUMPS = tuple(np.float32(8.0 * abs(steps)) for steps in range(-2, 3))
@@ -46,6 +48,8 @@ GAIN_SHIFT, N_GAINS = 3, 4096
 NEVER = np.float32(-1e9)
 ANGLES = 2.0 * np.pi * np.arange(N_SECTORS) / N_SECTORS
 COSINES, SINES = np.cos(ANGLES), np.sin(ANGLES)
+# Degrees; a line that turns further crosses the outline instead of running along it.
+MOST_TURN = 50.0
 # Fainter lines are noise on any scanner; their profile is not looked at.
 LEAST_LINE_OD = 0.005
 # The feet of a line lie within this distance: clear of half a 3+ line (2 µm) and its blur.
@@ -64,7 +68,8 @@ def best_closed_path(
     Parameters
     ----------
     evidence : ndarray of shape (n_rays, n_steps), float32
-        Gain of passing through each radius; −1e9 forbids it.
+        Gain of passing through each radius; −1e9 forbids it. Without gaps in memory it is read
+        fastest.
     jumps : tuple of float32
         What each change of radius between neighboring rays costs, in steps from −k to k.
 
@@ -156,47 +161,39 @@ def nucleus_contours(
         How much bluer it is inside than outside on each ray, steps of `blue`.
     """
     n = x.shape[0]
-    n_rows, n_cols = blue.shape
     edges = np.empty((n, N_SECTORS), np.float32)
     contours = np.empty((n, N_SECTORS), np.float32)
     step_px = RADIAL_STEP_UM / mpp
     most_steps = int(NUCLEUS_MAX_UM / RADIAL_STEP_UM) + 1
-    profile = np.empty(most_steps + 4, np.float32)
-    evidence = np.empty((N_SECTORS, most_steps), np.float32)
+    values = np.empty(most_steps + 2 * EDGE_STEPS, np.float32)
+    room = np.empty(N_SECTORS * most_steps, np.float32)
     for i in range(n):
         known = neighbors[i][neighbors[i] < n]
         limits = ray_limits(x[i], y[i], x[known], y[known])
         first = int(max(NUCLEUS_MIN_UM, 0.75 * sigma_um[i]) / RADIAL_STEP_UM)
         last = int(2.6 * sigma_um[i] / RADIAL_STEP_UM)
-        n_steps = min(most_steps, last + 1)
+        n_radii = min(most_steps, last + 1) - first
+        # Whole arrays without gaps, from zero on: loops over those become vector instructions.
+        evidence = room[: N_SECTORS * n_radii].reshape((N_SECTORS, n_radii))
+        profile = values[: n_radii + 2 * EDGE_STEPS]
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
-            end_x, end_y = x[i] + (n_steps + 2) * dx, y[i] + (n_steps + 2) * dy
-            # Clamping each sample takes as long as sampling: only rays that leave need it.
-            if (
-                min(x[i], end_x) >= 0.0
-                and max(x[i], end_x) < n_cols - 1.001
-                and min(y[i], end_y) >= 0.0
-                and max(y[i], end_y) < n_rows - 1.001
-            ):
-                for r in range(first - 3, n_steps + 3):
-                    profile[r] = bilinear(blue, x[i] + r * dx, y[i] + r * dy)
-            else:
-                for r in range(first - 3, n_steps + 3):
-                    profile[r] = sampled(blue, x[i] + r * dx, y[i] + r * dy)
+            r = first - EDGE_STEPS
+            sample_ray(blue, x[i] + r * dx, y[i] + r * dy, dx, dy, profile)
             limit = max(min(limits[k] / step_px + 1.0, last), first)
-            for r in range(first, n_steps):
-                if r > limit:
-                    evidence[k, r] = NEVER
-                else:
-                    inside = profile[r - 1] + profile[r - 2] + profile[r - 3]
-                    outside = profile[r + 1] + profile[r + 2] + profile[r + 3]
-                    evidence[k, r] = inside - outside
-        path = best_closed_path(evidence[:, first:n_steps], NUCLEUS_JUMPS)
+            n_free = min(n_radii, int(limit) + 1 - first)
+            fall = evidence[k]
+            in_1, in_2, in_3 = profile[2:], profile[1:], profile
+            out_1, out_2, out_3 = profile[4:], profile[5:], profile[6:]
+            for s in range(n_free):
+                fall[s] = in_1[s] + in_2[s] + in_3[s]
+            for s in range(n_free):
+                fall[s] -= out_1[s] + out_2[s] + out_3[s]
+            fall[n_free:] = NEVER
+        path = best_closed_path(evidence, NUCLEUS_JUMPS)
         for k in range(N_SECTORS):
-            r = first + path[k]
-            contours[i, k] = r * RADIAL_STEP_UM
-            edges[i, k] = max(evidence[k, r], NEVER) / 3.0
+            contours[i, k] = (first + path[k]) * RADIAL_STEP_UM
+            edges[i, k] = max(evidence[k, path[k]], NEVER) / EDGE_STEPS
     return contours, edges
 
 
@@ -208,6 +205,19 @@ def line_gains(steps_per_od: float) -> NDArray[np.float32]:
         contrast_od = i * (1 << GAIN_SHIFT) / steps_per_od
         gains[i] = math.log1p(contrast_od / HALF_SIGNAL_OD)
     return gains
+
+
+@numba.njit(nogil=True, cache=True)
+def runs_along(n_directions: int) -> NDArray[np.bool_]:
+    """Tell which directions of a line run along the outline, (N_SECTORS, n_directions)."""
+    found = np.empty((N_SECTORS, n_directions), np.bool_)
+    for k in range(N_SECTORS):
+        tangent = (k * 2.0 * n_directions / N_SECTORS + n_directions / 2.0) % n_directions
+        for d in range(n_directions):
+            turn = abs(d - tangent)
+            turn = min(turn, n_directions - turn)
+            found[k, d] = turn * 180.0 / n_directions <= MOST_TURN
+    return found
 
 
 @numba.njit(nogil=True, cache=True)
@@ -284,9 +294,10 @@ def membrane_contours(
     width = np.zeros((n, N_SECTORS), np.float32)
     step_px = RADIAL_STEP_UM / mpp
     n_rows, n_cols = contrast.shape
-    evidence = np.empty((N_SECTORS, N_STEPS), np.float32)
+    room = np.empty(N_SECTORS * N_STEPS, np.float32)
     aligned = np.empty((N_SECTORS, N_STEPS), np.float32)
     gains = line_gains(steps_per_od)
+    is_along = runs_along(n_directions)
     least_line = LEAST_LINE_OD * steps_per_od
     for j in range(n):
         i = wanted[j]
@@ -294,6 +305,7 @@ def membrane_contours(
         limits = ray_limits(x[i], y[i], x[known], y[known])
         cap = min(max(1.1 * spacing_um[i], 6.0), REACH_UM - 1.0)
         n_steps = min(N_STEPS, int((cap + 0.5) / RADIAL_STEP_UM) + 2)
+        evidence = room[: N_SECTORS * n_steps].reshape((N_SECTORS, n_steps))
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             voronoi_um = limits[k] * mpp
@@ -303,25 +315,18 @@ def membrane_contours(
             high = min(max(high, low + 0.5), (n_steps - 1) * RADIAL_STEP_UM)
             low = min(low, high - 0.5)
             expected = min(voronoi_um, min(nucleus + 3.0, cap))
-            tangent = (k * 2.0 * n_directions / N_SECTORS + n_directions / 2.0) % n_directions
-            for r in range(n_steps):
-                radius = r * RADIAL_STEP_UM
-                aligned[k, r] = 0.0
-                if radius < low or radius > high:
-                    evidence[k, r] = NEVER
-                    continue
+            gained, line = evidence[k], aligned[k]
+            gained[:] = NEVER
+            line[:] = 0.0
+            for r in range(math.ceil(low / RADIAL_STEP_UM), int(high / RADIAL_STEP_UM) + 1):
                 col, row = int(x[i] + r * dx + 0.5), int(y[i] + r * dy + 0.5)
-                value = 0.0
-                if 0 <= row < n_rows and 0 <= col < n_cols:
-                    turn = abs(direction[row, col] - tangent)
-                    turn = min(turn, n_directions - turn)
-                    # Beyond 50° the line crosses the outline instead of running along it.
-                    if turn * 180.0 / n_directions <= 50.0:
-                        value = float(contrast[row, col])
-                aligned[k, r] = value
-                gain = gains[min(int(value) >> GAIN_SHIFT, gains.shape[0] - 1)]
-                evidence[k, r] = gain - PLACE_COST * abs(radius - expected)
-        path = best_closed_path(evidence[:, :n_steps], MEMBRANE_JUMPS)
+                value = np.int16(0)
+                if 0 <= row < n_rows and 0 <= col < n_cols and is_along[k, direction[row, col]]:
+                    value = contrast[row, col]
+                line[r] = value
+                gain = gains[min(value >> GAIN_SHIFT, N_GAINS - 1)]
+                gained[r] = gain - PLACE_COST * abs(r * RADIAL_STEP_UM - expected)
+        path = best_closed_path(evidence, MEMBRANE_JUMPS)
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             r = path[k]
@@ -368,9 +373,11 @@ def line_profile(
         rises with the line counts with what it shares with DAB (`overlap`).
     """
     profile = np.empty(2 * FOOT_STEPS + 1, np.float32)
-    for t in range(2 * FOOT_STEPS + 1):
-        s = max(at + t - FOOT_STEPS, 0)
-        profile[t] = sampled(dab, x + s * dx, y + s * dy)
+    # No further in than the center, which then stands for what would lie beyond it.
+    beyond = max(FOOT_STEPS - at, 0)
+    s = at - FOOT_STEPS + beyond
+    sample_ray(dab, x + s * dx, y + s * dy, dx, dy, profile[beyond:])
+    profile[:beyond] = profile[beyond]
     inner = int(np.argmin(profile[:FOOT_STEPS]))
     outer = FOOT_STEPS + 1 + int(np.argmin(profile[FOOT_STEPS + 1 :]))
     higher, lower = (inner, outer) if profile[inner] > profile[outer] else (outer, inner)
