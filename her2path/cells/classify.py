@@ -112,6 +112,12 @@ def stained_runs(
         n_measurable = 0
         start = -1
         threshold = thresholds[i]
+        n_clear = 0
+        for s in range(k):
+            n_clear += contrast[i, s] >= threshold
+        # Most cells of most slides: nothing for a run to rest on.
+        if n_clear == 0:
+            continue
         of_clearest = OWN_SHARE * np.sort(contrast[i])[k - k // 8]
         for s in range(k):
             own = 0.0 if seen[i, s] else of_clearest
@@ -329,22 +335,27 @@ def goes_on(cells: CellMeasurements, limits: NDArray[np.float32]) -> NDArray[np.
     limits : ndarray of shape (n,), float32
         See `line_limits`, OD.
     """
-    read = was_read(cells)
-    if read.all():
-        return read
-    contrast = cells.line_contrast_od
+    goes = was_read(cells)
+    if goes.all():
+        return goes
+    # No mean reaches what its clearest sector does not.
+    is_open = ~goes & (cells.line_contrast_od.max(axis=1) >= limits)
+    contrast = cells.line_contrast_od[is_open]
     around = np.concatenate([contrast, contrast[:, : STRETCH - 1]], axis=1)
-    stretches = np.lib.stride_tricks.sliding_window_view(around, STRETCH, axis=1)
-    clearest = stretches.mean(axis=2).max(axis=1)
-    goes: NDArray[np.bool_] = read | (clearest >= limits)
+    stretches = np.zeros_like(contrast)
+    for first in range(STRETCH):
+        stretches += around[:, first : first + N_SECTORS]
+    goes[is_open] = stretches.max(axis=1) / STRETCH >= limits[is_open]
     return goes
 
 
 def median_where(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Median of each row over its marked entries, 0 where none is marked; shape (n,)."""
-    count = mask.sum(axis=1)
-    ordered = np.sort(np.where(mask, values, np.inf), axis=1)
-    rows = np.arange(len(values))
-    low, high = np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2
-    middle = (ordered[rows, low] + ordered[rows, np.minimum(high, N_SECTORS - 1)]) / 2
-    return np.where(count > 0, middle, 0.0).astype(np.float32)
+    medians = np.zeros(len(values), np.float32)
+    has_any = mask.any(axis=1)
+    marked = mask[has_any]
+    ordered = np.sort(np.where(marked, values[has_any], np.inf), axis=1)
+    count = marked.sum(axis=1)
+    rows = np.arange(len(marked))
+    medians[has_any] = (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2
+    return medians

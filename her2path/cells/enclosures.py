@@ -50,22 +50,31 @@ def shares_an_enclosure(
     n = x.shape[0]
     n_rows, n_cols = contrast.shape
     n_steps = int(ENCLOSURE_UM / RADIAL_STEP_UM)
-    # What each ray meets within a cell's reach; its median is how clear the enclosure is.
-    met = np.zeros((n, N_SECTORS), np.float32)
+    # How clear the enclosure of each is: what three quarters of its rays meet within reach of a cell,
+    # or 0 where that is not clear.
+    enclosure = np.zeros(n, np.float32)
+    met = np.empty(N_SECTORS, np.float32)
     for i in range(n):
+        n_open = 0
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * RADIAL_STEP_UM / mpp, SINES[k] * RADIAL_STEP_UM / mpp
+            met[k] = 0.0
             for r in range(n_steps):
                 col, row = int(x[i] + r * dx + 0.5), int(y[i] + r * dy + 0.5)
                 if 0 <= row < n_rows and 0 <= col < n_cols:
-                    met[i, k] = max(met[i, k], contrast[row, col])
+                    met[k] = max(met[k], contrast[row, col])
+            n_open += met[k] < clear
+            if n_open > N_SECTORS // 4:
+                break
+        else:
+            enclosure[i] = np.sort(met)[N_SECTORS // 4]
     is_part = np.zeros(n, np.bool_)
     for i in range(n):
-        own = np.sort(met[i])[N_SECTORS // 4]
-        if own < clear:
+        own = enclosure[i]
+        if own == 0.0:
             continue
         for j in neighbors[i]:
-            if j >= n or np.sort(met[j])[N_SECTORS // 4] < clear:
+            if j >= n or enclosure[j] == 0.0:
                 continue
             is_larger = area_um2[j] > area_um2[i] or (
                 area_um2[j] == area_um2[i] and (y[j], x[j]) < (y[i], x[i])
