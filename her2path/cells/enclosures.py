@@ -50,8 +50,8 @@ def shares_an_enclosure(
     n = x.shape[0]
     n_rows, n_cols = contrast.shape
     n_steps = int(ENCLOSURE_UM / RADIAL_STEP_UM)
-    # How clear the enclosure of each is: what three quarters of its rays meet within reach of a cell,
-    # or 0 where that is not clear.
+    # How clear the enclosure of each is: what three quarters of its rays meet within reach; 0 where
+    # that is not clear.
     enclosure = np.zeros(n, np.float32)
     met = np.empty(N_SECTORS, np.float32)
     for i in range(n):
