@@ -82,18 +82,17 @@ def plan_tiles(
     area = Region(0, 0, dimensions.width, dimensions.height)
     if within is not None:
         area = area.intersection(within)
+    if mask is not None and not area.is_empty:
+        # Fewer tiles, and fewer halos, than where tissue straddles a grid from the slide's corner.
+        area = _cut(area, mask, mask_downsample)
     if area.is_empty:
         return ()
     width, height = _side(tile_px, file_tile.width), _side(tile_px, file_tile.height)
-    columns = range(area.x // width, -(-area.right // width))
-    rows = range(area.y // height, -(-area.bottom // height))
+    columns = range(_origin(area.x, width, file_tile.width), area.right, width)
+    rows = range(_origin(area.y, height, file_tile.height), area.bottom, height)
     if len(columns) * len(rows) > MAX_TILES:
         raise SlideError(f"{len(columns) * len(rows)} tiles of {tile_px} px: take larger ones.")
-    cores = (
-        Region(column * width, row * height, width, height).intersection(area)
-        for row in rows
-        for column in columns
-    )
+    cores = (Region(x, y, width, height).intersection(area) for y in rows for x in columns)
     if mask is not None:
         cores = (_cut(core, mask, mask_downsample) for core in cores)
     kept = (core for core in cores if not core.is_empty)
@@ -104,6 +103,11 @@ def _side(wanted: int, file_side: int) -> int:
     if file_side > 2 * wanted:
         return wanted
     return max(1, round(wanted / file_side)) * file_side
+
+
+def _origin(start: int, side: int, file_side: int) -> int:
+    """Return where the first tile begins: with one of the file's, where tiles hold whole ones."""
+    return start if side % file_side else start // file_side * file_side
 
 
 def _cut(core: Region, mask: NDArray[np.bool_], downsample: float) -> Region:

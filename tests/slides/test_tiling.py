@@ -131,3 +131,18 @@ def test_sizes_that_make_no_plan_are_refused(change):
     } | change
     with pytest.raises(SlideError):
         plan_tiles(plan.pop("dimensions"), **plan)
+
+
+def test_tissue_that_fits_in_a_tile_is_one_wherever_it_lies():
+    for x, y in [(0, 0), (90, 30), (170, 90)]:
+        mask = np.zeros((20, 30), bool)
+        mask[y // 10 : y // 10 + 8, x // 10 : x // 10 + 8] = True
+        (tile,) = plan_tiles(
+            Size(300, 200),
+            tile_px=100,
+            halo_px=5,
+            file_tile=Size(20, 10),
+            mask=mask,
+            mask_downsample=10.0,
+        )
+        assert tile.core == Region(x, y, 80, 80)
