@@ -21,6 +21,7 @@ from her2path.models.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from her2path.models.export_onnx import export_onnx
 from her2path.models.shipped import find_model
 from her2path.models.torch_reading import network_of
+from her2path.models.training_outputs import MAX_SUMMARY
 
 
 def averaged(parts: Sequence[tuple[Checkpoint, float]]) -> Mapping[str, Tensor]:
@@ -57,10 +58,18 @@ def main() -> int:
     try:
         parts = []
         for text in given.parts:
-            model, _, share = text.rpartition("=")
+            model, equals, share = text.rpartition("=")
+            if not equals:
+                parser.error(f"{text}: give MODEL=SHARE, as her2-broad=0.5")
             parts.append((load_checkpoint(find_model(model).folder), float(share)))
-        description = parts[0][0].description.model_copy(
-            update={"name": given.name or given.out.name, "metrics": {}}
+        first, *others = (checkpoint.description for checkpoint, _ in parts)
+        named = ", ".join(f"{part.name} ({part.fingerprint[:12]})" for part in (first, *others))
+        data = first.data.with_earlier([part.data for part in others])
+        data = data.model_copy(
+            update={"summary": f"Mean of the weights of {named}. {data.summary}"[:MAX_SUMMARY]}
+        )
+        description = first.model_copy(
+            update={"name": given.name or given.out.name, "metrics": {}, "data": data}
         )
         save_checkpoint(given.out, averaged(parts), description)
         export_onnx(given.out, network_of(load_checkpoint(given.out)))

@@ -26,8 +26,10 @@ import numpy as np
 from accuracy_recipes import Plan, plan_slides
 from numpy.typing import NDArray
 
+from her2path.errors import ModelError
 from her2path.models.checkpoint import recalibrate
 from her2path.models.description import ModelCalibration, read_description
+from her2path.models.shipped import find_model
 from her2path.statistics.conformal import calibrate_sets, conformal_sets
 from her2path.statistics.counted import Counted
 from her2path.statistics.temperature import fit_shifts, fit_temperature, ordinal_probabilities
@@ -126,7 +128,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path, help="checkpoint folder")
+    parser.add_argument("model", help="name or folder of a network")
     parser.add_argument("--fields", type=int, default=N_FIELDS, help=f"how many ({N_FIELDS})")
     parser.add_argument("--seed", type=int, default=1, help="of the fields (1)")
     parser.add_argument("--coverage", type=float, default=COVERAGE, help=f"wanted ({COVERAGE})")
@@ -142,8 +144,12 @@ def main() -> int:
     for plane, cut in new_cuts.items():
         if not 0 < cut < 1:
             parser.error(f"--{plane}-cut {cut:g} is no probability; give one between 0 and 1")
+    try:
+        folder = find_model(arguments.model).folder
+    except ModelError as error:
+        parser.error(str(error))
     plans = plan_slides(arguments.fields, seed=arguments.seed, side_um=SIDE_UM)
-    ranks, logits = read_fields(plans, arguments.model, n_jobs=arguments.jobs)
+    ranks, logits = read_fields(plans, folder, n_jobs=arguments.jobs)
     if len(ranks) < 40:
         parser.error(f"only {len(ranks)} fields hold {LEAST_CELLS} tumor cells; ask for more")
     # Scores come in turn: neighbours in the order go to different halves.
@@ -159,7 +165,7 @@ def main() -> int:
     print(f"quantile             {found.quantile:.3f} for a coverage of {arguments.coverage}")
     print(f"on fields kept aside {coverage:.3f} covered, {size:.2f} scores in a set")
     if not arguments.dry_run:
-        old = read_description(arguments.model).calibration
+        old = read_description(folder).calibration
         new = ModelCalibration.model_validate(
             old.model_dump()
             | {
@@ -172,8 +178,8 @@ def main() -> int:
             }
         )
         metrics = {"conformal_coverage": coverage, "conformal_set_size": size}
-        written = recalibrate(arguments.model, new, metrics=metrics)
-        print(f"{arguments.model}: fingerprint {written.fingerprint[:12]}")
+        written = recalibrate(folder, new, metrics=metrics)
+        print(f"{folder}: fingerprint {written.fingerprint[:12]}")
     return 0
 
 

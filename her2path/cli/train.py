@@ -40,6 +40,8 @@ FIGURES = {
     "tumor_accuracy": "tumor",
     "membrane_f1": "membranes",
     "score_kappa": "score",
+    "data_tumor_accuracy": "tumor in --data",
+    "data_score_kappa": "scores in --data",
 }
 
 
@@ -185,7 +187,8 @@ def show(result: TrainingResult, *, as_json: bool, is_quiet: bool) -> None:
 
 def words_of(figures: dict[str, float]) -> str:
     """Return the figures of a validation in one line."""
-    return " · ".join(f"{word} {figures[name]:.3f}" for name, word in FIGURES.items())
+    known = {name: word for name, word in FIGURES.items() if name in figures}
+    return " · ".join(f"{word} {figures[name]:.3f}" for name, word in known.items())
 
 
 class Display:

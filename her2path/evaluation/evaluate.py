@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 PROBABILITY_COLUMNS = ("p_0", "p_0plus", "p_1plus", "p_2plus", "p_3plus")
 SET_COLUMN = "network_set"
+# How programs and people write whether a slide is flagged.
+FLAGGED, NOT_FLAGGED = {"true", "yes", "1"}, {"", "false", "no", "0"}
 # Stands in a reading until it meets its reference.
 NO_REFERENCE = ScoreLabel(EXPRESSION_SCORES[0], EXPRESSION_SCORES[-1])
 # Probabilities of a table are rounded; five of them may miss 1 by this much.
@@ -166,12 +168,16 @@ def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
     if not words[0] and not prefix:
         faults.append(f"row {row.number}: has no score")
         return None
+    review = row.get("review")
+    if review.casefold() not in FLAGGED | NOT_FLAGGED:
+        faults.append(f"row {row.number}, review: {review!r:.40} is neither true nor false")
+        return None
     return Case(
         slide_id=row.get("slide_id"),
         reference=NO_REFERENCE,
         score=score,
         probabilities=probabilities_of(row, prefix, faults),
-        is_flagged=row.get("review").lower() == "true",
+        is_flagged=review.casefold() in FLAGGED,
         flags=tuple(word for word in row.get("review_reasons").split(";") if word),
         patient=row.get("patient_id"),
         score_set=tuple(score_set),
@@ -229,6 +235,11 @@ def evaluate(
         for label in [known[slide_id].label]
         if label is not None
     )
+    if not cases and shared:
+        raise ResultsError(
+            f"none of the {len(shared):,} slides that have both has a reference score that can be "
+            "compared: all are not assessable"
+        )
     if not cases:
         raise ResultsError(
             f"no slide of the results ({len(readings.cases):,}) has a reference score (references: "

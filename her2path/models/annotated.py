@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -19,7 +19,7 @@ from her2path.models.colouring import compressed
 from her2path.models.design import CELL_CLASSES, STRIDE_PX
 from her2path.models.sources.catalogue import read_source
 from her2path.models.sources.crops import Crops
-from her2path.models.sources.pictures import MASK_VALUES, LabelledPicture
+from her2path.models.sources.pictures import MASK_VALUES, LabelledPicture, check_samples
 from her2path.models.sources.sample import Label, Part, Sample
 from her2path.models.sources.split import (
     Apart,
@@ -29,6 +29,7 @@ from her2path.models.sources.split import (
     unchecked,
     without_tested,
 )
+from her2path.results.sheet import look_alikes
 
 __all__ = ["annotated_crops", "n_patients", "read_annotated", "recoloured"]
 
@@ -79,7 +80,17 @@ def read_annotated(
     if any(sample.part is None for sample in samples):
         samples = split_samples(samples, apart=apart, validate_share=VALIDATE_SHARE, seed=seed)
     check_split(samples, apart=apart)
+    warn_of_look_alikes(found, samples)
     useful = [s for s in samples if Label.TISSUE in s.labels or score_of_piece(s) is not None]
+    unlabelled = set(check_samples([s for s in useful if s.part is not Part.TEST]))
+    if silent := [s for s in unlabelled if Label.TISSUE in s.labels]:
+        logger.warning(
+            "masks or outlines of %s pictures label nothing, the first is %s: tumor is 1 in a "
+            "mask, or an outline of class Tumor; such pictures teach their score alone",
+            f"{len(silent):,}",
+            min(s.path for s in silent),
+        )
+    useful = [s for s in useful if s not in unlabelled or score_of_piece(s) is not None]
     train = tuple(sample for sample in useful if sample.part is Part.TRAIN)
     if not train:
         raise ManifestError(
@@ -108,6 +119,32 @@ def read_annotated(
             f"{len(placed):,}",
         )
     return train, validate
+
+
+def warn_of_look_alikes(found: Sequence[Sample], placed: Sequence[Sample]) -> None:
+    """Tell of names that may be one laboratory or patient and would then stand on two sides."""
+    parts: dict[str, set[Part | None]] = defaultdict(set)
+    for sample in (*placed, *(s for s in found if s.part is Part.TEST)):
+        parts[sample.patient].add(sample.part)
+    in_several: dict[str, set[str]] = defaultdict(set)
+    for sample in found:
+        in_several[sample.patient].add(sample.laboratory)
+    shared = sorted(p for p in parts if p and len(parts[p]) > 1 and len(in_several[p]) > 1)
+    alike = {
+        "laboratories": look_alikes(s.laboratory for s in found),
+        "patients": look_alikes(s.patient for s in found if s.patient),
+    }
+    for kind, names in alike.items():
+        if names:
+            logger.warning(
+                "%s %s are taken for different ones; spell each the same way", kind, names
+            )
+    if shared:
+        logger.warning(
+            "patients %s stand in several laboratories and on several sides of the split; they "
+            "are taken for different people: where they are one, name the split by hand",
+            ", ".join(shared[:5]) + ("" if len(shared) <= 5 else f" and {len(shared) - 5} more"),
+        )
 
 
 def words_of(samples: Sequence[Sample]) -> str:

@@ -10,6 +10,7 @@ from her2path.models.annotated import annotated_crops
 from her2path.models.network import Her2Network, mean_features
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.sample import Sample
+from her2path.models.validation import score_of
 from her2path.statistics.agreement import weighted_kappa
 
 __all__ = ["measure_annotated"]
@@ -59,7 +60,8 @@ def measure_annotated(
             features = mean_features(out.weight, out.features)
             mean = (features * out.weight.sum(dim=(1, 2, 3))[:, None]).sum(dim=0, keepdim=True)
             mean = mean / out.weight.sum().clamp_min(1e-6)
-            table[score.low.rank, int(network.score_probabilities(mean).argmax())] += 1
+            stated = network.score_probabilities(mean)[0].float().cpu().numpy()
+            table[score.low.rank, score_of(stated).rank] += 1
     figures = {}
     if pixels.all():
         figures["data_tumor_accuracy"] = float((right / pixels).mean())

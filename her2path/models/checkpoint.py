@@ -32,6 +32,7 @@ from her2path.models.description import (
     described,
     read_description,
     read_verified,
+    strangers_in,
 )
 from her2path.models.design import NetworkDesign
 from her2path.results.atomic import PREFIX
@@ -270,7 +271,7 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise ModelError(f"{folder} is there already; choose another folder or overwrite it")
     known = set(read_description(folder).files) | {DESCRIPTION_FILE}
-    strangers = sorted({part.name for part in folder.iterdir()} - known)
+    strangers = sorted(strangers_in(folder, known))
     if strangers:
         raise ModelError(
             f"{folder} holds files that are not of the model ({', '.join(strangers[:5])}); move "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +28,7 @@ __all__ = [
     "TrainingData",
     "read_description",
     "read_verified",
+    "strangers_in",
     "verify_folder",
 ]
 
@@ -35,6 +36,8 @@ DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 ONNX_FILE = "model.onnx"
 CARD_FILE = "MODEL_CARD.md"
+# What Windows leaves in folders that were looked at; other systems begin such names with a dot.
+LEFT_BY_SYSTEMS = {"Thumbs.db", "desktop.ini"}
 
 # A description is a few kB; the networks here have some million weights, own ones perhaps 100.
 MAX_DESCRIPTION_BYTES = 2**20
@@ -142,6 +145,23 @@ class TrainingData(Part):
     n_pictures: Annotated[int, Field(ge=0)] = 0
     n_annotated: Annotated[int, Field(ge=0)] = 0
     n_patients: Annotated[int, Field(ge=0)] = 0
+
+    def with_earlier(self, earlier: Sequence[TrainingData]) -> TrainingData:
+        """Return what weights learned from that come of other weights: nobody's data is forgotten.
+
+        Laboratories and sources of all of them; counts as sums, so that a picture that was
+        learned from twice counts twice. Summary, recipe and seeds are of the last.
+        """
+        every = (*earlier, self)
+        return self.model_copy(
+            update={
+                "laboratories": tuple(dict.fromkeys(n for d in every for n in d.laboratories)),
+                "sources": tuple(dict.fromkeys(n for d in every for n in d.sources)),
+                "n_pictures": sum(d.n_pictures for d in every),
+                "n_annotated": sum(d.n_annotated for d in every),
+                "n_patients": sum(d.n_patients for d in every),
+            }
+        )
 
 
 class CodeVersion(Part):
@@ -318,11 +338,17 @@ def verify_folder(folder: Path) -> ModelDescription:
             read_verified(folder, description, name)
         except ModelError as error:
             faults.append(str(error))
-    strangers = {part.name for part in folder.iterdir()} - {DESCRIPTION_FILE, *description.files}
+    strangers = strangers_in(folder, {DESCRIPTION_FILE, *description.files})
     faults.extend(f"{folder / name} is not part of the model; move it away" for name in strangers)
     if faults:
         raise ModelError(list_faults(f"the model in {folder} cannot be used", faults))
     return description
+
+
+def strangers_in(folder: Path, known: Collection[str]) -> set[str]:
+    """Return the files that are not of the model, but for those that systems leave in folders."""
+    found = {part.name for part in folder.iterdir()} - set(known)
+    return {name for name in found if not name.startswith(".") and name not in LEFT_BY_SYSTEMS}
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -23,7 +23,7 @@ from her2path.models.augment import Crop
 from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
 from her2path.models.checkpoint import load_checkpoint
 from her2path.models.curves import add_to_curves
-from her2path.models.description import WEIGHTS_FILE
+from her2path.models.description import WEIGHTS_FILE, ModelDescription
 from her2path.models.design import NetworkDesign
 from her2path.models.distributed import Team
 from her2path.models.echoing import echoed
@@ -192,6 +192,7 @@ class Run:
         self.progress = progress
         # What a run that goes on must share with the one before, beside its recipe.
         self.identity = {"seed": str(seed), "split of pictures": "", "network to start from": ""}
+        self.start: ModelDescription | None = None
         torch.manual_seed(seed)
         self.network = self.first_network().to(team.device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -214,7 +215,8 @@ class Run:
             return Her2Network(design)
         found = find_model(self.options.start_from)
         checkpoint = load_checkpoint(found.folder)
-        self.identity["network to start from"] = checkpoint.description.files[WEIGHTS_FILE].sha256
+        self.start = checkpoint.description
+        self.identity["network to start from"] = self.start.files[WEIGHTS_FILE].sha256
         network = network_of(checkpoint)
         try:
             return grown(network, design)
@@ -301,9 +303,16 @@ class Run:
     def prepare_folder(self) -> None:
         """Make the folder; refuse one that holds another run."""
         out = self.options.out
+        if out.exists() and not out.is_dir():
+            raise ModelError(f"{out} is a file: name a folder for the run")
+        # A finished run may have lost its state, which takes the most room.
+        held = [name for name in ("state", "model", "curves.csv") if (out / name).exists()]
+        if held and not self.options.resume:
+            raise ModelError(
+                f"{out} holds a run ({', '.join(held)}): go on with --resume, or choose another "
+                "folder"
+            )
         out.mkdir(parents=True, exist_ok=True)
-        if (out / "state").exists() and not self.options.resume:
-            raise ModelError(f"{out} holds a run: go on with --resume, or choose another folder")
 
     def draw(self) -> tuple[list[TrainingField], list[TrainingField]]:
         """Draw what is missing of the fields and load them."""
@@ -400,7 +409,7 @@ class Run:
                 laboratories=tuple(lab.name for lab in split_laboratories(self.recipe)[0]),
                 sources=self.options.sources,
                 samples=self.samples,
-                start_from=self.options.start_from,
+                start=self.start,
             )
         save_state(out / "state", self)
         self.progress(Progress("training", self.step, self.recipe.steps, mean_loss, figures))

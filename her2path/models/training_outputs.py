@@ -29,12 +29,13 @@ from her2path.models.validation import FieldReading
 from her2path.results.atomic import write_bytes
 from her2path.results.run_record import software_version
 
-__all__ = ["MPP_RANGE", "save_model", "write_samples"]
+__all__ = ["MAX_SUMMARY", "MPP_RANGE", "save_model", "write_samples"]
 
 # µm/px of slides that the network takes: coarser ones lack what it looks for.
 MPP_RANGE = (0.1, 0.7)
 N_SAMPLES = 8
 ONLY_DRAWN = "no picture of a patient."
+MAX_SUMMARY = 4000
 
 
 def save_model(
@@ -47,9 +48,27 @@ def save_model(
     laboratories: tuple[str, ...],
     sources: tuple[str, ...] = (),
     samples: Sequence[Sample] = (),
-    start_from: str = "",
+    start: ModelDescription | None = None,
 ) -> None:
-    """Write the checkpoint of a network with its description; `samples` trained it."""
+    """Write the checkpoint of a network with its description.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Annotated pictures that trained it.
+    start : ModelDescription, optional
+        Of the network whose weights it began with.
+    """
+    drawn = "Synthetic fields of the generator of her2path, coloured at random; "
+    earlier = () if start is None else (start.data,)
+    n_annotated = len(samples) + sum(data.n_annotated for data in earlier)
+    taught = f"{len(samples):,} annotated pictures beside them." if samples else ""
+    begun = (
+        f" Begun with the weights of {start.name} ({start.fingerprint[:12]}): {start.data.summary}"
+        if start is not None
+        else ""
+    )
+    summary = drawn + (taught or ("none annotated." if n_annotated else ONLY_DRAWN)) + begun
     description = ModelDescription(
         name=f"her2-{recipe.name}",
         planes=PLANES[:N_DENSE],
@@ -66,9 +85,7 @@ def save_model(
             },
         ),
         data=TrainingData(
-            summary="Synthetic fields of the generator of her2path, coloured at random; "
-            + (f"{len(samples):,} annotated pictures beside them." if sources else ONLY_DRAWN)
-            + (f" Begun with the weights of {Path(start_from).name}." if start_from else ""),
+            summary=summary[:MAX_SUMMARY],
             recipe=recipe.name,
             seeds=(seed, recipe.field_seed),
             laboratories=laboratories,
@@ -76,7 +93,7 @@ def save_model(
             n_pictures=recipe.n_fields + len(samples),
             n_annotated=len(samples),
             n_patients=n_patients(samples),
-        ),
+        ).with_earlier(earlier),
         code=CodeVersion(version=software_version()),
         metrics={f"validation_{name}": float(value) for name, value in figures.items()},
     )

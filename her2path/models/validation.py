@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from her2path.cells.network_maps import nucleus_peaks
-from her2path.criteria.score import EXPRESSION_SCORES
+from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.models.appearance import appearance_of
 from her2path.models.augment import Crop, take_crop
 from her2path.models.batches import score_rank
@@ -20,9 +20,10 @@ from her2path.models.network import Her2Network, mean_features
 from her2path.models.scenes import TrainingField
 from her2path.statistics.agreement import weighted_kappa
 from her2path.statistics.matching import match_points
+from her2path.statistics.readers import median_score
 from her2path.synth.laboratory import Laboratory
 
-__all__ = ["FieldReading", "measure_readings", "read_crops", "validation_crops"]
+__all__ = ["FieldReading", "measure_readings", "read_crops", "score_of", "validation_crops"]
 
 # A found centre belongs to a nucleus within this distance.
 MATCH_UM = 3.0
@@ -152,15 +153,17 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
         line_all += [line.sum(), truth.sum()]
         rank = score_rank(crop.kind_tally)
         if rank >= 0:
-            table[rank, int(reading.probabilities.argmax())] += 1
+            table[rank, score_of(reading.probabilities).rank] += 1
             ranks_off.append(abs(float(reading.probabilities @ ranks) - rank))
         counted += abs(reading.n_tumor_cells - crop.is_tumor.sum())
         expected += int(crop.is_tumor.sum())
     precision, recall = line_hits / np.maximum(line_all, 1)
     kappa = float(weighted_kappa(table, weights="quadratic"))
+    # A kind without a single cell was not read wrongly.
+    shares = right[cells > 0] / cells[cells > 0]
     return {
         "nucleus_f1": 2 * hits / max(1, n_found + n_true),
-        "tumor_accuracy": float((right / np.maximum(cells, 1)).mean()),
+        "tumor_accuracy": float(shares.mean()) if len(shares) else 0.0,
         "membrane_f1": float(2 * precision * recall / max(1e-9, precision + recall)),
         "score_kappa": kappa if np.isfinite(kappa) else 0.0,
         "score_exact": float(np.trace(table) / max(1.0, table.sum())),
@@ -168,6 +171,11 @@ def measure_readings(readings: list[FieldReading]) -> dict[str, float]:
         "n_scored": float(table.sum()),
         "count_error": float(counted / max(1, expected)),
     }
+
+
+def score_of(probabilities: NDArray[np.float32]) -> Score:
+    """Return the score that a network states, given its probability of each."""
+    return median_score(dict(zip(EXPRESSION_SCORES, probabilities.tolist(), strict=True)))
 
 
 def at(

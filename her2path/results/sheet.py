@@ -228,7 +228,7 @@ def number(text: str) -> float:
 
 
 def look_alikes(names: Iterable[str]) -> str:
-    """Return, in words, names that differ in capitals alone or are the same number.
+    """Return, in words, names that differ in capitals and blanks alone or are the same number.
 
     Examples
     --------
@@ -239,7 +239,8 @@ def look_alikes(names: Iterable[str]) -> str:
     for name in dict.fromkeys(names):
         # Long numbers are names of patients too: as floats some would be equal.
         is_number = number_in(name) is not None
-        key = Decimal(name.replace(",", ".")) if is_number else name.casefold()
+        folded = "".join(name.casefold().split())
+        key = Decimal(name.replace(",", ".")) if is_number else folded
         found.setdefault(key, []).append(name)
     alike = [f"{', '.join(n[:-1])} and {n[-1]}" for n in found.values() if len(n) > 1]
     more = [f"and {len(alike) - MAX_ALIKE} more"] if len(alike) > MAX_ALIKE else []

@@ -158,10 +158,20 @@ def test_a_set_of_scores_that_are_none_is_refused(tmp_path: Path) -> None:
         read_readings(table)
 
 
+def test_flags_of_other_programs_are_read_and_strange_ones_refused(tmp_path: Path) -> None:
+    table = tmp_path / "slides.csv"
+    table.write_text("slide_id,score,review\na,1+,yes\nb,1+,0\nc,1+,TRUE\nd,1+,\n")
+    cases = read_readings(table).cases
+    assert [name for name, case in cases.items() if case.is_flagged] == ["a", "c"]
+    table.write_text("slide_id,score,review\na,1+,maybe\n")
+    with pytest.raises(ResultsError, match="row 2, review: 'maybe'"):
+        read_readings(table)
+
+
 def test_nothing_to_compare_is_an_error(results: Path, tmp_path: Path) -> None:
     table = tmp_path / "readings.csv"
     table.write_text("slide_id,reference\nother,1+\nx,not_assessable\n")
-    with pytest.raises(ResultsError, match=r"no slide of the results \(3\) has a reference score"):
+    with pytest.raises(ResultsError, match=r"none of the 1 slides that have both.*not assessable"):
         evaluate(read_readings(results), read_references(table), is_truth=False)
 
 

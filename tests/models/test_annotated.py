@@ -226,3 +226,49 @@ def test_pictures_that_are_not_there_are_one_fault_each(tmp_path: Path) -> None:
     rows = [{"patient": "P", "picture": f"gone{k}.png"} for k in range(2)]
     with pytest.raises(ManifestError, match="2 faults"):
         read_annotated([manifest(tmp_path, *rows)])
+
+
+def test_every_file_that_cannot_be_used_is_named_before_training(tmp_path: Path) -> None:
+    rows = [{"patient": f"P{k}", "split": "train"} for k in range(4)]
+    path = manifest(tmp_path, *rows)
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:60])
+    (tmp_path / "3.png").write_text("no picture")
+    with pytest.raises(ManifestError, match=r"(?s)1\.png.*3\.png"):
+        read_annotated([path])
+
+
+def test_a_mask_in_color_is_refused(tmp_path: Path) -> None:
+    mask = np.zeros((64, 64, 3), np.uint8)
+    mask[:32, :, 0] = 1
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    with pytest.raises(ManifestError, match=r"mask\.png is in color or has a palette"):
+        read_annotated([manifest(tmp_path, {"patient": "P", "split": "train", "mask": "mask.png"})])
+
+
+def test_a_mask_that_labels_nothing_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cv2.imwrite(str(tmp_path / "mask.png"), np.zeros((64, 64), np.uint8))
+    rows = [{"patient": f"P{k}", "split": "train"} for k in range(2)]
+    rows[0] |= {"mask": "mask.png"}
+    train, _ = read_annotated([manifest(tmp_path, *rows)])
+    assert len(train) == 2
+    assert "masks or outlines of 1 pictures label nothing" in caplog.text
+
+
+def test_a_manifest_takes_the_pixel_size_of_rows_without_one(tmp_path: Path) -> None:
+    path = manifest(tmp_path, {"patient": "P", "split": "train", "mpp": ""})
+    with pytest.raises(ManifestError, match="--data-mpp"):
+        read_annotated([path])
+    train, _ = read_annotated([path], mpp=0.4)
+    assert train[0].mpp == 0.4
+
+
+def test_names_that_look_alike_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        {"patient": "P1", "laboratory": "Lab A", "split": "train"},
+        {"patient": "P1", "laboratory": "LabA", "split": "validate"},
+    ]
+    read_annotated([manifest(tmp_path, *rows)])
+    assert "laboratories Lab A and LabA are taken for different ones" in caplog.text
+    assert "patients P1 stand in several laboratories" in caplog.text

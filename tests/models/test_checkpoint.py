@@ -304,9 +304,23 @@ def test_a_name_with_a_folder_in_it_is_not_saved(tmp_path: Path) -> None:
 
 def test_verifying_finds_strangers(folder: Path) -> None:
     assert verify_folder(folder).name == "tiny"
+    for name in (".DS_Store", "Thumbs.db"):
+        (folder / name).write_text("left by a system that looked at the folder")
+    assert verify_folder(folder).name == "tiny"
     (folder / "extra.py").write_text("")
     with pytest.raises(ModelError, match=r"extra\.py is not part"):
         verify_folder(folder)
+
+
+def test_what_earlier_weights_learned_from_is_not_forgotten() -> None:
+    earlier = TrainingData(
+        summary="", sources=("a.csv",), n_pictures=5, n_annotated=4, n_patients=3
+    )
+    own = TrainingData(summary="s", laboratories=("L",), n_pictures=2)
+    both = own.with_earlier([earlier])
+    assert (both.summary, both.sources, both.laboratories) == ("s", ("a.csv",), ("L",))
+    assert (both.n_pictures, both.n_annotated, both.n_patients) == (7, 4, 3)
+    assert own.with_earlier([]) == own
 
 
 def test_own_models_are_found_by_name_and_by_path(

@@ -187,6 +187,12 @@ def test_a_run_starts_only_from_a_network_of_its_design(
         train(other, options)
 
 
+def test_a_finished_run_without_its_state_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"holds a run \(model\)"):
+        train(TINY, TrainingOptions(tmp_path / "run", device="cpu"))
+
+
 def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: Path) -> None:
     other = TINY.model_copy(update={"learning_rate": 0.01})
     options = TrainingOptions(finished, fields=fields_folder, device="cpu", resume=True)

@@ -42,7 +42,7 @@ def read_source(text: str, *, mpp: float | None = None, laboratory: str = "") ->
     ----------
     text : str
     mpp : float, optional
-        µm/px of pictures that hold none; a manifest has a column for it.
+        µm/px of pictures that hold none, and for which a manifest gives none.
     laboratory : str
         Other name of the group of a public set.
 
@@ -55,7 +55,7 @@ def read_source(text: str, *, mpp: float | None = None, laboratory: str = "") ->
     if colon and kind.lower() in SOURCES:
         return SOURCES[kind.lower()](Path(folder), mpp=mpp, laboratory=laboratory)
     if text.lower().endswith(".csv"):
-        return read_manifest(Path(text))
+        return read_manifest(Path(text), mpp=mpp)
     raise ManifestError(
         f"{text!r:.100} is no source; give a manifest ending in .csv, or KIND:FOLDER with a kind "
         f"of {', '.join(SOURCES)}"

@@ -38,12 +38,18 @@ PARTS = {part.value: part for part in Part} | {
 Value = TypeVar("Value")
 
 
-def read_manifest(path: Path) -> tuple[Sample, ...]:
+def read_manifest(path: Path, *, mpp: float | None = None) -> tuple[Sample, ...]:
     """Read a manifest.
 
     Columns are `COLUMNS`; ``picture``, ``patient`` and ``laboratory`` must be there, and a row has
     a score, outlines, or a mask, or several. Paths are relative to the manifest. Other columns are
     passed over.
+
+    Parameters
+    ----------
+    path : Path
+    mpp : float, optional
+        µm/px of rows without one.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def read_manifest(path: Path) -> tuple[Sample, ...]:
     except TableError as error:
         raise ManifestError(str(error)) from error
     faults: list[str] = []
-    samples = [sample_of(row, path, faults) for row in sheet.rows]
+    samples = [sample_of(row, path, faults, mpp) for row in sheet.rows]
     first: dict[Path, int] = {}
     for row, sample in zip(sheet.rows, samples, strict=True):
         if sample.path == path:
@@ -69,7 +75,9 @@ def read_manifest(path: Path) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def sample_of(row: SheetRow, manifest: Path, faults: list[str]) -> Sample:
+def sample_of(
+    row: SheetRow, manifest: Path, faults: list[str], default_mpp: float | None
+) -> Sample:
     """Return the sample of a row; what is wrong with it goes to `faults`."""
 
     def read(column: str, kind: Callable[[str], Value]) -> Value | None:
@@ -93,7 +101,7 @@ def sample_of(row: SheetRow, manifest: Path, faults: list[str]) -> Sample:
     of: Literal["picture", "slide"] = read("score_of", score_of) or "picture"
     sample = Sample(
         path=read("picture", file) or manifest,
-        mpp=read("mpp", lambda text: as_mpp(number(text)).mean),
+        mpp=read("mpp", lambda text: as_mpp(number(text)).mean) or default_mpp,
         patient=row.get("patient"),
         laboratory=row.get("laboratory"),
         part=read("split", part_of),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from her2path.annotations.raster import rasterise
 from her2path.annotations.read import read_annotations
 from her2path.annotations.roi import Roi, RoiKind
 from her2path.criteria.label import ScoreLabel
-from her2path.errors import ManifestError
+from her2path.errors import Her2pathError, ManifestError, MppError, list_faults
 from her2path.geometry import Mpp, Region, Size
 from her2path.models.sources.sample import Sample
 from her2path.slides.mpp import require_mpp
@@ -22,7 +22,7 @@ from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp
 from her2path.slides.slide import Slide
 
-__all__ = ["MASK_VALUES", "LabelledPicture", "OpenSample", "open_sample"]
+__all__ = ["MASK_VALUES", "LabelledPicture", "OpenSample", "check_samples", "open_sample"]
 
 # What the pixels of a mask mean, in masks given by a person and in those returned.
 MASK_VALUES = {"unknown": 0, "tumor": 1, "other": 2, "outside": 3}
@@ -85,9 +85,13 @@ class OpenSample:
         row = under_centres(height, mpp / self.mpp.y, region.height)
         col = under_centres(width, mpp / self.mpp.x, region.width)
         if self.mask is not None:
-            given = self.mask.read_region(region.location, 0, Size(region.width, region.height))[
-                ..., 0
-            ][np.ix_(row, col)]
+            size = Size(region.width, region.height)
+            colors = self.mask.read_region(region.location, 0, size)[np.ix_(row, col)]
+            given = colors[..., 0]
+            if (colors != given[..., None]).any():
+                raise ManifestError(
+                    f"{self.sample.mask} is in color or has a palette; save its values as gray"
+                )
             # Beyond the edge of the picture the reader gives white.
             is_inside = np.outer(
                 (row + region.y >= 0) & (row + region.y < self.size.height),
@@ -104,6 +108,22 @@ class OpenSample:
             mask = rasterise(rois, region, downsample=1.0)
             tissue[mask[np.ix_(row, col)]] = value
         return LabelledPicture(rgb=rgb, tissue=tissue, score=self.sample.score)
+
+    def labels_something(self) -> bool:
+        """Read a corner of the picture and the whole mask: whether any pixel is labelled.
+
+        Raises
+        ------
+        SlideError, ManifestError
+            As `read`.
+        """
+        corner = Region(0, 0, min(self.size.width, 8), min(self.size.height, 8))
+        whole = Region(0, 0, self.size.width, self.size.height)
+        # A mask is a plain picture that is held whole; a slide is not read through.
+        if self.mask is not None:
+            return bool(self.read(whole, self.mpp.mean).tissue.any())
+        self.read(corner, self.mpp.mean)
+        return any(value != MASK_VALUES["unknown"] for value, _ in self.outlined())
 
     def outlined(self) -> Iterator[tuple[int, list[Roi]]]:
         """Yield what outlines say, in the order in which the later ones win."""
@@ -125,6 +145,38 @@ def under_centres(n: int, step: float, length: int) -> NDArray[np.int64]:
     """Return the level-0 px under the centre of each of `n` pixels of `step` level-0 px."""
     place = ((np.arange(n, dtype=np.float64) + 0.5) * step).astype(np.int64)
     return np.minimum(place, length - 1)
+
+
+def check_samples(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Read a little of every picture and all of its labels before hours are spent on training.
+
+    Returns
+    -------
+    tuple of Sample
+        Those whose masks or outlines label nothing.
+
+    Raises
+    ------
+    ManifestError
+        With every file that cannot be used.
+    """
+    faults: list[str] = []
+    unlabelled: list[Sample] = []
+    for sample in samples:
+        try:
+            with open_sample(sample) as opened:
+                if not opened.labels_something():
+                    unlabelled.append(sample)
+        except MppError:
+            faults.append(
+                f"{sample.path}: its µm/px is not known; give it in the column mpp of a manifest, "
+                "or with --data-mpp"
+            )
+        except Her2pathError as error:
+            faults.append(str(error))
+    if faults:
+        raise ManifestError(list_faults("annotated pictures cannot be used", faults))
+    return tuple(unlabelled)
 
 
 @contextmanager
