@@ -84,7 +84,7 @@ def read_annotations(
             Roi(
                 roi_id=unique_id(shape.shape_id or f"roi-{index + 1}", taken),
                 name=shape.name,
-                kind=RoiKind.IGNORE if shape.is_negative else kind_of_name(shape.classification),
+                kind=RoiKind.IGNORE if shape.is_negative else kind_of(shape),
                 classification=shape.classification,
                 polygon=polygon,
             )
@@ -98,6 +98,18 @@ def read_annotations(
         )
     logger.info("%s: %d outlines", path.name, len(rois))
     return tuple(rois)
+
+
+def kind_of(shape: Shape) -> RoiKind:
+    """Return what an outline asks for: its class says so, but for a name that rules it out.
+
+    Whoever calls one outline of the class Tumor "necrosis" does not want it scored.
+    """
+    kind = kind_of_name(shape.classification)
+    named = kind_of_name(shape.name)
+    if kind is RoiKind.TUMOR and named in (RoiKind.IGNORE, RoiKind.CONTROL):
+        return named
+    return kind
 
 
 def read_bounded(path: Path) -> bytes:

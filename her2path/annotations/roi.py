@@ -44,7 +44,10 @@ KINDS_BY_WORD: tuple[tuple[RoiKind, re.Pattern[str]], ...] = (
             r"|strom\w+|normal|benign|background|immune[\s_-]*cells?"
             r"|lympho\w+|tils?|(peri|non?|not|outside|adjacent|beside|next)[\s_-]*(to|of|the|\s)*"
             r"[\s_-]*(invasive|tumou?r\w*|cancer\w*|carcinoma\w*|roi)"
-            r"|(tumou?r|cancer|carcinoma)[\s_-]*(free|infiltrating|associated|adjacent))\b"
+            r"|(tumou?r|cancer|carcinoma)[\s_-]*(free|infiltrating|associated|adjacent|negative)"
+            r"|intra[\s_-]*(duct|dutt|dukt|canal)\w+|comedo\w*|pre[\s_-]*invasive"
+            r"|non[\s_-]*neoplas\w+|(no|without|free of|negative for|uninvolved by|away from|near"
+            r"|keine?|ohne|sans|senza|sin)( \w+){0,2} (tumou?r\w*|cancer\w*|carcinom\w*))\b"
         ),
     ),
     (RoiKind.CONTROL, re.compile(r"\bcontrols?\b")),

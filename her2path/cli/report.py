@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
-from her2path.errors import ResultsError
+from her2path.errors import Her2pathError, ResultsError
+from her2path.pipeline.rows import row_of_entry
 from her2path.pipeline.stages import PICTURES_FAILED
 from her2path.report import illustrate_slide, write_report
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.journal import Journal, JournalState
 from her2path.results.jsonable import read_json
 from her2path.results.record import SlideRecord, read_record, write_record
+from her2path.results.tables import write_slides
 
 __all__ = ["rebuild_report"]
+
+logger = logging.getLogger(__name__)
 
 
 def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
@@ -30,16 +35,33 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
     run = read_json(out.run_json)
     hashed = str(run.get("settings_hash", "")) if isinstance(run, dict) else ""
     with Journal(out.journal, settings_hash=hashed, resume=True) as journal:
-        done = [e.slide_id for e in journal.entries() if e.state is JournalState.DONE]
-    records = [read_record(out.slide(slide_id).slide_json) for slide_id in done]
+        entries = journal.entries()
+    done = [e for e in entries if e.state is JournalState.DONE]
+    failed = [e for e in entries if e.state is JournalState.FAILED]
+    records = [read_record(out.slide(entry.slide_id).slide_json) for entry in done]
     if with_pictures:
         records = [drawn_again(out.slide(record.slide_id), record) for record in records]
-    return write_report(out, records)
+    if not out.slides_csv.exists():
+        # One that is there may hold what somebody has added.
+        write_slides(out.slides_csv, [row_of_entry(entry, None) for entry in (*done, *failed)])
+    return write_report(
+        out,
+        records,
+        failed={entry.slide_id: entry.error or "" for entry in failed},
+        unscored=[e.slide_id for e in entries if e not in done and e not in failed],
+    )
 
 
 def drawn_again(folder: SlideFolder, record: SlideRecord) -> SlideRecord:
-    """Draw the pictures of a slide, and take back the remark that they could not be drawn."""
-    illustrate_slide(folder, record)
+    """Draw the pictures of a slide, and take back the remark that they could not be drawn.
+
+    A slide that is gone keeps the pictures that it has.
+    """
+    try:
+        illustrate_slide(folder, record)
+    except Her2pathError as error:
+        logger.warning("%s keeps its pictures: %s", record.slide_id, error)
+        return record
     remarks = tuple(r for r in record.remarks if not r.startswith(PICTURES_FAILED))
     if remarks != record.remarks:
         record = replace(record, remarks=remarks)

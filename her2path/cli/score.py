@@ -100,6 +100,7 @@ def score(options: ScoreOptions) -> int:
     write_report(
         out,
         [named.get(name) or read_record(out.slide(name).slide_json) for name in result.done],
+        failed=result.all_failed,
     )
     if options.as_json:
         OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False), markup=False)

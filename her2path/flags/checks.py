@@ -189,7 +189,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             uncertain,
             cuts.uncertain_tumor_pct,
             "%",
-            f"{uncertain:.1f} % of the cells may or may not be tumour (more than "
+            f"{uncertain:.1f} % of the cells that are or may be tumour are in doubt (more than "
             f"{cuts.uncertain_tumor_pct:g} %); with all of them the score is {with_all}, without "
             f"them {without}.",
         )

@@ -60,13 +60,14 @@ MAX_DEATHS = 2
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """How a batch ended; `done` names all slides with results there, of earlier runs too."""
+    """How a batch ended; `done` and `all_failed` name slides of earlier runs too."""
 
     n_slides: int
     n_done: int
     failed: Mapping[str, str]
     seconds: float
     done: tuple[str, ...]
+    all_failed: Mapping[str, str]
 
 
 @dataclass(eq=False)
@@ -132,9 +133,13 @@ def run_batch(
     begun = time.perf_counter()
     # Nothing is swept before the journal is ours: another run may be writing here.
     out.make().refuse_foreign()
-    hashed = settings_hash(settings)
+    hashed = settings_hash(settings.identity)
     known, lost = look_at(jobs, settings)
-    run = RunRecord.begin(settings, [description for _, description in known.values()])
+    run = RunRecord.begin(
+        settings,
+        [description for _, description in known.values()],
+        identity=settings.identity,
+    )
     with Journal(out.journal, settings_hash=hashed, resume=resume, overwrite=overwrite) as journal:
         out.create()
         for job in jobs:
@@ -154,6 +159,15 @@ def run_batch(
         gone = {i for i in known if not out.slide(i).slide_json.exists()}
         todo = set(journal.plan(planned, again=gone))
         run.write(out.run_json)
+        named = {job.slide_id for job in jobs}
+        left = [name for name in journal.forgotten if name not in named]
+        if left := [name for name in left if out.slide(name).slide_json.exists()]:
+            logger.warning(
+                "results of %s slides of the run that was overwritten stay in their folders (the "
+                "first is %s); they stand in no table and no report of this run",
+                f"{len(left):,}",
+                left[0],
+            )
         batch = Batch(
             jobs=[job for job in jobs if job.slide_id in todo],
             settings=settings,
@@ -178,10 +192,11 @@ def run_batch(
         run.ended().write(out.run_json)
         everything = journal.entries()
     entries = [entry for entry in everything if entry.slide_id in batch.order]
-    failed = {e.slide_id: e.error or "" for e in entries if e.state is JournalState.FAILED}
+    all_failed = {e.slide_id: e.error or "" for e in everything if e.state is JournalState.FAILED}
+    failed = {name: error for name, error in all_failed.items() if name in batch.order}
     n_done = sum(e.state is JournalState.DONE for e in entries)
     done = tuple(e.slide_id for e in everything if e.state is JournalState.DONE)
-    return BatchResult(len(jobs), n_done, failed, time.perf_counter() - begun, done)
+    return BatchResult(len(jobs), n_done, failed, time.perf_counter() - begun, done, all_failed)
 
 
 def look_at(

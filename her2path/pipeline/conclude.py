@@ -96,7 +96,7 @@ def unscored(survey: Survey, settings: ScoreSettings, timings: Mapping[str, floa
         path=str(job.path),
         software_version=software_version(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        settings_hash=settings_hash([settings, job]),
+        settings_hash=settings_hash([settings.identity, job]),
         scan=survey.scan,
         tissue=survey.tissue_facts,
         stain=survey.stain,

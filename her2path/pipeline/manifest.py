@@ -11,8 +11,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from her2path.criteria.score import IshResult, Specimen
-from her2path.errors import Her2pathError, ManifestError, StainError, TableError, list_faults
+from her2path.criteria.ish import status
+from her2path.criteria.score import IshResult, Score, Specimen
+from her2path.errors import (
+    CriteriaError,
+    Her2pathError,
+    ManifestError,
+    StainError,
+    TableError,
+    list_faults,
+)
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob, find_calibration, find_rule_set
 from her2path.pipeline.sources import JobDefaults
@@ -157,12 +165,20 @@ class RowReader:
             else:
                 self.faults.append(f"row {row.number}, {column}: is empty")
         specimen = read("specimen", word(Specimen), defaults.specimen)
+        rule_set = read(
+            "criteria", lambda text: find_rule_set(text, specimen=specimen), defaults.rule_set
+        )
+        ish = read("ish", word(IshResult), defaults.ish)
+        try:
+            # Refused before hours of measuring: a result of ISH that these criteria do not know.
+            status(Score.ZERO, ish, organ=rule_set.organ)
+        except CriteriaError as error:
+            self.faults.append(f"row {row.number}, ish: {error}")
+            ish = None
         job = SlideJob(
             slide_id=row.get("slide_id"),
             path=self.placed(row.get("path")),
-            rule_set=read(
-                "criteria", lambda text: find_rule_set(text, specimen=specimen), defaults.rule_set
-            ),
+            rule_set=rule_set,
             calibration=read(
                 "calibration",
                 lambda text: find_calibration(self.placed(text)),
@@ -171,14 +187,15 @@ class RowReader:
             mpp=read("mpp", lambda text: as_mpp(number(text)).mean, defaults.mpp),
             roi=read("roi", self.existing, None),
             roi_offset=Location(
-                read("roi_x", int, defaults.roi_offset.x), read("roi_y", int, defaults.roi_offset.y)
+                read("roi_x", whole_px, defaults.roi_offset.x),
+                read("roi_y", whole_px, defaults.roi_offset.y),
             ),
             white_point=read("white_point", parse_white_point, defaults.white_point),
-            ish=read("ish", word(IshResult), defaults.ish),
+            ish=ish,
             specimen=specimen,
             patient_id=row.get("patient_id"),
             extras={
-                PREFIX + name if name in TAKEN else name: value
+                PREFIX + name if name.casefold() in TAKEN else name: value
                 for name, value in row.cells.items()
                 if name and name not in KNOWN_COLUMNS
             },
@@ -195,6 +212,14 @@ class RowReader:
         if not path.is_file():
             raise ManifestError(f"{path} does not exist")
         return path
+
+
+def whole_px(text: str) -> int:
+    """Read a whole number of px; a spreadsheet may have written it as 12.0."""
+    value = number(text)
+    if not value.is_integer():
+        raise ManifestError(f"{text!r:.40} is no whole number of px")
+    return int(value)
 
 
 def id_faults(rows: Sequence[SheetRow]) -> list[str]:

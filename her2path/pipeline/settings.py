@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -98,6 +98,13 @@ class ScoreSettings:
         """Name of the network; `none` without one."""
         return "none" if self.network is None else self.network.name
 
+    @property
+    def identity(self) -> ScoreSettings:
+        """The settings without where the network lies and runs: a run may go on elsewhere."""
+        if self.network is None:
+            return self
+        return replace(self, network=replace(self.network, folder=Path(), device=""))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlideJob:
@@ -140,7 +147,7 @@ def fingerprint_of_job(job: SlideJob, settings: ScoreSettings) -> Fingerprint:
     roi = None if job.roi is None else fingerprint_of(job.roi, settings_hash="")
     return fingerprint_of(
         job.path,
-        settings_hash=settings_hash([settings, job, roi]),
+        settings_hash=settings_hash([settings.identity, job, roi]),
         beside=companions(job.path),
     )
 

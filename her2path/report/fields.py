@@ -11,10 +11,10 @@ from her2path.errors import ResultsError
 from her2path.geometry import Region
 from her2path.report.interest import Doubt, FieldKind
 from her2path.results.decoding import from_json
+from her2path.results.folder import FIELDS_FOLDER
 from her2path.results.jsonable import read_json, write_json
 
 __all__ = [
-    "FIELDS_FOLDER",
     "FieldCell",
     "FieldPicture",
     "Gallery",
@@ -22,7 +22,6 @@ __all__ = [
     "write_gallery",
 ]
 
-FIELDS_FOLDER = "fields"
 FIELDS_JSON = "fields.json"
 
 

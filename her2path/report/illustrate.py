@@ -13,7 +13,6 @@ from her2path.cells.table import OUTLINE_STEP_UM
 from her2path.criteria.score import Intensity, Pattern
 from her2path.geometry import Mpp, Region, Size
 from her2path.report.fields import (
-    FIELDS_FOLDER,
     FieldCell,
     FieldPicture,
     Gallery,
@@ -74,7 +73,7 @@ def illustrate_slide(folder: SlideFolder, record: SlideRecord) -> None:
     ResultsError
         If cells.parquet is damaged, or nothing can be written.
     """
-    fields_folder = folder.path / FIELDS_FOLDER
+    fields_folder = folder.fields
     # Pictures of an earlier run would stay beside the new ones.
     shutil.rmtree(fields_folder, ignore_errors=True)
     fields_folder.mkdir(parents=True)
@@ -138,7 +137,7 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
             number=number,
             size=Size(rgb.shape[1], rgb.shape[0]),
         )
-        write_bytes(folder.path / FIELDS_FOLDER / shown.file, as_jpeg(rgb))
+        write_bytes(folder.fields / shown.file, as_jpeg(rgb))
         fields.append(shown)
     log.info("%s: %d fields", record.slide_id, len(fields))
     return Gallery(

@@ -31,11 +31,13 @@ GLASS_GREY = 232
 class MapRegion:
     """A region with its score, None where it stays pale.
 
-    Rings are in px of the picture, holes by the even-odd rule.
+    Rings are in px of the picture, holes by the even-odd rule. One that a person has drawn is
+    shown by its line alone where squares of the grid lie in it.
     """
 
     rings: tuple[Polygon, ...]
     score: Score | None
+    is_drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,12 @@ def draw_map(
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     pale = 255 - PALE_SHARE * (255 - grey)
-    drawn = np.repeat(pale[:, :, None], 3, axis=2)
+    pale = np.repeat(pale[:, :, None], 3, axis=2)
+    drawn = pale.copy()
     shape = rgb.shape[:2]
     tissue = filled(shapes.tissue, shape)
-    for region in shapes.regions:
+    # Each pixel takes one color, that of the smaller region: two would mix to one of no legend.
+    for region in sorted(shapes.regions, key=lambda region: not region.is_drawn):
         if region.score is None:
             continue
         inside = filled(region.rings, shape)
@@ -92,14 +96,16 @@ def draw_map(
         inside &= tissue if shapes.tissue else grey < GLASS_GREY
         # Multiplied, so that structure still shows in dark colors.
         color = np.array(SCORE_COLORS[region.score], np.float32)
-        drawn[inside] = (1 - FILL_SHARE) * drawn[inside] + FILL_SHARE * color * (
-            drawn[inside] / 255
-        )
+        below = pale[inside]
+        drawn[inside] = (1 - FILL_SHARE) * below + FILL_SHARE * color * (below / 255)
     for rings, kind in ((shapes.ignored, "Ignore*"), (shapes.control, "Control")):
         hatch(drawn, filled(rings, shape), OUTLINE_COLORS[kind])
     canvas = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
     for region in shapes.regions:
         outline(canvas, region.rings, (255, 255, 255), 1)
+    for region in shapes.regions:
+        if region.is_drawn and region.score is not None:
+            outline(canvas, region.rings, SCORE_COLORS[region.score], 2)
     outline(canvas, shapes.tissue, LINE_COLOR, 1)
     outline(canvas, shapes.ignored, OUTLINE_COLORS["Ignore*"], 2)
     outline(canvas, shapes.control, OUTLINE_COLORS["Control"], 2)

@@ -38,6 +38,7 @@ def map_shapes(record: SlideRecord, regions_geojson: Path, *, downsample: float)
         MapRegion(
             tuple(ring / downsample for ring in rings_of(region.box, region.outline)),
             shown_score(region),
+            region.kind is RegionKind.ROI,
         )
         for region in record.regions
         if region.kind is not RegionKind.CONTROL

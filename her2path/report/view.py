@@ -13,7 +13,7 @@ from her2path.criteria.rule_set import Deciding, load_rule_set, rule_set_names
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
 from her2path.errors import ResultsError
 from her2path.report.charts import Segment, deciding_axis, probability_bars, stacked_bar
-from her2path.report.fields import FIELDS_FOLDER, FieldPicture, Gallery, read_gallery
+from her2path.report.fields import FieldPicture, Gallery, read_gallery
 from her2path.report.interest import FieldKind, deciding_criterion
 from her2path.report.overlay import overlay
 from her2path.report.phrases import FIELD_TITLES, share_words
@@ -180,7 +180,7 @@ def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideVi
         if gallery is None:
             problem = "No pictures were taken of this slide."
         else:
-            overview = picture_data(folder.path / FIELDS_FOLDER / gallery.overview_file)
+            overview = picture_data(folder.fields / gallery.overview_file)
             groups = field_groups(gallery, folder, record, key)
     except ResultsError as error:
         problem = str(error)
@@ -342,7 +342,7 @@ def field_groups(
 
 
 def view_field(shown: FieldPicture, folder: SlideFolder, key: str) -> FieldView | None:
-    picture = picture_data(folder.path / FIELDS_FOLDER / shown.file)
+    picture = picture_data(folder.fields / shown.file)
     if picture is None:
         return None
     bar_um = bar_length_um(shown.width * shown.mpp)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from markupsafe import Markup
 from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Score
 from her2path.errors import ResultsError
 from her2path.report.charts import hex_of, text_on
-from her2path.report.fields import FIELDS_FOLDER
 from her2path.report.phrases import (
     EXCLUSION_WORDS,
     FLAG_TITLES,
@@ -48,7 +46,6 @@ from her2path.report.wording import (
 )
 from her2path.results.atomic import write_text
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
-from her2path.results.columns import SlideState
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
 from her2path.results.run_record import software_version
@@ -66,8 +63,6 @@ MAX_BYTES_IN_PAGE = 48 * 2**20
 MAX_THUMBNAILS = 1000
 THUMBNAIL_PX = 168
 SLIDE_REPORT = "report.html"
-# A table of a hundred thousand slides.
-MAX_CSV_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +89,14 @@ class Summary:
 
     rows: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
+    unscored: tuple[str, ...]
     has_thumbnails: bool
     note: str = ""
 
     @property
     def n_slides(self) -> int:
-        """Slides of the run, failed ones too."""
-        return len(self.rows) + len(self.failures)
+        """Slides of the run, those without a result too."""
+        return len(self.rows) + len(self.failures) + len(self.unscored)
 
     @property
     def n_scored(self) -> int:
@@ -124,12 +120,17 @@ class Summary:
         return tuple(dict.fromkeys(f"{r.record.rule_set} ({r.record.edition})" for r in self.rows))
 
 
-def write_report(results: ResultsFolder, records: Sequence[SlideRecord]) -> Path:
+def write_report(
+    results: ResultsFolder,
+    records: Sequence[SlideRecord],
+    *,
+    failed: Mapping[str, str] | None = None,
+    unscored: Sequence[str] = (),
+) -> Path:
     """Write report.html for the slides of a run.
 
     Up to 25 slides whose pictures take less than 48 MiB are in that one file, with all pictures
-    inside. Larger runs get SLIDE_ID/report.html for each slide, and report.html lists them. Failed
-    slides are taken from slides.csv, so write that first.
+    inside. Larger runs get SLIDE_ID/report.html for each slide, and report.html lists them.
 
     Parameters
     ----------
@@ -137,6 +138,10 @@ def write_report(results: ResultsFolder, records: Sequence[SlideRecord]) -> Path
         Where the pictures are and the report goes.
     records : sequence of SlideRecord
         In the order of the report.
+    failed : mapping of str to str, optional
+        Slides without a result, and why.
+    unscored : sequence of str
+        Slides that an interrupted run has not come to.
 
     Returns
     -------
@@ -148,7 +153,7 @@ def write_report(results: ResultsFolder, records: Sequence[SlideRecord]) -> Path
     ResultsError
         If a page cannot be written.
     """
-    failures = tuple(read_failures(results.slides_csv))
+    failures = tuple(Failure(name, error) for name, error in (failed or {}).items())
     folders = [results.slide(record.slide_id) for record in records]
     is_one_page = (
         len(records) <= MAX_SLIDES_IN_PAGE
@@ -171,6 +176,7 @@ def write_report(results: ResultsFolder, records: Sequence[SlideRecord]) -> Path
     summary = Summary(
         rows=tuple(rows),
         failures=failures,
+        unscored=tuple(unscored),
         has_thumbnails=has_thumbnails,
         note="" if is_one_page else "Each slide has a report of its own: follow its name.",
     )
@@ -190,21 +196,9 @@ def write_report(results: ResultsFolder, records: Sequence[SlideRecord]) -> Path
     return results.report_html
 
 
-def read_failures(slides_csv: Path) -> Iterator[Failure]:
-    """Yield the failed slides of slides.csv; none where there is no table yet."""
-    if not slides_csv.exists():
-        return
-    if slides_csv.stat().st_size > MAX_CSV_BYTES:
-        raise ResultsError(f"{slides_csv} is larger than {MAX_CSV_BYTES:,} bytes; write it again")
-    with slides_csv.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row.get("state") == SlideState.FAILED:
-                yield Failure(row.get("slide_id") or "", row.get("error") or "")
-
-
 def picture_bytes(folder: SlideFolder) -> int:
     """Return about how many bytes the pictures of a slide add to a page."""
-    files = [folder.overview_png, *(folder.path / FIELDS_FOLDER).glob("*.jpg")]
+    files = [folder.overview_png, *folder.fields.glob("*.jpg")]
     # Base64 makes four bytes of three.
     return sum(file.stat().st_size for file in files if file.is_file()) * 4 // 3
 

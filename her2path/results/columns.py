@@ -117,7 +117,8 @@ READING: tuple[Column, ...] = (
     *(
         fraction(
             f"p_{word}",
-            f"Probability that the score is {score.value}; of a slide by both readers.",
+            f"Probability that the score is {score.value}; of a slide by both readers, or by "
+            "the rules alone where no network read or the criteria are not those of the breast.",
         )
         for word, score in (
             ("0", Score.ZERO),

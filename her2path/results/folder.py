@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from her2path.errors import ResultsError, list_faults
 from her2path.results.atomic import remove_leftovers
 
-__all__ = ["ResultsFolder", "SlideFolder", "name_slides", "stem_of"]
+__all__ = ["FIELDS_FOLDER", "ResultsFolder", "SlideFolder", "name_slides", "stem_of"]
 
 # File systems stop at 255 bytes; a suffix and a longer path must still fit.
 MAX_NAME_BYTES = 120
@@ -30,6 +31,8 @@ MAX_SUFFIX = 6
 SLIDES_CSV = "slides.csv"
 RUN_JSON = "run.json"
 REPORT_HTML = "report.html"
+# Pictures of a slide, in a folder of their own.
+FIELDS_FOLDER = "fields"
 JOURNAL = "journal.sqlite"
 TAKEN = frozenset({SLIDES_CSV, RUN_JSON, REPORT_HTML, *(JOURNAL + s for s in ("", "-wal", "-shm"))})
 
@@ -70,6 +73,11 @@ class SlideFolder:
         """Picture of the slide with its regions."""
         return self.path / "overview.png"
 
+    @property
+    def fields(self) -> Path:
+        """Pictures of fields, and which they are."""
+        return self.path / FIELDS_FOLDER
+
     def forget(self) -> None:
         """Delete the results of an earlier run, slide.json first: without it they count for none.
 
@@ -86,8 +94,11 @@ class SlideFolder:
                 self.regions_geojson,
                 self.cells_geojson,
                 self.overview_png,
+                self.path / REPORT_HTML,
             ):
                 path.unlink(missing_ok=True)
+            if self.fields.is_dir():
+                shutil.rmtree(self.fields)
 
     def create(self) -> SlideFolder:
         """Make the folder, sweep what a killed run left half-written, and return self."""

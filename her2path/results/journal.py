@@ -134,7 +134,12 @@ class Journal:
     resume : bool
         Whether to go on with what the journal holds; otherwise it starts empty.
     overwrite : bool
-        Whether to start empty even where slides are done, whose results are lost.
+        Whether to start empty even where slides are done.
+
+    Attributes
+    ----------
+    forgotten : tuple of str
+        Slides that were done when the journal was started empty.
 
     Raises
     ------
@@ -147,6 +152,7 @@ class Journal:
         self, path: Path, *, settings_hash: str, resume: bool, overwrite: bool = False
     ) -> None:
         self.path = path
+        self.forgotten: tuple[str, ...] = ()
         with self.guarded():
             # Short: the lock is held by another run or by none.
             self.database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
@@ -186,6 +192,8 @@ class Journal:
             else:
                 if not overwrite:
                     self.refuse_to_lose()
+                done = self.database.execute("SELECT slide_id FROM slides WHERE state = 'done'")
+                self.forgotten = tuple(name for (name,) in done)
                 self.database.execute("DELETE FROM slides")
                 self.database.execute("DELETE FROM run")
                 self.database.executemany(

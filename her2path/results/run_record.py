@@ -61,15 +61,20 @@ class RunRecord:
     seconds: float | None = None
 
     @classmethod
-    def begin(cls, settings: object, inputs: Iterable[InputFile]) -> RunRecord:
-        """Return the record of a run that starts now."""
+    def begin(
+        cls, settings: object, inputs: Iterable[InputFile], *, identity: object = None
+    ) -> RunRecord:
+        """Return the record of a run that starts now.
+
+        `identity` is what of the settings a run that goes on must share with it, by default all.
+        """
         return cls(
             software_version=software_version(),
             python=sys.version.split()[0],
             platform=platform.platform(),
             packages=package_versions(),
             settings=to_json(settings),
-            settings_hash=settings_hash(settings),
+            settings_hash=settings_hash(settings if identity is None else identity),
             inputs=tuple(inputs),
             started=datetime.now(UTC).isoformat(),
         )

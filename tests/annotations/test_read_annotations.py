@@ -83,6 +83,13 @@ def test_classification_is_read_in_each_of_its_forms(tmp_path, classification, k
     assert (roi.kind, roi.classification) == (kind, as_written)
 
 
+@pytest.mark.parametrize("classification", [None, {"name": "Tumor"}])
+def test_a_name_that_rules_tumor_out_wins_over_its_class(tmp_path, classification):
+    for name, kind in [("Necrosis", "ignore"), ("Control", "control"), ("left half", "tumor")]:
+        path = written(tmp_path, feature(classification=classification, name=name))
+        assert [roi.kind for roi in read_annotations(path)] == [kind]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -265,7 +272,8 @@ def test_aperio_regions_are_read_with_holes_left_out_as_ignored(tmp_path):
 
     rois = read_annotations(path)
 
-    assert [roi.kind for roi in rois] == ["tumor", "ignore", "tumor", "tumor"]
+    # Text that says necrosis wins over the layer.
+    assert [roi.kind for roi in rois] == ["tumor", "ignore", "ignore", "tumor"]
     assert [roi.roi_id for roi in rois] == ["1", "2", "3", "1-2"]
     assert rois[0].polygon.area == 100
     assert rois[1].polygon.area == 8
@@ -478,6 +486,20 @@ def test_a_hole_outside_of_its_outline_adds_nothing() -> None:
         ("Adenocarcinoma", RoiKind.TUMOR),
         ("IDC", RoiKind.TUMOR),
         ("Tumor bed", RoiKind.TUMOR),
+        ("Intraductal carcinoma", RoiKind.IGNORE),
+        ("carcinoma intraduttale", RoiKind.IGNORE),
+        ("comedo carcinoma", RoiKind.IGNORE),
+        ("Pre-invasive", RoiKind.IGNORE),
+        ("no residual tumor", RoiKind.IGNORE),
+        ("without tumor", RoiKind.IGNORE),
+        ("free of tumor", RoiKind.IGNORE),
+        ("negative for tumor", RoiKind.IGNORE),
+        ("Tumor negative", RoiKind.IGNORE),
+        ("uninvolved by tumor", RoiKind.IGNORE),
+        ("Kein Tumor", RoiKind.IGNORE),
+        ("non-neoplastic tissue", RoiKind.IGNORE),
+        ("Tumor, no special type", RoiKind.TUMOR),
+        ("carcinoma NST near margin", RoiKind.TUMOR),
     ],
 )
 def test_what_is_named_beside_tumor_is_no_tumor(name: str, kind: RoiKind) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from her2path.criteria.score import IshResult
 from her2path.errors import CriteriaError, ResultsError
 from her2path.pipeline.batch import run_batch, words_of
 from her2path.pipeline.manifest import KNOWN_COLUMNS, TAKEN
+from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.progress import SlideDone, SlideFailed, SlideSurveyed, TilesMeasured
 from her2path.pipeline.settings import ScoreSettings, find_rule_set
 from her2path.results.atomic import atomic_path
@@ -335,12 +337,40 @@ def test_nothing_of_an_earlier_run_stays_beside_a_slide_that_fails(
     run_batch([job_on(path)], settings, out)
     folder = out.slide("a")
     folder.cells_geojson.write_text("{}")
+    (folder.path / "report.html").write_text("2+")
+    folder.fields.mkdir()
+    (folder.fields / "field-1.jpg").write_bytes(b"")
     assert folder.slide_json.exists()
     path.write_bytes(path.read_bytes()[:500])
     assert set(run_batch([job_on(path)], settings, out, overwrite=True).failed) == {"a"}
     assert not folder.slide_json.exists()
     assert not folder.cells_geojson.exists()
     assert not folder.cells_parquet.exists()
+    assert not (folder.path / "report.html").exists()
+    assert not folder.fields.exists()
+
+
+def test_results_that_an_overwriting_run_leaves_behind_are_told(
+    glass, job_on, settings, tmp_path: Path, caplog
+):
+    out = ResultsFolder(tmp_path / "out")
+    other = tmp_path / "other.png"
+    shutil.copy(glass, other)
+    run_batch([job_on(glass), job_on(other)], settings, out)
+    result = run_batch([job_on(glass)], settings, out, overwrite=True)
+    assert result.done == ("glass",)
+    assert out.slide("other").slide_json.exists()
+    assert "results of 1 slides of the run that was overwritten stay" in caplog.text
+
+
+def test_a_run_goes_on_wherever_the_network_lies_and_runs(settings):
+    def with_network(folder: str, device: str, fingerprint: str = "f" * 64) -> ScoreSettings:
+        return replace(settings, network=NetworkUse("n", Path(folder), fingerprint, device))
+
+    here, there = with_network("/a", "auto"), with_network("/b", "cpu")
+    assert settings_hash(here.identity) == settings_hash(there.identity)
+    assert settings_hash(here.identity) != settings_hash(with_network("/a", "auto", "e").identity)
+    assert settings.identity is settings
 
 
 def test_files_that_no_run_wrote_are_never_replaced(glass, job_on, settings, tmp_path: Path):

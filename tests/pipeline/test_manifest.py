@@ -105,6 +105,33 @@ def test_all_faults_are_listed_with_their_rows(tmp_path: Path, defaults: JobDefa
         assert part in text
 
 
+def test_ish_that_the_criteria_do_not_know_is_a_fault_of_its_row(
+    tmp_path: Path, defaults: JobDefaults
+):
+    path = write(
+        tmp_path,
+        "path,ish,specimen,criteria,roi_x,Score\n"
+        "a.svs,group1,biopsy,gastric,12.5,\n"
+        "b.svs,group2,biopsy,gastric,12.0,\n",
+    )
+    with pytest.raises(ManifestError) as caught:
+        jobs_of_manifest(path, defaults)
+    for part in (
+        "row 2, ish: the dual-probe",
+        "row 3, ish: the dual-probe",
+        "row 2, roi_x: '12.5'",
+    ):
+        assert part in str(caught.value)
+    assert "row 3, roi_x" not in str(caught.value)
+
+
+def test_a_column_of_the_results_in_other_capitals_gets_a_prefix_too(
+    tmp_path: Path, defaults: JobDefaults
+):
+    (job,) = jobs_of_manifest(write(tmp_path, "path,Score\na.svs,3+\n"), defaults)
+    assert job.extras == {"manifest_Score": "3+"}
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

@@ -22,14 +22,13 @@ from her2path.report.phrases import FLAG_TITLES
 from her2path.report.wording import DASH, count, decimal, interval, percent, quantity
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import RESEARCH_USE, Stability, Trial
-from her2path.results.tables import write_slides
 from her2path.statistics.heterogeneity import RegionSpread
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
 
-def report_of(made, *records):
-    path = write_report(made.results, records or [made.record])
+def report_of(made, *records, **rest):
+    path = write_report(made.results, records or [made.record], **rest)
     return path.read_text(encoding="utf-8")
 
 
@@ -94,9 +93,9 @@ def test_text_from_a_slide_is_never_markup(shown):
 
 
 def test_a_hostile_name_and_error_of_a_failed_slide_are_text(made):
-    row = {"slide_id": "<b>bad</b>", "path": "x", "state": "failed", "error": HOSTILE}
-    write_slides(made.results.slides_csv, [row])
-    page = Page(report_of(made))
+    page = Page(report_of(made, failed={"<b>bad</b>": HOSTILE}, unscored=["<i>later</i>"]))
+    assert not page.named("i")
+    assert "<i>later</i>" in page.text
     assert not page.named("b")
     assert "<b>bad</b>" in page.text
     assert HOSTILE in page.text
@@ -311,7 +310,9 @@ def test_the_same_records_give_the_same_bytes(shown):
 
 def test_a_one_slide_report_has_no_list_and_is_small(shown):
     source = report_of(shown)
-    assert not Page(source).named("h1")
+    # The slide's own name is the heading.
+    assert len(Page(source).named("h1")) == 1
+    assert "HER2 immunohistochemistry" not in Page(source).text
     assert len(source) < 4_000_000
 
 
@@ -368,14 +369,19 @@ def test_missing_and_damaged_pictures_are_named_and_the_numbers_stay(made):
 
 def test_the_list_counts_scores_reviews_and_failures(shown):
     refusal = replace(refused(shown.record), slide_id="slide A")
-    rows = [
-        {"slide_id": "a", "path": "a", "state": "done"},
-        {"slide_id": "broken", "path": "b", "state": "failed", "error": "the file is truncated"},
-    ]
-    write_slides(shown.results.slides_csv, rows)
     calm = replace(shown.record, review=False)
-    page = Page(report_of(shown, shown.record, calm, refusal))
-    assert "HER2 immunohistochemistry: 4 slides" in page.text
+    page = Page(
+        report_of(
+            shown,
+            shown.record,
+            calm,
+            refusal,
+            failed={"broken": "the file is truncated"},
+            unscored=["one", "two"],
+        )
+    )
+    assert "HER2 immunohistochemistry: 6 slides" in page.text
+    assert "came to 2 slides; the same command with --resume goes on: one" in page.text
     assert "Second read needed 2 of 3" in page.text
     assert "Failed 1" in page.text
     assert "the file is truncated" in page.text
@@ -395,9 +401,7 @@ def test_the_list_begins_with_doubt_where_it_is_sorted_by_second_reads(shown):
 
 
 def test_a_run_with_only_failures_still_has_a_report(made):
-    row = {"slide_id": "broken", "path": "b", "state": "failed", "error": "truncated"}
-    write_slides(made.results.slides_csv, [row])
-    page = Page(write_report(made.results, []).read_text(encoding="utf-8"))
+    page = Page(write_report(made.results, [], failed={"broken": "truncated"}).read_text("utf-8"))
     assert "HER2 immunohistochemistry: 1 slide" in page.text
     assert "truncated" in page.text
 

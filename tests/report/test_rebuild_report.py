@@ -1,0 +1,60 @@
+"""The report of a run, written again from what the journal and the folder hold."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from report_page import Page
+
+from her2path.cli.report import rebuild_report
+from her2path.pipeline.rows import row_of
+from her2path.results.folder import ResultsFolder
+from her2path.results.journal import Fingerprint, Journal
+from her2path.results.jsonable import write_json
+from her2path.results.record import write_record
+
+HASH = "a" * 64
+
+
+@pytest.fixture
+def run(tmp_path: Path, made) -> ResultsFolder:
+    """One slide done, one failed, one that the run has not come to."""
+    out = ResultsFolder(tmp_path / "run")
+    shutil.copytree(made.results.path, out.path)
+    write_record(out.slide(made.record.slide_id).slide_json, made.record)
+    write_json(out.run_json, {"settings_hash": HASH})
+    names = [made.record.slide_id, "broken", "later"]
+    with Journal(out.journal, settings_hash=HASH, resume=False) as journal:
+        journal.plan([(name, Path(name), Fingerprint(1, 1, HASH)) for name in names])
+        for name in names[:2]:
+            journal.start(name)
+        journal.finish(names[0], row_of(made.record), seconds=1.0)
+        journal.fail("broken", "the file is truncated", seconds=1.0)
+    return out
+
+
+def test_failed_and_unscored_slides_are_there_whatever_the_table_says(run: ResultsFolder) -> None:
+    run.slides_csv.write_bytes("slide_id;state\nä;done\n".encode("cp1252"))
+    text = Page(rebuild_report(run.path, with_pictures=False).read_text("utf-8")).text
+    assert "HER2 immunohistochemistry: 3 slides" in text
+    assert "the file is truncated" in text
+    assert "came to 1 slide; the same command with --resume goes on: later" in text
+    # Somebody's own table is not replaced.
+    assert run.slides_csv.read_bytes().startswith(b"slide_id;state")
+
+
+def test_a_table_that_is_gone_is_written_again(run: ResultsFolder) -> None:
+    run.slides_csv.unlink(missing_ok=True)
+    rebuild_report(run.path, with_pictures=False)
+    text = run.slides_csv.read_text("utf-8")
+    assert "broken" in text
+    assert "later" not in text
+
+
+def test_a_slide_that_is_gone_keeps_its_pictures(
+    run: ResultsFolder, made, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(made.record.path).unlink()
+    page = rebuild_report(run.path, with_pictures=True)
+    assert page.is_file()
+    assert "keeps its pictures" in caplog.text
