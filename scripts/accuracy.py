@@ -465,10 +465,11 @@ def main() -> int:
         "without drawing (delete them when the generator has changed)",
     )
     arguments = parser.parse_args()
-    n_slides = arguments.slides or (N_QUICK if arguments.quick else N_SLIDES)
+    standard = (N_QUICK, QUICK_SIDE_UM) if arguments.quick else (N_SLIDES, SIDE_UM)
+    n_slides = standard[0] if arguments.slides is None else arguments.slides
     if n_slides < 1 or arguments.jobs < 1:
         parser.error("--slides and --jobs must be at least 1")
-    side_um = arguments.side_um or (QUICK_SIDE_UM if arguments.quick else SIDE_UM)
+    side_um = standard[1] if arguments.side_um is None else arguments.side_um
     if not LEAST_SIDE_UM <= side_um <= 20_000:
         parser.error(f"--side-um must be {LEAST_SIDE_UM:g} to 20,000")
     seed = arguments.seed

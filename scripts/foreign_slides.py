@@ -330,6 +330,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
+    if given.seed < 0:
+        parser.error("--seed must be at least 0")
     given.out.mkdir(parents=True, exist_ok=True)
     drawn = {
         name: (score, path, truth) for name, score, path, truth in slides(given.out, given.seed)

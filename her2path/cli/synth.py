@@ -188,10 +188,12 @@ def drawn(
     sides = ("-before", "-after") if pair else ("",)
     if recipe is not None and not overwrite:
         names = [f"{recipe.name}-{seed}{side}{suffix}" for seed in seeds for side in sides]
-        there = [name for name in names if (out / name).exists()]
+        # The truth carries no format in its name: another format would replace that of a slide.
+        beside = [f"{recipe.name}-{seed}{side}.truth.json" for seed in seeds for side in sides]
+        there = [name for name in (*names, *beside) if (out / name).exists()]
         if there:
             faults.append(
-                f"{len(there)} of the slides are in {out} already, {there[0]} first: add "
+                f"{len(there)} files of these slides are in {out} already, {there[0]} first: add "
                 "--overwrite, or choose another --seed or --out"
             )
     if faults or recipe is None:
@@ -239,6 +241,8 @@ def mix_after(text: str) -> tuple[MixEntry, ...] | None:
     shares = {}
     for part in text.split(","):
         word, _, share = part.partition("=")
+        if word.strip() in shares:
+            raise RecipeError(f"--pair {text}: {word.strip()} is given twice")
         try:
             shares[word.strip()] = float(share)
         except ValueError as error:

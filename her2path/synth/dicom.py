@@ -85,7 +85,11 @@ def write_dicom(
             "writing DICOM needs pydicom: pip install 'her2path[dicom]', or write svs or ome.tif"
         ) from error
     packed = list(frames)
-    image = described(width, height, tile_px, laboratory.mpp * downsample, level, slide_id)
+    # Of one name, as two laboratories show it: two slides, which no reader may join.
+    identity = f"{slide_id}\0{laboratory!r}"
+    image = described(
+        width, height, tile_px, laboratory.mpp * downsample, level, slide_id, identity
+    )
     image.DeviceSerialNumber = ascii_name(laboratory.name)[:64]
     image.NumberOfFrames = len(packed)
     is_jpeg2000 = laboratory.compression == "jpeg2000"
@@ -105,14 +109,14 @@ def write_dicom(
 
 
 def described(
-    width: int, height: int, tile_px: int, mpp: float, level: int, slide_id: str
+    width: int, height: int, tile_px: int, mpp: float, level: int, slide_id: str, identity: str
 ) -> Dataset:
     """Return everything but the pixels of a level with `mpp` µm/px."""
     from pydicom.dataset import Dataset
     from pydicom.uid import VLWholeSlideMicroscopyImageStorage, generate_uid
 
     def uid(kind: str) -> str:
-        return str(generate_uid(entropy_srcs=["her2path.synth", slide_id, kind]))
+        return str(generate_uid(entropy_srcs=["her2path.synth", identity, kind]))
 
     mm = mpp * MM_PER_UM
     image = Dataset()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.synth.recipe import RecipeError, build_value, check_ranges
+from her2path.synth.recipe import RecipeError, build_value, check_name, check_ranges
 
 __all__ = ["Laboratory", "laboratories", "laboratory_from_table", "load_laboratory"]
 
@@ -82,6 +82,7 @@ class Laboratory:
     quality: int = 85
 
     def __post_init__(self) -> None:
+        check_name(self.name, "name of a laboratory")
         check_ranges(self, f"laboratory {self.name!r}: ", _RANGES)
         for name in ("hematoxylin", "dab", "white_point"):
             values = getattr(self, name)

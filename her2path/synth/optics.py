@@ -273,7 +273,9 @@ def compress(rgb: NDArray[np.uint8], laboratory: Laboratory) -> NDArray[np.uint8
         )
         return np.asarray(simplejpeg.decode_jpeg(packed))
     if laboratory.compression == "jpeg2000":
-        packed = imagecodecs.jpeg2k_encode(rgb, level=jpeg2000_level(laboratory.quality))
+        # As tiles of slides: red, green and blue each by itself.
+        level = jpeg2000_level(laboratory.quality)
+        packed = imagecodecs.jpeg2k_encode(rgb, level=level, mct=False)
         return np.asarray(imagecodecs.jpeg2k_decode(packed))
     return rgb
 

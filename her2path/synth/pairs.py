@@ -81,7 +81,8 @@ def write_pair(
             zip((before_recipe, after_recipe), laboratories, strict=True)
         )
     )
-    scores = [Score(side.truth["score"]) for side in (before, after)]
+    sides = (before, after)
+    scores = [Score(side.truth["score"]) for side in sides]
     truth: dict[str, Any] = {
         "patient_id": name,
         "before": before.path.name,
@@ -90,9 +91,12 @@ def write_pair(
         "score_after": str(scores[1]),
         "steps": scores[1].rank - scores[0].rank if min(s.rank for s in scores) >= 0 else None,
         "is_changed": any(
+            # What would change where no cell lies has not changed.
             shares_of(was) != shares_of(now)
-            for was, now in zip(recipe.regions, regions, strict=True)
+            and any(side.truth["regions"][k]["n_tumor_cells"] for side in sides)
+            for k, (was, now) in enumerate(zip(recipe.regions, regions, strict=True))
         ),
+        "seeds": [2 * seed, 2 * seed + 1],
         "is_same_laboratory": laboratories[0] == laboratories[1],
         "pct_stained": [side.truth["slide"].get("pct_stained") for side in (before, after)],
         "pct_complete": [side.truth["slide"].get("pct_complete") for side in (before, after)],

@@ -293,7 +293,7 @@ class PyramidWriter:
         return (
             "Aperio Image Library v12.0.15\r\n"
             f"{self.width}x{self.height} [0,0 {width}x{height}] ({TILE_PX}x{TILE_PX}) "
-            f"JPEG/RGB Q={self.laboratory.quality}"
+            f"{compression_words(self.laboratory)}"
             f"|AppMag = {power}|MPP = {mpp:.4f}"
             f"|Filename = {ascii_name(self.slide_id)}|Title = synthetic"
         )
@@ -313,14 +313,27 @@ _OME = (
 )
 
 
+def jpeg_quality(laboratory: Laboratory) -> int:
+    """Return the quality of JPEG tiles: 100 where the laboratory does not compress."""
+    return laboratory.quality if laboratory.compression == "jpeg" else 100
+
+
+def compression_words(laboratory: Laboratory) -> str:
+    """Return how tiles are compressed, as scanners write it."""
+    if laboratory.compression == "jpeg2000":
+        return f"J2K/RGB Q={laboratory.quality}"
+    return f"JPEG/RGB Q={jpeg_quality(laboratory)}"
+
+
 def encode_tile(rgb: NDArray[np.uint8], laboratory: Laboratory) -> bytes:
     """Return a tile as the laboratory compresses it."""
     if laboratory.compression == "jpeg2000":
         level = jpeg2000_level(laboratory.quality)
         return bytes(imagecodecs.jpeg2k_encode(rgb, level=level, codecformat="J2K", mct=False))
-    quality = laboratory.quality if laboratory.compression == "jpeg" else 100
     return bytes(
-        simplejpeg.encode_jpeg(rgb, quality=quality, colorspace="RGB", colorsubsampling="422")
+        simplejpeg.encode_jpeg(
+            rgb, quality=jpeg_quality(laboratory), colorspace="RGB", colorsubsampling="422"
+        )
     )
 
 

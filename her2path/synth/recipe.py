@@ -14,6 +14,7 @@ from her2path.synth.regions import (
     MixEntry,
     RecipeError,
     RegionRecipe,
+    check_name,
     check_ranges,
     common_denominator,
     mix_of,
@@ -28,6 +29,7 @@ __all__ = [
     "SlideRecipe",
     "TissueShape",
     "build_value",
+    "check_name",
     "check_ranges",
     "common_denominator",
     "mix_of",
@@ -115,7 +117,8 @@ class SlideRecipe:
     tissue : TissueShape
         Outline of the tissue.
     regions : tuple of RegionRecipe
-        At least one; a later region lies over an earlier one.
+        At least one: the first is everywhere that no later one covers, each later one has a disc
+        and lies over earlier ones.
     artefacts : Artefacts
         Faults of preparation and scanning.
     control : bool
@@ -131,6 +134,9 @@ class SlideRecipe:
     control: bool = False
 
     def __post_init__(self) -> None:
+        check_name(self.name, "name")
+        if not isinstance(self.control, bool):
+            raise RecipeError(f"control = {self.control!r}: give true or false")
         sides = ("width_um", "height_um")
         check_ranges(self, "in µm, ", tuple((name, 20, MAX_SIDE_UM) for name in sides))
         if self.control and self.tissue.kind == "fill":
@@ -146,6 +152,14 @@ class SlideRecipe:
             )
         if not 1 <= len(self.regions) <= 50:
             raise RecipeError(f"{len(self.regions)} regions: give 1 to 50")
+        first, *later = self.regions
+        if first.disc is not None:
+            raise RecipeError(
+                f"region {first.name!r} is the first and lies everywhere: give it no disc"
+            )
+        for region in later:
+            if region.disc is None:
+                raise RecipeError(f"region {region.name!r} is not the first: give it a disc")
 
     @property
     def sample_width_um(self) -> float:

@@ -14,10 +14,15 @@ __all__ = [
     "MixEntry",
     "RecipeError",
     "RegionRecipe",
+    "check_name",
     "check_ranges",
     "common_denominator",
     "mix_of",
 ]
+
+
+# File systems stop at 255 bytes; seed, side and suffix still have to fit.
+MAX_NAME_BYTES = 120
 
 
 class RecipeError(Her2pathError, ValueError):
@@ -62,6 +67,14 @@ def check_ranges(value: object, where: str, ranges: tuple[tuple[str, float, floa
         raise RecipeError("; ".join(faults))
 
 
+def check_name(name: object, where: str) -> None:
+    """Refuse a name that cannot stand in the names of files and in what formats write."""
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise RecipeError(f"{where} = {name!r:.60}: give a plain name in quotes")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise RecipeError(f"{where} = {name!r:.40}…: give at most {MAX_NAME_BYTES} letters")
+
+
 _SHORT = {
     "none": (Intensity.NONE, Pattern.ABSENT),
     **{
@@ -84,6 +97,9 @@ def mix_of(**shares: float) -> tuple[MixEntry, ...]:
     unknown = sorted(set(shares) - set(_SHORT))
     if unknown:
         raise RecipeError(f"unknown kind of cell {unknown}: use one of {sorted(_SHORT)}")
+    for word, share in shares.items():
+        if not 0 <= share <= 1:
+            raise RecipeError(f"{word} = {share:g}: a share lies between 0 and 1")
     total = math.fsum(shares.values())
     if abs(total - 1) > 1e-9:
         raise RecipeError(f"shares of a mix sum to {total}: make them sum to 1")
@@ -309,6 +325,7 @@ class RegionRecipe:
     brown_inset_um: float = 0.0
 
     def __post_init__(self) -> None:
+        check_name(self.name, "name of a region")
         for mix in (self.mix, self.dcis_mix, self.benign_mix):
             total = math.fsum(entry.share for entry in mix) if mix is not None else 1.0
             if abs(total - 1) > 1e-9:

@@ -127,7 +127,14 @@ def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, N
     key : ndarray of shape (n,), int64
         Index that `StainMaps.label` uses for each cell, −1 for cells of the stroma.
     """
-    frame = tuple(v * mpp for v in (region.x, region.y, region.right, region.bottom))
+    left, top, right, bottom = (v * mpp for v in (region.x, region.y, region.right, region.bottom))
+    # Whole px are up to half a px more or less than the recipe, whose cells they show: shares are
+    # those asked for at any µm/px.
+    if region.right == round(scene.recipe.width_um / mpp):
+        right = scene.recipe.width_um
+    if region.bottom == round(scene.recipe.height_um / mpp):
+        bottom = scene.recipe.height_um
+    frame = (left, top, right, bottom)
     rows: list[dict[str, NDArray[np.generic]]] = []
     outline_parts: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
     offset = 0

@@ -98,6 +98,16 @@ def test_nothing_is_replaced_unless_asked(recipe: Path, tmp_path: Path):
     assert (tmp_path / "s-1.svs").read_text(encoding="utf-8") == "mine"
 
 
+def test_another_format_does_not_replace_the_truth_of_a_slide(recipe: Path, tmp_path: Path):
+    (tmp_path / "s-1.truth.json").write_text("of s-1.svs", encoding="utf-8")
+    shown = run(recipe, "--out", tmp_path, "--format", "ome.tif")
+    assert shown.exit_code == 2
+    assert "s-1.truth.json" in shown.output
+    shown = run(recipe, "--out", tmp_path / "p", "--pair", "none=0.5,none=1")
+    assert shown.exit_code == 2
+    assert "none is given twice" in shown.output
+
+
 def test_all_faults_are_told_at_once(recipe: Path, tmp_path: Path):
     recipe.write_text(
         "width_um = 1e9\n[tissue]\nkind = 'cake'\n[artefacts]\nfolds = -1\ntears = -1\n"

@@ -266,6 +266,17 @@ def test_stain_matrix_has_unit_rows() -> None:
         ("[artefacts]\nfolds = 2.5", "whole numbers"),
         ("[artefacts]\nfolds = 2.0", "without a point"),
         ("[[regions]]\nmix = {none = 1.0}\ndisc = [0.5, 0.5, 0]", "radius above 0"),
+        ("[[regions]]\nmix = {none = 1.0}\ndisc = [0.5, 0.5, 0.1]", "lies everywhere"),
+        ("[[regions]]\n[[regions]]\nname = 'b'", "'b' is not the first: give it a disc"),
+        ("[[regions]]\nname = 5", "name of a region = 5"),
+        ("control = 'false'", "give true or false"),
+        ('name = "a\\u0001b"', "plain name"),
+        (f"name = '{300 * 'n'}'", "at most 120 letters"),
+        ("[[regions]]\nmix = {none = 1.0, weak_complete = nan}", "between 0 and 1"),
+        (
+            "[[regions]]\nmix = {none = 1.0, weak_complete = -0.5, weak_incomplete = 0.5}",
+            "weak_complete = -0.5",
+        ),
         ("width_um = 300\n[tissue]\nkind = 'core'\nmargin_um = 150", "less than 150 µm"),
         ("width_um = 300\n[tissue]\nkind = 'biopsy'\nmargin_um = 80", "less than 75 µm"),
         (

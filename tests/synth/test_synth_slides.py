@@ -27,6 +27,7 @@ from her2path.synth import (
 )
 from her2path.synth.dicom import write_dicom
 from her2path.synth.pairs import write_pair
+from her2path.synth.records import tally_slide
 from her2path.synth.scene import Scene
 from her2path.synth.writing import draw_slides, sha256_of, write_slide
 
@@ -124,6 +125,16 @@ def test_dicom_shows_the_pixels_of_the_svs(tmp_path: Path, compression: str) -> 
     assert np.abs(found.astype(int) - wanted).max() <= 2
 
 
+def test_one_slide_as_two_laboratories_show_it_is_two_in_dicom(tmp_path: Path) -> None:
+    small = SlideRecipe(name="n", width_um=60, height_um=60)
+    uids = set()
+    for name in ("test-a", "test-b"):
+        (tmp_path / name).mkdir()
+        written = write_slide(small, load_laboratory(name), tmp_path / name / "n.dcm", seed=2)
+        uids.add(pydicom.dcmread(written.path, stop_before_pixels=True).SeriesInstanceUID)
+    assert len(uids) == 2
+
+
 # 4100 × 4700 px at 0.25 µm/px: no multiple of the step between levels, three levels.
 TALL = replace(RECIPE, width_um=1025.25, height_um=1175.5, tissue=TissueShape("none"))
 
@@ -217,6 +228,34 @@ def test_a_pair_with_the_mix_that_it_had_has_not_changed(tmp_path: Path) -> None
     )
     pair = write_pair(patient, mix_of(none=1.0), tmp_path, laboratories=(LAB, LAB), seed=3)
     assert not pair.truth["is_changed"]
+
+
+def test_what_would_change_where_no_cell_lies_has_not_changed(tmp_path: Path) -> None:
+    unstained, stained = mix_of(none=1.0), mix_of(intense_complete=1.0)
+    covered = RegionRecipe(name="covered", mix=stained, disc=(0.5, 0.5, 0.2))
+    over = RegionRecipe(name="over", mix=unstained, disc=(0.5, 0.5, 0.3))
+    patient = SlideRecipe(
+        name="p1",
+        width_um=150,
+        height_um=150,
+        regions=(RegionRecipe(mix=unstained), covered, over),
+    )
+    pair = write_pair(patient, unstained, tmp_path, laboratories=(LAB, LAB), seed=3)
+    assert not pair.truth["is_changed"]
+    assert pair.truth["seeds"] == [6, 7]
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.23, 0.37, 0.5])
+def test_shares_are_those_asked_for_at_any_pixel_size(mpp: float) -> None:
+    recipe = SlideRecipe(
+        width_um=400.4,
+        height_um=300.3,
+        regions=(RegionRecipe(mix=mix_of(none=0.9, weak_complete=0.1), tumor_share=1.0),),
+    )
+    scene = Scene(recipe, seed=4)
+    tallies = [tally_slide(scene, replace(LAB, mpp=m))[0] for m in (0.25, mpp)]
+    assert tallies[0].n_cells == tallies[1].n_cells > 100
+    assert tallies[1].shares().pct_stained == pytest.approx(10, abs=1e-9)
 
 
 def test_slides_are_drawn_from_a_recipe_file(tmp_path: Path) -> None:
