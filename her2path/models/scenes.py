@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import multiprocessing
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
@@ -282,7 +283,7 @@ def draw_training_fields(
     stamp = folder / "fields.json"
     wanted = {"side_um": side_um, "generator": generator_hash()}
     if stamp.exists():
-        if json.loads(stamp.read_text("utf-8")) != wanted:
+        if stamped(stamp) != wanted:
             raise ModelError(
                 f"{folder} holds fields of another size or another version of the generator; "
                 "delete the folder or choose another one"
@@ -310,6 +311,14 @@ def draw_training_fields(
             progress(done, len(seeds))
 
 
+def stamped(stamp: Path) -> object:
+    """Return what the fields of a folder are of; None where nobody can tell."""
+    try:
+        return json.loads(stamp.read_text("utf-8"))
+    except ValueError:
+        return None
+
+
 def store_field(folder: Path, seed: int, side_um: float) -> None:
     """Draw a field and write it."""
     field = draw_training_field(seed, side_um)
@@ -321,8 +330,14 @@ def load_training_fields(folder: Path, seeds: range) -> list[TrainingField]:
     """Load fields that `draw_training_fields` has drawn."""
     loaded = []
     for seed in seeds:
-        with np.load(field_path(folder, seed), allow_pickle=False) as stored:
-            field = TrainingField(**{name: stored[name] for name in STORED})
+        path = field_path(folder, seed)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                field = TrainingField(**{name: stored[name] for name in STORED})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{path} is damaged ({error}); delete it, and it is drawn again"
+            ) from error
         # Made now, it is shared by the processes that colour; made there, each would keep its own.
         _ = field.coarse
         loaded.append(field)

@@ -158,6 +158,8 @@ def run_batch(
         # A slide whose results somebody deleted is scored again.
         gone = {i for i in known if not out.slide(i).slide_json.exists()}
         todo = set(journal.plan(planned, again=gone))
+        if resume:
+            run = run.going_on(out.run_json)
         run.write(out.run_json)
         named = {job.slide_id for job in jobs}
         left = [name for name in journal.forgotten if name not in named]

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from her2path.errors import ResultsError
-from her2path.results.jsonable import canonical_json, clean_text, to_json, write_json
+from her2path.results.jsonable import (
+    canonical_json,
+    clean_text,
+    read_json,
+    to_json,
+    write_json,
+)
 
 __all__ = ["InputFile", "RunRecord", "describe_input", "settings_hash", "software_version"]
 
@@ -78,6 +84,17 @@ class RunRecord:
             inputs=tuple(inputs),
             started=datetime.now(UTC).isoformat(),
         )
+
+    def going_on(self, path: Path) -> RunRecord:
+        """Return the record with the inputs of an earlier run.json too: their results stay."""
+        try:
+            earlier = [InputFile(**entry) for entry in read_json(path)["inputs"]]
+        except (ResultsError, KeyError, TypeError):
+            # The journal says what is done; this file only what was read.
+            return self
+        named = {part.path for part in self.inputs}
+        kept = (part for part in earlier if part.path not in named)
+        return replace(self, inputs=(*kept, *self.inputs))
 
     def ended(self) -> RunRecord:
         """Return the record of the same run, ended now."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,17 @@ def test_a_record_is_written_with_times_versions_and_settings(tmp_path):
     assert found["packages"]["numpy"]
     assert found["started"] <= found["finished"]
     assert found["seconds"] >= 0
+
+
+def test_a_run_that_goes_on_keeps_what_the_one_before_had_read(tmp_path: Path) -> None:
+    for name in ("a.svs", "b.svs"):
+        (tmp_path / name).write_text(name)
+    first, second = (describe_input(tmp_path / name) for name in ("a.svs", "b.svs"))
+    path = tmp_path / "run.json"
+    RunRecord.begin(Settings(), [first]).write(path)
+    again = RunRecord.begin(Settings(), [second])
+    assert again.going_on(path).inputs == (first, second)
+    RunRecord.begin(Settings(), [first, second]).write(path)
+    assert again.going_on(path).inputs == (first, second)
+    path.write_text("{")
+    assert again.going_on(path) == again
