@@ -27,6 +27,8 @@ __all__ = ["Progress", "WrittenSlide", "draw_slides", "sha256_of", "write_slide"
 SUFFIXES = (".svs", ".ome.tif", ".ome.tiff", ".dcm")
 # One pixel of the masks per 16 of the slide: 4 µm, finer than anything they are used for.
 MASK_STEP = 16
+# Twelve times a slide of 100,000 × 80,000 px; its masks take 1.2 GB.
+MAX_SLIDE_PX = 100_000_000_000
 # What the three colours of the mask picture hold (255 = yes).
 MASK_CHANNELS = ("tissue", "tumor", "artefacts")
 
@@ -75,7 +77,7 @@ def write_slide(
     Raises
     ------
     RecipeError
-        When the suffix is none of those.
+        When the suffix is none of those, or the slide has more than MAX_SLIDE_PX.
     """
     path = Path(path)
     suffix = next((s for s in SUFFIXES if path.name.endswith(s)), None)
@@ -90,6 +92,11 @@ def write_slide(
     scene = Scene(recipe, seed=seed)
     width = round(recipe.width_um / laboratory.mpp)
     height = round(recipe.height_um / laboratory.mpp)
+    if width * height > MAX_SLIDE_PX:
+        raise RecipeError(
+            f"{path.name}: {width:,} × {height:,} px are more than a slide has ({MAX_SLIDE_PX:,} at "
+            "most): draw a smaller one, or with a laboratory of coarser µm/px"
+        )
     masks = np.zeros((-(-height // MASK_STEP), -(-width // MASK_STEP), 3), np.uint8)
 
     def draw(region: Region) -> NDArray[np.uint8]:

@@ -294,6 +294,12 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
         draw_slides(recipe, tmp_path / "out")
 
 
+def test_more_pixels_than_any_slide_has_are_refused(tmp_path: Path) -> None:
+    huge = SlideRecipe(width_um=80_000, height_um=80_000)
+    with pytest.raises(RecipeError, match="coarser µm/px"):
+        write_slide(huge, replace(LAB, mpp=0.1), tmp_path / "a.svs", seed=1)
+
+
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="must end in"):
         write_slide(RECIPE, LAB, tmp_path / "a.png", seed=1)
