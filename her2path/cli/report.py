@@ -20,6 +20,8 @@ __all__ = ["rebuild_report"]
 
 logger = logging.getLogger(__name__)
 
+ENDED = (JournalState.DONE, JournalState.FAILED)
+
 
 def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
     """Write report.html again from what lies in the folder, and return its path.
@@ -48,7 +50,7 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
         out,
         records,
         failed={entry.slide_id: entry.error or "" for entry in failed},
-        unscored=[e.slide_id for e in entries if e not in done and e not in failed],
+        unscored=[entry.slide_id for entry in entries if entry.state not in ENDED],
     )
 
 

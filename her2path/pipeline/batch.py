@@ -162,8 +162,8 @@ def run_batch(
             run = run.going_on(out.run_json)
         run.write(out.run_json)
         named = {job.slide_id for job in jobs}
-        left = [name for name in journal.forgotten if name not in named]
-        if left := [name for name in left if out.slide(name).slide_json.exists()]:
+        others = (out.slide(name) for name in journal.forgotten if name not in named)
+        if left := [folder.path.name for folder in others if folder.slide_json.exists()]:
             logger.warning(
                 "results of %s slides of the run that was overwritten stay in their folders (the "
                 "first is %s); they stand in no table and no report of this run",

@@ -94,8 +94,8 @@ def write_slide(
     height = round(recipe.height_um / laboratory.mpp)
     if width * height > MAX_SLIDE_PX:
         raise RecipeError(
-            f"{path.name}: {width:,} × {height:,} px are more than a slide has ({MAX_SLIDE_PX:,} at "
-            "most): draw a smaller one, or with a laboratory of coarser µm/px"
+            f"{path.name}: {width:,} × {height:,} px are more than any slide has (at most "
+            f"{MAX_SLIDE_PX:,}): draw a smaller one, or with a laboratory of coarser µm/px"
         )
     masks = np.zeros((-(-height // MASK_STEP), -(-width // MASK_STEP), 3), np.uint8)
 

@@ -15,7 +15,7 @@ from her2path.annotations.read import read_annotations
 from her2path.annotations.roi import Roi, RoiKind
 from her2path.criteria.label import ScoreLabel
 from her2path.errors import Her2pathError, ManifestError, MppError, list_faults
-from her2path.geometry import Mpp, Region, Size
+from her2path.geometry import Location, Mpp, Region, Size
 from her2path.models.sources.sample import Sample
 from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
@@ -26,6 +26,8 @@ __all__ = ["MASK_VALUES", "LabelledPicture", "OpenSample", "check_samples", "ope
 
 # What the pixels of a mask mean, in masks given by a person and in those returned.
 MASK_VALUES = {"unknown": 0, "tumor": 1, "other": 2, "outside": 3}
+# Rows of a mask that are looked at in one go.
+BAND_PX = 1024
 # Outlines with such a name mark what is no tissue to read; other ones to be ignored are tissue.
 OUTSIDE_NAME = re.compile(
     r"background|glass|artefact|artifact|fold|pen\b|blur|out[\s_-]*of[\s_-]*focus"
@@ -85,25 +87,14 @@ class OpenSample:
         row = under_centres(height, mpp / self.mpp.y, region.height)
         col = under_centres(width, mpp / self.mpp.x, region.width)
         if self.mask is not None:
-            size = Size(region.width, region.height)
-            colors = self.mask.read_region(region.location, 0, size)[np.ix_(row, col)]
-            given = colors[..., 0]
-            if (colors != given[..., None]).any():
-                raise ManifestError(
-                    f"{self.sample.mask} is in color or has a palette; save its values as gray"
-                )
+            given = self.mask_values(self.mask, region)[np.ix_(row, col)]
             # Beyond the edge of the picture the reader gives white.
             is_inside = np.outer(
                 (row + region.y >= 0) & (row + region.y < self.size.height),
                 (col + region.x >= 0) & (col + region.x < self.size.width),
             )
             tissue = np.where(is_inside, given, 0).astype(np.uint8)
-            strange = sorted(set(np.unique(tissue).tolist()) - set(MASK_VALUES.values()))
-            if strange:
-                words = ", ".join(f"{value} {name}" for name, value in MASK_VALUES.items())
-                raise ManifestError(
-                    f"{self.sample.mask} holds the values {strange[:5]}; a mask holds {words}"
-                )
+            self.check_values(tissue)
         for value, rois in self.outlined():
             mask = rasterise(rois, region, downsample=1.0)
             tissue[mask[np.ix_(row, col)]] = value
@@ -117,13 +108,35 @@ class OpenSample:
         SlideError, ManifestError
             As `read`.
         """
-        corner = Region(0, 0, min(self.size.width, 8), min(self.size.height, 8))
-        whole = Region(0, 0, self.size.width, self.size.height)
-        # A mask is a plain picture that is held whole; a slide is not read through.
+        width, height = self.size.width, self.size.height
+        self.slide.read_region(Location(0, 0), 0, Size(min(width, 8), min(height, 8)))
+        found = any(value != MASK_VALUES["unknown"] for value, _ in self.outlined())
         if self.mask is not None:
-            return bool(self.read(whole, self.mpp.mean).tissue.any())
-        self.read(corner, self.mpp.mean)
-        return any(value != MASK_VALUES["unknown"] for value, _ in self.outlined())
+            for top in range(0, height, BAND_PX):
+                band = Region(0, top, width, min(BAND_PX, height - top))
+                given = self.mask_values(self.mask, band)
+                self.check_values(given)
+                found |= bool(given.any())
+        return found
+
+    def mask_values(self, mask: Slide, region: Region) -> NDArray[np.uint8]:
+        """Return what a mask says in a region, level-0 px; white, 255, beyond its edge."""
+        colors = mask.read_region(region.location, 0, Size(region.width, region.height))
+        given: NDArray[np.uint8] = colors[..., 0]
+        if (colors != given[..., None]).any():
+            raise ManifestError(
+                f"{self.sample.mask} is in color or has a palette; save its values as gray"
+            )
+        return given
+
+    def check_values(self, given: NDArray[np.uint8]) -> None:
+        """Refuse values that mean nothing."""
+        strange = sorted(set(np.unique(given).tolist()) - set(MASK_VALUES.values()))
+        if strange:
+            words = ", ".join(f"{value} {name}" for name, value in MASK_VALUES.items())
+            raise ManifestError(
+                f"{self.sample.mask} holds the values {strange[:5]}; a mask holds {words}"
+            )
 
     def outlined(self) -> Iterator[tuple[int, list[Roi]]]:
         """Yield what outlines say, in the order in which the later ones win."""
