@@ -178,6 +178,7 @@ def check_samples(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     for sample in samples:
         try:
             with open_sample(sample) as opened:
+                require_mpp(opened.slide)
                 if not opened.labels_something():
                     unlabelled.append(sample)
         except MppError:
