@@ -66,7 +66,8 @@ class ScoreSettings:
     uncertain_margin : float
         Cells within this of the cut may or may not be tumor.
     cells_geojson : CellsGeojson
-        Which cells are written for QuPath; chosen are deciding and doubtful ones.
+        Which cells are written for QuPath; chosen are stained tumor cells and those
+        that may or may not be tumor.
     geojson_origin : Origin
         Where the GeoJSON files count from.
     network : NetworkUse, optional

@@ -129,7 +129,12 @@ READING: tuple[Column, ...] = (
         )
     ),
     Column("review", Kind.BOOLEAN, "Whether a person should look."),
-    Column("review_reasons", Kind.TEXT, "Why, separated by ';'."),
+    Column(
+        "review_reasons",
+        Kind.TEXT,
+        "Flags that ask for a second read, by code, separated by ';'; failed for a failed slide. "
+        "Notes stand in slide.json and the report.",
+    ),
 )
 CALL: tuple[Column, ...] = (
     Column("score", Kind.CATEGORY, "IHC score.", words=tuple(score.value for score in Score)),
