@@ -15,6 +15,7 @@ from her2path.slides.file_bytes import FileBytes
 from her2path.slides.jpeg_tiles import JpegTiles, JpegTilesReader, jpeg_tiles_of
 from her2path.slides.limits import FORMAT_FAULTS, MAX_LEVELS, bounded_properties
 from her2path.slides.slide import OpenedSlide
+from her2path.slides.tifffile_backend import TiffSlide
 
 __all__ = ["JpegTiffSlide", "open_jpeg_tiff"]
 
@@ -79,9 +80,12 @@ def open_jpeg_tiff(path: Path, given: Mpp | None) -> JpegTiffSlide:
             behind = _facts_backend(path, given, is_ome=tif.is_ome or bool(first.subifds))
             if behind.vendor not in PLAIN_GRIDS:
                 raise SlideError(f"tiles of {behind.vendor} are placed by OpenSlide")
-            pages = [page.aspage() for page in tif.pages[:MAX_PAGES]]
-            pages += [page.aspage() for page in (first.pages or [])][:MAX_LEVELS]
-            tiles = tuple(_tiles_of_size(pages, size, file) for size in behind.level_dimensions)
+            if isinstance(behind, TiffSlide):
+                # Other pictures of the file may have the size of a level: its own page is known.
+                tiles = tuple(_tiles_of([*level.pages], file) for level in behind.levels)
+            else:
+                pages = [page.aspage() for page in tif.pages[:MAX_PAGES]]
+                tiles = tuple(_tiles_of(_sized(pages, s), file) for s in behind.level_dimensions)
         if tiles[0] is None:
             raise SlideError("level 0 is not made of JPEG tiles")
         return JpegTiffSlide(behind, tiles, file)
@@ -112,11 +116,19 @@ def _facts_backend(path: Path, given: Mpp | None, *, is_ome: bool) -> OpenedSlid
         return open_with_tifffile(path, given)
 
 
-def _tiles_of_size(pages: list[tifffile.TiffPage], size: Size, file: FileBytes) -> JpegTiles | None:
-    for page in pages:
-        if page.is_tiled and (page.imagewidth, page.imagelength) == (size.width, size.height):
-            try:
-                return jpeg_tiles_of(page, file)
-            except SlideError:
-                return None
-    return None
+def _sized(pages: list[tifffile.TiffPage], size: Size) -> list[tifffile.TiffPage]:
+    return [
+        page
+        for page in pages
+        if page.is_tiled and (page.imagewidth, page.imagelength) == (size.width, size.height)
+    ]
+
+
+def _tiles_of(pages: list[tifffile.TiffPage], file: FileBytes) -> JpegTiles | None:
+    """Return the tiles of the one page that a level is; None where it cannot be told or decoded."""
+    if len(pages) != 1:
+        return None
+    try:
+        return jpeg_tiles_of(pages[0], file)
+    except SlideError:
+        return None

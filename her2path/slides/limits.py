@@ -19,6 +19,7 @@ __all__ = [
     "check_dimensions",
     "check_levels",
     "check_region_size",
+    "plain",
 ]
 
 # One read: 2^28 px are 768 MiB of RGB, more than any tile or overview needs.
@@ -33,6 +34,8 @@ MAX_BLOCK_BYTES = 2**28
 # A glass slide of 75 × 26 mm at 0.05 µm/px is 1.5 M × 0.52 M px.
 MAX_SIDE_PX = 2**22
 MAX_LEVELS = 64
+# How far the ratios of sides of a level may differ, beside a lost pixel.
+MAX_SKEW = 0.05
 MAX_PROPERTIES = 2_000
 MAX_PROPERTY_CHARS = 4_096
 MAX_NAME_CHARS = 256
@@ -44,6 +47,7 @@ MAX_XML_CHARS = 2**24
 FORMAT_FAULTS = (
     AssertionError,
     AttributeError,
+    EOFError,
     IndexError,
     KeyError,
     MemoryError,
@@ -79,6 +83,15 @@ def check_levels(level_dimensions: Iterable[Size]) -> None:
         check_dimensions(size, f"level {level}")
     if any(size.n_px > sizes[0].n_px for size in sizes):
         raise SlideError("a level is larger than level 0; the file is damaged: export it again.")
+    base = sizes[0]
+    for level, size in enumerate(sizes):
+        x, y = base.width / size.width, base.height / size.height
+        # A pixel is lost where a side is no multiple.
+        if abs(x - y) > max(x, y) * (MAX_SKEW + 1 / size.width + 1 / size.height):
+            raise SlideError(
+                f"level {level} is {x:.3g} times smaller in width and {y:.3g} times in height: it "
+                "shows another picture, or the file is damaged; export it again."
+            )
 
 
 def check_block_size(size: Size, what: str) -> None:
@@ -107,5 +120,10 @@ def bounded_properties(properties: Mapping[str, object]) -> Mapping[str, str]:
     for key, value in properties.items():
         if len(bounded) == MAX_PROPERTIES:
             break
-        bounded[str(key)[:MAX_NAME_CHARS]] = str(value)[:MAX_PROPERTY_CHARS]
+        bounded[plain(str(key)[:MAX_NAME_CHARS])] = plain(str(value)[:MAX_PROPERTY_CHARS])
     return MappingProxyType(bounded)
+
+
+def plain(text: str) -> str:
+    """Return text of a file without what steers a terminal; lines stay lines."""
+    return "".join(c for c in text if c.isprintable() or c in "\r\n\t")

@@ -13,6 +13,7 @@ from her2path.slides.magic import DICOM_MAGIC, DICOM_MAGIC_AT, JPEG_MAGIC, PNG_M
 from her2path.slides.mpp import as_mpp, require_mpp
 from her2path.slides.remedies import remedy_for
 from her2path.slides.slide import OpenedSlide, Slide
+from her2path.slides.tiff_chain import check_chain
 
 __all__ = ["BACKENDS", "open_slide", "require_mpp"]
 
@@ -150,6 +151,9 @@ def _order(path: Path, head: bytes) -> tuple[str, ...]:
         return ORDER_DICOM
     if not head.startswith(TIFF_MAGICS):
         return ORDER_OTHER
+    # Large NDPI files keep half of each pointer elsewhere.
+    if path.suffix.lower() != ".ndpi":
+        check_chain(path)
     return ORDER_OME if _has_hidden_levels(path) else ORDER_TIFF
 
 

@@ -20,6 +20,7 @@ from her2path.slides.limits import (
     check_block_size,
     check_dimensions,
     check_levels,
+    plain,
 )
 from her2path.slides.mpp import mpp_of_resolution, mpp_or_none
 from her2path.slides.opacity import over_white
@@ -88,6 +89,20 @@ def open_with_openslide(path: Path, given: Mpp | None) -> OpenSlideSlide:
     except SlideError:
         handle.close()
         raise
+    except FORMAT_FAULTS as error:
+        handle.close()
+        raise SlideError(f"damaged file: {type(error).__name__}: {error}") from error
+
+
+def readable(raw: Mapping[str, str]) -> dict[str, str]:
+    """Return the properties that can be read: a damaged file holds names that are no text."""
+    found: dict[str, str] = {}
+    for key in raw:
+        try:
+            found[key] = raw[key]
+        except (KeyError, ValueError):
+            continue
+    return found
 
 
 def refusal(error: Exception) -> str:
@@ -102,7 +117,7 @@ def refusal(error: Exception) -> str:
 
 
 def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideFacts:
-    raw = handle.properties
+    raw = readable(handle.properties)
     sizes = tuple(Size(int(w), int(h)) for w, h in handle.level_dimensions)
     check_levels(sizes)
     properties = {**_tiff_compression(path), **raw}
@@ -125,7 +140,7 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
         mpp_source=source,
         tagged_mpp=tagged,
         objective_power=None if power is None else power.x,
-        scanner=next((raw[key].strip()[:256] for key in SCANNER_KEYS if raw.get(key)), ""),
+        scanner=next((plain(raw[key]).strip()[:256] for key in SCANNER_KEYS if raw.get(key)), ""),
     )
 
 

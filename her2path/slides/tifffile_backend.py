@@ -22,6 +22,7 @@ from her2path.slides.limits import (
     MAX_LEVELS,
     bounded_properties,
     check_dimensions,
+    plain,
 )
 from her2path.slides.mpp import (
     mpp_of_aperio,
@@ -115,7 +116,10 @@ class TiffSlide(OpenedSlide):
         elif level.pages[0].planarconfig == 1:
             planes = [self._decode(level.pages[0], index)]
         else:
-            planes = [self._decode(level.pages[0], index + k * level.n_blocks) for k in range(3)]
+            page = level.pages[0]
+            # Opacity lies in a plane of its own.
+            n_planes = int(page.samplesperpixel)
+            planes = [self._decode(page, index + k * level.n_blocks) for k in range(n_planes)]
         present = [plane for plane in planes if plane is not None]
         if len(present) != len(planes):
             return None
@@ -123,6 +127,8 @@ class TiffSlide(OpenedSlide):
         return rgb_over_white(samples, level.pages[0])
 
     def _decode(self, page: Any, index: int) -> NDArray[np.uint8] | None:  # noqa: ANN401
+        if index >= min(len(page.databytecounts), len(page.dataoffsets)):
+            raise SlideError(f"{self.path}: block {index} is not in the file; damaged file.")
         count = int(page.databytecounts[index])
         if count == 0:
             return None
@@ -278,7 +284,7 @@ def tiff_facts(
         mpp_source="given" if given is not None else source,
         tagged_mpp=None if given is not None else tagged,
         objective_power=power,
-        scanner=str(tags.get("tiff.Model", tags.get("aperio.ScanScope ID", "")))[:256],
+        scanner=plain(str(tags.get("tiff.Model", tags.get("aperio.ScanScope ID", ""))))[:256],
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
 from her2path.slides.companions import companions
-from her2path.slides.limits import FORMAT_FAULTS, bounded_properties, check_levels
+from her2path.slides.limits import bounded_properties, check_levels, plain
 from her2path.slides.mpp import mpp_or_none
 from her2path.slides.slide import OpenedSlide, SlideFacts
 
@@ -30,7 +30,8 @@ class WsidicomSlide(OpenedSlide):
             picture = self._wsi.read_region(  # type: ignore[attr-defined]
                 (corner.x, corner.y), self._level_indices[level], (rgb.shape[1], rgb.shape[0])
             )
-        except FORMAT_FAULTS as error:
+        except Exception as error:
+            # Its own errors have no common root.
             raise SlideError(f"{self.path}: level {level} is unreadable: {error}") from error
         rgb[...] = np.asarray(picture.convert("RGB"))
 
@@ -48,16 +49,18 @@ def open_with_wsidicom(path: Path, given: Mpp | None) -> WsidicomSlide:
     """
     try:
         from wsidicom import WsiDicom
-        from wsidicom.errors import WsiDicomError
     except ImportError as error:
         raise SlideError('not installed: pip install "her2path[dicom]"') from error
     try:
         wsi = WsiDicom.open([path, *companions(path)])
-    except (WsiDicomError, *FORMAT_FAULTS) as error:
-        raise SlideError(f"{type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise SlideError(
+            f"{type(error).__name__}: {error}; the files of one slide, each once, belong in a "
+            "folder of their own"
+        ) from error
     try:
         return WsidicomSlide(*_understood(path, wsi, given))
-    except (WsiDicomError, *FORMAT_FAULTS) as error:
+    except Exception as error:
         wsi.close()
         raise SlideError(f"{type(error).__name__}: {error}") from error
 
@@ -82,7 +85,7 @@ def _understood(
         properties=bounded_properties(tags),
         mpp=mpp,
         mpp_source="given" if given is not None else "missing" if mpp is None else "metadata",
-        scanner=tags.get("dicom.ManufacturerModelName", "")[:256],
+        scanner=plain(tags.get("dicom.ManufacturerModelName", ""))[:256],
     )
     return facts, wsi, tuple(int(level.level) for level in levels)
 

@@ -9,8 +9,10 @@ import tifffile
 
 from her2path.errors import MppError, SlideError
 from her2path.geometry import Location, Mpp, Size
-from her2path.slides import Slide, describe_slide, open_slide, require_mpp
+from her2path.slides import Slide, describe_slide, open_slide, require_mpp, tiff_chain
 from her2path.slides.companions import companions
+from her2path.slides.limits import bounded_properties, check_levels
+from her2path.slides.opacity import over_white
 
 ORIGIN = Location(0, 0)
 
@@ -449,3 +451,65 @@ def test_samples_mean_what_the_page_says(tmp_path):
     tifffile.imwrite(tmp_path / "inks.tif", inks, photometric="separated")
     with pytest.raises(SlideError, match="no reader understands it"):
         open_slide(tmp_path / "inks.tif", mpp=0.25)
+
+
+def test_pages_that_lead_in_a_circle_or_never_end_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for _ in range(3):
+            tif.write(np.zeros((16, 16, 3), np.uint8))
+    with tifffile.TiffFile(path) as tif:
+        first, last = tif.pages[0].offset, tif.pages[2]
+        n_entries = len(last.tags)
+        next_at = last.offset + 2 + 12 * n_entries
+    monkeypatch.setattr(tiff_chain, "MAX_CHAIN", 2)
+    with pytest.raises(SlideError, match="more than 2 pages"):
+        open_slide(path)
+    monkeypatch.undo()
+    data = bytearray(path.read_bytes())
+    data[next_at : next_at + 4] = first.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(SlideError, match="lead back to an earlier one"):
+        open_slide(path)
+
+
+def test_a_level_of_another_shape_is_none():
+    check_levels([Size(4000, 3000), Size(2000, 1500), Size(7, 5)])
+    with pytest.raises(SlideError, match="shows another picture"):
+        check_levels([Size(2048, 2048), Size(1024, 256)])
+
+
+def test_a_picture_beside_the_slide_never_stands_for_a_level(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    brown = np.full((512, 512, 3), (150, 100, 60), np.uint8)
+    green = np.full((256, 256, 3), (20, 200, 20), np.uint8)
+    tiles = {"tile": (128, 128), "photometric": "rgb", "compression": "jpeg"}
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(brown, subifds=1, metadata={"axes": "YXS"}, **tiles)
+        tif.write(brown[::2, ::2], subfiletype=1, metadata=None, **tiles)
+        tif.write(green, metadata={"axes": "YXS", "Name": "macro"}, **tiles)
+    with open_slide(path, mpp=0.5) as slide:
+        assert slide.backend == "jpeg-tiff"
+        for level, size in enumerate(slide.level_dimensions):
+            color = slide.read_region(Location(0, 0), level, size).mean(axis=(0, 1))
+            np.testing.assert_allclose(color, (150, 100, 60), atol=4)
+
+
+def test_what_steers_a_terminal_is_taken_out_of_the_words_of_a_file():
+    found = bounded_properties({"a\x1b[31m": "red\x1b[0m\nline"})
+    assert dict(found) == {"a[31m": "red[0m\nline"}
+
+
+@pytest.mark.parametrize("is_multiplied", [False, True])
+def test_opacity_is_laid_over_white_alike_in_bands(monkeypatch, is_multiplied):
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (37, 11, 3), dtype=np.uint8)
+    opacity = rng.integers(0, 256, (37, 11, 1), dtype=np.uint8)
+    whole = over_white(colors, opacity, is_multiplied=is_multiplied)
+    monkeypatch.setattr("her2path.slides.opacity.BAND", 100)
+    np.testing.assert_array_equal(over_white(colors, opacity, is_multiplied=is_multiplied), whole)
+    share = opacity / 255.0
+    wanted = np.minimum(colors + 255 * (1 - share), 255)
+    if not is_multiplied:
+        wanted = colors * share + 255 * (1 - share)
+    np.testing.assert_allclose(whole, wanted, atol=1)
