@@ -195,7 +195,11 @@ def mpp_of_ome(xml: str) -> tuple[Mpp | None, float | None]:
             um = UM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
             sides.append(None if size is None or um is None else size.x * um)
         mpp = mpp_or_none(*sides)
-    objective = root.find(".//{*}Objective")
+    objectives = root.findall(".//{*}Objective")
+    used = root.find(".//{*}ObjectiveSettings")
+    # A microscope has several; that of the picture is named.
+    named = [o for o in objectives if used is not None and o.get("ID") == used.get("ID")]
+    objective = next(iter([*named, *objectives]), None)
     power = None
     if objective is not None:
         nominal = objective.get("NominalMagnification")

@@ -25,3 +25,14 @@ def test_ome_xml_states_the_pixel_and_the_objective():
 def test_ome_xml_that_declares_a_document_type_states_nothing(doctype):
     entity = "&y;" if "ENTITY y" in doctype else "&x;" if "ENTITY" in doctype else "0.25"
     assert mpp_of_ome(doctype + OME.replace("0.25", entity)) == (None, None)
+
+
+def test_of_several_objectives_that_of_the_picture_counts():
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Instrument>'
+        '<Objective ID="O:0" NominalMagnification="4"/>'
+        '<Objective ID="O:1" NominalMagnification="40"/></Instrument>'
+        '<Image ID="Image:0">{}<Pixels PhysicalSizeX="0.25" PhysicalSizeY="0.25"/></Image></OME>'
+    )
+    assert mpp_of_ome(xml.format('<ObjectiveSettings ID="O:1"/>'))[1] == 40
+    assert mpp_of_ome(xml.format(""))[1] == 4
