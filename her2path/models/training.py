@@ -211,6 +211,11 @@ class Run:
     def first_network(self) -> Her2Network:
         """Return the network as it is before the first step."""
         design = NetworkDesign(backbone=self.recipe.backbone)
+        if self.recipe.goes_on and not self.options.start_from:
+            raise ModelError(
+                f"the recipe {self.recipe.name} goes on with a network: name it by --start-from, "
+                "for example her2-broad"
+            )
         if not self.options.start_from:
             return Her2Network(design)
         found = find_model(self.options.start_from)

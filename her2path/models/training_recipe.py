@@ -57,6 +57,9 @@ class TrainingRecipe(BaseModel):
     keep : {"best", "last"}
         Which weights are kept: those of the best validation, or those of the last one. At the end
         the rate has come down, and a few dozen fields tell two good networks apart by chance.
+    goes_on : bool
+        Whether it is made to go on with a network: its rate and its steps are no use to random
+        weights.
     validation_laboratories : tuple of str
         Training laboratories that are kept from training.
     """
@@ -83,6 +86,7 @@ class TrainingRecipe(BaseModel):
     validate_every: Annotated[int, Field(ge=1)] = 250
     patience: Annotated[int, Field(ge=0)] = 0
     keep: Literal["best", "last"] = "best"
+    goes_on: bool = False
     validation_laboratories: tuple[str, ...] = ("training-c", "training-g")
 
     @model_validator(mode="after")

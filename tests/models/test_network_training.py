@@ -187,6 +187,13 @@ def test_a_run_starts_only_from_a_network_of_its_design(
         train(other, options)
 
 
+def test_a_recipe_that_goes_on_asks_for_a_network(tmp_path: Path) -> None:
+    recipe = TINY.model_copy(update={"goes_on": True})
+    with pytest.raises(ModelError, match="--start-from"):
+        train(recipe, TrainingOptions(tmp_path / "run", device="cpu"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_without_its_state_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "run" / "model").mkdir(parents=True)
     with pytest.raises(ModelError, match=r"holds a run \(model\)"):
