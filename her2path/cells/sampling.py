@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bilinear", "sample_ray", "sampled"]
+__all__ = ["sample_ray", "sampled"]
 
 # Positions along a ray are whole numbers of 2⁻³² px: stepping, cutting and splitting those takes
 # less time than turning floating point numbers into indices.
