@@ -10,6 +10,13 @@ from her2path.slides import plan_tiles
 sides = st.integers(1, 200)
 
 
+def tiles_of(dimensions, *, mask=None, mask_downsample=1.0, halo_px=0, **given):
+    """Plan the tiles of a slide, without halo and mask unless they are given."""
+    return plan_tiles(
+        dimensions, halo_px=halo_px, mask=mask, mask_downsample=mask_downsample, **given
+    )
+
+
 @given(
     width=sides,
     height=sides,
@@ -20,14 +27,8 @@ sides = st.integers(1, 200)
     | st.builds(Region, st.integers(-50, 150), st.integers(-50, 150), sides, sides),
 )
 def test_each_point_has_exactly_one_owner(width, height, tile_px, halo_px, file_tile, within):
-    tiles = plan_tiles(
-        Size(width, height),
-        tile_px=tile_px,
-        halo_px=halo_px,
-        file_tile=file_tile,
-        mask=None,
-        mask_downsample=1.0,
-        within=within,
+    tiles = tiles_of(
+        Size(width, height), tile_px=tile_px, halo_px=halo_px, file_tile=file_tile, within=within
     )
     owners = np.zeros((height, width), int)
     for tile in tiles:
@@ -50,13 +51,8 @@ def test_each_point_has_exactly_one_owner(width, height, tile_px, halo_px, file_
     tile_px=st.integers(5, 40),
 )
 def test_the_tiles_of_a_mask_cover_its_every_pixel_and_reach_no_farther(mask, tile_px):
-    tiles = plan_tiles(
-        Size(40, 30),
-        tile_px=tile_px,
-        halo_px=0,
-        file_tile=Size(1, 1),
-        mask=mask,
-        mask_downsample=10.0,
+    tiles = tiles_of(
+        Size(40, 30), tile_px=tile_px, file_tile=Size(1, 1), mask=mask, mask_downsample=10.0
     )
     full = mask.repeat(10, axis=0).repeat(10, axis=1)
     covered = np.zeros_like(full)
@@ -70,36 +66,21 @@ def test_the_tiles_of_a_mask_cover_its_every_pixel_and_reach_no_farther(mask, ti
 
 
 def test_cores_follow_the_files_tiles():
-    tiles = plan_tiles(
-        Size(5000, 3000),
-        tile_px=1000,
-        halo_px=32,
-        file_tile=Size(240, 256),
-        mask=None,
-        mask_downsample=1.0,
-    )
+    tiles = tiles_of(Size(5000, 3000), tile_px=1000, halo_px=32, file_tile=Size(240, 256))
     assert tiles[0].core == Region(0, 0, 960, 1024)
     assert all(tile.core.x % 240 == 0 and tile.core.y % 256 == 0 for tile in tiles)
 
 
 def test_long_strips_do_not_make_long_cores():
-    tiles = plan_tiles(
-        Size(5000, 3000),
-        tile_px=512,
-        halo_px=0,
-        file_tile=Size(5000, 8),
-        mask=None,
-        mask_downsample=1.0,
-    )
+    tiles = tiles_of(Size(5000, 3000), tile_px=512, file_tile=Size(5000, 8))
     assert tiles[0].core == Region(0, 0, 512, 512)
 
 
 def test_an_empty_mask_or_area_makes_no_tiles():
     def plan(mask, within):
-        return plan_tiles(
+        return tiles_of(
             Size(100, 100),
             tile_px=10,
-            halo_px=0,
             file_tile=Size(10, 10),
             mask=mask,
             mask_downsample=10.0,
@@ -137,12 +118,7 @@ def test_tissue_that_fits_in_a_tile_is_one_wherever_it_lies():
     for x, y in [(0, 0), (90, 30), (170, 90)]:
         mask = np.zeros((20, 30), bool)
         mask[y // 10 : y // 10 + 8, x // 10 : x // 10 + 8] = True
-        (tile,) = plan_tiles(
-            Size(300, 200),
-            tile_px=100,
-            halo_px=5,
-            file_tile=Size(20, 10),
-            mask=mask,
-            mask_downsample=10.0,
+        (tile,) = tiles_of(
+            Size(300, 200), tile_px=100, file_tile=Size(20, 10), mask=mask, mask_downsample=10.0
         )
         assert tile.core == Region(x, y, 80, 80)
