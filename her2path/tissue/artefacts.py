@@ -83,9 +83,11 @@ class Artefacts:
 PEN_SEED_OD = 0.35
 PEN_WEAK_OD = 0.15
 MIN_PEN_UM2 = 10_000.0
-# Black ink has no hue of its own: only a large even patch is called ink, the rest is dirt.
-MIN_BLACK_PEN_UM2 = 100_000.0
-BLACK_OD = 0.5
+# Black ink has no hue of its own, and that of dark blue ink is hematoxylin's: only an even patch is
+# called ink. What is black and not as large is dirt.
+BLACK_OD, MIN_BLACK_PEN_UM2, BLACK_RADIUS_UM = 0.5, 100_000.0, 40.0
+# Dense lymphocytes reach 0.5 in red over 8 µm. (Lime, as dark and even, is no tumor either.)
+NAVY_OD, MIN_NAVY_PEN_UM2, NAVY_RADIUS_UM = 0.6, 20_000.0, 15.0
 MAX_INK_GAP = 0.1
 MIN_INK_EVEN_FRAC = 0.5
 PEN_MARGIN_UM = 25.0
@@ -121,7 +123,8 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
 
     The hues are ratios of optical density that neither stain nor any mixture of the two has:
     hematoxylin absorbs at least 0.4 as much in blue as in red, DAB 0.45 as much in red as in green
-    and most of all in blue; a mixture lies between.
+    and most of all in blue; a mixture lies between, and absorbs 0.95 as much in green as in red or
+    in blue, or more.
 
     Parameters
     ----------
@@ -142,7 +145,7 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
     strong = strength[colored] > PEN_SEED_OD
     hues = (
         (blue < 0.27 * red) & (green < 0.95 * red),  # blue ink
-        green < 0.6 * np.minimum(red, blue),  # green ink
+        green < 0.78 * np.minimum(red, blue),  # green ink, stained tissue under it or not
         (red < 0.22 * green) & (blue > 0.65 * green) & (blue < 1.1 * green),  # red ink
     )
     pen = np.zeros(shape, bool)
@@ -152,18 +155,37 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
             pen |= parts_with(weak, opened(seeds, 10.0, mpp), MIN_PEN_UM2 / mpp**2)
     low = np.minimum(np.minimum(red, green), blue)
     black = (low > BLACK_OD) & (low > 0.75 * strength[colored])
-    if np.count_nonzero(black) * mpp**2 >= MIN_BLACK_PEN_UM2:
-        weak = scatter(black, colored)
-        # Tissue so dense that it looks black still has gaps; ink has none.
-        gaps = cv2.morphologyEx(channel_min(od), cv2.MORPH_BLACKHAT, disc(20.0, mpp))
-        seeds = opened(weak, 40.0, mpp) & (gaps < MAX_INK_GAP * channel_min(even))
-        labels, _ = label_mask(weak)
-        n_weak, n_even = (np.bincount(labels[part], minlength=1) for part in (weak, seeds))
-        is_even = np.zeros(n_weak.size, bool)
-        is_even[: n_even.size] = n_even > MIN_INK_EVEN_FRAC * n_weak[: n_even.size]
-        is_even[0] = False
-        pen |= parts_with(weak & is_even[labels], seeds, MIN_BLACK_PEN_UM2 / mpp**2)
+    navy = (red > NAVY_OD) & (blue < 0.6 * red) & (green < red)
+    for dark, least_um2, radius_um in (
+        (black, MIN_BLACK_PEN_UM2, BLACK_RADIUS_UM),
+        (navy, MIN_NAVY_PEN_UM2, NAVY_RADIUS_UM),
+    ):
+        if np.count_nonzero(dark) * mpp**2 >= least_um2:
+            patches = even_patches(scatter(dark, colored), od, even, mpp, radius_um=radius_um)
+            pen |= parts_with(*patches, least_um2 / mpp**2)
     return widened(pen, PEN_MARGIN_UM, mpp)
+
+
+def even_patches(
+    dark: Mask,
+    od: NDArray[np.float32],
+    even: NDArray[np.float32],
+    mpp: float,
+    *,
+    radius_um: float,
+) -> tuple[Mask, Mask]:
+    """Return the parts of `dark` that are mostly even, and what is even and wide in them.
+
+    Tissue so dense that it looks dark still has gaps; ink has none.
+    """
+    gaps = cv2.morphologyEx(channel_min(od), cv2.MORPH_BLACKHAT, disc(20.0, mpp))
+    seeds = opened(dark, radius_um, mpp) & (gaps < MAX_INK_GAP * channel_min(even))
+    labels, _ = label_mask(dark)
+    n_dark, n_even = (np.bincount(labels[part], minlength=1) for part in (dark, seeds))
+    is_even = np.zeros(n_dark.size, bool)
+    is_even[: n_even.size] = n_even > MIN_INK_EVEN_FRAC * n_dark[: n_even.size]
+    is_even[0] = False
+    return dark & is_even[labels], seeds
 
 
 # --- dirt -----------------------------------------------------------------------------------

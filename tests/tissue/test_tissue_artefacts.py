@@ -16,6 +16,9 @@ BLUE_INK = (35, 60, 185)
 GREEN_INK = (35, 150, 75)
 RED_INK = (205, 35, 45)
 BLACK_INK = (25, 25, 28)
+# What a marker leaves of light where tissue lies under it.
+DARK_GREEN_INK = (26, 64, 28)
+NAVY_INK = (32, 38, 108)
 
 
 def od_of(rgb):
@@ -30,7 +33,7 @@ def with_stroke(rgb, ink):
     return cv2.GaussianBlur(marked, (0, 0), 0.8), stroke.astype(bool)
 
 
-@pytest.mark.parametrize("ink", [BLUE_INK, GREEN_INK, RED_INK, BLACK_INK])
+@pytest.mark.parametrize("ink", [BLUE_INK, GREEN_INK, RED_INK, BLACK_INK, DARK_GREEN_INK, NAVY_INK])
 def test_a_stroke_of_ink_is_found_and_little_else(ink):
     rgb, stroke = with_stroke(core(0.1, 0.1)[0], ink)
     found = find_pen(od_of(rgb), MPP)
