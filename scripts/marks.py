@@ -65,7 +65,7 @@ MARGIN_UM = 80.0
 MIDDLE_UM = 2.0
 # Points between two sectors of an outline: closer together than a line is wide.
 POINTS_PER_SECTOR = 4
-CELL_COLUMNS = ("x", "y", "tumor_probability", "outline_um", "stained_sectors")
+CELL_COLUMNS = ("x", "y", "excluded", "tumor_probability", "outline_um", "stained_sectors")
 MEASURES = ("nucleus_f1", "nucleus_precision", "nucleus_recall", "balanced_accuracy")
 COLORS = {
     Label.TUMOR: (220, 0, 0),
@@ -141,7 +141,8 @@ def reading_of(cells: CellTable, mpp: float) -> CellReading:
     line_x = x[:, None] + radius * np.cos(angle) / mpp
     line_y = y[:, None] + radius * np.sin(angle) / mpp
     p_tumor = np.asarray(cells["tumor_probability"], np.float64)
-    return CellReading(x, y, p_tumor, line_x[is_drawn], line_y[is_drawn])
+    seen = cells.has_nucleus
+    return CellReading(x[seen], y[seen], p_tumor[seen], line_x[is_drawn], line_y[is_drawn])
 
 
 def network_reader(name: str, *, threads: int) -> Reader:

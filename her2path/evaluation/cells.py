@@ -175,10 +175,13 @@ def compare_cells(known: KnownCells, cells: CellTable | None, *, mpp: float) -> 
     ----------
     known : KnownCells
     cells : CellTable or None
-        With `CELL_COLUMNS`; None where none were measured.
+        With `CELL_COLUMNS`; None where none were measured. Those without a nucleus are no cells
+        that were found.
     mpp : float
         µm/px of level 0.
     """
+    if cells is not None:
+        cells = cells.select(cells.has_nucleus)
     n_found = 0 if cells is None else len(cells)
     places = np.zeros((n_found, 2))
     is_counted = np.zeros(n_found, np.bool_)

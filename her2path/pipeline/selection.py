@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from her2path.annotations.raster import contains
 from her2path.annotations.roi import RoiKind
 from her2path.cells.cytoplasm import with_shared_cytoplasm
+from her2path.cells.empty_cells import has_no_nucleus
 from her2path.cells.odds import EVEN, shifted
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
@@ -120,6 +121,11 @@ class Selection:
         """Return which cells would count had no odds been shifted for the slide."""
         return self.is_in_place & (self.tumor.as_read >= self.cut)
 
+    def without(self, mask: NDArray[np.bool_], reason: Exclusion) -> Selection:
+        """Return the selection in which cells of a mask that look like tumor do not count."""
+        is_left_out = mask & self.is_in_place & self.looks_like_tumor
+        return replace(self, reason=np.where(is_left_out, CODE[reason], self.reason))
+
     def counts(self) -> dict[Exclusion, int]:
         """Count the cells by what became of them."""
         n = np.bincount(self.reason, minlength=len(REASONS))
@@ -194,7 +200,7 @@ def selected_cells(
     cells : CellMeasurements of at most n cells
         Those where the slide is covered, with the cytoplasm of tumor cells shared among neighbors.
     selection : Selection
-        Of these.
+        Of these; cells without a nucleus do not count.
     """
     cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
     selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
@@ -204,7 +210,8 @@ def selected_cells(
         x_um=cells.x * survey.mpp.x,
         y_um=cells.y * survey.mpp.y,
     )
-    return shared, selection
+    is_empty = has_no_nucleus(shared, selection.is_counted)
+    return shared, selection.without(is_empty, Exclusion.NO_NUCLEUS)
 
 
 def is_sample(x: NDArray[np.float64], y: NDArray[np.float64], survey: Survey) -> NDArray[np.bool_]:

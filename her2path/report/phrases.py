@@ -73,6 +73,7 @@ EXCLUSION_WORDS: dict[Exclusion, str] = {
     Exclusion.ARTEFACT: "On an artefact (pen, fold, dirt, bubble, edge)",
     Exclusion.NOT_TISSUE: "Outside the tissue found",
     Exclusion.NOT_MEASURABLE: "Membrane not measurable",
+    Exclusion.NO_NUCLEUS: "No nucleus to be seen",
 }
 
 ISH_WORDS: dict[IshResult, str] = {

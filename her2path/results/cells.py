@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from her2path.geometry import Mpp
-from her2path.results.columns import CELL_COLUMNS
+from her2path.results.columns import CELL_COLUMNS, Exclusion
 from her2path.results.parquet import (
     MAX_ROWS,
     array_of,
@@ -36,6 +36,15 @@ class CellTable:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def has_nucleus(self) -> NDArray[np.bool_]:
+        """Whether the nucleus of each cell can be seen, from the column ``excluded``."""
+        return np.asarray(self["excluded"] != Exclusion.NO_NUCLEUS.value, np.bool_)
+
+    def select(self, mask: NDArray[np.bool_]) -> CellTable:
+        """Return the cells of a mask."""
+        return CellTable({k: values[mask] for k, values in self.columns.items()}, self.metadata)
 
 
 def write_cells(

@@ -53,6 +53,7 @@ class Exclusion(StrEnum):
     ARTEFACT = "artefact"
     NOT_TISSUE = "not_tissue"
     NOT_MEASURABLE = "not_measurable"
+    NO_NUCLEUS = "no_nucleus"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from her2path.pipeline.parts import (
     plan_parts,
     read_parts,
 )
-from her2path.pipeline.selection import TumorReading, select_cells
+from her2path.pipeline.selection import TumorReading, select_cells, selected_cells
 from her2path.pipeline.settings import ScoreSettings, find_calibration
 from her2path.pipeline.survey import TOO_COARSE, fields_on, survey_slide
 from her2path.results.columns import Exclusion
@@ -269,6 +269,33 @@ def test_cells_cut_by_the_edge_of_the_picture_are_not_measurable(
     )
     selection = select_cells(blind, sure_of(cells), survey, settings)
     assert not selection.is_counted.any()
+
+
+def test_cells_without_a_nucleus_are_left_out_and_say_why(
+    drawn, job_on, settings, tmp_path: Path, monkeypatch
+):
+    survey, cells = measured(job_on(drawn), settings, tmp_path)
+    monkeypatch.setattr("her2path.pipeline.selection.read_tumor", lambda c, _: sure_of(c))
+    _, before = selected_cells(cells, survey, settings)
+    is_even = (np.arange(len(cells)) % 5 == 0) & ~cells.is_hidden
+    even = {
+        "nucleus_h_od": np.where(is_even, cells.cytoplasm_h_od, cells.nucleus_h_od),
+        "nucleus_texture_od": np.where(is_even, 0, cells.nucleus_texture_od),
+        "nucleus_dab_od": np.where(is_even, 1, cells.nucleus_dab_od),
+    }
+    _, selection = selected_cells(
+        replace(cells, **{name: v.astype(np.float32) for name, v in even.items()}),
+        survey,
+        settings,
+    )
+    is_empty = selection.words() == Exclusion.NO_NUCLEUS.value
+    assert is_empty[is_even & before.is_counted].all()
+    # Other reasons stay, and cells with a nucleus count.
+    is_other = ~before.is_counted & (before.words() != Exclusion.NO_NUCLEUS.value)
+    np.testing.assert_array_equal(selection.reason[is_other], before.reason[is_other])
+    assert selection.is_counted[~is_even & before.is_counted].all()
+    # Not even where the cut is lower.
+    assert not (selection.counted_at(-0.5) & is_empty).any()
 
 
 @pytest.mark.parametrize("mpp", [Mpp(0.27, 0.23), Mpp(0.25, 0.25)])
