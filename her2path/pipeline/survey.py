@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,10 +34,8 @@ from her2path.tissue.assessment import (
     FIELD_UM,
     TissueAssessment,
     assess_tissue,
-    choose_fields,
 )
 from her2path.tissue.focus import BLURRED_UM
-from her2path.tissue.mask import TissueMask
 
 __all__ = ["TOO_COARSE", "Survey", "survey_slide"]
 
@@ -152,8 +151,8 @@ def survey_opened(
 
     fields: list[NDArray[np.uint8]] = []
 
-    def read_fields(tissue: TissueMask) -> list[NDArray[np.uint8]]:
-        fields[:] = fields_on(slide, tissue, mpp, field_mpp)
+    def read_fields(corners: Sequence[tuple[float, float]]) -> list[NDArray[np.uint8]]:
+        fields[:] = fields_at(slide, corners, mpp, field_mpp)
         return fields
 
     def assess(stated: tuple[float, float, float] | None) -> TissueAssessment:
@@ -221,13 +220,12 @@ def survey_opened(
     )
 
 
-def fields_on(
-    slide: Slide, tissue: TissueMask, mpp: Mpp, field_mpp: float
+def fields_at(
+    slide: Slide, corners: Sequence[tuple[float, float]], mpp: Mpp, field_mpp: float
 ) -> list[NDArray[np.uint8]]:
-    """Read some fields on tissue."""
+    """Read fields whose corners, in µm, are given."""
     width, height = round(FIELD_UM / mpp.x), round(FIELD_UM / mpp.y)
     frame = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
-    corners = choose_fields(tissue)
     # The overview has square px of the mean µm/px, whatever those of the slide are.
     regions = [Region(round(x / mpp.mean), round(y / mpp.mean), width, height) for x, y in corners]
     # Beyond the slide there is only white: a field at its edge is cut.

@@ -52,6 +52,8 @@ FIELD_UM = 350.0
 # Half a million pixels settle the hue of a slide.
 ENOUGH_PX = 500_000
 N_FIELDS = 8
+# Some ink in a field turns its hue.
+MAX_SPOILED_FRAC = 0.02
 FINEST_FIELD_MPP = 1.0
 
 
@@ -115,7 +117,7 @@ class TissueAssessment:
         return float(np.median(judged)) if judged else float("nan")
 
 
-FieldsReader = Callable[[TissueMask], Sequence[NDArray[np.uint8]]]
+FieldsReader = Callable[[Sequence[tuple[float, float]]], Sequence[NDArray[np.uint8]]]
 
 
 def assess_tissue(
@@ -138,9 +140,9 @@ def assess_tissue(
     mpp : float
         µm per pixel.
     read_fields : callable, optional
-        Gets the tissue mask, returns some fields on tissue (`choose_fields` says where) at
-        `field_mpp`. Without it a fine overview serves itself, and of a coarse one only hue is
-        judged, not focus and not nuclear DAB.
+        Gets the top-left corners of fields on tissue, in µm, as `choose_fields` returns them, and
+        returns these fields at `field_mpp`. Without it a fine overview serves itself, and of a
+        coarse one only hue is judged, not focus and not nuclear DAB.
     field_mpp : float, optional
         µm per pixel of these fields, ≤ 1.
     stated_white_point : tuple of 3 float, optional
@@ -177,11 +179,12 @@ def assess_tissue(
         remarks.append(AssessmentReason.CONTROL_EXCLUDED)
     elif controls:
         remarks.append(AssessmentReason.CONTROL_SUSPECTED)
+    corners = choose_fields(tissue, spoiled=artefacts.excluded)
     if read_fields is not None and field_mpp is not None:
-        fields = read_fields(tissue) if tissue.mask.any() else ()
+        fields = read_fields(corners) if corners else ()
     else:
         field_mpp = mpp
-        fields = own_fields(overview_rgb, mpp, tissue)
+        fields = own_fields(overview_rgb, mpp, corners)
     staining = judge_staining(overview, white.rgb, tissue, fields, field_mpp)
     blurs: tuple[float, ...] = ()
     if field_mpp <= FINEST_FIELD_MPP:
@@ -347,9 +350,11 @@ def judge_staining(
         return StainingKind(Staining.BLANK, "no tissue was found", whole.numbers)
     if fields:
         return recognise_staining(fields, field_mpp, white_point=white_point)
-    # Empty glass around a small biopsy must not make it blank.
+    # Empty glass around a small biopsy must not make it blank, nor ink beside tissue turn its hue.
     rows, cols = (np.flatnonzero(tissue.mask.any(axis=axis)) for axis in (1, 0))
-    part = overview.rgb[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    white = np.rint(white_point).astype(np.uint8)
+    part = np.where(tissue.mask[box][..., None], overview.rgb[box], white)
     return recognise_staining([thinned(part)], overview.mpp, white_point=white_point)
 
 
@@ -360,13 +365,19 @@ def thinned(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def choose_fields(
-    tissue: TissueMask, *, n_fields: int = N_FIELDS, size_um: float = FIELD_UM
+    tissue: TissueMask,
+    *,
+    spoiled: NDArray[np.bool_] | None = None,
+    n_fields: int = N_FIELDS,
+    size_um: float = FIELD_UM,
 ) -> list[tuple[float, float]]:
     """Choose where to look closely: the fullest squares of a grid, spread over the tissue.
 
     Parameters
     ----------
     tissue : TissueMask
+    spoiled : ndarray of shape (M, N), bool, optional
+        Ink, dirt and the like: squares that hold some are taken only where all do.
     n_fields : int
     size_um : float
         Side of a field.
@@ -382,22 +393,32 @@ def choose_fields(
     if not tissue.mask.any():
         return []
     n_rows, n_cols = max(1, rows // side), max(1, cols // side)
-    part = tissue.mask[: n_rows * side, : n_cols * side].astype(np.float32)
-    fullness = cv2.resize(part, (n_cols, n_rows), interpolation=cv2.INTER_AREA)
-    full = np.flatnonzero(fullness.ravel() >= 0.5 * fullness.max())
+
+    def share(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        part = mask[: n_rows * side, : n_cols * side].astype(np.float32)
+        return cv2.resize(part, (n_cols, n_rows), interpolation=cv2.INTER_AREA).ravel()
+
+    fullness = share(tissue.mask)
+    is_full = fullness >= 0.5 * fullness.max()
+    if spoiled is not None:
+        is_clean = is_full & (share(spoiled) < MAX_SPOILED_FRAC)
+        is_full = is_clean if is_clean.any() else is_full
+    full = np.flatnonzero(is_full)
     # Evenly through the full squares in reading order: spread, and free of chance.
     chosen = full[np.linspace(0, full.size - 1, min(n_fields, full.size)).round().astype(int)]
     step = side * tissue.mpp
     return [(float(k % n_cols) * step, float(k // n_cols) * step) for k in chosen]
 
 
-def own_fields(rgb: NDArray[np.uint8], mpp: float, tissue: TissueMask) -> list[NDArray[np.uint8]]:
+def own_fields(
+    rgb: NDArray[np.uint8], mpp: float, corners: Sequence[tuple[float, float]]
+) -> list[NDArray[np.uint8]]:
     """Cut fields out of a picture that is fine enough to be its own."""
     if mpp > FINEST_FIELD_MPP:
         return []
     side = max(16, round(FIELD_UM / mpp))
     fields = []
-    for x_um, y_um in choose_fields(tissue):
+    for x_um, y_um in corners:
         row, col = round(y_um / mpp), round(x_um / mpp)
         fields.append(np.ascontiguousarray(rgb[row : row + side, col : col + side]))
     return fields

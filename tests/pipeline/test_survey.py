@@ -23,7 +23,7 @@ from her2path.pipeline.parts import (
 )
 from her2path.pipeline.selection import TumorReading, select_cells, selected_cells
 from her2path.pipeline.settings import ScoreSettings, find_calibration
-from her2path.pipeline.survey import TOO_COARSE, fields_on, survey_slide
+from her2path.pipeline.survey import TOO_COARSE, fields_at, survey_slide
 from her2path.results.columns import Exclusion
 from her2path.synth import (
     Laboratory,
@@ -33,6 +33,7 @@ from her2path.synth import (
     draw_field,
     mix_of,
 )
+from her2path.tissue.assessment import choose_fields
 from her2path.tissue.mask import TissueMask
 
 
@@ -309,7 +310,8 @@ def test_fields_lie_on_tissue_whatever_the_shape_of_pixels(mpp: Mpp, monkeypatch
     mask[80:95, 80:95] = True
     downsample = 400.0
     tissue = TissueMask(mask, mpp.mean * downsample)
-    fields_on(SimpleNamespace(dimensions=Size(40_000, 40_000)), tissue, mpp, 0.5)
+    corners = choose_fields(tissue)
+    fields_at(SimpleNamespace(dimensions=Size(40_000, 40_000)), corners, mpp, 0.5)
     assert seen
     for region in seen:
         x, y = region.x + region.width / 2, region.y + region.height / 2

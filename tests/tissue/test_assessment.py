@@ -58,8 +58,8 @@ def test_the_fields_decide_on_nuclear_dab():
     rgb, _, _ = core(0.1, 0.1)
     asked = []
 
-    def read_fields(tissue):
-        asked.append(choose_fields(tissue))
+    def read_fields(corners):
+        asked.append(corners)
         return [nuclei_field(nuclear_dab=0.5)]
 
     found = assess_tissue(rgb, MPP, read_fields=read_fields, field_mpp=0.5)
@@ -154,6 +154,27 @@ def test_fields_are_chosen_on_tissue_and_spread():
         assert mask[row : row + 50, col : col + 50].mean() >= 0.5
     assert max(y for _, y in corners) - min(y for _, y in corners) > 1500
     assert choose_fields(TissueMask(np.zeros((9, 9), bool), 6.0)) == []
+
+
+def test_fields_keep_off_ink_where_there_are_others():
+    tissue = TissueMask(np.ones((600, 600), bool), 6.0)
+    ink = np.zeros((600, 600), bool)
+    ink[95:120] = True
+    corners = choose_fields(tissue, spoiled=ink, n_fields=12, size_um=300.0)
+    assert len(corners) == 12
+    for x_um, y_um in corners:
+        row, col = int(y_um / 6), int(x_um / 6)
+        assert not ink[row : row + 50, col : col + 50].any()
+    everywhere = np.ones((600, 600), bool)
+    assert len(choose_fields(tissue, spoiled=everywhere, n_fields=12, size_um=300.0)) == 12
+
+
+def test_ink_on_tissue_does_not_make_it_another_stain():
+    rgb, _, _ = core(0.1, 0.05, shape=(260, 260), radius=110)
+    cv2.line(rgb, (20, 90), (240, 96), (26, 64, 28), 18)
+    found = assess_tissue(rgb, MPP)
+    assert found.artefacts.area_frac[ArtefactKind.PEN] > 0.03
+    assert found.is_assessable
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (40, 40)])

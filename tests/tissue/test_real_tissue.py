@@ -10,7 +10,6 @@ from her2path.tissue import (
     AssessmentReason,
     Staining,
     assess_tissue,
-    choose_fields,
     focus_blur_um,
 )
 
@@ -116,9 +115,9 @@ def test_recoloured_nuclei_are_nuclear_dab(real_data, name):
     rgb, mpp = read_core(real_data, name)
     white = assess_tissue(rgb, mpp).white_point.rgb
 
-    def read_fields(tissue):
+    def read_fields(corners_um):
         side = round(350 / mpp)
-        corners = [(round(x / mpp), round(y / mpp)) for x, y in choose_fields(tissue)]
+        corners = [(round(x / mpp), round(y / mpp)) for x, y in corners_um]
         return [brown_nuclei(rgb[y : y + side, x : x + side], white) for x, y in corners]
 
     found = assess_tissue(rgb, mpp, read_fields=read_fields, field_mpp=mpp)
