@@ -21,6 +21,7 @@ from her2path.tissue.white_point import find_padding
 __all__ = [
     "ArtefactKind",
     "Artefacts",
+    "closed",
     "edge_band",
     "find_bubbles",
     "find_dirt",
@@ -91,6 +92,8 @@ NAVY_OD, MIN_NAVY_PEN_UM2, NAVY_RADIUS_UM = 0.6, 20_000.0, 15.0
 MAX_INK_GAP = 0.1
 MIN_INK_EVEN_FRAC = 0.5
 PEN_MARGIN_UM = 25.0
+# Where a stroke crosses strong brown its hue is lost: dark gaps up to twice this are closed.
+PEN_GAP_UM = 100.0
 
 
 # Streaks brighter than the glass must not pull averages far down.
@@ -163,6 +166,7 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
         if np.count_nonzero(dark) * mpp**2 >= least_um2:
             patches = even_patches(scatter(dark, colored), od, even, mpp, radius_um=radius_um)
             pen |= parts_with(*patches, least_um2 / mpp**2)
+    pen |= closed(pen, PEN_GAP_UM, mpp) & (strength > PEN_SEED_OD)
     return widened(pen, PEN_MARGIN_UM, mpp)
 
 
@@ -418,6 +422,15 @@ def opened(mask: Mask, radius_um: float, mpp: float) -> Mask:
     """Keep what a disc of the radius fits into."""
     kernel = disc(radius_um, mpp)
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel).astype(bool)
+
+
+def closed(mask: Mask, radius_um: float, mpp: float) -> Mask:
+    """Close gaps that a disc of the radius does not fit into; none at the edge of the picture."""
+    kernel = disc(radius_um, mpp)
+    margin = kernel.shape[0]
+    padded = np.pad(mask.astype(np.uint8), margin)
+    inner = np.s_[margin:-margin, margin:-margin]
+    return cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[inner].astype(bool)
 
 
 def widened(mask: Mask, margin_um: float, mpp: float) -> Mask:

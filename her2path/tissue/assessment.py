@@ -16,6 +16,7 @@ from her2path.stain.od import WhitePoint
 from her2path.tissue.artefacts import (
     ArtefactKind,
     Artefacts,
+    closed,
     edge_band,
     find_bubbles,
     find_dirt,
@@ -25,7 +26,7 @@ from her2path.tissue.artefacts import (
 )
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
 from her2path.tissue.mask import TissueMask, mean_density, tissue_from_density
-from her2path.tissue.overview import Overview, disc, to_working_scale
+from her2path.tissue.overview import Overview, to_working_scale
 from her2path.tissue.pieces import ControlCandidate, Pieces, find_control_pieces, find_pieces
 from her2path.tissue.staining_kind import Staining, StainingKind, recognise_staining
 from her2path.tissue.white_point import (
@@ -326,13 +327,8 @@ def enclosed(
         return np.zeros(tissue.shape, bool)
     # A gap as wide as a pen stroke is closed on a coarse copy, where the disc stays small.
     step = max(1, round(ENCLOSED_UM / mpp / 6))
-    coarse = shrunk(tissue, step)
-    kernel = disc(ENCLOSED_UM, mpp * step)
-    margin = kernel.shape[0]
-    near = cv2.morphologyEx(np.pad(coarse.astype(np.uint8), margin), cv2.MORPH_CLOSE, kernel)[
-        margin:-margin, margin:-margin
-    ]
-    return blocked & stretched(near > 0, tissue.shape)
+    near = closed(shrunk(tissue, step), ENCLOSED_UM, mpp * step)
+    return blocked & stretched(near, tissue.shape)
 
 
 def judge_staining(

@@ -42,6 +42,24 @@ def test_a_stroke_of_ink_is_found_and_little_else(ink):
     assert not found[~margin].any()
 
 
+@pytest.mark.parametrize("ink", [BLUE_INK, GREEN_INK])
+def test_a_stroke_is_whole_where_it_crosses_brown(ink):
+    rgb, stroke = with_stroke(core(0.1, 0.1)[0], ink)
+    brown = np.zeros(stroke.shape, np.uint8)
+    cv2.circle(brown, (110, 110), 14, 1, -1)
+    light = 10.0 ** (-1.0 * DAB * brown[..., None])
+    found = find_pen(od_of((rgb * light).astype(np.uint8)), MPP)
+    assert found[stroke].mean() > 0.95
+
+
+def test_what_lies_between_a_stroke_and_the_edge_of_the_picture_is_no_ink():
+    rgb, _, _ = core(0.1, 0.1, radius=105)
+    rgb[15:30] = GREEN_INK
+    found = find_pen(od_of(rgb), MPP)
+    assert found[17:28].all()
+    assert not found[:8].any()
+
+
 @pytest.mark.parametrize("hematoxylin", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("dab", [0.0, 0.1, 0.5, 1.2, 2.0])
 def test_no_mixture_of_hematoxylin_and_dab_is_ink(hematoxylin, dab):
