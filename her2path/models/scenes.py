@@ -191,7 +191,7 @@ def choose_scene(seed: int, side_um: float) -> Scene:
         recipe = random_recipe(rng, width_um=side_um, height_um=side_um, name="training")
         scene = Scene(recipe, seed=seed * _MAX_ATTEMPTS + attempt)
         blocks = [scene.block(c, r) for c in range(scene.columns) for r in range(scene.rows)]
-        n_tumor = sum(int((b.is_kept & (b.kind == CellKind.TUMOR)).sum()) for b in blocks)
+        n_tumor = sum(int((b.is_seen & (b.kind == CellKind.TUMOR)).sum()) for b in blocks)
         if n_tumor * 1e6 / side_um**2 >= _FEW_PER_MM2 or rng.random() < _KEEP_FEW:
             break
     return scene
@@ -204,7 +204,7 @@ def nuclei_of(scene: Scene, near: list[tuple[int, int]], maps: StainMaps) -> NDA
     for key in near:
         block = scene.block(*key)
         stroma = scene.stroma(*key).nuclei
-        own = np.where(block.is_kept, np.arange(block.graph.n_cells) + offset, -3)
+        own = np.where(block.is_seen, np.arange(block.graph.n_cells) + offset, -3)
         for nuclei, inside in ((stroma, np.full(len(stroma), -1)), (block.nuclei, own)):
             fill_nuclei(
                 nucleus,

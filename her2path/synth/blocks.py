@@ -69,6 +69,8 @@ class Block:
         Cells and sides, also of cells that were taken out (their neighbours need the sides).
     is_kept : ndarray of shape (n,), bool
         Cells that stand in the tissue.
+    has_nucleus : ndarray of shape (n,), bool
+        Cells whose nucleus lies in the section.
     kind : ndarray of shape (n,), uint8
         As `CellKind`.
     region, nest : ndarray of shape (n,), int32
@@ -91,6 +93,7 @@ class Block:
 
     graph: CellGraph
     is_kept: NDArray[np.bool_]
+    has_nucleus: NDArray[np.bool_]
     kind: NDArray[np.uint8]
     region: NDArray[np.int32]
     nest: NDArray[np.int32]
@@ -106,6 +109,11 @@ class Block:
     lumen_x: NDArray[np.float64]
     lumen_y: NDArray[np.float64]
     vacuoles: NDArray[np.float64]
+
+    @property
+    def is_seen(self) -> NDArray[np.bool_]:
+        """Cells that stand in the tissue and show a nucleus, shape (n,): those that are known."""
+        return self.is_kept & self.has_nucleus
 
 
 def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Block:
@@ -145,15 +153,20 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     share = np.array([r.defocus_share for r in recipe.all_regions])[region]
     if share.any():
         nuclei = defocused(nuclei, share, stream(seed, 38, column, row))
+    has_nucleus = np.ones(n, np.bool_)
+    passed = np.array([r.passed_share for r in recipe.all_regions])[region]
+    if passed.any():
+        has_nucleus = stream(seed, 43, column, row).random(n) >= passed
     # A cell lies where its nucleus does: that is how it is counted.
-    in_frame = (
-        (nuclei.x >= 0)
+    is_countable = (
+        has_nucleus
+        & (nuclei.x >= 0)
         & (nuclei.x < recipe.width_um)
         & (nuclei.y >= 0)
         & (nuclei.y < recipe.height_um)
     )
     paint, truth, surplus = _stain(
-        graph, recipe, tissue, kind, region, moments, in_frame, seed, (column, row)
+        graph, recipe, tissue, kind, region, moments, is_countable, seed, (column, row)
     )
     # Between incomplete and complete lie only cells that are not counted, or taken out.
     truth = replace(
@@ -170,6 +183,7 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     return Block(
         graph=graph,
         is_kept=~surplus,
+        has_nucleus=has_nucleus,
         kind=kind,
         region=region,
         nest=nest,
@@ -248,7 +262,7 @@ def _stain(
     kind: NDArray[np.uint8],
     region: NDArray[np.int32],
     moments: Moments,
-    in_frame: NDArray[np.bool_],
+    is_countable: NDArray[np.bool_],
     seed: int,
     block: tuple[int, int],
 ) -> tuple[Paint, MembraneTruth, NDArray[np.bool_]]:
@@ -283,7 +297,7 @@ def _stain(
     n_pieces = (1 + stream(seed, 40, *block).random(n) * np.floor(most_pieces)).astype(np.int64)
     askew_um = askew_um * stream(seed, 36, *block).uniform(0.3, 1.3, n)
     is_invasive = kind == CellKind.TUMOR
-    counted = is_invasive & in_frame
+    counted = is_invasive & is_countable
     intensity = np.zeros(n, np.uint8)
     pattern = np.zeros(n, np.uint8)
     unstained = mix_of(none=1.0)

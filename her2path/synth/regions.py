@@ -223,6 +223,9 @@ class RegionRecipe:
         Share of the stroma's area that is a loose mesh without direction.
     defocus_share : float
         Share of all nuclei that lie above or below the plane of focus: smudged and paler.
+    passed_share : float
+        Share of epithelial cells that the section passes beside their nucleus. Their membranes are
+        drawn; they have no nucleus, stand in no table and count in no share.
     fray : float
         How much membranes fray: 0 = clean lines, 1 = streaks of brown leave them everywhere, as
         where membranes are cut along. They are drawn and are no membrane in the truth.
@@ -323,6 +326,7 @@ class RegionRecipe:
     least_arc: float = 0.18
     arc_pieces: float = 1.0
     brown_inset_um: float = 0.0
+    passed_share: float = 0.0
 
     def __post_init__(self) -> None:
         check_name(self.name, "name of a region")
@@ -414,6 +418,7 @@ _ADDED_RANGES = (
     ("least_arc", 0.1, 0.5),
     ("arc_pieces", 1, 5),
     ("brown_inset_um", 0, 6),
+    ("passed_share", 0, 0.8),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

@@ -308,7 +308,7 @@ class Scene:
                 own = (block.vacuoles[:, 3].astype(np.int64) + offset).astype(np.int32)
                 place = (block.vacuoles[:, k].copy() for k in range(3))
                 draw_vacuoles(h, d, label, own, *place, x0, y0, mpp, fine)
-            kept = np.flatnonzero(block.is_kept)
+            kept = np.flatnonzero(block.is_seen)
             draw_nuclei_of(
                 maps,
                 self._noise,

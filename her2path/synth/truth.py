@@ -142,7 +142,7 @@ def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, N
     for key in scene.blocks_near(*scene_frame(region, mpp)):
         block = scene.block(*key)
         n = block.graph.n_cells
-        chosen = np.flatnonzero(block.is_kept & _inside(block.nuclei.x, block.nuclei.y, frame))
+        chosen = np.flatnonzero(block.is_seen & _inside(block.nuclei.x, block.nuclei.y, frame))
         rows.append(
             {
                 "x": block.nuclei.x[chosen],

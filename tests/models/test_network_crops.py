@@ -21,6 +21,7 @@ from her2path.models.batches import Batches, BatchPlan, score_rank
 from her2path.models.colouring import coarsen_chromatin
 from her2path.models.design import CELL_CLASSES, STRIDE_PX
 from her2path.models.scenes import (
+    FIELD_MPP,
     MAX_OD,
     TrainingField,
     decode_od,
@@ -29,7 +30,10 @@ from her2path.models.scenes import (
     encode_od,
     load_training_fields,
 )
+from her2path.synth import RegionRecipe, SlideRecipe
+from her2path.synth.blocks import CellKind
 from her2path.synth.laboratory import Laboratory, laboratories
+from her2path.synth.scene import Scene
 
 PLAIN = Laboratory(noise=0.0, read_noise=0.0, compression="none", sharpen=0.0)
 
@@ -57,6 +61,24 @@ def test_a_field_is_the_same_for_the_same_seed(training_fields: list[TrainingFie
     again = draw_training_field(50, 120.0)
     assert np.array_equal(again.stain, training_fields[0].stain)
     assert np.array_equal(again.truth, training_fields[0].truth)
+
+
+def test_cells_without_a_nucleus_are_tumor_to_learn_from_and_no_nucleus(monkeypatch) -> None:
+    passed = RegionRecipe(tumor_share=1.0, passed_share=0.5)
+    scene = Scene(SlideRecipe(width_um=150.0, height_um=150.0, regions=(passed,)), seed=2)
+    monkeypatch.setattr("her2path.models.scenes.choose_scene", lambda *_: scene)
+    field = draw_training_field(1, 150.0)
+    block = scene.block(0, 0)
+    cells = np.flatnonzero((block.kind == CellKind.TUMOR) & block.is_kept)
+    where = block.nuclei.select(cells)
+    row, col = ((v / FIELD_MPP).astype(int) for v in (where.y, where.x))
+    inside = (row >= 4) & (row < 596) & (col >= 4) & (col < 596)
+    nucleus, _, tumor, _ = np.moveaxis(field.truth[row[inside], col[inside]], -1, 0)
+    is_empty = ~block.has_nucleus[cells][inside]
+    assert 10 < is_empty.sum() < len(is_empty) - 10
+    assert (nucleus[~is_empty] > 0).mean() > 0.9
+    assert (nucleus[is_empty] > 0).mean() < 0.1
+    assert (tumor[is_empty] > 0).mean() > 0.9
 
 
 @pytest.mark.slow

@@ -85,6 +85,7 @@ ALL = RegionRecipe(
     least_arc=0.12,
     arc_pieces=3.0,
     brown_inset_um=2.0,
+    passed_share=0.2,
 )
 
 
@@ -158,6 +159,36 @@ def test_what_is_stained_of_an_outline_stays_where_cells_come_apart() -> None:
     kept = block.is_kept
     assert np.allclose(stained[kept] / around[kept], truth.completeness[kept], atol=1e-5)
     assert not stained[~kept].any()
+
+
+def test_cells_passed_beside_their_nucleus_have_a_membrane_and_are_not_known() -> None:
+    region = only(mix=HALF, clustering=0.8)
+    passed = replace(region, passed_share=0.4)
+    before, after = (build_block(recipe_of(r), 0, 0, seed=4) for r in (region, passed))
+    assert before.has_nucleus.all()
+    share = 1 - after.has_nucleus.mean()
+    assert share == pytest.approx(0.4, abs=0.05)
+    is_stained = (after.truth.intensity > 0)[~after.has_nucleus]
+    assert 0.3 < is_stained.mean() < 0.7
+    recipe = replace(recipe_of(passed), artefacts=Artefacts(vessels_per_mm2=0))
+    scene = Scene(recipe, seed=4)
+    cells, _ = cells_within(scene, Region(0, 0, 800, 800), 0.5)
+    places = {(float(x), float(y)) for x, y in zip(cells.x, cells.y, strict=True)}
+    block = scene.block(0, 0)
+    hidden = block.nuclei.select(np.flatnonzero(~block.has_nucleus))
+    assert not places & {(x, y) for x, y in zip(hidden.x / 0.5, hidden.y / 0.5, strict=True)}
+    # The shares are those of the others, exactly.
+    stained = cells.intensity[cells.is_tumor] > 0
+    assert abs(2 * stained.sum() - len(stained)) <= 1
+    # There is less blue where their nuclei were, and nothing else of them is missing.
+    maps = scene.stain_maps(0, 0, 800, 800, 0.5)
+    inner = (hidden.x > 5) & (hidden.x < 395) & (hidden.y > 5) & (hidden.y < 395)
+    row, col = ((v[inner] / 0.5).astype(int) for v in (hidden.y, hidden.x))
+    seen = block.nuclei.select(np.flatnonzero(block.is_seen))
+    inner = (seen.x > 5) & (seen.x < 395) & (seen.y > 5) & (seen.y < 395)
+    there = maps.h[(seen.y[inner] / 0.5).astype(int), (seen.x[inner] / 0.5).astype(int)]
+    assert np.median(maps.h[row, col]) < 0.6 * np.median(there)
+    assert (maps.label[row, col] >= 0).mean() > 0.95
 
 
 def test_borders_that_show_without_dab_are_no_membrane() -> None:
