@@ -87,7 +87,7 @@ MIN_PEN_UM2 = 10_000.0
 # Black ink has no hue of its own, and that of dark blue ink is hematoxylin's: only an even patch is
 # called ink. What is black and not as large is dirt.
 BLACK_OD, MIN_BLACK_PEN_UM2, BLACK_RADIUS_UM = 0.5, 100_000.0, 40.0
-# Dense lymphocytes reach 0.5 in red over 8 µm. (Lime, as dark and even, is no tumor either.)
+# On 188 pictures without such ink, drawn and real, this hue reaches 0.35 in red over 8 µm.
 NAVY_OD, MIN_NAVY_PEN_UM2, NAVY_RADIUS_UM = 0.6, 20_000.0, 15.0
 MAX_INK_GAP = 0.1
 MIN_INK_EVEN_FRAC = 0.5
@@ -126,8 +126,8 @@ def find_pen(od: NDArray[np.float32], mpp: float) -> Mask:
 
     The hues are ratios of optical density that neither stain nor any mixture of the two has:
     hematoxylin absorbs at least 0.4 as much in blue as in red, DAB 0.45 as much in red as in green
-    and most of all in blue; a mixture lies between, and absorbs 0.95 as much in green as in red or
-    in blue, or more.
+    and most of all in blue; a mixture lies between, and absorbs about as much in green as in the
+    lesser of red and blue, or more (0.94 and more on 188 pictures).
 
     Parameters
     ----------
