@@ -87,7 +87,7 @@ MIN_PEN_UM2 = 10_000.0
 # Black ink has no hue of its own, and that of dark blue ink is hematoxylin's: only an even patch is
 # called ink. What is black and not as large is dirt.
 BLACK_OD, MIN_BLACK_PEN_UM2, BLACK_RADIUS_UM = 0.5, 100_000.0, 40.0
-# On 188 pictures without such ink, drawn and real, this hue reaches 0.35 in red over 8 µm.
+# On 188 pictures without ink, drawn and real, this hue reaches 0.35 in red over 8 µm.
 NAVY_OD, MIN_NAVY_PEN_UM2, NAVY_RADIUS_UM = 0.6, 20_000.0, 15.0
 MAX_INK_GAP = 0.1
 MIN_INK_EVEN_FRAC = 0.5
