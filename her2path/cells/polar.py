@@ -36,9 +36,11 @@ NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
 # An edge is what three samples inside differ from three outside.
 EDGE_STEPS = 3
 
-# What a change of radius costs between neighboring rays, by steps from −2 to 2 and −4 to 4.
+# What a change of radius costs between neighboring rays, by steps from −2 to 2 and −8 to 8. An
+# outline 9 µm away that turns by as much as a line of it may (MOST_TURN) changes by 2 µm from ray
+# to ray, as towards the ends of a long cell; with half of that its ends were cut off.
 NUCLEUS_JUMPS = tuple(np.float32(8.0 * abs(steps)) for steps in range(-2, 3))
-MEMBRANE_JUMPS = tuple(np.float32(0.12 * abs(steps)) for steps in range(-4, 5))
+MEMBRANE_JUMPS = tuple(np.float32(0.12 * abs(steps)) for steps in range(-8, 9))
 # What a micron away from the expected place costs a membrane, in the same unit.
 PLACE_COST = 0.05
 # Evidence of a line grows with the logarithm of its contrast, so that a faint near membrane is not

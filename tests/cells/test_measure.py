@@ -61,6 +61,28 @@ def test_outline_follows_the_ring():
     assert np.median(np.abs(cells.outline_um - 7.0)) < 0.3
 
 
+@pytest.mark.parametrize("turn_deg", [0, 28, 67])
+def test_a_long_cell_is_followed_to_its_ends(turn_deg):
+    mpp, half_length_um, half_width_um = 0.25, 12.0, 4.0
+    shape = (400, 400)
+    rows, cols = np.indices(shape)
+    turn = np.radians(turn_deg)
+    h_od, dab_od = np.full(shape, 0.03), np.zeros(shape)
+    for x, y in ((150, 150), (250, 150), (150, 250), (250, 250)):
+        along = ((cols - x) * np.cos(turn) + (rows - y) * np.sin(turn)) * mpp
+        across = ((rows - y) * np.cos(turn) - (cols - x) * np.sin(turn)) * mpp
+        reach = np.hypot(along / half_length_um, across / half_width_um)
+        # Distance to an ellipse, to first order: what the form misses over its slope.
+        slope = np.hypot(along / half_length_um**2, across / half_width_um**2)
+        distance = (reach - 1) * reach / np.maximum(slope, 1e-6)
+        dab_od += 0.4 * np.exp(-0.5 * (distance / 0.5) ** 2)
+        h_od += 0.35 * soft_disc(shape, x, y, 3.0, mpp)
+    cells, classes = measured(h_od, dab_od)
+    assert len(cells) == 4
+    assert classes.completeness.min() > 0.9
+    assert cells.outline_um.max(axis=1) == pytest.approx(half_length_um, abs=1.0)
+
+
 @pytest.mark.parametrize(
     ("od", "width_um", "expected"),
     [
