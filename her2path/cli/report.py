@@ -6,13 +6,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from her2path.errors import Her2pathError, ResultsError
+from her2path.errors import Her2pathError
 from her2path.pipeline.rows import row_of_entry
 from her2path.pipeline.stages import PICTURES_FAILED
 from her2path.report import illustrate_slide, write_report
 from her2path.results.folder import ResultsFolder, SlideFolder
-from her2path.results.journal import Journal, JournalState
-from her2path.results.jsonable import read_json
+from her2path.results.journal import JournalState, entries_of_run
 from her2path.results.record import SlideRecord, read_record, write_record
 from her2path.results.tables import write_slides
 
@@ -32,12 +31,7 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
         If the folder holds no run, or another run is using it.
     """
     out = ResultsFolder(folder)
-    if not out.journal.is_file():
-        raise ResultsError(f"{folder} holds no run of her2path; name the folder given to --out")
-    run = read_json(out.run_json)
-    hashed = str(run.get("settings_hash", "")) if isinstance(run, dict) else ""
-    with Journal(out.journal, settings_hash=hashed, resume=True) as journal:
-        entries = journal.entries()
+    entries = entries_of_run(out)
     done = [e for e in entries if e.state is JournalState.DONE]
     failed = [e for e in entries if e.state is JournalState.FAILED]
     records = [read_record(out.slide(entry.slide_id).slide_json) for entry in done]

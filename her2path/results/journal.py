@@ -19,9 +19,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from her2path.errors import ResultsError, list_faults
-from her2path.results.jsonable import canonical_json, clean_text, to_json
+from her2path.results.folder import ResultsFolder
+from her2path.results.jsonable import canonical_json, clean_text, read_json, to_json
 
-__all__ = ["Fingerprint", "Journal", "JournalEntry", "JournalState", "fingerprint_of"]
+__all__ = [
+    "Fingerprint",
+    "Journal",
+    "JournalEntry",
+    "JournalState",
+    "entries_of_run",
+    "fingerprint_of",
+]
 
 FORMAT = "1"
 # A folder of DICOM files has a few hundred; beyond this the path is a wrong one.
@@ -385,6 +393,22 @@ class Journal:
             f"the journal {self.path} is damaged ({error}); choose another --out, or delete it to "
             "score all slides again"
         )
+
+
+def entries_of_run(out: ResultsFolder) -> tuple[JournalEntry, ...]:
+    """Return what the journal of a finished run says of its slides.
+
+    Raises
+    ------
+    ResultsError
+        If the folder holds no run, or another run is using it.
+    """
+    if not out.journal.is_file():
+        raise ResultsError(f"{out.path} holds no run of her2path; name the folder given to --out")
+    run = read_json(out.run_json)
+    hashed = str(run.get("settings_hash", "")) if isinstance(run, dict) else ""
+    with Journal(out.journal, settings_hash=hashed, resume=True) as journal:
+        return journal.entries()
 
 
 def entry_of(row: tuple[Any, ...]) -> JournalEntry:
