@@ -34,7 +34,14 @@ REPORT_HTML = "report.html"
 # Pictures of a slide, in a folder of their own.
 FIELDS_FOLDER = "fields"
 JOURNAL = "journal.sqlite"
-TAKEN = frozenset({SLIDES_CSV, RUN_JSON, REPORT_HTML, *(JOURNAL + s for s in ("", "-wal", "-shm"))})
+# Second readings: the log that counts, and a table made from it.
+REVIEW_LOG = "review.sqlite"
+REVIEWS_CSV = "reviews.csv"
+BESIDE_A_DATABASE = ("", "-wal", "-shm")
+TAKEN = frozenset(
+    {SLIDES_CSV, RUN_JSON, REPORT_HTML, REVIEWS_CSV}
+    | {name + end for name in (JOURNAL, REVIEW_LOG) for end in BESIDE_A_DATABASE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,16 @@ class ResultsFolder:
     def journal(self) -> Path:
         """What is done, the only place that says so."""
         return self.path / JOURNAL
+
+    @property
+    def review_log(self) -> Path:
+        """Second readings, each entry for good."""
+        return self.path / REVIEW_LOG
+
+    @property
+    def reviews_csv(self) -> Path:
+        """One row per slide and reader, written from the log."""
+        return self.path / REVIEWS_CSV
 
     def slide(self, slide_id: str) -> SlideFolder:
         """Return the paths of one slide.

@@ -1,0 +1,291 @@
+"""The log of second readings: who read what, when, and what they then knew of the program's score.
+
+Entries are only ever added. Each holds the hash of the one before it, so that an entry which was
+changed, taken out or put between others is found when the log is read. Whoever can write the file
+can still make the whole log anew: the chain guards against slips and quiet edits, not against its
+owner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from her2path.criteria.score import Score
+from her2path.errors import ResultsError
+from her2path.results.decoding import from_json
+from her2path.results.jsonable import canonical_json, clean_text
+from her2path.results.sheet import write_sheet
+
+__all__ = ["EntryKind", "ReviewEntry", "ReviewLog", "write_reviews"]
+
+# What stands in place of a hash before the first entry.
+NO_HASH = "0" * 64
+# Two people at one log wait for each other this long; an entry takes milliseconds.
+WAIT_S = 10.0
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS entries (
+        number INTEGER PRIMARY KEY CHECK (number > 0),
+        text TEXT NOT NULL,
+        hash TEXT NOT NULL
+    )""",
+    """CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON entries
+        BEGIN SELECT raise(ABORT, 'entries are never changed'); END""",
+    """CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON entries
+        BEGIN SELECT raise(ABORT, 'entries are never deleted'); END""",
+)
+
+
+class EntryKind(StrEnum):
+    """What a reader has done."""
+
+    # Scored the slide by eye.
+    READING = "reading"
+    # Confirmed or overrode the program's score, having seen it.
+    DECISION = "decision"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewEntry:
+    """One reading or decision.
+
+    Attributes
+    ----------
+    kind : EntryKind
+        What it is.
+    reader : str
+        Who; as they named themselves.
+    slide_id : str
+        The slide, as the results folder names it.
+    score : Score
+        What the reader gives.
+    is_blinded : bool
+        Whether the program's score was hidden when the reader gave theirs.
+    program_score : Score
+        What the program had given.
+    program_created : str
+        When, as in slide.json: tells a slide that was scored again since.
+    is_sure : bool
+        False where the reader marked the score as doubtful.
+    pct_stained : float or None
+        Share of tumor cells with stained membrane by eye, percent.
+    remark : str
+        The reader's words; of an override, its reason.
+    seconds : float or None
+        From opening the slide to the reading.
+    software_version : str
+        Of her2path.
+    written : str
+        UTC, ISO 8601; set by the log.
+    """
+
+    kind: EntryKind
+    reader: str
+    slide_id: str
+    score: Score
+    is_blinded: bool
+    program_score: Score
+    program_created: str
+    is_sure: bool = True
+    pct_stained: float | None = None
+    remark: str = ""
+    seconds: float | None = None
+    software_version: str = ""
+    written: str = ""
+
+    @property
+    def is_override(self) -> bool:
+        """Whether a reader who knew the program's score gave another one."""
+        return self.kind is EntryKind.DECISION and self.score is not self.program_score
+
+
+class ReviewLog:
+    """An open log; use it in a `with` block. Several programs may write to one log in turn.
+
+    Parameters
+    ----------
+    path : Path
+        The database file; made when absent.
+
+    Raises
+    ------
+    ResultsError
+        If the file cannot be used, or is no log of readings.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self.guarded():
+            # Requests of the review page come from several threads, one after the other.
+            self.database = sqlite3.connect(
+                path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with self.guarded():
+                self.database.execute("PRAGMA journal_mode = WAL")
+                self.database.execute("PRAGMA synchronous = FULL")
+                for statement in SCHEMA:
+                    self.database.execute(statement)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; every entry is on the disk already."""
+        self.database.close()
+
+    def append(self, entry: ReviewEntry) -> ReviewEntry:
+        """Add an entry, and return it with the time of its writing; it is on the disk then."""
+        entry = replace(
+            entry,
+            reader=clean_text(entry.reader),
+            remark=clean_text(entry.remark),
+            written=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        text = canonical_json(entry)
+        with self.guarded():
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                last = self.database.execute(
+                    "SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1"
+                ).fetchone()
+                number, previous = last or (0, NO_HASH)
+                self.database.execute(
+                    "INSERT INTO entries VALUES (?, ?, ?)",
+                    (number + 1, text, chained(previous, number + 1, text)),
+                )
+            except BaseException:
+                # A full disk may have rolled back already.
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
+                raise
+            self.database.execute("COMMIT")
+        return entry
+
+    def entries(self) -> tuple[ReviewEntry, ...]:
+        """Return all entries, oldest first.
+
+        Raises
+        ------
+        ResultsError
+            If an entry was changed, removed or put in since it was written, or does not fit.
+        """
+        with self.guarded():
+            rows = self.database.execute(
+                "SELECT number, text, hash FROM entries ORDER BY number"
+            ).fetchall()
+        found: list[ReviewEntry] = []
+        previous = NO_HASH
+        for expected, (number, text, stored) in enumerate(rows, start=1):
+            if number != expected or chained(previous, number, text) != stored:
+                raise ResultsError(
+                    f"{self.path}: entry {expected:,} is missing, or was changed after it was "
+                    "written; take the file from a backup, and keep this one to see what happened"
+                )
+            try:
+                document = json.loads(text)
+            except ValueError as error:
+                raise self.no_log(error) from error
+            found.append(from_json(ReviewEntry, document, where=f"{self.path}, entry {number}"))
+            previous = stored
+        return tuple(found)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turn the errors of SQLite into one that names the file and the remedy."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise ResultsError(
+                f"{self.path} cannot be used ({error}); check the folder, free space and rights"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise self.no_log(error) from error
+
+    def no_log(self, error: Exception) -> ResultsError:
+        """Return the error for a file that cannot be understood."""
+        return ResultsError(
+            f"{self.path} is no log of second readings ({error}); take it from a backup, or move "
+            "it away to begin a new one"
+        )
+
+
+def chained(previous: str, number: int, text: str) -> str:
+    """Return the hash of an entry, over the hash of the one before it."""
+    return hashlib.sha256(f"{previous}\n{number}\n{text}".encode()).hexdigest()
+
+
+def write_reviews(path: Path, entries: Sequence[ReviewEntry]) -> None:
+    """Write one row per slide and reader, atomically: the first reading, and the last decision.
+
+    ``score`` is the first reading, which `her2path evaluate --reference` takes; ``final_score`` is
+    what the reader decided, having seen the program's, and empty before that.
+
+    Raises
+    ------
+    ResultsError
+        If the file cannot be written.
+    """
+    write_sheet(path, REVIEW_COLUMNS, [row_of(own) for own in by_reader(entries)])
+
+
+def by_reader(entries: Sequence[ReviewEntry]) -> list[list[ReviewEntry]]:
+    groups: dict[tuple[str, str], list[ReviewEntry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.slide_id, entry.reader), []).append(entry)
+    return [groups[key] for key in sorted(groups)]
+
+
+REVIEW_COLUMNS = (
+    *("slide_id", "reader", "score", "is_blinded", "is_sure", "pct_stained", "remark", "read_at"),
+    *("seconds", "program_score", "agrees", "final_score", "is_override", "reason", "decided_at"),
+)
+
+
+def row_of(own: Sequence[ReviewEntry]) -> dict[str, object]:
+    """Return the row of one reader's entries on one slide, oldest first."""
+    reading = next((entry for entry in own if entry.kind is EntryKind.READING), None)
+    decision = next((entry for entry in reversed(own) if entry.kind is EntryKind.DECISION), None)
+    row: dict[str, object] = {"slide_id": own[0].slide_id, "reader": own[0].reader}
+    if reading is not None:
+        row |= {
+            "score": reading.score,
+            "is_blinded": reading.is_blinded,
+            "is_sure": reading.is_sure,
+            "pct_stained": reading.pct_stained,
+            "remark": reading.remark,
+            "read_at": reading.written,
+            "seconds": reading.seconds,
+            "program_score": reading.program_score,
+            "agrees": reading.score is reading.program_score,
+        }
+    if decision is not None:
+        row |= {
+            "program_score": decision.program_score,
+            "final_score": decision.score,
+            "is_override": decision.is_override,
+            "reason": decision.remark,
+            "decided_at": decision.written,
+        }
+    return row
