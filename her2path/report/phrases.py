@@ -6,8 +6,10 @@ from her2path.criteria.criterion import Criterion
 from her2path.criteria.score import Extent, Intensity, IshResult
 from her2path.flags.evidence import ReviewFlag
 from her2path.report.interest import FieldKind
+from her2path.report.wording import SCORE_WORDS, percent
 from her2path.results.columns import Exclusion
 from her2path.results.record import Trial
+from her2path.results.review_log import EntryKind, ReviewEntry
 
 __all__ = [
     "EXCLUSION_WORDS",
@@ -20,6 +22,7 @@ __all__ = [
     "TRIAL_WORDS",
     "artefact_words",
     "code_words",
+    "entry_words",
     "share_words",
     "shift_words",
 ]
@@ -132,6 +135,18 @@ ABBREVIATIONS = {
     "tiff": "TIFF",
     "jpeg": "JPEG",
 }
+
+
+def entry_words(entry: ReviewEntry) -> str:
+    """Say what a reader did: 'read blinded, in doubt', 'confirmed', 'overrode 1+'."""
+    if entry.kind is EntryKind.DECISION:
+        return f"overrode {SCORE_WORDS[entry.program_score]}" if entry.is_override else "confirmed"
+    parts = ["read blinded" if entry.is_blinded else "read"]
+    if not entry.is_sure:
+        parts.append("in doubt")
+    if entry.pct_stained is not None:
+        parts.append(f"{percent(entry.pct_stained)} stained")
+    return ", ".join(parts)
 
 
 def code_words(code: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from her2path.report.wording import counted, length
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
 from her2path.results.folder import SlideFolder
 from her2path.results.record import SlideRecord
+from her2path.results.review_log import ReviewEntry
 from her2path.statistics.intervals import Interval
 
 __all__ = [
@@ -135,6 +136,8 @@ class SlideView:
         How many may tell it.
     picture_problem : str
         Why pictures are missing, if they are.
+    readings : tuple of ReviewEntry
+        What people gave it on the review page, oldest first.
     """
 
     key: str
@@ -153,6 +156,7 @@ class SlideView:
     extras: Mapping[str, str]
     n_hidden_extras: int
     picture_problem: str = ""
+    readings: tuple[ReviewEntry, ...] = ()
 
     @property
     def n_regions(self) -> int:
@@ -169,7 +173,9 @@ class SlideView:
         return self.record.score is not Score.NOT_ASSESSABLE
 
 
-def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideView:
+def view_slide(
+    record: SlideRecord, folder: SlideFolder, *, key: str, readings: Sequence[ReviewEntry] = ()
+) -> SlideView:
     """Gather what the report of a slide shows; damaged pictures are left out and named."""
     problem = ""
     overview = drawn = None
@@ -205,6 +211,7 @@ def view_slide(record: SlideRecord, folder: SlideFolder, *, key: str) -> SlideVi
         extras=open_extras,
         n_hidden_extras=len(filled) - len(open_extras),
         picture_problem=problem,
+        readings=tuple(readings),
     )
 
 

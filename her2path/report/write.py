@@ -26,6 +26,7 @@ from her2path.report.phrases import (
     TRIAL_WORDS,
     artefact_words,
     code_words,
+    entry_words,
     shift_words,
 )
 from her2path.report.pictures import as_data_uri, small_jpeg
@@ -48,6 +49,7 @@ from her2path.results.atomic import write_text
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
+from her2path.results.review_log import ReviewEntry, ReviewLog
 from her2path.results.run_record import software_version
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 from her2path.statistics.readers import DOUBT
@@ -155,6 +157,7 @@ def write_report(
     """
     failures = tuple(Failure(name, error) for name, error in (failed or {}).items())
     folders = [results.slide(record.slide_id) for record in records]
+    readings = readings_of(results)
     is_one_page = (
         len(records) <= MAX_SLIDES_IN_PAGE
         and sum(picture_bytes(folder) for folder in folders) <= MAX_BYTES_IN_PAGE
@@ -168,7 +171,8 @@ def write_report(
         small = thumbnail(folder) if has_thumbnails else None
         rows.append(SummaryRow(record, link, flag_titles(record, "review"), small))
         if not is_one_page:
-            view = view_slide(record, folder, key="slide-1")
+            own = readings.get(record.slide_id, ())
+            view = view_slide(record, folder, key="slide-1", readings=own)
             text = page.render(
                 views=[view], back_link=f"../{results.report_html.name}", title=record.slide_id
             )
@@ -181,7 +185,12 @@ def write_report(
         note="" if is_one_page else "Each slide has a report of its own: follow its name.",
     )
     views = [
-        view_slide(record, folder, key=f"slide-{number}")
+        view_slide(
+            record,
+            folder,
+            key=f"slide-{number}",
+            readings=readings.get(record.slide_id, ()),
+        )
         for number, (record, folder) in enumerate(
             zip(records, folders, strict=True) if is_one_page else (), start=1
         )
@@ -194,6 +203,21 @@ def write_report(
     write_text(results.report_html, text)
     log.info("report of %d slides in %s", summary.n_slides, results.report_html)
     return results.report_html
+
+
+def readings_of(results: ResultsFolder) -> dict[str, list[ReviewEntry]]:
+    """Return what people gave each slide on the review page, oldest first."""
+    found: dict[str, list[ReviewEntry]] = {}
+    if not results.review_log.exists():
+        return found
+    try:
+        with ReviewLog(results.review_log) as review_log:
+            for entry in review_log.entries():
+                found.setdefault(entry.slide_id, []).append(entry)
+    except ResultsError as error:
+        log.warning("the report is without second readings: %s", error)
+        return {}
+    return found
 
 
 def picture_bytes(folder: SlideFolder) -> int:
@@ -252,6 +276,7 @@ def environment() -> jinja2.Environment:
         counted=counted,
         decimal=decimal,
         doubt_words=doubt_words,
+        entry_words=entry_words,
         flags_of=flag_titles,
         interval=interval,
         od=od,

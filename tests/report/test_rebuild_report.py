@@ -1,17 +1,20 @@
 """The report of a run, written again from what the journal and the folder hold."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from report_page import Page
 
 from her2path.cli.report import rebuild_report
+from her2path.criteria.score import Score
 from her2path.pipeline.rows import row_of
 from her2path.results.folder import ResultsFolder
 from her2path.results.journal import Fingerprint, Journal
 from her2path.results.jsonable import write_json
 from her2path.results.record import write_record
+from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog
 
 HASH = "a" * 64
 
@@ -58,3 +61,34 @@ def test_a_slide_that_is_gone_keeps_its_pictures(
     page = rebuild_report(run.path, with_pictures=True)
     assert page.is_file()
     assert "keeps its pictures" in caplog.text
+
+
+def test_second_reads_stand_in_the_report(run: ResultsFolder, made) -> None:
+    reading = ReviewEntry(
+        kind=EntryKind.READING,
+        reader="A <b>Reader</b>",
+        slide_id=made.record.slide_id,
+        score=Score.ZERO,
+        is_blinded=True,
+        program_score=made.record.score,
+        program_created=made.record.created,
+        is_sure=False,
+        pct_stained=3,
+    )
+    with ReviewLog(run.review_log) as log:
+        log.append(reading)
+        log.append(replace(reading, kind=EntryKind.DECISION, remark="brown cytoplasm"))
+    text = Page(rebuild_report(run.path, with_pictures=False).read_text("utf-8")).text
+    assert "A <b>Reader</b>" in text
+    assert "read blinded, in doubt, 3.0 % stained" in text.replace("\u00a0", " ")
+    assert f"overrode {made.record.score.value}" in text
+    assert "brown cytoplasm" in text
+
+
+def test_a_damaged_log_costs_the_report_its_second_reads_alone(
+    run: ResultsFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.review_log.write_bytes(b"no database" * 100)
+    page = Page(rebuild_report(run.path, with_pictures=False).read_text("utf-8"))
+    assert "HER2 immunohistochemistry" in page.text
+    assert "without second readings" in caplog.text
