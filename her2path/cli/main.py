@@ -26,6 +26,8 @@ from her2path.cli.models import models_app
 from her2path.cli.options import Debug, Json, Quiet, Workers
 from her2path.cli.outcomes import EXAMPLES as OUTCOMES_EXAMPLES
 from her2path.cli.outcomes import outcomes
+from her2path.cli.review import EXAMPLES as REVIEW_EXAMPLES
+from her2path.cli.review import review
 from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
 from her2path.cli.synth import synth
 from her2path.cli.train import EXAMPLES as TRAIN_EXAMPLES
@@ -290,6 +292,7 @@ def report(
         OUTPUT.print(f"{rebuild_report(folder, with_pictures=pictures)}", markup=False)
 
 
+app.command(epilog=REVIEW_EXAMPLES)(review)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)

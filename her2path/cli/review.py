@@ -1,0 +1,166 @@
+"""`her2path review`: second reading in the browser."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from her2path.cli.console import ERRORS, OUTPUT, fail, readable_errors, set_up_logging
+from her2path.cli.options import Debug
+
+__all__ = ["EXAMPLES", "review"]
+
+EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    'her2path review results --reader "A. Reader"\n\n'
+    "her2path review results --slides all --unblinded\n\n"
+    'her2path review results --export mine.csv --reader "A. Reader"\n\n'
+    "her2path evaluate results --reference mine.csv --out agreement\n\n"
+    "The page is on this machine only. From another one: "
+    "ssh -L 8765:127.0.0.1:8765 MACHINE, and --port 8765 --no-browser there."
+)
+
+
+class Choice(StrEnum):
+    """Which slides are read."""
+
+    FLAGGED = "flagged"
+    ALL = "all"
+
+
+def review(
+    results: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULTS", help="A folder that score has written.", show_default=False
+        ),
+    ],
+    *,
+    reader: Annotated[
+        str,
+        typer.Option(help="Your name, as it stands in the log; without, the name you log in by."),
+    ] = "",
+    slides: Annotated[
+        Choice, typer.Option(help="Which slides: those that ask for a second read, or all.")
+    ] = Choice.FLAGGED,
+    unblinded: Annotated[
+        bool,
+        typer.Option(
+            "--unblinded",
+            help="Show names and results from the start, the least sure first; without it they "
+            "show once you have given your own score.",
+        ),
+    ] = False,
+    slide_folder: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Where the slides lie now, if they were moved."
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address without opening it.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE.csv",
+            help="Check the log and write the readings of --reader (without, of all) as a table, "
+            "then end.",
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Read flagged slides in the browser, blinded, and keep what was read in a log."""
+    set_up_logging(debug=debug)
+    if not results.is_dir():
+        raise fail(f"{results} is no folder; name the one given to score with --out")
+    with readable_errors(debug=debug, resumes=False):
+        if export is not None:
+            OUTPUT.print(f"{export_readings(results, export, reader)}", markup=False)
+            return
+        name = reader or getpass.getuser()
+        serve_page(
+            results,
+            name,
+            only_flagged=slides is Choice.FLAGGED,
+            is_blinded=not unblinded,
+            slide_folder=slide_folder,
+            port=port,
+            opens_browser=not no_browser,
+        )
+
+
+def export_readings(folder: Path, table: Path, reader: str) -> Path:
+    """Write the readings of a reader, or of all, and return the path of the table."""
+    from her2path.errors import ResultsError
+    from her2path.results.folder import ResultsFolder
+    from her2path.results.review_log import ReviewLog, write_reviews
+
+    path = ResultsFolder(folder).review_log
+    if not path.exists():
+        raise ResultsError(f"{folder} has no second readings yet; her2path review {folder} begins")
+    if table.exists():
+        raise ResultsError(f"{table} exists already; choose another name")
+    with ReviewLog(path) as log:
+        entries = log.entries()
+    own = [entry for entry in entries if not reader or entry.reader == reader.strip()]
+    if not own:
+        known = ", ".join(sorted({entry.reader for entry in entries})) or "nobody"
+        raise ResultsError(f"{reader} has read nothing here; readers are {known}")
+    write_reviews(table, own)
+    return table
+
+
+def serve_page(
+    folder: Path,
+    reader: str,
+    *,
+    only_flagged: bool,
+    is_blinded: bool,
+    slide_folder: Path | None,
+    port: int,
+    opens_browser: bool,
+) -> None:
+    """Serve the page until it is interrupted, and say then how far the reader has come."""
+    from her2path.results.folder import ResultsFolder
+    from her2path.results.review_log import ReviewLog
+    from her2path.review import CaseState, SlidePool, finder, open_queue, serve
+
+    results = ResultsFolder(folder)
+    with ReviewLog(results.review_log) as log:
+        queue = open_queue(
+            results, reader=reader, only_flagged=only_flagged, is_blinded=is_blinded, log=log
+        )
+
+        n_slides = len(queue.cases)
+
+        def announce(address: str) -> None:
+            ERRORS.print(
+                f"{n_slides:,} slide{'s' * (n_slides != 1)} for {reader}, "
+                f"{'blinded' if is_blinded else 'not blinded'}. Open this address; Ctrl+C ends.",
+                markup=False,
+            )
+            OUTPUT.print(address, markup=False)
+
+        # The way to end it; each reading is on the disk.
+        with suppress(KeyboardInterrupt):
+            serve(
+                queue,
+                SlidePool(finder(slide_folder)),
+                port=port,
+                announce=announce,
+                opens_browser=opens_browser,
+            )
+        n_read = sum(queue.state(case) is not CaseState.OPEN for case in queue.cases)
+        ERRORS.print(
+            f"{n_read:,} of {n_slides:,} read; readings are in {results.reviews_csv}",
+            markup=False,
+        )

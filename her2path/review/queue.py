@@ -1,0 +1,272 @@
+"""The queue of one reader: which slides, in which order, and what may be told of each."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.errors import ResultsError
+from her2path.results.folder import ResultsFolder, SlideFolder
+from her2path.results.journal import JournalState, entries_of_run
+from her2path.results.record import SlideRecord, read_record
+from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog, write_reviews
+from her2path.results.run_record import software_version
+
+__all__ = ["Case", "CaseState", "ReviewQueue", "open_queue"]
+
+# A name, not a text; it stands in a table.
+MAX_READER = 100
+# Every tile asks for its slide's; those of large slides take a tenth of a second to read.
+MAX_RECORDS = 8
+
+
+class CaseState(StrEnum):
+    """How far a reader is with a slide."""
+
+    OPEN = "open"
+    # Scored by the reader, who may now see what the program found.
+    READ = "read"
+    # Confirmed or overridden.
+    DECIDED = "decided"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A slide in the queue; `number`, from 1, is all that a blinded reader knows of it."""
+
+    number: int
+    slide_id: str
+
+
+class ReviewQueue:
+    """The slides that one reader looks at, and what they have given so far.
+
+    Parameters
+    ----------
+    results : ResultsFolder
+        A finished run.
+    slide_ids : sequence of str
+        In the order in which they are offered.
+    reader : str
+        Who reads.
+    is_blinded : bool
+        Whether nothing of a slide's result is told before the reader has scored it.
+    log : ReviewLog
+        Where entries go; open as long as the queue is used.
+    """
+
+    def __init__(
+        self,
+        results: ResultsFolder,
+        slide_ids: Sequence[str],
+        *,
+        reader: str,
+        is_blinded: bool,
+        log: ReviewLog,
+    ) -> None:
+        self.results = results
+        self.reader = reader
+        self.is_blinded = is_blinded
+        self.log = log
+        self.cases = tuple(Case(n, slide_id) for n, slide_id in enumerate(slide_ids, start=1))
+        # Requests come from several threads; an entry follows from what is logged before it.
+        self.lock = threading.RLock()
+        self.entries: list[ReviewEntry] = list(log.entries())
+        self.records: dict[int, tuple[int, SlideRecord]] = {}
+
+    def case(self, number: int) -> Case:
+        """Return a case; raises ResultsError for a number that is not in the queue."""
+        if not 1 <= number <= len(self.cases):
+            raise ResultsError(f"there is no case {number}; the queue ends with {len(self.cases)}")
+        return self.cases[number - 1]
+
+    def folder(self, case: Case) -> SlideFolder:
+        """Return the results of a case."""
+        return self.results.slide(case.slide_id)
+
+    def record(self, case: Case) -> SlideRecord:
+        """Return slide.json of a case, read again when it has changed."""
+        path = self.folder(case).slide_json
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError as error:
+            raise ResultsError(
+                f"{path} cannot be read ({error.strerror or error}); score the slide again"
+            ) from error
+        with self.lock:
+            known = self.records.get(case.number)
+            if known is None or known[0] != changed:
+                while len(self.records) >= MAX_RECORDS:
+                    self.records.pop(next(iter(self.records)))
+                known = self.records[case.number] = (changed, read_record(path))
+        return known[1]
+
+    def own(self, case: Case, kind: EntryKind) -> ReviewEntry | None:
+        """Return what this reader gave: the first reading, or the last decision."""
+        with self.lock:
+            found = [
+                entry
+                for entry in self.entries
+                if (entry.slide_id, entry.reader, entry.kind) == (case.slide_id, self.reader, kind)
+            ]
+        if not found:
+            return None
+        return found[0] if kind is EntryKind.READING else found[-1]
+
+    def state(self, case: Case) -> CaseState:
+        """Return how far this reader is with a case."""
+        if self.own(case, EntryKind.DECISION) is not None:
+            return CaseState.DECIDED
+        return CaseState.READ if self.own(case, EntryKind.READING) else CaseState.OPEN
+
+    def may_tell(self, case: Case) -> bool:
+        """Return whether the reader may see what the program found: the one rule of blinding."""
+        return not self.is_blinded or self.state(case) is not CaseState.OPEN
+
+    def others(self, case: Case) -> tuple[ReviewEntry, ...]:
+        """Return the first reading of every other reader."""
+        found: dict[str, ReviewEntry] = {}
+        with self.lock:
+            for entry in self.entries:
+                is_theirs = entry.slide_id == case.slide_id and entry.reader != self.reader
+                if is_theirs and entry.kind is EntryKind.READING:
+                    found.setdefault(entry.reader, entry)
+        return tuple(found.values())
+
+    def read(
+        self,
+        case: Case,
+        score: Score,
+        *,
+        is_sure: bool = True,
+        pct_stained: float | None = None,
+        remark: str = "",
+        seconds: float | None = None,
+    ) -> ReviewEntry:
+        """Log what the reader gives a slide by eye.
+
+        Raises
+        ------
+        ResultsError
+            If they have given it a score before: a first reading stays what it was.
+        """
+        with self.lock:
+            if self.state(case) is not CaseState.OPEN:
+                raise ResultsError(
+                    f"case {case.number} has your reading already; confirm or override the "
+                    "program's score instead"
+                )
+            return self.add(
+                case,
+                EntryKind.READING,
+                score,
+                is_sure=is_sure,
+                pct_stained=pct_stained,
+                remark=remark,
+                seconds=seconds,
+            )
+
+    def decide(self, case: Case, score: Score, *, reason: str = "") -> ReviewEntry:
+        """Log which score the reader leaves standing, having seen the program's.
+
+        May be given again; the last one counts, all are kept.
+
+        Raises
+        ------
+        ResultsError
+            If the reader has not read the slide yet, or overrides without a reason.
+        """
+        with self.lock:
+            if self.state(case) is CaseState.OPEN:
+                raise ResultsError(f"read case {case.number} first, then decide")
+            if score is not self.record(case).score and not reason.strip():
+                raise ResultsError("an override needs its reason; say what you saw")
+            return self.add(case, EntryKind.DECISION, score, remark=reason)
+
+    def add(
+        self,
+        case: Case,
+        kind: EntryKind,
+        score: Score,
+        *,
+        remark: str,
+        is_sure: bool = True,
+        pct_stained: float | None = None,
+        seconds: float | None = None,
+    ) -> ReviewEntry:
+        """Log an entry, and write the table anew."""
+        record = self.record(case)
+        entry = self.log.append(
+            ReviewEntry(
+                kind=kind,
+                reader=self.reader,
+                slide_id=case.slide_id,
+                score=score,
+                is_blinded=self.is_blinded and kind is EntryKind.READING,
+                program_score=record.score,
+                program_created=record.created,
+                is_sure=is_sure,
+                pct_stained=pct_stained,
+                remark=remark.strip(),
+                seconds=seconds,
+                software_version=software_version(),
+            )
+        )
+        # Others may have written meanwhile.
+        self.entries = list(self.log.entries())
+        write_reviews(self.results.reviews_csv, self.entries)
+        return entry
+
+
+def open_queue(
+    results: ResultsFolder, *, reader: str, only_flagged: bool, is_blinded: bool, log: ReviewLog
+) -> ReviewQueue:
+    """Return the queue of a reader over a finished run: slides that ask for a second read, or all.
+
+    A blinded reader gets the slides in an order of their own, the same at every start, which
+    follows from their name and tells nothing of the results. Otherwise the slides with the least
+    sure score come first.
+
+    Raises
+    ------
+    ResultsError
+        If the folder holds no run, another run is using it, or there is nothing to read.
+    """
+    reader = reader.strip()
+    if not reader or len(reader) > MAX_READER or not reader.isprintable():
+        raise ResultsError(
+            f"{reader[:40]!r} is no name of a reader; give 1 to {MAX_READER} letters by --reader"
+        )
+    done = [e for e in entries_of_run(results) if e.state is JournalState.DONE]
+    chosen = [e for e in done if not only_flagged or (e.row or {}).get("review")]
+    if not chosen:
+        raise ResultsError(
+            f"of {len(done):,} scored slides in {results.path} none asks for a second read; "
+            "--slides all offers every slide"
+        )
+    if is_blinded:
+        chosen.sort(key=lambda entry: shuffled(reader, entry.slide_id))
+    else:
+        chosen.sort(key=lambda entry: (sureness(entry.row or {}), entry.slide_id))
+    return ReviewQueue(
+        results,
+        [entry.slide_id for entry in chosen],
+        reader=reader,
+        is_blinded=is_blinded,
+        log=log,
+    )
+
+
+def shuffled(reader: str, slide_id: str) -> str:
+    return hashlib.sha256(f"{reader}\n{slide_id}".encode()).hexdigest()
+
+
+def sureness(row: Mapping[str, object]) -> float:
+    """Return the probability of the most probable score; 0 where there is none."""
+    names = [f"p_{score.value.replace('+', 'plus')}" for score in EXPRESSION_SCORES]
+    found = [row.get(name) for name in names]
+    return max((float(p) for p in found if isinstance(p, int | float)), default=0.0)

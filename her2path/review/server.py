@@ -1,0 +1,288 @@
+"""The review page: a small server on this machine alone, for one reader.
+
+It listens on the loopback address only, and answers nobody without the token that was printed when
+it started: other users of the machine, and pages of other sites in the same browser, get nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import time
+import webbrowser
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import FastAPI, Path, Query, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from her2path.criteria.score import Score
+from her2path.errors import Her2pathError, ResultsError
+from her2path.geometry import Region
+from her2path.results.cells import CellTable, read_cells
+from her2path.results.jsonable import to_json
+from her2path.review.queue import Case, ReviewQueue
+from her2path.review.telling import OUTLINE_COLUMNS, tell_case, tell_outlines, tell_queue
+from her2path.review.tiles import SlidePool
+
+__all__ = ["make_app", "serve"]
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+# How a browser on this machine may name it; another name is another site that points here.
+OWN_NAMES = frozenset({HOST, "localhost"})
+COOKIE = "her2path_review"
+# Everything comes from this server; Leaflet places its tiles by style attributes set in script,
+# which this allows.
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+# A screen goes back and forth over the same tiles; they never change while the server runs.
+TILE_CACHE = "private, max-age=3600"
+# name: package, path in it, media type
+STATIC = {
+    "review.css": ("her2path.review", "static/review.css", "text/css"),
+    "review.js": ("her2path.review", "static/review.js", "text/javascript"),
+    "slide_map.js": ("her2path.review", "static/slide_map.js", "text/javascript"),
+    "leaflet.css": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.css", "text/css"),
+    "leaflet.js": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.js", "text/javascript"),
+}
+MAX_REMARK = 2000
+# A remark of 2,000 letters in any script, with the rest.
+MAX_BODY_BYTES = 32_000
+# Cells of the slide in view and the one before it.
+MAX_TABLES = 2
+
+Number = Annotated[int, Path(ge=1, le=10_000_000)]
+Position = Annotated[int, Path(ge=0, le=2**31)]
+Pixel = Annotated[float, Query(ge=-(2.0**31), le=2.0**31, allow_inf_nan=False)]
+
+
+class Given(BaseModel):
+    """What a page sends; nothing but the fields named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GivenReading(Given):
+    """A reading as the page sends it."""
+
+    score: Score
+    is_sure: bool = True
+    pct_stained: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    remark: str = Field(default="", max_length=MAX_REMARK)
+
+
+class GivenDecision(Given):
+    """A decision as the page sends it."""
+
+    score: Score
+    reason: str = Field(default="", max_length=MAX_REMARK)
+
+
+def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
+    """Return the application: pages, tiles and outlines, and the two things that a reader sends.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        What is read; its log is open as long as the application is used.
+    slides : SlidePool
+        Where tiles come from.
+    token : str
+        What a browser must bring, once in the address and then in a cookie.
+    """
+    # Its own pages load scripts from elsewhere.
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    opened: dict[int, float] = {}
+
+    @lru_cache(maxsize=MAX_TABLES)
+    def cells_of(slide_id: str, _created: str) -> CellTable:
+        return read_cells(queue.results.slide(slide_id).cells_parquet, columns=OUTLINE_COLUMNS)
+
+    def readable(case: Case) -> Case:
+        if not queue.may_tell(case):
+            raise HTTPException(403, "give your own reading first")
+        return case
+
+    @app.middleware("http")
+    async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        fault = refusal(request, token)
+        response = await answer(request) if fault is None else fault
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.exception_handler(Her2pathError)
+    async def explain(_request: Request, error: Exception) -> Response:
+        status = 409 if isinstance(error, ResultsError) else 404
+        return JSONResponse({"detail": str(error)}, status)
+
+    @app.get("/")
+    def page(request: Request) -> Response:
+        if "token" in request.query_params:
+            # Out of the address, which stands in histories and screenshots.
+            response: Response = RedirectResponse("/", 303)
+            response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+            return response
+        return Response(static_bytes("her2path.review", "static/review.html"), media_type=HTML)
+
+    @app.get("/static/{name}")
+    def static(name: str) -> Response:
+        if name not in STATIC:
+            raise HTTPException(404, "there is no such file")
+        package, path, kind = STATIC[name]
+        return Response(static_bytes(package, path), media_type=kind)
+
+    @app.get("/api/queue")
+    def show_queue() -> Any:  # noqa: ANN401 - JSON has no narrower type
+        return to_json(tell_queue(queue))
+
+    @app.get("/api/cases/{number}")
+    def show_case(number: Number) -> Any:  # noqa: ANN401 - JSON has no narrower type
+        case = queue.case(number)
+        opened.setdefault(number, time.monotonic())
+        return to_json(tell_case(queue, case))
+
+    @app.get("/api/cases/{number}/tiles/{zoom}/{column}/{row}.jpg")
+    def show_tile(number: Number, zoom: Position, column: Position, row: Position) -> Response:
+        jpeg = slides.tile(queue.record(queue.case(number)), zoom, column, row)
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": TILE_CACHE})
+
+    @app.get("/api/cases/{number}/outlines")
+    def show_outlines(number: Number, x: Pixel, y: Pixel, width: Pixel, height: Pixel) -> Any:  # noqa: ANN401 - JSON has no narrower type
+        case = readable(queue.case(number))
+        record = queue.record(case)
+        if not queue.folder(case).cells_parquet.exists():
+            return {"n_cells": 0, "cells": []}
+        cells = cells_of(case.slide_id, record.created)
+        mpp = (record.scan.mpp_x * record.scan.mpp_y) ** 0.5
+        box = Region(int(x), int(y), int(width), int(height))
+        return tell_outlines(cells, box, mpp=mpp)
+
+    @app.post("/api/cases/{number}/reading")
+    def take_reading(number: Number, given: GivenReading) -> Any:  # noqa: ANN401 - JSON has no narrower type
+        case = queue.case(number)
+        began = opened.get(number)
+        queue.read(
+            case,
+            given.score,
+            is_sure=given.is_sure,
+            pct_stained=given.pct_stained,
+            remark=given.remark,
+            seconds=None if began is None else round(time.monotonic() - began, 1),
+        )
+        return to_json(tell_case(queue, case))
+
+    @app.post("/api/cases/{number}/decision")
+    def take_decision(number: Number, given: GivenDecision) -> Any:  # noqa: ANN401 - JSON has no narrower type
+        case = queue.case(number)
+        queue.decide(case, given.score, reason=given.reason)
+        return to_json(tell_case(queue, case))
+
+    return app
+
+
+HTML = "text/html; charset=utf-8"
+
+
+def refusal(request: Request, token: str) -> Response | None:
+    """Return the answer to a request that is not from this server's own page, or None."""
+    name = request.url.hostname
+    if name not in OWN_NAMES:
+        return JSONResponse({"detail": "this server answers to localhost only"}, 421)
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"http://{request.url.netloc}":
+        return JSONResponse({"detail": "another site may not ask here"}, 403)
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not length.isascii() or not length.isdigit():
+        return JSONResponse({"detail": "the length must be stated"}, 411)
+    if int(length) > MAX_BODY_BYTES:
+        return JSONResponse({"detail": "the remark is too long"}, 413)
+    given = request.query_params.get("token") if request.url.path == "/" else None
+    given = given or request.cookies.get(COOKIE, "")
+    if not secrets.compare_digest(given.encode(), token.encode()):
+        words = "open the address that her2path review printed when it started"
+        return Response(f"No access: {words}.\n", 403, media_type="text/plain")
+    return None
+
+
+def static_bytes(package: str, path: str) -> bytes:
+    """Return a file that is shipped inside a package."""
+    return files(package).joinpath(path).read_bytes()
+
+
+def serve(
+    queue: ReviewQueue,
+    slides: SlidePool,
+    *,
+    port: int,
+    announce: Callable[[str], None],
+    opens_browser: bool,
+) -> None:
+    """Serve the page until interrupted.
+
+    Parameters
+    ----------
+    queue, slides
+        As of `make_app`.
+    port : int
+        0 takes any that is free.
+    announce : callable
+        Is told the address, with the token, once the server can be reached.
+    opens_browser : bool
+        Whether to open the page.
+
+    Raises
+    ------
+    ResultsError
+        If the port is taken.
+    """
+    token = secrets.token_urlsafe(32)
+    with closing(slides), listening(port) as listener:
+        address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
+        announce(address)
+        if opens_browser:
+            webbrowser.open(address)
+        settings = uvicorn.Config(
+            make_app(queue, slides, token=token),
+            log_level="warning",
+            # The address holds the token.
+            access_log=False,
+            server_header=False,
+        )
+        uvicorn.Server(settings).run(sockets=[listener])
+
+
+@contextmanager
+def listening(port: int) -> Iterator[socket.socket]:
+    """Hold a port of this machine, reachable from nowhere else."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with closing(listener):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise ResultsError(
+                f"port {port} cannot be used ({error.strerror or error}); choose another by "
+                "--port, or leave it out"
+            ) from error
+        # From now on a browser that comes too early waits.
+        listener.listen()
+        yield listener

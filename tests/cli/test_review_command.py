@@ -1,0 +1,143 @@
+"""`her2path review` as a user calls it: a server of its own process, and tables from its log."""
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from report_slides import make_slide
+from typer.testing import CliRunner, Result
+
+from her2path.cli.main import app
+from her2path.criteria.score import Score
+from her2path.pipeline.rows import row_of
+from her2path.results.folder import ResultsFolder
+from her2path.results.journal import Fingerprint, Journal
+from her2path.results.jsonable import write_json
+from her2path.results.record import write_record
+from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog
+
+HASH = "a" * 64
+READING = ReviewEntry(
+    kind=EntryKind.READING,
+    reader="A",
+    slide_id="slide A",
+    score=Score.ONE_PLUS,
+    is_blinded=True,
+    program_score=Score.TWO_PLUS,
+    program_created="",
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> ResultsFolder:
+    """A finished run of one flagged slide."""
+    made = make_slide(tmp_path)
+    write_record(made.folder.slide_json, made.record)
+    write_json(made.results.run_json, {"settings_hash": HASH})
+    with Journal(made.results.journal, settings_hash=HASH, resume=False) as journal:
+        journal.plan([(made.record.slide_id, Path("slide.png"), Fingerprint(1, 1, HASH))])
+        journal.start(made.record.slide_id)
+        journal.finish(made.record.slide_id, row_of(made.record), seconds=1.0)
+    return made.results
+
+
+def review(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["review", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture
+def server(run: ResultsFolder) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "her2path", "review", str(run.path), "--no-browser"]
+    process = subprocess.Popen(
+        [*command, "--reader", "A. Reader"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_reading_in_the_browser_is_in_the_table_when_the_server_ends(
+    server: subprocess.Popen[str], run: ResultsFolder
+) -> None:
+    assert server.stdout is not None
+    address = urlsplit(server.stdout.readline().strip())
+    assert address.hostname == "127.0.0.1"
+    connection = http.client.HTTPConnection(address.hostname, address.port or 0, timeout=30)
+    connection.request("GET", f"/?{address.query}")
+    answer = connection.getresponse()
+    cookie = answer.headers["Set-Cookie"]
+    answer.read()
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    body = json.dumps({"score": "1+"})
+    headers = {"Cookie": cookie.split(";")[0], "Content-Type": "application/json"}
+    connection.request("POST", "/api/cases/1/reading", body=body, headers=headers)
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+    answer.read()
+    connection.close()
+    server.send_signal(signal.SIGINT)
+    _, errors = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert "1 slide for A. Reader, blinded" in errors
+    assert "1 of 1 read" in errors
+    assert "A. Reader,1+,true" in run.reviews_csv.read_text("utf-8")
+
+
+def test_readings_of_one_reader_become_a_reference(run: ResultsFolder, tmp_path: Path) -> None:
+    with ReviewLog(run.review_log) as log:
+        log.append(READING)
+        log.append(replace(READING, reader="B", score=Score.ZERO))
+    table = tmp_path / "mine.csv"
+    shown = review(run.path, "--export", table, "--reader", "A")
+    assert (shown.exit_code, shown.stdout.strip()) == (0, str(table))
+    lines = table.read_text("utf-8").splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("slide A,A,1+,true")
+    again = review(run.path, "--export", table)
+    assert (again.exit_code, "choose another name" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "is no folder"),
+        (["{run}", "--export", "{out}"], "has no second readings yet"),
+        (["{run}", "--reader", "a\nb"], "no name of a reader"),
+        (["{empty}"], "holds no run"),
+    ],
+)
+def test_wrong_use_is_named(
+    run: ResultsFolder, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"run": run.path, "empty": tmp_path / "empty", "out": tmp_path / "out.csv"}
+    shown = review(*(argument.format(**places) for argument in arguments))
+    assert shown.exit_code == 2
+    assert words in " ".join(shown.stderr.split())
+
+
+def test_an_unknown_reader_is_told_who_there_is(run: ResultsFolder, tmp_path: Path) -> None:
+    with ReviewLog(run.review_log) as log:
+        log.append(READING)
+    shown = review(run.path, "--export", tmp_path / "t.csv", "--reader", "C")
+    assert "C has read nothing here; readers are A" in " ".join(shown.stderr.split())
+
+
+def test_a_run_without_flags_says_how_to_read_all(run: ResultsFolder) -> None:
+    with Journal(run.journal, settings_hash=HASH, resume=True) as journal:
+        (entry,) = journal.entries()
+        assert entry.row is not None
+        journal.finish("slide A", {**entry.row, "review": False}, seconds=1.0)
+    shown = review(run.path, "--no-browser")
+    assert (shown.exit_code, "--slides all" in shown.stderr) == (2, True)

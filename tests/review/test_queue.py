@@ -1,0 +1,106 @@
+"""Which slides a reader gets, in which order, and what follows from what they gave."""
+
+import csv
+
+import pytest
+from opener import Opener
+
+from her2path.criteria.score import Score
+from her2path.errors import ResultsError
+from her2path.results.folder import ResultsFolder
+from her2path.results.review_log import EntryKind
+from her2path.review import CaseState
+
+
+def test_flagged_slides_are_offered_or_all(opened: Opener) -> None:
+    assert sorted(case.slide_id for case in opened().cases) == ["a & b", "b 3+"]
+    assert len(opened(only_flagged=False).cases) == 3
+
+
+def test_an_unblinded_reader_gets_the_least_sure_first(opened: Opener) -> None:
+    assert [case.slide_id for case in opened(is_blinded=False).cases] == ["b 3+", "a & b"]
+
+
+def test_the_order_of_a_blinded_reader_is_their_own_and_stays(opened: Opener) -> None:
+    names = [[case.slide_id for case in opened(reader=f"reader {n}").cases] for n in range(12)]
+    assert len({tuple(order) for order in names}) == 2
+    assert [case.slide_id for case in opened(reader="reader 0").cases] == names[0]
+
+
+def test_a_reading_opens_the_result_and_a_decision_ends_the_case(opened: Opener) -> None:
+    queue = opened()
+    case = queue.cases[0]
+    assert (queue.state(case), queue.may_tell(case)) == (CaseState.OPEN, False)
+    queue.read(case, Score.ONE_PLUS, is_sure=False, pct_stained=30, remark=" faint ", seconds=5)
+    assert (queue.state(case), queue.may_tell(case)) == (CaseState.READ, True)
+    assert not queue.may_tell(queue.cases[1])
+    queue.decide(case, queue.record(case).score)
+    assert queue.state(case) is CaseState.DECIDED
+    reading = queue.own(case, EntryKind.READING)
+    assert reading is not None
+    assert (reading.remark, reading.is_blinded, reading.is_sure) == ("faint", True, False)
+    # Another start, the same state.
+    again = opened()
+    assert again.state(again.case(case.number)) is CaseState.DECIDED
+
+
+def test_a_first_reading_is_not_taken_back(opened: Opener) -> None:
+    queue = opened()
+    queue.read(queue.cases[0], Score.ZERO)
+    with pytest.raises(ResultsError, match="has your reading already"):
+        queue.read(queue.cases[0], Score.ONE_PLUS)
+
+
+def test_nobody_decides_before_they_have_read(opened: Opener) -> None:
+    queue = opened(is_blinded=False)
+    with pytest.raises(ResultsError, match="read case 1 first"):
+        queue.decide(queue.cases[0], Score.ZERO)
+
+
+def test_an_override_needs_its_reason_and_the_last_decision_counts(opened: Opener) -> None:
+    queue = opened()
+    case = queue.cases[0]
+    queue.read(case, Score.ZERO)
+    assert queue.record(case).score is not Score.ZERO
+    with pytest.raises(ResultsError, match="needs its reason"):
+        queue.decide(case, Score.ZERO, reason="  ")
+    queue.decide(case, Score.ZERO, reason="only cytoplasm")
+    queue.decide(case, queue.record(case).score, reason="looked again")
+    decision = queue.own(case, EntryKind.DECISION)
+    assert decision is not None
+    assert decision.remark == "looked again"
+    assert len(queue.log.entries()) == 3
+
+
+def test_readings_of_others_are_told_apart_by_reader(opened: Opener) -> None:
+    first, second = opened(reader="A"), opened(reader="B")
+    case = first.cases[0]
+    first.read(case, Score.ONE_PLUS)
+    theirs = next(one for one in second.cases if one.slide_id == case.slide_id)
+    assert second.state(theirs) is CaseState.OPEN
+    second.read(theirs, Score.ZERO)
+    assert [(entry.reader, entry.score) for entry in second.others(theirs)] == [
+        ("A", Score.ONE_PLUS)
+    ]
+
+
+def test_the_table_is_there_after_each_entry(opened: Opener, run: ResultsFolder) -> None:
+    queue = opened()
+    queue.read(queue.cases[0], Score.ONE_PLUS)
+    with run.reviews_csv.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["reader"], row["score"], row["is_blinded"]) for row in rows] == [
+        ("A", "1+", "true")
+    ]
+
+
+@pytest.mark.parametrize("reader", ["", "  ", "a\nb", "x" * 101])
+def test_a_reader_needs_a_name(opened: Opener, reader: str) -> None:
+    with pytest.raises(ResultsError, match="no name of a reader"):
+        opened(reader=reader)
+
+
+def test_a_number_outside_the_queue_is_refused(opened: Opener) -> None:
+    for number in (0, 3):
+        with pytest.raises(ResultsError, match=f"no case {number}"):
+            opened().case(number)

@@ -1,0 +1,193 @@
+"""The review page: who gets in, what a blinded reader is told, what becomes of what they send."""
+
+import json
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from opener import Opener
+
+from her2path.results.folder import ResultsFolder
+from her2path.review import SlidePool, finder, make_app
+from her2path.review.server import COOKIE, STATIC, listening
+
+TOKEN = "a-token"
+HERE = "http://127.0.0.1:8765"
+WHOLE = {"x": 0, "y": 0, "width": 1600, "height": 1200}
+
+
+@pytest.fixture
+def client(opened: Opener) -> Iterator[TestClient]:
+    """A browser that has been let in, blinded."""
+    yield from browser(opened())
+
+
+@pytest.fixture
+def seeing(opened: Opener) -> Iterator[TestClient]:
+    """A browser that has been let in, not blinded."""
+    yield from browser(opened(is_blinded=False))
+
+
+def browser(queue) -> Iterator[TestClient]:
+    slides = SlidePool(finder(None))
+    app = make_app(queue, slides, token=TOKEN)
+    with TestClient(app, base_url=HERE, cookies={COOKIE: TOKEN}) as client:
+        yield client
+    slides.close()
+
+
+def sent(answer: httpx2.Response) -> dict:
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_token_opens_the_page_and_leaves_the_address(client: TestClient) -> None:
+    client.cookies.clear()
+    assert client.get("/").status_code == 403
+    assert client.get("/?token=another").status_code == 403
+    answer = client.get(f"/?token={TOKEN}")
+    assert answer.url.query == b""
+    assert "her2path review" in answer.text
+    assert client.get("/api/queue").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/static/review.js", "/api/queue", "/api/cases/1", "/api/cases/1/tiles/0/0/0.jpg"],
+)
+def test_nothing_is_given_without_the_token(client: TestClient, path: str) -> None:
+    client.cookies.clear()
+    assert client.get(path).status_code == 403
+    # In the address it counts for the page alone.
+    if path != "/":
+        assert client.get(path, params={"token": TOKEN}).status_code == 403
+
+
+def test_another_name_of_this_machine_is_refused(client: TestClient) -> None:
+    assert client.get("/api/queue", headers={"Host": "evil.example:8765"}).status_code == 421
+    assert client.get("/api/queue", headers={"Host": "localhost:8765"}).status_code == 200
+
+
+def test_a_page_of_another_site_cannot_send(client: TestClient) -> None:
+    given = {"score": "1+"}
+    foreign = {"Origin": "http://evil.example"}
+    assert client.post("/api/cases/1/reading", json=given, headers=foreign).status_code == 403
+    own = {"Origin": HERE}
+    assert client.post("/api/cases/1/reading", json=given, headers=own).status_code == 200
+
+
+def test_pages_may_load_nothing_from_elsewhere(client: TestClient) -> None:
+    headers = client.get("/").headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("/docs", "/openapi.json", "/static/../server.py", "/static/server.py"):
+        assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("name", STATIC)
+def test_what_the_page_needs_is_shipped(client: TestClient, name: str) -> None:
+    answer = client.get(f"/static/{name}")
+    assert answer.status_code == 200
+    assert len(answer.content) > 1000
+
+
+def test_a_blinded_reader_is_told_nothing_that_gives_the_score_away(client: TestClient) -> None:
+    told = json.dumps([sent(client.get("/api/queue"))["cases"], sent(client.get("/api/cases/1"))])
+    for secret in ("a & b", "b 3+", "P-17", "slide.png", "Interval includes", "probabilities"):
+        assert secret not in told
+    assert client.get("/api/cases/1/outlines", params=WHOLE).status_code == 403
+
+
+def test_a_reading_opens_what_the_program_found(client: TestClient, run: ResultsFolder) -> None:
+    given = {"score": "0+", "is_sure": False, "pct_stained": 4, "remark": "<b>few</b>"}
+    told = sent(client.post("/api/cases/1/reading", json=given))
+    assert told["slide_id"] in ("a & b", "b 3+")
+    assert told["state"] == "read"
+    assert told["reading"]["remark"] == "<b>few</b>"
+    assert told["result"]["score"] == "2+"
+    assert told["result"]["flags"][0]["title"] == "Interval includes the cut"
+    assert "<b>few</b>" in run.reviews_csv.read_text("utf-8")
+    second = sent(client.get("/api/cases/2"))
+    assert (second["result"], second["slide_id"]) == (None, None)
+
+
+def test_a_second_reading_and_an_early_decision_are_conflicts(client: TestClient) -> None:
+    early = client.post("/api/cases/1/decision", json={"score": "2+"})
+    assert (early.status_code, "read case 1 first" in early.json()["detail"]) == (409, True)
+    sent(client.post("/api/cases/1/reading", json={"score": "0"}))
+    again = client.post("/api/cases/1/reading", json={"score": "1+"})
+    assert again.status_code == 409
+    sent(client.post("/api/cases/1/decision", json={"score": "2+"}))
+    lacking = client.post("/api/cases/1/decision", json={"score": "0"})
+    assert "reason" in lacking.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"score": "4+"},
+        {},
+        {"score": "1+", "pct_stained": 101},
+        {"score": "1+", "remark": "x" * 2001},
+        {"score": "1+", "reader": "somebody else"},
+    ],
+)
+def test_what_makes_no_reading_is_refused(
+    client: TestClient, given: dict, run: ResultsFolder
+) -> None:
+    assert client.post("/api/cases/1/reading", json=given).status_code == 422
+    assert not run.reviews_csv.exists()
+
+
+def test_a_body_without_bound_is_not_read(client: TestClient) -> None:
+    long = client.post("/api/cases/1/reading", content=b" " * 40_000)
+    assert long.status_code == 413
+    endless = client.post("/api/cases/1/reading", content=iter([b"{}"]))
+    assert endless.status_code == 411
+
+
+def test_tiles_are_pictures_and_end_where_the_slide_ends(client: TestClient) -> None:
+    answer = client.get("/api/cases/1/tiles/0/0/0.jpg")
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.content.startswith(b"\xff\xd8")
+    assert client.get("/api/cases/1/tiles/0/1/0.jpg").status_code == 409
+    assert client.get("/api/cases/9/tiles/0/0/0.jpg").status_code == 409
+    assert client.get("/api/cases/1/tiles/0/-1/0.jpg").status_code == 422
+
+
+def test_outlines_in_view_have_their_class_and_sectors(seeing: TestClient) -> None:
+    found = sent(seeing.get("/api/cases/1/outlines", params=WHOLE))
+    assert found["n_cells"] == 400
+    counted = [cell for cell in found["cells"] if cell[2] is not None]
+    assert 0 < len(counted) < 400
+    x, y, intensity, radii, sectors = counted[0]
+    assert 100 <= x <= 1500
+    assert 100 <= y <= 1100
+    assert intensity in ("none", "faint", "weak", "moderate", "intense")
+    # 5 to 8 µm at 0.5 µm/px.
+    assert len(radii) == 32
+    assert all(10 <= radius <= 16 for radius in radii)
+    assert 0 <= sectors < 2**32
+    corner = {"x": 0, "y": 0, "width": 10, "height": 10}
+    assert sent(seeing.get("/api/cases/1/outlines", params=corner))["n_cells"] < 5
+
+
+def test_a_slide_that_is_gone_is_named_with_the_remedy(
+    client: TestClient, run: ResultsFolder
+) -> None:
+    (run.path.parent / "slide.png").unlink()
+    answer = client.get("/api/cases/1/tiles/0/0/0.jpg")
+    assert (answer.status_code, "--slide-folder" in answer.json()["detail"]) == (404, True)
+    # It can still be decided on what was kept.
+    assert client.get("/api/cases/1").status_code == 200
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with listening(0) as first:
+        host, port = first.getsockname()
+        assert host == "127.0.0.1"
+        with pytest.raises(OSError, match="choose another by --port"), listening(port):
+            pass
