@@ -29,6 +29,7 @@ __all__ = [
     "Origin",
     "OutlineKind",
     "cell_feature",
+    "outline_corners",
     "outline_feature",
     "outline_polygon",
     "region_feature",
@@ -149,14 +150,38 @@ def cell_feature(
 
 def outline_polygon(x: float, y: float, outline_um: NDArray[np.float32], *, mpp: Mpp) -> Polygon:
     """Return the outline of a cell in level-0 px from its centre and its radius per sector."""
+    return Polygon(outline_corners(np.asarray(x), np.asarray(y), outline_um, mpp=mpp))
+
+
+def outline_corners(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    outline_um: NDArray[np.float32],
+    *,
+    mpp: Mpp,
+) -> NDArray[np.float64]:
+    """Return the corners (x, y) of outlines in level-0 px.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n,) or (), float64
+        Centres, level-0 px.
+    outline_um : ndarray of shape (n, N_SECTORS) or (N_SECTORS,), float32
+        Radius in each sector, µm.
+    mpp : Mpp
+        Of level 0.
+
+    Returns
+    -------
+    ndarray of shape (n, N_SECTORS, 2) or (N_SECTORS, 2), float64
+    """
     angles = np.arange(N_SECTORS) * (2 * math.pi / N_SECTORS)
-    return Polygon(
-        np.column_stack(
-            [
-                x + outline_um * np.cos(angles) / mpp.x,
-                y + outline_um * np.sin(angles) / mpp.y,
-            ]
-        )
+    return np.stack(
+        [
+            x[..., np.newaxis] + outline_um * np.cos(angles) / mpp.x,
+            y[..., np.newaxis] + outline_um * np.sin(angles) / mpp.y,
+        ],
+        axis=-1,
     )
 
 
