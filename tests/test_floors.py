@@ -42,6 +42,7 @@ HOMES = {
     "openslide": {"slides"},
     "wsidicom": {"slides"},
     "pydicom": {"slides", "results", "synth"},
+    "highdicom": {"results"},
     "tifffile": {"slides", "synth"},
     "simplejpeg": {"slides", "synth", "models"},
     "imagecodecs": {"slides", "synth"},
