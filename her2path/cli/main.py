@@ -22,6 +22,8 @@ from her2path.cli.console import (
 )
 from her2path.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from her2path.cli.evaluate import evaluate
+from her2path.cli.export import EXAMPLES as EXPORT_EXAMPLES
+from her2path.cli.export import export
 from her2path.cli.models import models_app
 from her2path.cli.options import Debug, Json, Quiet, Workers
 from her2path.cli.outcomes import EXAMPLES as OUTCOMES_EXAMPLES
@@ -293,6 +295,7 @@ def report(
 
 
 app.command(epilog=REVIEW_EXAMPLES)(review)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)
