@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 
 from her2path.criteria.score import Score
 from her2path.errors import Her2pathError, ResultsError
-from her2path.geometry import Region
+from her2path.geometry import Mpp, Region
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.jsonable import to_json
 from her2path.review.queue import Case, ReviewQueue
@@ -172,9 +172,8 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
         if not queue.folder(case).cells_parquet.exists():
             return {"n_cells": 0, "cells": []}
         cells = cells_of(case.slide_id, record.created)
-        mpp = (record.scan.mpp_x * record.scan.mpp_y) ** 0.5
         box = Region(int(x), int(y), int(width), int(height))
-        return tell_outlines(cells, box, mpp=mpp)
+        return tell_outlines(cells, box, mpp=Mpp(record.scan.mpp_x, record.scan.mpp_y))
 
     @app.post("/api/cases/{number}/reading")
     def take_reading(number: Number, given: GivenReading) -> Any:  # noqa: ANN401 - JSON has no narrower type

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from her2path.cells.table import OUTLINE_STEP_UM
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ResultsError
-from her2path.geometry import Region
+from her2path.geometry import Mpp, Region
 from her2path.report.charts import hex_of
 from her2path.report.fields import read_gallery
 from her2path.report.overlay import UNSTAINED_COLOR
@@ -74,6 +75,8 @@ def tell_case(queue: ReviewQueue, case: Case) -> Told:
         "width": pyramid.size.width,
         "height": pyramid.size.height,
         "mpp": pyramid.mpp.mean,
+        # Tenths of a µm to level-0 px.
+        "px_per_step": [OUTLINE_STEP_UM / pyramid.mpp.x, OUTLINE_STEP_UM / pyramid.mpp.y],
         "tile_px": TILE_PX,
         "max_zoom": pyramid.max_zoom,
         # Criteria without a 0+ do not ask for it.
@@ -158,13 +161,13 @@ def tell_fields(folder: SlideFolder) -> list[Told]:
     ]
 
 
-def tell_outlines(cells: CellTable, box: Region, *, mpp: float) -> Told:
+def tell_outlines(cells: CellTable, box: Region, *, mpp: Mpp) -> Told:
     """Return the cells in view with their outlines, or only how many where they are too many.
 
-    Each is (x, y, class, radii in level-0 px, stained sectors); class is None and the radii are
-    empty where the cell is not counted.
+    Each is (x, y, class, radii in tenths of a µm, stained sectors); class is None and the radii
+    are empty where the cell is not counted.
     """
-    reach = REACH_UM / mpp
+    reach = REACH_UM / mpp.mean
     x, y = np.asarray(cells["x"], np.float64), np.asarray(cells["y"], np.float64)
     is_near = (x > box.x - reach) & (x < box.right + reach)
     is_near &= (y > box.y - reach) & (y < box.bottom + reach)
@@ -173,7 +176,7 @@ def tell_outlines(cells: CellTable, box: Region, *, mpp: float) -> Told:
     near = near[~np.isin(excluded[near].astype(str), UNSEEN)]
     if len(near) > MAX_OUTLINES:
         return {"n_cells": len(near), "cells": None}
-    radii = np.asarray(cells["outline_um"][near], np.float64) / mpp
+    radii = np.rint(np.asarray(cells["outline_um"][near], np.float64) / OUTLINE_STEP_UM)
     is_counted = excluded[near].astype(str) == ""
     return {
         "n_cells": len(near),
@@ -182,7 +185,7 @@ def tell_outlines(cells: CellTable, box: Region, *, mpp: float) -> Told:
                 round(float(x[index]), 1),
                 round(float(y[index]), 1),
                 str(cells["intensity"][index]) if counts else None,
-                [round(float(radius), 1) for radius in radii[row]] if counts else [],
+                [int(radius) for radius in radii[row]] if counts else [],
                 int(cells["stained_sectors"][index]),
             )
             for row, (index, counts) in enumerate(zip(near.tolist(), is_counted, strict=True))

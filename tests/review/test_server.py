@@ -167,9 +167,9 @@ def test_outlines_in_view_have_their_class_and_sectors(seeing: TestClient) -> No
     assert 100 <= x <= 1500
     assert 100 <= y <= 1100
     assert intensity in ("none", "faint", "weak", "moderate", "intense")
-    # 5 to 8 µm at 0.5 µm/px.
+    # 5 to 8 µm, in tenths.
     assert len(radii) == 32
-    assert all(10 <= radius <= 16 for radius in radii)
+    assert all(50 <= radius <= 80 for radius in radii)
     assert 0 <= sectors < 2**32
     corner = {"x": 0, "y": 0, "width": 10, "height": 10}
     assert sent(seeing.get("/api/cases/1/outlines", params=corner))["n_cells"] < 5

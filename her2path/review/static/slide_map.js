@@ -103,7 +103,7 @@ class SlideMap {
   }
 
   draw(cells) {
-    const stained = {}, rest = [];
+    const stained = {}, rest = [], [stepX, stepY] = this.shown.px_per_step;
     for (const [x, y, intensity, radii, sectors] of cells) {
       if (intensity === null) {
         L.circleMarker(this.point(x, y), { radius: 3, color: "#fff", weight: 1, fillColor: "#464646",
@@ -113,7 +113,7 @@ class SlideMap {
       const n = radii.length;
       const corner = (k) => {
         const angle = 2 * Math.PI * k / n, radius = radii[(k + n) % n];
-        return [x + radius * Math.cos(angle), y + radius * Math.sin(angle)];
+        return [x + radius * stepX * Math.cos(angle), y + radius * stepY * Math.sin(angle)];
       };
       const middle = (a, b) => this.point((a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
       for (let k = 0; k < n; k += 1) {
