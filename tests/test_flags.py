@@ -61,6 +61,15 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
                 "score_without_uncertain": Score.ULTRALOW,
             },
         ),
+        # By the rules alone, whatever those cells would change.
+        (
+            "tumor_uncertain",
+            {
+                "uncertain_tumor_pct": 20.1,
+                "score_with_uncertain": Score.ONE_PLUS,
+                "score_without_uncertain": Score.ONE_PLUS,
+            },
+        ),
         ("tumor_uncertain", {"tumor_parts_at": 0.06, "score_as_read": Score.NOT_ASSESSABLE}),
         (
             "unstained_left_out",
@@ -123,9 +132,15 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
         {"network_score": Score.ONE_PLUS},
         {"nuclear_hematoxylin_od": 0.07, "are_nuclei_seen": True},
         {
+            "uncertain_tumor_pct": 20.0,
+            "score_with_uncertain": Score.ONE_PLUS,
+            "score_without_uncertain": Score.ONE_PLUS,
+        },
+        {
             "uncertain_tumor_pct": 50.0,
             "score_with_uncertain": Score.ONE_PLUS,
             "score_without_uncertain": Score.ONE_PLUS,
+            "are_nuclei_seen": True,
         },
         {"tumor_parts_at": 0.06, "score_as_read": Score.ONE_PLUS},
         # Few, and many without an effect.

@@ -193,6 +193,21 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"{cuts.uncertain_tumor_pct:g} %); with all of them the score is {with_all}, without "
             f"them {without}.",
         )
+    elif (
+        uncertain is not None
+        and uncertain > cuts.undecided_tumor_pct
+        and not evidence.are_nuclei_seen
+        and score in LOW_SCORES
+    ):
+        yield Flag(
+            ReviewFlag.TUMOR_UNCERTAIN,
+            uncertain,
+            cuts.undecided_tumor_pct,
+            "%",
+            f"No network read this slide, and {uncertain:.0f} % of the cells that are or may be "
+            f"tumour are in doubt (more than {cuts.undecided_tumor_pct:g} %): the shares are of "
+            "cells that the rules can hardly tell from others here.",
+        )
     elif evidence.score_as_read not in (None, score):
         yield Flag(
             ReviewFlag.TUMOR_UNCERTAIN,

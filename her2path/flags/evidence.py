@@ -164,6 +164,9 @@ class FlagCuts:
     # Cells of which it is unsure whether they are tumour, when they can change the score: even
     # few may; below 1 % they are noise.
     uncertain_tumor_pct: float = 1.0
+    # Where no network read: with a fifth of the candidates near the cut, which cells the share of
+    # a low score is of is a guess, whatever it becomes with all of them or with none.
+    undecided_tumor_pct: float = 20.0
     # Some cells of stroma have nuclei like those of tumor: fewer say nothing.
     left_out_pct: float = 5.0
     # By which the share stained may be too high for their want.
