@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def score(options: ScoreOptions) -> int:
     if options.as_json:
         OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False), markup=False)
     elif not options.quiet:
-        say_end(out, result)
+        say_end(out, result, n_review=sum(record.review for record in records))
     return SOME_FAILED if result.failed else 0
 
 
@@ -197,12 +198,17 @@ def summary_of(
     }
 
 
-def say_end(out: ResultsFolder, result: BatchResult) -> None:
-    """Say how the run ended and where the report is."""
+def say_end(out: ResultsFolder, result: BatchResult, *, n_review: int) -> None:
+    """Say how the run ended, where the report is, and how to give the second reads asked for."""
     n_failed = len(result.failed)
     ending = f"{result.n_done} of {result.n_slides} slides scored"
     if n_failed:
         ending += f", {n_failed} failed (slides.csv says why; --resume tries them again)"
     ERRORS.print(f"{ending} in {duration_words(result.seconds)}.")
     ERRORS.print(f"Report: {out.report_html}", style="bold")
+    if n_review:
+        asking = "1 slide asks" if n_review == 1 else f"{n_review:,} slides ask"
+        command = f"her2path review {shlex.quote(str(out.path))}"
+        words = f"{asking} for a second read; blinded, in the browser: {command}"
+        ERRORS.print(words, markup=False)
     ERRORS.print(RESEARCH_USE, style="dim")

@@ -49,7 +49,7 @@ from her2path.results.atomic import write_text
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
-from her2path.results.review_log import ReviewEntry, ReviewLog
+from her2path.results.review_log import ReviewEntry, ReviewLog, by_slide
 from her2path.results.run_record import software_version
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 from her2path.statistics.readers import DOUBT
@@ -207,17 +207,14 @@ def write_report(
 
 def readings_of(results: ResultsFolder) -> dict[str, list[ReviewEntry]]:
     """Return what people gave each slide on the review page, oldest first."""
-    found: dict[str, list[ReviewEntry]] = {}
     if not results.review_log.exists():
-        return found
+        return {}
     try:
         with ReviewLog(results.review_log) as review_log:
-            for entry in review_log.entries():
-                found.setdefault(entry.slide_id, []).append(entry)
+            return by_slide(review_log.entries())
     except ResultsError as error:
         log.warning("the report is without second readings: %s", error)
         return {}
-    return found
 
 
 def picture_bytes(folder: SlideFolder) -> int:

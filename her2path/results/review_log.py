@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from her2path.results.decoding import from_json
 from her2path.results.jsonable import canonical_json, clean_text
 from her2path.results.sheet import write_sheet
 
-__all__ = ["EntryKind", "ReviewEntry", "ReviewLog", "write_reviews"]
+__all__ = ["EntryKind", "ReviewEntry", "ReviewLog", "by_slide", "write_reviews"]
 
 # What stands in place of a hash before the first entry.
 NO_HASH = "0" * 64
@@ -234,6 +234,14 @@ class ReviewLog:
 def chained(previous: str, number: int, text: str) -> str:
     """Return the hash of an entry, over the hash of the one before it."""
     return hashlib.sha256(f"{previous}\n{number}\n{text}".encode()).hexdigest()
+
+
+def by_slide(entries: Iterable[ReviewEntry]) -> dict[str, list[ReviewEntry]]:
+    """Return the entries of each slide, in their order."""
+    found: dict[str, list[ReviewEntry]] = {}
+    for entry in entries:
+        found.setdefault(entry.slide_id, []).append(entry)
+    return found
 
 
 def write_reviews(path: Path, entries: Sequence[ReviewEntry]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,18 @@ from her2path.errors import ResultsError
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.journal import JournalState, entries_of_run
 from her2path.results.record import SlideRecord, read_record
-from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog, write_reviews
+from her2path.results.review_log import (
+    EntryKind,
+    ReviewEntry,
+    ReviewLog,
+    by_slide,
+    write_reviews,
+)
 from her2path.results.run_record import software_version
 
 __all__ = ["Case", "CaseState", "ReviewQueue", "open_queue"]
+
+logger = logging.getLogger(__name__)
 
 # A name, not a text; it stands in a table.
 MAX_READER = 100
@@ -75,7 +84,7 @@ class ReviewQueue:
         self.cases = tuple(Case(n, slide_id) for n, slide_id in enumerate(slide_ids, start=1))
         # Requests come from several threads; an entry follows from what is logged before it.
         self.lock = threading.RLock()
-        self.entries: list[ReviewEntry] = list(log.entries())
+        self.entries = by_slide(log.entries())
         self.records: dict[int, tuple[int, SlideRecord]] = {}
 
     def case(self, number: int) -> Case:
@@ -110,8 +119,8 @@ class ReviewQueue:
         with self.lock:
             found = [
                 entry
-                for entry in self.entries
-                if (entry.slide_id, entry.reader, entry.kind) == (case.slide_id, self.reader, kind)
+                for entry in self.entries.get(case.slide_id, ())
+                if (entry.reader, entry.kind) == (self.reader, kind)
             ]
         if not found:
             return None
@@ -131,9 +140,8 @@ class ReviewQueue:
         """Return the first reading of every other reader."""
         found: dict[str, ReviewEntry] = {}
         with self.lock:
-            for entry in self.entries:
-                is_theirs = entry.slide_id == case.slide_id and entry.reader != self.reader
-                if is_theirs and entry.kind is EntryKind.READING:
+            for entry in self.entries.get(case.slide_id, ()):
+                if entry.reader != self.reader and entry.kind is EntryKind.READING:
                     found.setdefault(entry.reader, entry)
         return tuple(found.values())
 
@@ -217,8 +225,13 @@ class ReviewQueue:
             )
         )
         # Others may have written meanwhile.
-        self.entries = list(self.log.entries())
-        write_reviews(self.results.reviews_csv, self.entries)
+        entries = self.log.entries()
+        self.entries = by_slide(entries)
+        try:
+            write_reviews(self.results.reviews_csv, entries)
+        except ResultsError as error:
+            # A spreadsheet may hold it open; what counts is logged, and the next entry tries again.
+            logger.warning("the table of readings is behind the log: %s", error)
         return entry
 
 

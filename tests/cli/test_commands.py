@@ -2,6 +2,7 @@ import csv
 import inspect
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -303,6 +304,8 @@ def test_the_installed_program_works_with_workers(glass: Path, tmp_path: Path):
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == ""
     assert "1 of 1 slides scored" in ended.stderr
+    assert "1 slide asks for a second read" in ended.stderr
+    assert f"her2path review {shlex.quote(str(tmp_path))}" in ended.stderr
 
 
 @pytest.mark.real

@@ -94,6 +94,18 @@ def test_the_table_is_there_after_each_entry(opened: Opener, run: ResultsFolder)
     ]
 
 
+def test_a_table_that_cannot_be_written_costs_no_reading(
+    opened: Opener, run: ResultsFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.reviews_csv.mkdir()
+    queue = opened()
+    queue.read(queue.cases[0], Score.ONE_PLUS)
+    assert "behind the log" in caplog.text
+    run.reviews_csv.rmdir()
+    queue.read(queue.cases[1], Score.ZERO)
+    assert len(run.reviews_csv.read_text("utf-8").splitlines()) == 3
+
+
 @pytest.mark.parametrize("reader", ["", "  ", "a\nb", "x" * 101])
 def test_a_reader_needs_a_name(opened: Opener, reader: str) -> None:
     with pytest.raises(ResultsError, match="no name of a reader"):

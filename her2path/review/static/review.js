@@ -211,6 +211,8 @@
     if (event.key === "j") beside(1);
     else if (event.key === "k") beside(-1);
     else if (event.key === "o" && shown.result) byId("outlines").click();
+    // On the slide itself Leaflet answers to them.
+    else if ("+-".includes(event.key) && !byId("slide").contains(event.target)) slide.zoom(event.key === "+" ? 1 : -1);
     else if (event.key in KEYS) document.querySelector(`.scores [data-score="${KEYS[event.key]}"]`)?.click();
   });
   byId("outlines").addEventListener("change", (event) => slide.setOutlines(event.target.checked,

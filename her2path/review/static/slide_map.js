@@ -59,6 +59,8 @@ class SlideMap {
   // 40× is 0.25 µm/px on the screen, as scanners count.
   magnify(power) { this.map.setZoom(this.shown.max_zoom - Math.log2(10 / power / this.shown.mpp)); }
 
+  zoom(steps) { this.map.setZoom(this.map.getZoom() + steps); }
+
   goTo({ x, y, width, height }) {
     const box = this.bounds(x, y, width, height);
     this.frame.clearLayers();
