@@ -33,10 +33,11 @@ GAP, LEAST_SIDE, LEAST_CELLS = 0.5, 0.04, 300
 EMPTIER, LEAST_SHIFT = 0.25, 0.5
 # Where groups run into each other, two normal curves tell them apart: their middles must lie this
 # many deviations from each other, each must hold so many of the cells, and the middle of the upper
-# one must not lie lower than this (0.18): on most slides without tumor it does.
-LEAST_APART, LEAST_GROUP, LEAST_MIDDLE = 2.0, 0.08, -1.5
-# They decide only where even odds would cut off this share of the upper group.
-MOST_CUT_OFF = 0.07
+# one must not lie lower than this (0.10): without tumor it does, or the groups lie closer.
+LEAST_APART, LEAST_GROUP, LEAST_MIDDLE = 2.0, 0.08, -2.2
+# They decide only where even odds would cut off this share of the upper group, or a gap that one:
+# stained and unstained tumor cells can part more clearly than tumor and all else.
+MOST_CUT_OFF, MOST_CUT_OFF_BY_GAP = 0.07, 0.25
 # Steps by which the curves are fitted, and the narrowest that they may become.
 FIT_STEPS, LEAST_DEVIATION = 60, 0.35
 
@@ -66,8 +67,8 @@ def parting(probability: NDArray[np.float32]) -> float:
     Returns
     -------
     float
-        Middle of the emptiest gap between two groups; where they run into each other and even odds
-        cut through the upper one, where their curves cross; else `EVEN`.
+        Middle of the emptiest gap between two groups; where there is none and even odds cut through
+        the upper one, or that gap does, where their curves cross; else `EVEN`.
     """
     if len(probability) < LEAST_CELLS:
         return EVEN
@@ -75,7 +76,10 @@ def parting(probability: NDArray[np.float32]) -> float:
     share = np.histogram(log_odds(probability), edges)[0] / len(probability)
     part = emptiest_gap(share)
     if part is None:
-        part = crossing(share)
+        part = crossing(share, instead_of=0.0, most_cut_off=MOST_CUT_OFF)
+    else:
+        crossed = crossing(share, instead_of=part, most_cut_off=MOST_CUT_OFF_BY_GAP)
+        part = part if crossed is None else crossed
     return EVEN if part is None else float(expit(part))
 
 
@@ -106,18 +110,30 @@ def emptiest_gap(share: NDArray[np.float64]) -> float | None:
     return float(AT[emptiest])
 
 
-def crossing(share: NDArray[np.float64]) -> float | None:
+def crossing(share: NDArray[np.float64], *, instead_of: float, most_cut_off: float) -> float | None:
     """Return the log odds below 0 where two groups that run into each other are equally likely.
 
-    None where there are no two, or even odds cut off little of the upper one.
+    Parameters
+    ----------
+    share : ndarray of shape (len(AT),)
+        Of the cells, by their log odds.
+    instead_of : float
+        Log odds at which the cells would be parted otherwise.
+    most_cut_off : float
+        Share of the upper group that may be cut off there.
+
+    Returns
+    -------
+    float or None
+        None where there are no two groups, or no more of the upper one is cut off.
     """
     weight, middle, deviation = two_normals(share)
     apart = (middle[1] - middle[0]) / np.sqrt(np.mean(deviation**2))
     if apart < LEAST_APART or weight.min() < LEAST_GROUP or middle[1] < LEAST_MIDDLE:
         return None
-    if ndtr(-middle[1] / deviation[1]) < MOST_CUT_OFF:
+    if ndtr((instead_of - middle[1]) / deviation[1]) < most_cut_off:
         return None
-    between = AT[(max(middle[0], LOWEST) <= AT) & (AT <= 0)]
+    between = AT[(max(middle[0], LOWEST) <= AT) & (min(instead_of, 0.0) >= AT)]
     lower, upper = normal_densities(between, weight, middle, deviation)
     crossed = between[upper >= lower]
     return float(crossed[0]) if len(crossed) else None

@@ -36,6 +36,23 @@ def test_groups_that_run_into_each_other_part_where_their_curves_cross(low, high
     assert own > ((as_read >= EVEN) == is_tumor).mean() + 0.04
 
 
+def test_a_reader_who_is_far_too_low_is_put_right_where_the_groups_are_clear():
+    rng = np.random.default_rng(2)
+    odds = np.r_[rng.normal(-4.3, 0.5, 500), rng.normal(-1.9, 1.0, 1500)]
+    at = parting(expit(odds).astype(np.float32))
+    assert -3.5 <= logit(at) < -2.5
+
+
+def test_a_gap_between_stained_and_unstained_tumor_does_not_decide():
+    rng = np.random.default_rng(3)
+    # Cells of a slide by half steps of log odds from -5.5 on: others, unstained, stained.
+    counts = [5, 102, 168, 149, 75, 55, 62, 74, 52, 55, 74, 90, 141, 99, 32, 8]
+    odds = -5.5 + 0.5 * np.repeat(np.arange(len(counts)), counts)
+    as_read = expit(odds + rng.uniform(0, 0.5, len(odds))).astype(np.float32)
+    # There is a gap at -1, which half of the unstained tumor lies below.
+    assert logit(parting(as_read)) < -2.5
+
+
 def test_a_low_group_without_a_gap_is_no_tumor():
     as_read, _ = two_groups(-4.6, -2.2, n=4000, share=0.4, spread=0.9)
     assert parting(as_read) == EVEN
