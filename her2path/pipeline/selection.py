@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from her2path.annotations.raster import contains
 from her2path.annotations.roi import RoiKind
 from her2path.cells.cytoplasm import with_shared_cytoplasm
-from her2path.cells.empty_cells import has_no_nucleus
+from her2path.cells.empty_cells import has_no_nucleus, is_fragment
 from her2path.cells.odds import EVEN, shifted
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
@@ -200,7 +200,7 @@ def selected_cells(
     cells : CellMeasurements of at most n cells
         Those where the slide is covered, with the cytoplasm of tumor cells shared among neighbors.
     selection : Selection
-        Of these; cells without a nucleus do not count.
+        Of these; cells without a nucleus, or with a fragment of one, do not count.
     """
     cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
     selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
@@ -210,8 +210,9 @@ def selected_cells(
         x_um=cells.x * survey.mpp.x,
         y_um=cells.y * survey.mpp.y,
     )
-    is_empty = has_no_nucleus(shared, selection.is_counted)
-    return shared, selection.without(is_empty, Exclusion.NO_NUCLEUS)
+    is_typical = selection.is_counted
+    selection = selection.without(has_no_nucleus(shared, is_typical), Exclusion.NO_NUCLEUS)
+    return shared, selection.without(is_fragment(shared, is_typical), Exclusion.FRAGMENT)
 
 
 def is_sample(x: NDArray[np.float64], y: NDArray[np.float64], survey: Survey) -> NDArray[np.bool_]:

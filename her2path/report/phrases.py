@@ -77,6 +77,7 @@ EXCLUSION_WORDS: dict[Exclusion, str] = {
     Exclusion.NOT_TISSUE: "Outside the tissue found",
     Exclusion.NOT_MEASURABLE: "Membrane not measurable",
     Exclusion.NO_NUCLEUS: "No nucleus to be seen",
+    Exclusion.FRAGMENT: "Fragment of a nucleus, far smaller than usual",
 }
 
 ISH_WORDS: dict[IshResult, str] = {

@@ -39,8 +39,9 @@ class CellTable:
 
     @property
     def has_nucleus(self) -> NDArray[np.bool_]:
-        """Whether the nucleus of each cell can be seen, from the column ``excluded``."""
-        return np.asarray(self["excluded"] != Exclusion.NO_NUCLEUS.value, np.bool_)
+        """Whether a whole nucleus of each cell can be seen, from the column ``excluded``."""
+        without = (Exclusion.NO_NUCLEUS.value, Exclusion.FRAGMENT.value)
+        return ~np.isin(self["excluded"].astype(str), without)
 
     def select(self, mask: NDArray[np.bool_]) -> CellTable:
         """Return the cells of a mask."""

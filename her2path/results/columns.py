@@ -54,6 +54,7 @@ class Exclusion(StrEnum):
     NOT_TISSUE = "not_tissue"
     NOT_MEASURABLE = "not_measurable"
     NO_NUCLEUS = "no_nucleus"
+    FRAGMENT = "fragment"
 
 
 @dataclass(frozen=True, slots=True)

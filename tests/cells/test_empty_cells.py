@@ -1,9 +1,9 @@
-"""Cells in which no nucleus can be seen: they are found only where their membrane is stained."""
+"""Cells in which no nucleus can be seen, and pieces of nuclei."""
 
 import numpy as np
 import pytest
 
-from her2path.cells.empty_cells import LEAST_CELLS, has_no_nucleus
+from her2path.cells.empty_cells import LEAST_AREA, LEAST_CELLS, has_no_nucleus, is_fragment
 
 N = 200
 # Of a usual nucleus: OD of hematoxylin in it and round it, its texture, brown in it and round it.
@@ -66,3 +66,17 @@ def test_what_is_usual_follows_the_slide(make_cells) -> None:
 def test_of_few_cells_nothing_is_usual(make_cells) -> None:
     assert found_empty(make_cells, EMPTY, n_usual=LEAST_CELLS - 1) == (False, 0)
     assert found_empty(make_cells, EMPTY, n_usual=LEAST_CELLS)[0]
+
+
+@pytest.mark.parametrize("usual", [30.0, 120.0])
+def test_a_piece_of_a_nucleus_is_far_smaller_than_usual_ones(make_cells, usual: float) -> None:
+    share = np.array([*np.linspace(0.5, 1.5, N), 0.9 * LEAST_AREA, 1.1 * LEAST_AREA])
+    cells = make_cells(N + 2, nucleus_area_um2=(usual * share).astype(np.float32))
+    found = is_fragment(cells, np.arange(N + 2) < N)
+    assert found.tolist() == [False] * N + [True, False]
+
+
+def test_of_few_cells_none_is_a_piece(make_cells) -> None:
+    areas = np.array([*np.full(LEAST_CELLS - 1, 60.0), 1.0], np.float32)
+    cells = make_cells(LEAST_CELLS, nucleus_area_um2=areas)
+    assert not is_fragment(cells, areas > 1).any()
