@@ -250,6 +250,8 @@ def instance(record: SlideRecord, image: Dicom, groups: list[Dicom], identity: I
         coding_schemes=coding_schemes(),
         **equipment(),
     )
+    # Of a breast one side is meant; a slide does not say which.
+    made.Laterality = None
     stamp(made, record)
     return made
 

@@ -203,6 +203,8 @@ def test_both_files_belong_to_the_study_and_image_of_the_slide(
     assert cells_file.PixelOriginInterpretation == "VOLUME"
     assert cells_file.AnnotationCoordinateType == "2D"
     assert cells_file.ContentDescription == RESEARCH_USE
+    # Asked for, and unknown.
+    assert cells_file["Laterality"].is_empty
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
     (image,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert image.ReferencedSOPInstanceUID == slide.SOPInstanceUID
