@@ -43,11 +43,13 @@ def examine(*, as_json: bool) -> bool:
         ("packages", lambda: ", ".join(f"{n} {v}" for n, v in package_versions().items())),
         ("processors", lambda: str(os.cpu_count() or 1)),
         ("OpenSlide", openslide_words),
-        ("DICOM reader", wsidicom_words),
+        ("DICOM reader", lambda: extra_words("wsidicom", "some DICOM slides")),
+        ("DICOM export", lambda: extra_words("highdicom", "her2path export")),
         ("reading a TIFF", read_tiff),
         ("reading a PNG", read_png),
         ("measuring cells", measure_field),
         ("network", network_words),
+        ("review page", review_words),
         ("temporary folder", write_temporary),
     )
     findings = [look(what, check) for what, check in checks]
@@ -74,10 +76,18 @@ def openslide_words() -> str:
     return f"library {library.__library_version__}"
 
 
-def wsidicom_words() -> str:
-    if importlib.util.find_spec("wsidicom") is None:
-        return 'not installed (only for some DICOM slides: pip install "her2path[dicom]")'
+def extra_words(library: str, need: str) -> str:
+    if importlib.util.find_spec(library) is None:
+        return f'not installed (only for {need}: pip install "her2path[dicom]")'
     return "installed"
+
+
+def review_words() -> str:
+    """Read what the review page is made of, as its server does."""
+    from her2path.review.server import STATIC, static_bytes
+
+    n_bytes = sum(len(static_bytes(package, path)) for package, path, _ in STATIC.values())
+    return f"{len(STATIC)} files, {n_bytes:,} bytes"
 
 
 def field() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
