@@ -129,6 +129,8 @@ def tell_result(record: SlideRecord, folder: SlideFolder) -> Told:
         "probabilities": [
             {"score": score.value, "pct": 100 * record.probabilities.get(score, 0.0)}
             for score in EXPRESSION_SCORES
+            # Without a cell no score is more probable than another.
+            if reading.n_tumor_cells
         ],
         "flags": [
             {

@@ -126,20 +126,35 @@
     ...(entry.remark ? [make("p", { class: "small", text: entry.remark })] : []),
   ];
 
-  const resultParts = (result) => [
-    make("h3", { text: "What the program found" }),
-    make("p", { children: [chip(result.score), document.createTextNode(` ${result.status}`)] }),
-    make("p", { class: "small", text: result.criterion }),
-    make("table", { children: [make("tbody", { children: result.facts.map(([name, words]) =>
-      make("tr", { children: [make("th", { scope: "row", text: name }), make("td", { text: words })] })) })] }),
+  const probabilityParts = (probabilities) => probabilities.length === 0 ? [] : [
     make("h3", { text: "Probability of each score" }),
-    make("div", { class: "bars", children: result.probabilities.flatMap(({ score, pct }) => {
+    make("div", { class: "bars", children: probabilities.flatMap(({ score, pct }) => {
       const fill = make("div", { class: "fill" });
       fill.style.width = `${pct}%`;
       fill.style.background = queue.score_colors[score];
       return [make("span", { text: score }), make("div", { class: "track", children: [fill] }),
         make("span", { class: "pct", text: `${pct < 10 ? pct.toFixed(1) : Math.round(pct)} %` })];
     }) }),
+  ];
+
+  // Which color is which class, beside the switch of the outlines.
+  const drawLegend = () => {
+    const entries = [...Object.entries(queue.intensity_colors).filter(([name]) => name !== "none"),
+      ["unstained", queue.unstained_color]];
+    byId("legend").replaceChildren(...entries.map(([name, color]) => {
+      const swatch = make("span", { class: "swatch" });
+      swatch.style.background = color;
+      return make("span", { children: [swatch, document.createTextNode(name)] });
+    }), make("span", { children: [make("span", { class: "swatch dot" }), document.createTextNode("not counted")] }));
+  };
+
+  const resultParts = (result) => [
+    make("h3", { text: "What the program found" }),
+    make("p", { children: [chip(result.score), document.createTextNode(` ${result.status}`)] }),
+    make("p", { class: "small", text: result.criterion }),
+    make("table", { children: [make("tbody", { children: result.facts.map(([name, words]) =>
+      make("tr", { children: [make("th", { scope: "row", text: name }), make("td", { text: words })] })) })] }),
+    ...probabilityParts(result.probabilities),
     make("h3", { text: result.flags.some((flag) => flag.severity === "review")
       ? "Why a second read was asked for" : "No reason for a second read was found" }),
     make("ul", { class: "flags", children: result.flags.map((flag) => make("li", { children: [
@@ -184,6 +199,7 @@
     if (isNew) {
       slide.show(found);
       byId("outlines").checked = false;
+      byId("legend").hidden = true;
       byId("panel").scrollTop = 0;
     }
     byId("outlines-choice").hidden = !found.result;
@@ -215,13 +231,17 @@
     else if ("+-".includes(event.key) && !byId("slide").contains(event.target)) slide.zoom(event.key === "+" ? 1 : -1);
     else if (event.key in KEYS) document.querySelector(`.scores [data-score="${KEYS[event.key]}"]`)?.click();
   });
-  byId("outlines").addEventListener("change", (event) => slide.setOutlines(event.target.checked,
-    { intensity: queue.intensity_colors, unstained: queue.unstained_color }));
+  byId("outlines").addEventListener("change", (event) => {
+    byId("legend").hidden = !event.target.checked;
+    slide.setOutlines(event.target.checked,
+      { intensity: queue.intensity_colors, unstained: queue.unstained_color });
+  });
   byId("powers").replaceChildren(...SlideMap.POWERS.map((power) => make("button", {
     type: "button", text: `${power}×`, on: { click: () => slide.magnify(power) } })));
 
   (async () => {
     queue = await ask("/api/queue");
+    drawLegend();
     byId("who").textContent = `${queue.reader} · ${queue.is_blinded ? "blinded: results show once you have read" : "not blinded"}`;
     byId("research-use").textContent = queue.research_use;
     const wanted = Number(location.hash.slice(1));
