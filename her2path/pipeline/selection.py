@@ -12,6 +12,7 @@ from her2path.annotations.roi import RoiKind
 from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.empty_cells import has_no_nucleus, is_fragment
 from her2path.cells.odds import EVEN, shifted
+from her2path.cells.sure_nuclei import told_by_sure_nuclei
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
 from her2path.cells.tumor_groups import agreed_probability, parting
@@ -43,7 +44,8 @@ class TumorReading:
     Attributes
     ----------
     as_read : ndarray of shape (n,), float32
-        By the rule on measurements, and by the network with it where one has read.
+        By the rule on measurements, and where a network has read by it and the sure nuclei of the
+        slide with it.
     parts_at : float
         Probability, as read, at which the cells of the slide part into two groups; counts as even.
     """
@@ -137,13 +139,19 @@ class Selection:
 
 
 def read_tumor(cells: CellMeasurements, survey: Survey) -> TumorReading:
-    """Return how probably each cell is tumor: by the rule, with the network where one has read."""
+    """Return how probably each cell is tumor: by the rule, with the network where one has read.
+
+    With a network, cells in doubt are told by the slide's own sure nuclei; the rule goes by
+    nuclei alone, and has nothing to learn from them.
+    """
     as_read = tumor_probability(cells, x_um=cells.x * survey.mpp.x, y_um=cells.y * survey.mpp.y)
-    if survey.network is not None:
-        as_read = agreed_probability(cells.seen_tumor, as_read)
     is_tissue = survey.looked_up(survey.tissue, cells.x, cells.y)
     is_tissue &= ~survey.looked_up(survey.excluded, cells.x, cells.y)
-    return TumorReading(as_read, parting(as_read[is_tissue]))
+    if survey.network is None:
+        return TumorReading(as_read, parting(as_read[is_tissue]))
+    as_read = agreed_probability(cells.seen_tumor, as_read)
+    at = parting(as_read[is_tissue])
+    return TumorReading(told_by_sure_nuclei(as_read, cells, at=at, is_asked=is_tissue), at)
 
 
 def select_cells(
