@@ -40,6 +40,7 @@ HOST = "127.0.0.1"
 # How a browser on this machine may name it; another name is another site that points here.
 OWN_NAMES = frozenset({HOST, "localhost"})
 COOKIE = "her2path_review"
+HTML = "text/html; charset=utf-8"
 # Everything comes from this server; Leaflet places its tiles by style attributes set in script,
 # which this allows.
 CONTENT_POLICY = (
@@ -196,9 +197,6 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
         return to_json(tell_case(queue, case))
 
     return app
-
-
-HTML = "text/html; charset=utf-8"
 
 
 def refusal(request: Request, token: str) -> Response | None:
