@@ -26,9 +26,8 @@ LEAST_CONTRAST, LEAST_TEXTURE = 0.2, 0.5
 # A nucleus without hematoxylin still shows where it is less brown than its cytoplasm, by this share
 # of the usual contrast.
 LEAST_HOLLOW = 0.5
-# A nucleus of this share of the usual area is half as wide. Of 140 drawn slides it leaves out 0.8 %
-# of the tumor nuclei and an eighth of what is counted without being one; no nucleus that counts on
-# the real cores is as small.
+# A nucleus of this share of the usual area is half as wide: hardly a drawn tumor nucleus is as
+# small, and none that counts on the real cores.
 LEAST_AREA = 0.3
 # Of fewer cells nothing is usual.
 LEAST_CELLS = 50
