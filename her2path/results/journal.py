@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from her2path.errors import ResultsError, list_faults
+from her2path.results.database import Database
 from her2path.results.folder import ResultsFolder
 from her2path.results.jsonable import canonical_json, clean_text, read_json, to_json
 
@@ -130,7 +129,7 @@ def fingerprint_of(path: Path, *, settings_hash: str, beside: Sequence[Path] = (
     )
 
 
-class Journal:
+class Journal(Database):
     """An open journal; use it in a `with` block, in one process.
 
     Parameters
@@ -159,31 +158,14 @@ class Journal:
     def __init__(
         self, path: Path, *, settings_hash: str, resume: bool, overwrite: bool = False
     ) -> None:
-        self.path = path
+        # Short: the lock is held by another run or by none.
+        super().__init__(path, wait_s=1.0)
         self.forgotten: tuple[str, ...] = ()
-        with self.guarded():
-            # Short: the lock is held by another run or by none.
-            self.database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
         try:
             self.prepare(settings_hash, resume=resume, overwrite=overwrite)
         except BaseException:
             self.database.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database and release the folder; what is committed stays."""
-        self.database.close()
 
     def prepare(self, settings_hash: str, *, resume: bool, overwrite: bool) -> None:
         """Take the lock, make the tables, and start empty or check what is resumed."""
@@ -357,35 +339,15 @@ class Journal:
             if changed != 1:
                 raise ResultsError(f"the journal has no slide {slide_id!r:.80}; plan it first")
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit what the block does, or nothing of it."""
-        with self.guarded():
-            self.database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                # A full disk may have rolled back already.
-                if self.database.in_transaction:
-                    self.database.execute("ROLLBACK")
-                raise
-            self.database.execute("COMMIT")
-
-    @contextmanager
-    def guarded(self) -> Iterator[None]:
-        """Turn the errors of SQLite into one that names the file and the remedy."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise ResultsError(
-                    f"another run is using {self.path.parent}; wait for it or choose another --out"
-                ) from error
-            raise ResultsError(
-                f"the journal {self.path} cannot be used ({error}); check free space and rights"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise self.damaged(error) from error
+    def unusable(self, error: sqlite3.OperationalError) -> ResultsError:
+        """Return the error for a journal that another run holds, or that cannot be written."""
+        if "locked" in str(error):
+            return ResultsError(
+                f"another run is using {self.path.parent}; wait for it or choose another --out"
+            )
+        return ResultsError(
+            f"the journal {self.path} cannot be used ({error}); check free space and rights"
+        )
 
     def damaged(self, error: Exception) -> ResultsError:
         """Return the error for a journal that cannot be understood."""

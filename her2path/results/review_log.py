@@ -11,17 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from her2path.criteria.score import Score
 from her2path.errors import ResultsError
+from her2path.results.database import Database
 from her2path.results.decoding import from_json
 from her2path.results.jsonable import canonical_json, clean_text
 from her2path.results.sheet import write_sheet
@@ -109,7 +107,7 @@ class ReviewEntry:
         return self.kind is EntryKind.DECISION and self.score is not self.program_score
 
 
-class ReviewLog:
+class ReviewLog(Database):
     """An open log; use it in a `with` block. Several programs may write to one log in turn.
 
     Parameters
@@ -124,12 +122,8 @@ class ReviewLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        with self.guarded():
-            # Requests of the review page come from several threads, one after the other.
-            self.database = sqlite3.connect(
-                path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
-            )
+        # Requests of the review page come from several threads, one after the other.
+        super().__init__(path, wait_s=WAIT_S, has_one_thread=False)
         try:
             with self.guarded():
                 self.database.execute("PRAGMA journal_mode = WAL")
@@ -140,21 +134,6 @@ class ReviewLog:
             self.database.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; every entry is on the disk already."""
-        self.database.close()
-
     def append(self, entry: ReviewEntry) -> ReviewEntry:
         """Add an entry, and return it with the time of its writing; it is on the disk then."""
         entry = replace(
@@ -164,23 +143,15 @@ class ReviewLog:
             written=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         text = canonical_json(entry)
-        with self.guarded():
-            self.database.execute("BEGIN IMMEDIATE")
-            try:
-                last = self.database.execute(
-                    "SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1"
-                ).fetchone()
-                number, previous = last or (0, NO_HASH)
-                self.database.execute(
-                    "INSERT INTO entries VALUES (?, ?, ?)",
-                    (number + 1, text, chained(previous, number + 1, text)),
-                )
-            except BaseException:
-                # A full disk may have rolled back already.
-                if self.database.in_transaction:
-                    self.database.execute("ROLLBACK")
-                raise
-            self.database.execute("COMMIT")
+        with self.transaction():
+            last = self.database.execute(
+                "SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+            number, previous = last or (0, NO_HASH)
+            self.database.execute(
+                "INSERT INTO entries VALUES (?, ?, ?)",
+                (number + 1, text, chained(previous, number + 1, text)),
+            )
         return entry
 
     def entries(self) -> tuple[ReviewEntry, ...]:
@@ -206,24 +177,18 @@ class ReviewLog:
             try:
                 document = json.loads(text)
             except ValueError as error:
-                raise self.no_log(error) from error
+                raise self.damaged(error) from error
             found.append(from_json(ReviewEntry, document, where=f"{self.path}, entry {number}"))
             previous = stored
         return tuple(found)
 
-    @contextmanager
-    def guarded(self) -> Iterator[None]:
-        """Turn the errors of SQLite into one that names the file and the remedy."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise ResultsError(
-                f"{self.path} cannot be used ({error}); check the folder, free space and rights"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise self.no_log(error) from error
+    def unusable(self, error: sqlite3.OperationalError) -> ResultsError:
+        """Return the error for a log that cannot be read or written now."""
+        return ResultsError(
+            f"{self.path} cannot be used ({error}); check the folder, free space and rights"
+        )
 
-    def no_log(self, error: Exception) -> ResultsError:
+    def damaged(self, error: Exception) -> ResultsError:
         """Return the error for a file that cannot be understood."""
         return ResultsError(
             f"{self.path} is no log of second readings ({error}); take it from a backup, or move "
