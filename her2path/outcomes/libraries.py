@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from her2path.errors import MissingLibraryError
+from her2path.extras import library_of_extra
 
-__all__ = ["REMEDY", "library"]
-
-REMEDY = "pip install 'her2path[outcomes]'"
+__all__ = ["library"]
 
 
 def library(name: str) -> Any:  # noqa: ANN401 - a module without types
@@ -20,10 +17,4 @@ def library(name: str) -> Any:  # noqa: ANN401 - a module without types
     MissingLibraryError
         If it is not installed.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.split(".")[0]
-        raise MissingLibraryError(
-            f"outcomes need {package}, which is not installed ({error}); {REMEDY}"
-        ) from error
+    return library_of_extra(name, extra="outcomes", needed_by="outcomes")

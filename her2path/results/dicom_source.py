@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import logging
 import uuid
@@ -14,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from her2path.errors import Her2pathError, MissingLibraryError, ResultsError
+from her2path.errors import Her2pathError, ResultsError
+from her2path.extras import library_of_extra
 from her2path.results.atomic import atomic_path
 from her2path.results.jsonable import canonical_json
 from her2path.results.record import RESEARCH_USE, SlideRecord
@@ -45,7 +45,6 @@ __all__ = [
 # A value, class or module of pydicom or highdicom, which may be absent and carry no types.
 Dicom = Any
 
-REMEDY = 'pip install "her2path[dicom]"'
 NAMESPACE = uuid.UUID("0f6f2b53-5f0e-5d0c-8b1f-6d2f5a1c9e40")
 # Raised when the same result is written in another way: its identifiers must differ then.
 LAYOUT = 1
@@ -83,13 +82,7 @@ def library(name: str) -> Dicom:
     MissingLibraryError
         If it is not installed.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.split(".")[0]
-        raise MissingLibraryError(
-            f"DICOM exports need {package}, which is not installed ({error}); {REMEDY}"
-        ) from error
+    return library_of_extra(name, extra="dicom", needed_by="DICOM exports")
 
 
 def check_libraries() -> None:
