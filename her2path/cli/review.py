@@ -141,6 +141,12 @@ def serve_page(
         )
 
         n_slides = len(queue.cases)
+        if queue.n_failed:
+            ERRORS.print(
+                f"{queue.n_failed:,} slide{'s' * (queue.n_failed != 1)} of the run without a "
+                f"result, not offered; {results.slides_csv} says why",
+                markup=False,
+            )
 
         def announce(address: str) -> None:
             ERRORS.print(

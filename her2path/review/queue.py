@@ -66,6 +66,8 @@ class ReviewQueue:
         Whether nothing of a slide's result is told before the reader has scored it.
     log : ReviewLog
         Where entries go; open as long as the queue is used.
+    n_failed : int
+        Slides of the run that have no result to read against, and are not offered.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class ReviewQueue:
         reader: str,
         is_blinded: bool,
         log: ReviewLog,
+        n_failed: int = 0,
     ) -> None:
         self.results = results
+        self.n_failed = n_failed
         self.reader = reader
         self.is_blinded = is_blinded
         self.log = log
@@ -254,7 +258,8 @@ def open_queue(
         raise ResultsError(
             f"{reader[:40]!r} is no name of a reader; give 1 to {MAX_READER} letters by --reader"
         )
-    done = [e for e in entries_of_run(results) if e.state is JournalState.DONE]
+    entries = entries_of_run(results)
+    done = [e for e in entries if e.state is JournalState.DONE]
     chosen = [e for e in done if not only_flagged or (e.row or {}).get("review")]
     if not chosen:
         raise ResultsError(
@@ -271,6 +276,7 @@ def open_queue(
         reader=reader,
         is_blinded=is_blinded,
         log=log,
+        n_failed=len(entries) - len(done),
     )
 
 

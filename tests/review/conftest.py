@@ -24,7 +24,7 @@ HASH = "a" * 64
 
 @pytest.fixture
 def run(tmp_path: Path) -> ResultsFolder:
-    """Flagged "a & b" and, less sure, "b 3+"; "c" has no flag. All show the same drawn picture."""
+    """Flagged "a & b" and, less sure, "b 3+"; "c" has no flag, "d" failed. All show one picture."""
     results = ResultsFolder(tmp_path / "run").create()
     picture = tmp_path / "slide.png"
     drawn_slide(picture)
@@ -39,7 +39,10 @@ def run(tmp_path: Path) -> ResultsFolder:
     ]
     write_json(results.run_json, {"settings_hash": HASH})
     with Journal(results.journal, settings_hash=HASH, resume=False) as journal:
-        journal.plan([(r.slide_id, picture / r.slide_id, Fingerprint(1, 1, HASH)) for r in records])
+        names = [*(record.slide_id for record in records), "d"]
+        journal.plan([(name, picture / name, Fingerprint(1, 1, HASH)) for name in names])
+        journal.start("d")
+        journal.fail("d", "the file is truncated", seconds=1.0)
         for record in records:
             folder = results.slide(record.slide_id).create()
             write_record(folder.slide_json, record)

@@ -1,6 +1,7 @@
 """The review page: who gets in, what a blinded reader is told, what becomes of what they send."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import httpx2
@@ -191,3 +192,28 @@ def test_a_port_that_is_taken_is_named() -> None:
         assert host == "127.0.0.1"
         with pytest.raises(OSError, match="choose another by --port"), listening(port):
             pass
+
+
+def test_the_page_asks_for_nothing_that_it_is_not_told(seeing: TestClient) -> None:
+    sent(seeing.post("/api/cases/1/reading", json={"score": "1+"}))
+    told = sent(seeing.post("/api/cases/1/decision", json={"score": "2+"}))
+    queue = sent(seeing.get("/api/queue"))
+    script = "".join(seeing.get(f"/static/{name}").text for name in ("review.js", "slide_map.js"))
+    for name, document in {
+        "shown": told,
+        "result": told["result"],
+        "entry": told["reading"],
+        "flag": told["result"]["flags"][0],
+        "queue": queue,
+        "one": queue["cases"][0],
+    }.items():
+        # Elements of the page are called so too: their own properties are no fields.
+        used = set(re.findall(rf"\b{name}\??\.(\w+)", script)) - {"dataset", "setAttribute"}
+        assert used
+        assert used <= set(document), name
+    # What it calls by its address is there.
+    routes = {"queue", "cases"}
+    assert set(re.findall(r"/api/(\w+)", script)) == routes
+    ids = set(re.findall(r'byId\("([\w-]+)"\)', script))
+    page = seeing.get("/").text
+    assert [one for one in ids if f'id="{one}"' not in page] == []
