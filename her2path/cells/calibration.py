@@ -78,6 +78,8 @@ class Calibration(BaseModel):
         Whether they were measured on control slides of the site.
     scanner : str
         Scanner model the calibration belongs to; empty for any.
+    is_srgb : bool
+        Whether the colors of its controls were brought to sRGB by the scanner's profile.
     mpp_range : tuple of 2 float
         µm/px for which it was made.
     white_point : tuple of 3 float or None
@@ -111,6 +113,7 @@ class Calibration(BaseModel):
     source: str
     is_site_specific: bool
     scanner: str = ""
+    is_srgb: bool = False
     mpp_range: tuple[float, float]
     white_point: Vector | None = None
     hematoxylin: Vector = REFERENCE_HEMATOXYLIN
@@ -146,7 +149,7 @@ class Calibration(BaseModel):
         """
         return self.complete_frac_read if is_read else self.complete_frac
 
-    def misfit(self, mpp: float, scanner: str) -> str:
+    def misfit(self, mpp: float, scanner: str, *, is_srgb: bool = False) -> str:
         """Say why this calibration is not one for such a scan; empty when it is.
 
         Parameters
@@ -155,6 +158,8 @@ class Calibration(BaseModel):
             µm/px at which cells are measured.
         scanner : str
             As the file names it; empty when it does not.
+        is_srgb : bool
+            Whether its colors were brought to sRGB.
         """
         low, high = self.mpp_range
         if not low <= mpp <= high:
@@ -166,6 +171,14 @@ class Calibration(BaseModel):
             return (
                 f"The calibration {self.name} was made for the scanner {self.scanner}, this scan "
                 f"is from {scanner}: intensities may be off."
+            )
+        if self.is_site_specific and self.is_srgb != is_srgb:
+            made, read = (
+                "in sRGB" if converted else "as scanned" for converted in (self.is_srgb, is_srgb)
+            )
+            return (
+                f"The calibration {self.name} was made with colors {made}, this scan is read with "
+                f"colors {read} (--icc): intensities may be off."
             )
         return ""
 

@@ -19,7 +19,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
-from her2path.cli.options import Debug, Json, Quiet, Workers
+from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet, Workers
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -59,6 +59,7 @@ def calibrate(
         float | None,
         typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
     ] = None,
+    icc: ColorProfile = IccChoice.OFF,
     model: Annotated[
         str, typer.Option(metavar="NAME|none", help="Network that finds the cells, as for score.")
     ] = "auto",
@@ -79,10 +80,12 @@ def calibrate(
         from her2path.pipeline.network import find_network
         from her2path.report.calibration import calibration_words, write_calibration_summary
         from her2path.results.atomic import write_text
+        from her2path.slides.color import Icc
         from her2path.slides.mpp import as_mpp
 
         path = target_of(out, name, overwrite=overwrite)
-        slides = controls_of_manifest(controls, mpp=None if mpp is None else as_mpp(mpp).mean)
+        scale = None if mpp is None else as_mpp(mpp).mean
+        slides = controls_of_manifest(controls, mpp=scale, icc=Icc(icc.value))
         display: AbstractContextManager[Display | None] = (
             nullcontext() if quiet or as_json else Display()
         )

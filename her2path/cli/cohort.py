@@ -20,7 +20,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
-from her2path.cli.options import Debug, Json, Quiet
+from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -73,6 +73,7 @@ def cohort(
     white_point: Annotated[
         str, typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view.")
     ] = "",
+    icc: ColorProfile = IccChoice.OFF,
     exclude_controls: Annotated[
         bool, typer.Option("--exclude-controls", help="Leave out control tissue, as for score.")
     ] = False,
@@ -145,6 +146,7 @@ def cohort(
 
         def reading(sources: Sequence[str]) -> ScoreOptions:
             from her2path.cli.score import ScoreOptions
+            from her2path.slides.color import Icc
 
             return ScoreOptions(
                 sources=sources,
@@ -156,6 +158,7 @@ def cohort(
                 mpp=mpp,
                 calibration=calibration,
                 white_point=white_point,
+                icc=Icc(icc.value),
                 ish=None,
                 specimen=None,
                 model=model,

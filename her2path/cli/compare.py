@@ -18,7 +18,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
-from her2path.cli.options import Debug, Json, Quiet, Workers
+from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet, Workers
 from her2path.criteria.score import IshResult, Specimen
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def compare(
     white_point: Annotated[
         str, typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view.")
     ] = "",
+    icc: ColorProfile = IccChoice.OFF,
     exclude_controls: Annotated[
         bool,
         typer.Option(
@@ -144,6 +145,7 @@ def compare(
         from her2path.pipeline.sources import JobDefaults
         from her2path.report.pair import write_pair_report
         from her2path.results.folder import ResultsFolder
+        from her2path.slides.color import Icc
         from her2path.slides.mpp import as_mpp
 
         if resume and overwrite:
@@ -168,6 +170,7 @@ def compare(
                 white_point=parse_white_point(white_point) if white_point else None,
                 ish=ish[name],
                 specimen=specimen,
+                icc=Icc(icc.value),
             )
             for name in scales
         }
@@ -176,7 +179,7 @@ def compare(
         unused = {
             "--mpp": mpp, "--before-mpp": before_mpp, "--after-mpp": after_mpp, "--roi": roi,
             "--calibration": calibration, "--white-point": white_point,
-            "--exclude-controls": exclude_controls,
+            "--exclude-controls": exclude_controls, "--icc": icc is not IccChoice.OFF,
         }  # fmt: skip
         if not has_pictures and any(unused.values()):
             raise fail(

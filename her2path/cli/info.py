@@ -50,6 +50,6 @@ def rows_of(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("objective", f"{facts['objective_power']:g}×" if facts["objective_power"] else "not said"),
         ("levels", levels),
         ("tiles", f"{facts['tile_size'][0]} × {facts['tile_size'][1]} px, {facts['compression']}"),
-        ("ICC profile", "yes, not applied" if facts["has_icc"] else "no"),
+        ("ICC profile", "yes; applied where --icc srgb is asked for" if facts["has_icc"] else "no"),
         ("other pictures", ", ".join(facts["associated_images"]) or "none"),
     ]

@@ -25,7 +25,7 @@ from her2path.cli.evaluate import evaluate
 from her2path.cli.export import EXAMPLES as EXPORT_EXAMPLES
 from her2path.cli.export import export
 from her2path.cli.models import models_app
-from her2path.cli.options import Debug, Json, Quiet, Workers
+from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet, Workers
 from her2path.cli.outcomes import EXAMPLES as OUTCOMES_EXAMPLES
 from her2path.cli.outcomes import outcomes
 from her2path.cli.review import EXAMPLES as REVIEW_EXAMPLES
@@ -125,7 +125,8 @@ def score(
         Path | None,
         typer.Option(
             help="CSV with one row per slide: path, and any of slide_id, mpp, roi, roi_x, roi_y, "
-            "criteria, ish, specimen, calibration, white_point, patient_id. Other columns are kept."
+            "criteria, ish, specimen, calibration, white_point, icc, patient_id. Other columns are "
+            "kept."
         ),
     ] = None,
     roi: Annotated[
@@ -164,6 +165,7 @@ def score(
         str,
         typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view."),
     ] = "",
+    icc: ColorProfile = IccChoice.OFF,
     exclude_controls: Annotated[
         bool,
         typer.Option(
@@ -218,6 +220,7 @@ def score(
         from her2path.cli.score import ScoreOptions
         from her2path.cli.score import score as score_slides
         from her2path.results.geojson import Origin
+        from her2path.slides.color import Icc
 
         status = score_slides(
             ScoreOptions(
@@ -232,6 +235,7 @@ def score(
                 ish=ish,
                 calibration=calibration,
                 white_point=white_point,
+                icc=Icc(icc.value),
                 exclude_controls=exclude_controls,
                 region_um=region_um,
                 cells_geojson=cells_geojson.value,

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-__all__ = ["Debug", "Json", "Quiet", "Workers"]
+__all__ = ["ColorProfile", "Debug", "IccChoice", "Json", "Quiet", "Workers"]
+
+
+class IccChoice(StrEnum):
+    """Whether the color profile of a file is applied."""
+
+    OFF = "off"
+    SRGB = "srgb"
+
+
+ColorProfile = Annotated[
+    IccChoice,
+    typer.Option(
+        "--icc",
+        help="srgb: bring colors to sRGB by the profile (ICC) in the file before anything is "
+        "measured, to read scanners alike; a calibration must be made with the same.",
+    ),
+]
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
 Json = Annotated[

@@ -34,6 +34,7 @@ from her2path.report import illustrate_slide, write_report
 from her2path.results.folder import ResultsFolder
 from her2path.results.geojson import Origin
 from her2path.results.record import RESEARCH_USE, SlideRecord, read_record
+from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 
 __all__ = ["ScoreOptions", "score"]
@@ -55,6 +56,7 @@ class ScoreOptions:
     mpp: float | None
     calibration: Path | None
     white_point: str
+    icc: Icc
     ish: IshResult | None
     specimen: Specimen | None
     model: str
@@ -139,6 +141,7 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
         white_point=parse_white_point(options.white_point) if options.white_point else None,
         ish=options.ish,
         specimen=options.specimen,
+        icc=options.icc,
     )
     manifest = options.manifest or check_manifest_alone(options.sources)
     if manifest is not None:

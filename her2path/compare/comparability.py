@@ -110,7 +110,7 @@ def differences(before: Side, after: Side) -> Iterator[Reason]:
         (
             "reading",
             "The sides were read in different ways",
-            lambda r: f"{r.selection.method}, model {r.model}, her2path {r.software_version}",
+            way_of_reading,
             "score both sides again with one version",
         ),
     )
@@ -124,6 +124,13 @@ def differences(before: Side, after: Side) -> Iterator[Reason]:
         elif code == "calibration" and len(calibrations(before) | calibrations(after)) > 1:
             name = known[0][0]
             yield Reason(code, f"{words} of one name, {name}; {remedy}.", name, name)
+
+
+def way_of_reading(record: SlideRecord) -> str:
+    """Say what of a reading decides on its numbers beside criteria, calibration and vectors."""
+    colors = ", colors in sRGB" if record.scan.is_srgb else ""
+    way = f"{record.selection.method}, model {record.model}, her2path {record.software_version}"
+    return way + colors
 
 
 def calibrations(side: Side) -> set[str]:

@@ -33,6 +33,7 @@ from her2path.pipeline.selection import selected_cells
 from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.sources import JobDefaults
 from her2path.pipeline.survey import FIELD_MPP, Survey, survey_slide
+from her2path.slides.color import Icc
 from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp
 from her2path.slides.tiling import Tile
@@ -88,7 +89,9 @@ class SiteCalibration:
         return self.calibrated.calibration
 
 
-def controls_of_manifest(path: Path, *, mpp: float | None = None) -> tuple[Control, ...]:
+def controls_of_manifest(
+    path: Path, *, mpp: float | None = None, icc: Icc = Icc.OFF
+) -> tuple[Control, ...]:
     """Read a list of control slides: columns path and score, and those of a manifest of slides.
 
     Raises
@@ -97,7 +100,10 @@ def controls_of_manifest(path: Path, *, mpp: float | None = None) -> tuple[Contr
         If it cannot be used; all faults are listed with their line.
     """
     defaults = JobDefaults(
-        rule_set=load_rule_set(DEFAULT_CRITERIA), calibration=generic_calibration(), mpp=mpp
+        rule_set=load_rule_set(DEFAULT_CRITERIA),
+        calibration=generic_calibration(),
+        mpp=mpp,
+        icc=icc,
     )
     jobs = jobs_of_manifest(path, defaults, needed={SCORE_COLUMN: known_score})
     return tuple(Control(job, known_score(job.extras[SCORE_EXTRA])) for job in jobs)
@@ -216,7 +222,7 @@ def look_at(job: SlideJob, settings: ScoreSettings) -> Look:
     survey = survey_control(job, settings)
     chosen = spread(survey.tiles, COLOR_TILES)
     samples = [np.empty((0, 3), np.float32)]
-    with open_slide(job.path, mpp=job.mpp) as slide:
+    with open_slide(job.path, mpp=job.mpp, icc=job.icc) as slide:
         for tile in chosen:
             rgb = read_at_mpp(slide, tile.core, max(FIELD_MPP, survey.mpp.mean))
             pixels = rgb[sample_mask(survey, tile.core, (rgb.shape[0], rgb.shape[1]))]
@@ -260,6 +266,12 @@ def draft_of(
             f"controls have {min(scales):.3f} to {max(scales):.3f} µm/px: make a calibration of "
             "each, lines look thinner and darker at finer pixels"
         )
+    in_srgb = {survey.scan.is_srgb for survey in surveys}
+    if len(in_srgb) > 1:
+        remarks.append(
+            "some controls were brought to sRGB and others hold no color profile: make a "
+            "calibration of each"
+        )
     white = pooled_white_point(surveys)
     if white is None:
         remarks.append("no control shows glass: the white point of the scanner is not known")
@@ -271,6 +283,7 @@ def draft_of(
         | {
             "name": name,
             "scanner": scanner or (scanners[0] if len(scanners) == 1 else ""),
+            "is_srgb": all(in_srgb),
             "mpp_range": (
                 round(min(scales) * (1 - MPP_MARGIN), 4),
                 round(max(scales) * (1 + MPP_MARGIN), 4),

@@ -27,6 +27,7 @@ from her2path.pipeline.sources import JobDefaults
 from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.folder import ResultsFolder, name_slides
 from her2path.results.sheet import SheetRow, number, read_sheet, word
+from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 from her2path.stain.od import WhitePoint, as_white_point
 
@@ -44,6 +45,7 @@ KNOWN_COLUMNS = (
     "white_point",
     "ish",
     "specimen",
+    "icc",
     "patient_id",
 )
 # What slides.csv says by itself; a manifest's column of that name gets a prefix.
@@ -193,6 +195,7 @@ class RowReader:
             white_point=read("white_point", parse_white_point, defaults.white_point),
             ish=ish,
             specimen=specimen,
+            icc=read("icc", word(Icc), defaults.icc),
             patient_id=row.get("patient_id"),
             extras={
                 PREFIX + name if name.casefold() in TAKEN else name: value

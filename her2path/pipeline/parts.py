@@ -32,6 +32,7 @@ from her2path.pipeline.network import (
 )
 from her2path.pipeline.survey import Survey
 from her2path.results.atomic import atomic_path
+from her2path.slides.color import Icc
 from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp
 from her2path.slides.slide import Slide
@@ -74,6 +75,7 @@ class TileTask:
 
     slide_path: Path
     given_mpp: float | None
+    icc: Icc
     mpp: Mpp
     working_mpp: float
     measure: MeasureSettings
@@ -96,6 +98,7 @@ def plan_parts(survey: Survey, folder: Path) -> tuple[TileTask, ...]:
         TileTask(
             slide_path=survey.job.path,
             given_mpp=survey.job.mpp,
+            icc=survey.job.icc,
             mpp=survey.mpp,
             working_mpp=survey.working_mpp,
             measure=survey.measure,
@@ -145,7 +148,7 @@ class OpenSlides:
         name = task.slide_path, task.key
         slide = self._slides.pop(name, None)
         if slide is None:
-            slide = open_slide(task.slide_path, mpp=task.given_mpp)
+            slide = open_slide(task.slide_path, mpp=task.given_mpp, icc=task.icc)
         self._slides[name] = slide
         while len(self._slides) > self._at_most:
             self._slides.pop(next(iter(self._slides))).close()

@@ -13,7 +13,7 @@ from her2path.criteria.tally import Tally
 from her2path.flags.checks import raise_flags
 from her2path.flags.evidence import HEIGHT_FACTORS, Flag, FlagEvidence, ReviewFlag
 from her2path.pipeline.scoring import CountedCells, borders_of, score_of
-from her2path.pipeline.survey import Survey
+from her2path.pipeline.survey import Survey, misfits
 from her2path.results.record import (
     BlankFacts,
     CellSelection,
@@ -121,7 +121,7 @@ def flags_of_reading(
             control_od=control_od_of(regions),
             control_od_range=expected and Interval(*expected),
             is_calibrated=job.calibration.is_site_specific
-            and not job.calibration.misfit(survey.working_mpp, survey.scan.scanner),
+            and not misfits(job, survey.working_mpp, survey.scan),
             scores_by_height={factor: at_height(factor) for factor in HEIGHT_FACTORS},
             nuclear_hematoxylin_od=stain.nuclear_hematoxylin_od,
             are_nuclei_seen=survey.network is not None,

@@ -17,6 +17,7 @@ from her2path.pipeline.network import NetworkUse
 from her2path.results.geojson import Origin
 from her2path.results.journal import Fingerprint, fingerprint_of
 from her2path.results.run_record import settings_hash, software_version
+from her2path.slides.color import Icc
 from her2path.slides.companions import companions
 from her2path.stain.od import WhitePoint
 
@@ -129,6 +130,7 @@ class SlideJob:
     white_point: WhitePoint | None = None
     ish: IshResult | None = None
     specimen: Specimen | None = None
+    icc: Icc = Icc.OFF
     patient_id: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
 

@@ -17,6 +17,7 @@ from her2path.errors import AnnotationError, ManifestError, SlideError, list_fau
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob
 from her2path.results.folder import JOURNAL, name_slides, stem_of
+from her2path.slides.color import Icc
 from her2path.slides.companions import INDEX_SUFFIXES
 from her2path.slides.dicom_series import series_of
 from her2path.stain.od import WhitePoint
@@ -51,6 +52,7 @@ class JobDefaults:
     white_point: WhitePoint | None = None
     ish: IshResult | None = None
     specimen: Specimen | None = None
+    icc: Icc = Icc.OFF
 
 
 def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...]:
@@ -189,6 +191,7 @@ def jobs_of_paths(paths: Sequence[Path], defaults: JobDefaults) -> tuple[SlideJo
             white_point=defaults.white_point,
             ish=defaults.ish,
             specimen=defaults.specimen,
+            icc=defaults.icc,
         )
         for slide_id, path, roi in zip(name_slides(paths), paths, rois, strict=True)
     )

@@ -23,6 +23,7 @@ from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
 from her2path.results.record import ControlFacts, FocusFacts, ScanFacts, StainFacts, TissueFacts
 from her2path.results.run_record import settings_hash
+from her2path.slides.color import has_srgb_colors
 from her2path.slides.info import describe_slide
 from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
@@ -37,7 +38,7 @@ from her2path.tissue.assessment import (
 )
 from her2path.tissue.focus import BLURRED_UM
 
-__all__ = ["TOO_COARSE", "Survey", "survey_slide"]
+__all__ = ["TOO_COARSE", "Survey", "misfits", "survey_slide"]
 
 OVERVIEW_MPP = 6.0
 # Focus and kind of staining are judged where a membrane would just be seen.
@@ -129,7 +130,7 @@ def survey_slide(job: SlideJob, settings: ScoreSettings) -> Survey:
     ModelError
         The network is damaged, or not made for its µm/px.
     """
-    with open_slide(job.path, mpp=job.mpp) as slide:
+    with open_slide(job.path, mpp=job.mpp, icc=job.icc) as slide:
         mpp = require_mpp(slide)
         rois: tuple[Roi, ...] = ()
         if job.roi is not None:
@@ -189,12 +190,13 @@ def survey_opened(
     if facts.is_assessable:
         tiles = plan_frames(slide, mpp, working_mpp, settings, rois, covered, mask_downsample)
     fingerprint = fingerprint_of_job(job, settings)
+    scan = scan_facts(slide, working_mpp if tiles else None)
     return Survey(
         job=job,
         mpp=mpp,
         working_mpp=working_mpp,
         dimensions=slide.dimensions,
-        scan=scan_facts(slide, working_mpp if tiles else None),
+        scan=scan,
         tissue_facts=facts,
         stain=StainFacts(
             white_point=measure.white_point,
@@ -216,7 +218,7 @@ def survey_opened(
         tiles=tiles,
         network=settings.network,
         parts_key=settings_hash([fingerprint, measure, working_mpp, tiles]),
-        remarks=(*remarks_of(rois), *misfits(job, working_mpp, slide.scanner)),
+        remarks=(*remarks_of(rois), *misfits(job, working_mpp, scan)),
     )
 
 
@@ -316,6 +318,7 @@ def scan_facts(slide: Slide, working_mpp: float | None) -> ScanFacts:
         objective_power=slide.objective_power,
         compression=str(described["compression"]),
         has_icc=bool(described["has_icc"]),
+        is_srgb=has_srgb_colors(slide),
         working_mpp=working_mpp,
         problems=tuple(described["problems"]),
         stated_mpp=stated_mpp(slide),
@@ -385,7 +388,7 @@ def remarks_of(rois: tuple[Roi, ...]) -> tuple[str, ...]:
     )
 
 
-def misfits(job: SlideJob, working_mpp: float, scanner: str) -> tuple[str, ...]:
+def misfits(job: SlideJob, working_mpp: float, scan: ScanFacts) -> tuple[str, ...]:
     """Say why the calibration of a job is not one for its scan, if it is not."""
-    words = job.calibration.misfit(working_mpp, scanner)
+    words = job.calibration.misfit(working_mpp, scan.scanner, is_srgb=scan.is_srgb)
     return (words,) if words else ()

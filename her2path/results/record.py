@@ -67,8 +67,9 @@ class ScanFacts:
 
     `mpp_x`, `mpp_y` are of level 0; `working_mpp` is what cells were measured at, None when none
     were; `stated_mpp` is what the file says where a person gave a value, else what its
-    resolution tags say beside its metadata. `bounds` is the corner
-    that some viewers crop the slide to. Text comes from the file: escape it wherever it is shown.
+    resolution tags say beside its metadata. `has_icc` is whether the file holds a color profile,
+    `is_srgb` whether that was applied before anything was measured. `bounds` is the corner that
+    some viewers crop the slide to. Text comes from the file: escape it wherever it is shown.
     """
 
     backend: str
@@ -84,6 +85,7 @@ class ScanFacts:
     compression: str
     has_icc: bool
     working_mpp: float | None
+    is_srgb: bool = False
     problems: tuple[str, ...] = ()
     stated_mpp: float | None = None
     bounds: Location = field(default=Location(0, 0))

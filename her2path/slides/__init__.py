@@ -1,5 +1,6 @@
 """Reading slides: open, read at a wanted µm/px, tile, describe."""
 
+from her2path.slides.color import Icc
 from her2path.slides.info import describe_slide
 from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
@@ -8,6 +9,7 @@ from her2path.slides.slide import Slide
 from her2path.slides.tiling import Tile, plan_tiles
 
 __all__ = [
+    "Icc",
     "Slide",
     "Tile",
     "describe_slide",

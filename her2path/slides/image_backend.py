@@ -21,6 +21,7 @@ from her2path.slides.limits import (
     MAX_IMAGE_PX,
     bounded_properties,
     check_dimensions,
+    check_profile,
 )
 from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 from her2path.slides.opacity import over_white
@@ -31,6 +32,7 @@ __all__ = ["ImageSlide", "open_image"]
 
 # A field has no tiles of its own; this keeps one in cache.
 FIELD_TILE = 1024
+ENCODED = PNG, JPEG = ("png", "jpeg")
 
 
 class ImageSlide(OpenedSlide):
@@ -39,6 +41,16 @@ class ImageSlide(OpenedSlide):
     def __init__(self, facts: SlideFacts, rgb: NDArray[np.uint8]) -> None:
         super().__init__(facts)
         self._rgb: NDArray[np.uint8] | None = rgb
+
+    def icc_profile(self) -> bytes | None:
+        """Return the color profile of the file."""
+        try:
+            profile = _profile_of(self.path, self.vendor)
+        except FORMAT_FAULTS as error:
+            raise SlideError(f"its color profile is unreadable ({error})") from error
+        if profile is not None:
+            check_profile(len(profile))
+        return profile
 
     def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:  # noqa: ARG002
         if self._rgb is None:
@@ -67,9 +79,9 @@ def open_image(path: Path, given: Mpp | None) -> ImageSlide:
         magic = file.read(len(PNG_MAGIC))
     try:
         if magic == PNG_MAGIC:
-            return _open_encoded(path, given, "png")
+            return _open_encoded(path, given, PNG)
         if magic.startswith(JPEG_MAGIC):
-            return _open_encoded(path, given, "jpeg")
+            return _open_encoded(path, given, JPEG)
         if magic.startswith(TIFF_MAGICS):
             return _open_tiff(path, given)
     except SlideError:
@@ -77,6 +89,19 @@ def open_image(path: Path, given: Mpp | None) -> ImageSlide:
     except FORMAT_FAULTS as error:
         raise SlideError(f"damaged picture ({type(error).__name__}: {error})") from error
     raise SlideError("neither PNG, JPEG nor TIFF")
+
+
+def _profile_of(path: Path, kind: str) -> bytes | None:
+    """Return the color profile in the header of a picture."""
+    from PIL import JpegImagePlugin, PngImagePlugin
+
+    if kind not in ENCODED:
+        with tifffile.TiffFile(path) as tif:
+            return tif.pages.first.iccprofile or None
+    # Pixels are not decoded by these, whose `Image.open` refuses what is large.
+    reader = PngImagePlugin.PngImageFile if kind == PNG else JpegImagePlugin.JpegImageFile
+    with reader(path) as picture:
+        return picture.info.get("icc_profile") or None
 
 
 def _check_image_size(size: Size) -> None:
@@ -90,7 +115,7 @@ def _check_image_size(size: Size) -> None:
 
 def _open_encoded(path: Path, given: Mpp | None, kind: str) -> ImageSlide:
     data = path.read_bytes()
-    if kind == "png":
+    if kind == PNG:
         size = Size(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
         _check_image_size(size)
         rgb = _as_rgb(imagecodecs.png_decode(data))

@@ -45,6 +45,10 @@ class JpegTiffSlide(OpenedSlide):
         self._file = file
         self._reader = JpegTilesReader(file)
 
+    def icc_profile(self) -> bytes | None:
+        """Return the color profile of the file."""
+        return self._behind.icc_profile()
+
     def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         tiles = self._tiles[level]
         # OpenSlide paints a tile that Aperio left out from the level above: leave that to it.

@@ -18,6 +18,7 @@ __all__ = [
     "check_block_size",
     "check_dimensions",
     "check_levels",
+    "check_profile",
     "check_region_size",
     "plain",
 ]
@@ -39,6 +40,8 @@ MAX_SKEW = 0.05
 MAX_PROPERTIES = 2_000
 MAX_PROPERTY_CHARS = 4_096
 MAX_NAME_CHARS = 256
+# Profiles of scanners with tables of colors take some hundred kB, the largest known 3 MB.
+MAX_PROFILE_BYTES = 2**24
 # Image descriptions hold XML with the whole plan of a scan.
 MAX_XML_CHARS = 2**24
 
@@ -100,6 +103,15 @@ def check_block_size(size: Size, what: str) -> None:
         raise SlideError(
             f"{what} comes in blocks of {size.width} × {size.height} px; up to {MAX_BLOCK_PX} px "
             "are possible. The file is damaged: copy or export it again."
+        )
+
+
+def check_profile(n_bytes: int) -> None:
+    """Raise SlideError when a color profile is larger than any is."""
+    if n_bytes > MAX_PROFILE_BYTES:
+        raise SlideError(
+            f"its color profile takes {n_bytes} bytes, more than {MAX_PROFILE_BYTES}; read the "
+            "colors as they are (--icc off)"
         )
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from her2path.errors import SlideError
 from her2path.geometry import Mpp
+from her2path.slides.color import Icc, in_srgb
 from her2path.slides.magic import DICOM_MAGIC, DICOM_MAGIC_AT, JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 from her2path.slides.mpp import as_mpp, require_mpp
 from her2path.slides.remedies import remedy_for
@@ -77,7 +78,13 @@ HEAD_BYTES = 4096
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def open_slide(path: str | Path, *, mpp: float | Mpp | None = None, backend: str = "auto") -> Slide:
+def open_slide(
+    path: str | Path,
+    *,
+    mpp: float | Mpp | None = None,
+    backend: str = "auto",
+    icc: Icc = Icc.OFF,
+) -> Slide:
     """Open a slide or a plain field with the first reader that understands it.
 
     Parameters
@@ -90,12 +97,14 @@ def open_slide(path: str | Path, *, mpp: float | Mpp | None = None, backend: str
         so that a slide without µm/px can still be looked at.
     backend : str
         "auto", or one of `BACKENDS`.
+    icc : Icc
+        Whether colors are brought to sRGB by the profile of the file, where it has one.
 
     Raises
     ------
     SlideError
         No reader understands the file; the message says what to do, then lists each reader with
-        its reason.
+        its reason. Or the color profile that is to be applied cannot be used.
     MppError
         The given µm/px is absurd.
     """
@@ -116,10 +125,18 @@ def open_slide(path: str | Path, *, mpp: float | Mpp | None = None, backend: str
             reasons.append(f"{name}: {str(error).rstrip('.')}")
         else:
             log.debug("%s opened by %s", path.name, name)
-            return slide
+            return slide if icc is Icc.OFF else _with_srgb(slide)
     raise SlideError(
         f"{path}: no reader understands it: {remedy_for(path, head)} ({'; '.join(reasons)})."
     )
+
+
+def _with_srgb(slide: OpenedSlide) -> Slide:
+    try:
+        return in_srgb(slide)
+    except SlideError as error:
+        slide.close()
+        raise SlideError(f"{slide.path}: {error}.") from error
 
 
 def _head(path: Path) -> bytes:

@@ -20,6 +20,7 @@ from her2path.slides.limits import (
     check_block_size,
     check_dimensions,
     check_levels,
+    check_profile,
     plain,
 )
 from her2path.slides.mpp import mpp_of_resolution, mpp_or_none
@@ -40,6 +41,7 @@ SCANNER_KEYS = (
 )
 # Where a file has no tiles OpenSlide reads what it needs; 1024 px keeps a row of blocks small.
 UNTILED = Size(1024, 1024)
+ICC_SIZE = "openslide.icc-size"
 UNIT_OF_NAME = {"inch": 2, "centimeter": 3}
 
 
@@ -55,6 +57,15 @@ class OpenSlideSlide(OpenedSlide):
         super().__init__(facts)
         self._handle = handle
         self._raw_downsamples = tuple(float(value) for value in handle.level_downsamples)
+
+    def icc_profile(self) -> bytes | None:
+        """Return the color profile of the file."""
+        check_profile(int(self._handle.properties.get(ICC_SIZE, 0)))
+        try:
+            profile = self._handle.color_profile
+            return None if profile is None else profile.tobytes()
+        except FORMAT_FAULTS as error:
+            raise SlideError(f"its color profile is unreadable ({error})") from error
 
     def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         downsample = self._raw_downsamples[level]
@@ -121,7 +132,7 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
     sizes = tuple(Size(int(w), int(h)) for w, h in handle.level_dimensions)
     check_levels(sizes)
     properties = {**_tiff_compression(path), **raw}
-    icc = raw.get("openslide.icc-size")
+    icc = raw.get(ICC_SIZE)
     if icc is not None:
         properties = {"her2path.icc-bytes": icc, **properties}
     mpp, source, tagged = _mpp(raw, given)

@@ -95,6 +95,15 @@ class Slide(Protocol):
     def scanner(self) -> str:
         """Scanner model where known, else empty."""
 
+    def icc_profile(self) -> bytes | None:
+        """Return the color profile of the file; None where it has none.
+
+        Raises
+        ------
+        SlideError
+            It is larger than a profile may be, or unreadable.
+        """
+
     def read_region(
         self, location: Location, level: int, size: Size, *, out: Rgb | None = None
     ) -> Rgb:
@@ -294,6 +303,10 @@ class OpenedSlide(ABC):
     def scanner(self) -> str:
         """Scanner model where known."""
         return self._facts.scanner
+
+    @abstractmethod
+    def icc_profile(self) -> bytes | None:
+        """Return the color profile of the file; see `Slide.icc_profile`."""
 
     def read_region(
         self, location: Location, level: int, size: Size, *, out: Rgb | None = None

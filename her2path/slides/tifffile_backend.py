@@ -22,6 +22,7 @@ from her2path.slides.limits import (
     MAX_LEVELS,
     bounded_properties,
     check_dimensions,
+    check_profile,
     plain,
 )
 from her2path.slides.mpp import (
@@ -93,6 +94,10 @@ class TiffSlide(OpenedSlide):
     def levels(self) -> tuple[TiffLevel, ...]:
         """Where the pixels of each level lie."""
         return self._levels
+
+    def icc_profile(self) -> bytes | None:
+        """Return the color profile of the file."""
+        return profile_of(self._levels[0].pages[0])
 
     def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         source = self._levels[level]
@@ -286,6 +291,15 @@ def tiff_facts(
         objective_power=power,
         scanner=plain(str(tags.get("tiff.Model", tags.get("aperio.ScanScope ID", ""))))[:256],
     )
+
+
+def profile_of(page: Any) -> bytes | None:  # noqa: ANN401 - a tifffile page
+    """Return the color profile in the tags of a page."""
+    profile = page.iccprofile
+    if not profile:
+        return None
+    check_profile(len(profile))
+    return bytes(profile)
 
 
 def _stated_mpp(tif: tifffile.TiffFile, description: str) -> tuple[Mpp | None, float | None]:

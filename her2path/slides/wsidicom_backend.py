@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,17 @@ from numpy.typing import NDArray
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
 from her2path.slides.companions import companions
-from her2path.slides.limits import bounded_properties, check_levels, plain
+from her2path.slides.limits import bounded_properties, check_levels, check_profile, plain
 from her2path.slides.mpp import mpp_or_none
 from her2path.slides.slide import OpenedSlide, SlideFacts
 
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
 __all__ = ["WsidicomSlide", "open_with_wsidicom"]
+
+SHOWN = ("Manufacturer", "ManufacturerModelName")
+OPTICAL_PATHS = "OpticalPathSequence"
 
 
 class WsidicomSlide(OpenedSlide):
@@ -24,6 +31,15 @@ class WsidicomSlide(OpenedSlide):
         super().__init__(facts)
         self._wsi = wsi
         self._level_indices = level_indices
+
+    def icc_profile(self) -> bytes | None:
+        """Return the color profile of the first optical path."""
+        paths = _dataset(self.path).get(OPTICAL_PATHS) or []
+        profile = paths[0].get("ICCProfile") if paths else None
+        if not profile:
+            return None
+        check_profile(len(profile))
+        return bytes(profile)
 
     def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
         try:
@@ -90,15 +106,19 @@ def _understood(
     return facts, wsi, tuple(int(level.level) for level in levels)
 
 
-def _header(path: Path) -> dict[str, str]:
-    """Return the few tags that are shown; wsidicom's own metadata stops at odd values."""
+def _dataset(path: Path) -> Dataset:
+    """Return the few tags that are used; wsidicom's own metadata stops at odd values."""
     import pydicom
 
-    wanted = ["Manufacturer", "ManufacturerModelName", "OpticalPathSequence"]
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
-    tags = {f"dicom.{name}": str(dataset.get(name, "")) for name in wanted[:2]}
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*SHOWN, OPTICAL_PATHS])
+
+
+def _header(path: Path) -> dict[str, str]:
+    """Return the tags that are shown."""
+    dataset = _dataset(path)
+    tags = {f"dicom.{name}": str(dataset.get(name, "")) for name in SHOWN}
     tags["her2path.compression"] = str(dataset.file_meta.TransferSyntaxUID.name)
-    paths = dataset.get("OpticalPathSequence") or []
+    paths = dataset.get(OPTICAL_PATHS) or []
     if paths and "ICCProfile" in paths[0]:
         tags["her2path.icc-bytes"] = str(len(paths[0].ICCProfile))
     return tags

@@ -221,3 +221,7 @@ def test_a_calibration_says_which_scans_it_is_not_for():
     assert "0.46" in made.misfit(0.46, "Aperio AT2")
     assert "Hamamatsu" in made.misfit(0.25, "Hamamatsu C9600")
     assert GENERIC.misfit(0.25, "Hamamatsu C9600") == ""
+    in_srgb = made.model_copy(update={"is_site_specific": True, "is_srgb": True})
+    assert in_srgb.misfit(0.25, "", is_srgb=True) == ""
+    assert "as scanned" in in_srgb.misfit(0.25, "")
+    assert GENERIC.misfit(0.25, "", is_srgb=True) == ""

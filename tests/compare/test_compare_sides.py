@@ -156,6 +156,7 @@ def test_other_counterstain_is_not_comparable(make_side):
         ),
         ("stain_vectors", lambda r: {"stain": replace(r.stain, dab=(0.1, 0.5, 0.86))}),
         ("reading", lambda _: {"model": "other"}),
+        ("reading", lambda record: {"scan": replace(record.scan, is_srgb=True)}),
         ("assay", lambda _: {"extras": {"clone": "SP3"}}),
         ("mpp", lambda r: {"scan": replace(r.scan, working_mpp=0.5)}),
         ("scanner", lambda r: {"scan": replace(r.scan, scanner="Other 2")}),

@@ -8,6 +8,7 @@ from her2path.geometry import Location
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
 from her2path.pipeline.settings import find_calibration, find_rule_set
 from her2path.pipeline.sources import JobDefaults
+from her2path.slides import Icc
 
 
 @pytest.fixture
@@ -29,9 +30,9 @@ def test_a_row_overrides_the_command_line_and_an_empty_cell_does_not(
     (tmp_path / "tumor.geojson").write_text("{}", encoding="utf-8")
     path = write(
         tmp_path,
-        "slide_id,path,mpp,roi,roi_x,criteria,specimen,ish,white_point,patient_id\n"
-        "A1,a.svs,0.25,tumor.geojson,12,gastric,biopsy,Amplified,240 241 242,P7\n"
-        ",sub/b.svs,,,,,,,,\n",
+        "slide_id,path,mpp,roi,roi_x,criteria,specimen,ish,white_point,icc,patient_id\n"
+        "A1,a.svs,0.25,tumor.geojson,12,gastric,biopsy,Amplified,240 241 242,sRGB,P7\n"
+        ",sub/b.svs,,,,,,,,,\n",
     )
     first, second = jobs_of_manifest(path, defaults)
     assert (first.slide_id, first.path) == ("A1", tmp_path / "a.svs")
@@ -42,6 +43,7 @@ def test_a_row_overrides_the_command_line_and_an_empty_cell_does_not(
     )
     assert first.rule_set.name == "gastric-biopsy"
     assert (first.specimen, first.ish) == (Specimen.BIOPSY, IshResult.AMPLIFIED)
+    assert (first.icc, second.icc) == (Icc.SRGB, Icc.OFF)
     assert (first.white_point, first.patient_id) == ((240.0, 241.0, 242.0), "P7")
     assert (second.slide_id, second.path) == ("b", tmp_path / "sub" / "b.svs")
     assert (second.mpp, second.roi, second.rule_set.name) == (0.5, None, "asco-cap-2018")

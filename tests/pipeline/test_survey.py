@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from her2path.annotations.roi import RoiKind
 from her2path.cells.table import CellMeasurements
@@ -25,6 +26,7 @@ from her2path.pipeline.selection import TumorReading, select_cells, selected_cel
 from her2path.pipeline.settings import ScoreSettings, find_calibration
 from her2path.pipeline.survey import TOO_COARSE, fields_at, survey_slide
 from her2path.results.columns import Exclusion
+from her2path.slides import Icc
 from her2path.synth import (
     Laboratory,
     RegionRecipe,
@@ -49,6 +51,11 @@ def measured(job, settings: ScoreSettings, folder: Path):
     for task in tasks:
         measure_tiles(task)
     return survey, read_parts([task.part for task in tasks])
+
+
+def new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def outlines(path: Path, **boxes: tuple[int, int, int, int]) -> Path:
@@ -330,3 +337,30 @@ def test_a_small_field_of_tissue_is_no_unlikely_area(drawn, job_on, tmp_path: Pa
     raised = {flag.flag for flag in record.flags}
     assert ReviewFlag.MASK_AREA not in raised
     assert ReviewFlag.FEW_BLOCKS in raised
+
+
+def test_colors_brought_to_srgb_are_measured_as_if_the_scanner_had_written_them(
+    tmp_path: Path, drawn: Path, job_on, settings: ScoreSettings, gamma_profile
+):
+    values = np.arange(256) / 255
+    srgb = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    written = np.rint(255 * srgb ** (1 / 1.8)).astype(np.uint8)
+    scanned = Image.fromarray(written[np.asarray(Image.open(drawn))])
+    scanned.save(tmp_path / "core.png", icc_profile=gamma_profile(1.8))
+    wanted, wanted_cells = measured(job_on(drawn), settings, new(tmp_path / "a"))
+    found = {}
+    for icc in Icc:
+        job = job_on(tmp_path / "core.png", icc=icc)
+        found[icc] = measured(job, settings, new(tmp_path / icc))
+    survey, cells = found[Icc.SRGB]
+    assert survey.scan.has_icc
+    assert survey.scan.is_srgb
+    assert not found[Icc.OFF][0].scan.is_srgb
+    assert survey.parts_key != found[Icc.OFF][0].parts_key
+    # Two roundings to 8 bits lie between the pictures.
+    np.testing.assert_allclose(survey.stain.white_point, wanted.stain.white_point, atol=1)
+    assert len(cells) == pytest.approx(len(wanted_cells), rel=0.03)
+    darkest = [np.percentile(c.line_height_od, 90) for c in (cells, wanted_cells)]
+    assert darkest[0] == pytest.approx(darkest[1], rel=0.05)
+    as_scanned = np.percentile(found[Icc.OFF][1].line_height_od, 90)
+    assert as_scanned > 1.1 * darkest[1]

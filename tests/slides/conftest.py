@@ -46,6 +46,7 @@ def write_svs(tmp_path: Path) -> Callable[..., Path]:
         photometric: str = "ycbcr",
         compression: str = "jpeg",
         rgb: NDArray[np.uint8] | None = None,
+        icc: bytes | None = None,
     ) -> Path:
         path = tmp_path / name
         levels = [tissue_like(*size) if rgb is None else rgb]
@@ -72,6 +73,7 @@ def write_svs(tmp_path: Path) -> Callable[..., Path]:
                     level,
                     photometric=photometric if compression == "jpeg" else "rgb",
                     description=description,
+                    iccprofile=icc,
                     **options,
                 )
         return path
@@ -90,6 +92,7 @@ def write_ome(tmp_path: Path) -> Callable[..., Path]:
         compression: str | None = "jpeg",
         mpp: tuple[float, float] | None = (0.25, 0.25),
         planar: bool = False,
+        icc: bytes | None = None,
     ) -> Path:
         path = tmp_path / name
         rgb = tissue_like(*size)
@@ -113,7 +116,7 @@ def write_ome(tmp_path: Path) -> Callable[..., Path]:
             for k, level in enumerate([rgb, halved(rgb), halved(halved(rgb))]):
                 pixels = np.moveaxis(level, -1, 0) if planar else level
                 if k == 0:
-                    tif.write(pixels, subifds=2, metadata=metadata, **options)
+                    tif.write(pixels, subifds=2, metadata=metadata, iccprofile=icc, **options)
                 else:
                     tif.write(pixels, subfiletype=1, **options)
         return path
