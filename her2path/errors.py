@@ -8,6 +8,7 @@ from collections.abc import Sequence
 __all__ = [
     "AnnotationError",
     "CalibrationError",
+    "CoreGridError",
     "CriteriaError",
     "Her2pathError",
     "ManifestError",
@@ -43,6 +44,10 @@ class StainError(Her2pathError, ValueError):
 
 class CalibrationError(Her2pathError, ValueError):
     """A calibration is unknown, damaged, or does not fit the slide."""
+
+
+class CoreGridError(Her2pathError, ValueError):
+    """The cores of a tissue microarray do not stand in rows and columns."""
 
 
 class CriteriaError(Her2pathError, ValueError):

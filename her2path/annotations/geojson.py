@@ -15,7 +15,8 @@ __all__ = ["shapes_of_geojson"]
 logger = logging.getLogger(__name__)
 
 # Cells, tiles and the root of a hierarchy are no regions that somebody drew.
-READ_TYPES = {"", "annotation", "tmacore", "pathannotationobject", "tmacoreobject", "unknown"}
+CORE_TYPES = {"tmacore", "tmacoreobject"}
+READ_TYPES = {"", "annotation", "pathannotationobject", "unknown"} | CORE_TYPES
 MAX_COLLECTION_DEPTH = 8
 
 
@@ -101,7 +102,9 @@ def shape_of_feature(feature: object, where: str, budget: Budget) -> Shape | Non
     parts = parts_of_geometry(feature.get("geometry"), where, budget)
     if not parts:
         return None
-    return Shape(where, texts["id"], texts["name"], texts["classification"], tuple(parts))
+    is_core = object_type.lower() in CORE_TYPES
+    named = texts["id"], texts["name"], texts["classification"]
+    return Shape(where, *named, tuple(parts), is_core=is_core)
 
 
 def classification_of(value: object, where: str, budget: Budget) -> str:

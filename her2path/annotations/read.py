@@ -87,6 +87,7 @@ def read_annotations(
                 kind=RoiKind.IGNORE if shape.is_negative else kind_of(shape),
                 classification=shape.classification,
                 polygon=polygon,
+                is_core=shape.is_core,
             )
         )
     if budget.faults:

@@ -74,6 +74,8 @@ class Roi:
         Class as written in the file; empty when there is none.
     polygon : Polygon or MultiPolygon
         Valid, not empty, level-0 px.
+    is_core : bool
+        Whether it is a core of a microarray: of its tissue nobody has said what it is.
     """
 
     roi_id: str
@@ -81,6 +83,7 @@ class Roi:
     kind: RoiKind
     classification: str
     polygon: Polygon | MultiPolygon
+    is_core: bool = False
 
     @property
     def says_tumor(self) -> bool:

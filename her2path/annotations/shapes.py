@@ -56,6 +56,8 @@ class Shape:
         Polygons, each an exterior followed by its holes.
     is_negative : bool
         Whether the file says that the area is to be left out.
+    is_core : bool
+        Whether it is a core of a microarray.
     """
 
     where: str
@@ -64,6 +66,7 @@ class Shape:
     classification: str
     parts: tuple[tuple[Ring, ...], ...]
     is_negative: bool = False
+    is_core: bool = False
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ from her2path.cli.console import (
     set_up_logging,
     use_one_thread,
 )
+from her2path.cli.cores import EXAMPLES as CORES_EXAMPLES
+from her2path.cli.cores import cores
 from her2path.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from her2path.cli.evaluate import evaluate
 from her2path.cli.export import EXAMPLES as EXPORT_EXAMPLES
@@ -300,6 +302,7 @@ def report(
 
 app.command(epilog=REVIEW_EXAMPLES)(review)
 app.command(epilog=EXPORT_EXAMPLES)(export)
+app.command(epilog=CORES_EXAMPLES)(cores)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)

@@ -36,7 +36,7 @@ from her2path.results.geojson import (
     write_geojson,
 )
 from her2path.results.record import RegionKind, SlideRecord, write_record
-from her2path.results.tables import write_regions
+from her2path.results.tables import write_regions, write_regions_csv
 
 __all__ = ["write_conclusion"]
 
@@ -57,9 +57,11 @@ def write_conclusion(
         If a file cannot be written.
     """
     record = conclusion.record
+    regions = [region_row(region, record) for region in record.regions]
+    write_regions_csv(folder.regions_csv, regions, slide_id=record.slide_id)
     write_regions(
         folder.regions_parquet,
-        [region_row(region, record) for region in record.regions],
+        regions,
         slide_id=record.slide_id,
         mpp=survey.mpp,
         software_version=record.software_version,

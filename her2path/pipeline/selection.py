@@ -163,7 +163,8 @@ def select_cells(
     """Decide for each cell whether it counts, and if not why.
 
     A person's outline outranks what the program sees: control, then ignored, then outside an
-    outline of tumor. Inside an outline of tumor the tissue mask is not asked, artefacts are.
+    outline of tumor. Inside an outline of tumor the tissue mask is not asked, artefacts are. A
+    core of a microarray says where to look, not that all of it is tumor.
 
     Parameters
     ----------
@@ -174,8 +175,10 @@ def select_cells(
     settings : ScoreSettings
     """
     x, y, probability = cells.x, cells.y, tumor.probability
-    is_drawn = contains(survey.rois_of(RoiKind.TUMOR), x, y)
-    cut = np.where(is_drawn, settings.tumor_cut_in_roi, settings.tumor_cut).astype(np.float32)
+    drawn = survey.rois_of(RoiKind.TUMOR)
+    is_drawn = contains(drawn, x, y)
+    is_said = contains([roi for roi in drawn if not roi.is_core], x, y)
+    cut = np.where(is_said, settings.tumor_cut_in_roi, settings.tumor_cut).astype(np.float32)
     # The first that holds is the reason.
     why = {
         **misplaced(x, y, is_drawn, survey),

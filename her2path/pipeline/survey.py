@@ -378,14 +378,21 @@ def refuse_meaningless(rois: tuple[Roi, ...], path: Path) -> None:
 
 
 def remarks_of(rois: tuple[Roi, ...]) -> tuple[str, ...]:
-    """Say which outlines were not used."""
+    """Say which outlines were not used, and what they mean for the score."""
+    remarks = []
     unused = sorted({roi.classification for roi in rois if roi.kind is RoiKind.OTHER})
-    if not unused:
-        return ()
-    return (
-        f"Outlines of class {', '.join(unused)} say nothing about scoring and were passed over; "
-        "classes that do are Tumor, Ignore* and Control.",
-    )
+    if unused:
+        remarks.append(
+            f"Outlines of class {', '.join(unused)} say nothing about scoring and were passed "
+            "over; classes that do are Tumor, Ignore* and Control."
+        )
+    n_cores = sum(roi.is_core and roi.kind is RoiKind.TUMOR for roi in rois)
+    if n_cores > 1:
+        remarks.append(
+            f"The slide is a microarray of {n_cores} cores: its score is over all of them, and "
+            "regions.csv has that of each."
+        )
+    return tuple(remarks)
 
 
 def misfits(job: SlideJob, working_mpp: float, scan: ScanFacts) -> tuple[str, ...]:

@@ -61,6 +61,11 @@ class SlideFolder:
         return self.path / "regions.parquet"
 
     @property
+    def regions_csv(self) -> Path:
+        """The same, for spreadsheets."""
+        return self.path / "regions.csv"
+
+    @property
     def cells_parquet(self) -> Path:
         """One row per cell."""
         return self.path / "cells.parquet"
@@ -98,6 +103,7 @@ class SlideFolder:
                 self.slide_json,
                 self.cells_parquet,
                 self.regions_parquet,
+                self.regions_csv,
                 self.regions_geojson,
                 self.cells_geojson,
                 self.overview_png,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import MultiPolygon, Polygon
+from shapely import MultiPolygon, Point, Polygon
 
 from her2path.cells.table import N_SECTORS
 from her2path.criteria.score import Intensity, Score
@@ -29,6 +29,7 @@ __all__ = [
     "Origin",
     "OutlineKind",
     "cell_feature",
+    "core_feature",
     "outline_corners",
     "outline_feature",
     "outline_polygon",
@@ -69,15 +70,17 @@ class Feature:
     polygon : Polygon or MultiPolygon
         Level-0 px.
     object_type : str
-        QuPath's word: annotation, detection or cell.
+        QuPath's word: annotation, detection, cell or tmaCore.
     name, class_name : str
-        Shown in QuPath.
+        Shown in QuPath; without a class there is none.
     color : tuple of int
         RGB, 0–255.
     measurements : mapping of str to float
         Flat; NaN and infinities are left out when written.
     nucleus : Polygon, optional
         Only for a cell.
+    is_missing : bool, optional
+        Only for a core.
     """
 
     key: str
@@ -88,6 +91,7 @@ class Feature:
     color: Rgb
     measurements: Mapping[str, float] = field(default_factory=dict)
     nucleus: Polygon | None = None
+    is_missing: bool | None = None
 
 
 def region_feature(
@@ -145,6 +149,21 @@ def cell_feature(
         color=INTENSITY_COLORS[intensity],
         measurements=measurements or {},
         nucleus=nucleus,
+    )
+
+
+def core_feature(
+    name: str, center: tuple[float, float], radius_px: float, *, is_missing: bool
+) -> Feature:
+    """Return a core of a microarray; center (x, y) and radius in level-0 px."""
+    return Feature(
+        key=f"core {name}",
+        polygon=Point(center).buffer(radius_px),
+        object_type="tmaCore",
+        name=name,
+        class_name="",
+        color=OUTLINE_COLORS[OutlineKind.TISSUE.value],
+        is_missing=is_missing,
     )
 
 
@@ -233,15 +252,17 @@ def write_geojson(
 
 
 def document_of(feature: Feature, slide_id: str, shift: tuple[int, int]) -> dict[str, Any]:
-    properties: dict[str, Any] = {
-        "objectType": feature.object_type,
+    properties: dict[str, Any] = {"objectType": feature.object_type}
+    if feature.class_name:
         # QuPath refuses a class that has a name but no color.
-        "classification": {"name": clean_text(feature.class_name), "color": list(feature.color)},
-    }
+        named = {"name": clean_text(feature.class_name), "color": list(feature.color)}
+        properties["classification"] = named
     if feature.name:
         properties["name"] = clean_text(feature.name)
     if feature.object_type == "annotation":
         properties["isLocked"] = True
+    if feature.is_missing is not None:
+        properties["isMissing"] = feature.is_missing
     measurements = {
         clean_text(name): float(value)
         for name, value in feature.measurements.items()

@@ -1,4 +1,4 @@
-"""slides.csv and regions.parquet: one row per slide, one row per region."""
+"""slides.csv, one row per slide; regions.parquet and regions.csv, one row per region."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from her2path.results.columns import REGION_COLUMNS, SLIDE_COLUMNS, Column, Kind
 from her2path.results.jsonable import to_json
 from her2path.results.parquet import field_of, write_table
 
-__all__ = ["write_regions", "write_slides"]
+__all__ = ["write_regions", "write_regions_csv", "write_slides"]
+
+REGIONS_FAULTY = "the regions of {} cannot be written"
 
 # What a spreadsheet takes for the start of a formula, with the full-width forms of the signs.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
@@ -44,12 +46,16 @@ def write_slides(path: Path, rows: Sequence[Row]) -> None:
         If values do not fit their columns; all faults at once.
     """
     table = plain_rows("slides.csv cannot be written", SLIDE_COLUMNS, rows)
-    header = column_order(SLIDE_COLUMNS, table)
+    write_bytes(path, csv_of(SLIDE_COLUMNS, table))
+
+
+def csv_of(columns: Sequence[Column], table: Sequence[Mapping[str, Plain]]) -> bytes:
+    header = column_order(columns, table)
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([harmless(name) for name in header])
     writer.writerows([cell_text(row.get(name)) for name in header] for row in table)
-    write_bytes(path, buffer.getvalue().encode())
+    return buffer.getvalue().encode()
 
 
 def write_regions(
@@ -62,7 +68,7 @@ def write_regions(
     ResultsError
         If values do not fit their columns; all faults at once.
     """
-    heading = f"the regions of {slide_id} cannot be written"
+    heading = REGIONS_FAULTY.format(slide_id)
     table = plain_rows(heading, REGION_COLUMNS, rows)
     known = {column.name: column for column in REGION_COLUMNS}
     arrays, fields, faults = [], [], []
@@ -89,6 +95,18 @@ def write_regions(
             "software": f"her2path {software_version}",
         },
     )
+
+
+def write_regions_csv(path: Path, rows: Sequence[Row], *, slide_id: str) -> None:
+    """Write regions.csv, as `write_slides` writes slides.csv.
+
+    Raises
+    ------
+    ResultsError
+        If values do not fit their columns; all faults at once.
+    """
+    table = plain_rows(REGIONS_FAULTY.format(slide_id), REGION_COLUMNS, rows)
+    write_bytes(path, csv_of(REGION_COLUMNS, table))
 
 
 def plain_rows(

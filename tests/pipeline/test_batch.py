@@ -76,7 +76,8 @@ def test_a_slide_leaves_all_files_of_the_contract_and_no_others(
     out = ResultsFolder(tmp_path)
     run_batch([job_on(drawn)], settings, out, after_slide=leave_a_note)
     names = {path.name for path in (tmp_path / "core").iterdir()}
-    wanted = {"slide.json", "regions.parquet", "cells.parquet", "regions.geojson", "note.txt"}
+    tables = {"regions.parquet", "regions.csv", "cells.parquet"}
+    wanted = {"slide.json", "regions.geojson", "note.txt"} | tables
     assert names == wanted
     assert {"slides.csv", "run.json"} <= {path.name for path in tmp_path.iterdir()}
     record = read_record(out.slide("core").slide_json)

@@ -176,6 +176,23 @@ def test_outlines_decide_what_counts_and_why_not(drawn, job_on, settings, tmp_pa
     assert len(survey.rois_of(RoiKind.TUMOR)) == 1
 
 
+def test_a_core_of_a_microarray_says_where_to_look_and_not_what_is_tumor(
+    drawn, job_on, settings, tmp_path: Path
+):
+    side = cv2.imread(str(drawn)).shape[0]
+    roi = outlines(tmp_path / "roi.geojson", A_1=(0, 0, side // 2, side), A_2=(900, 0, 800, side))
+    document = json.loads(roi.read_text("utf-8"))
+    for feature in document["features"]:
+        feature["properties"] |= {"objectType": "tmaCore", "classification": None}
+    roi.write_text(json.dumps(document), "utf-8")
+    survey, cells = measured(job_on(drawn, roi=roi), settings, tmp_path)
+    selection = select_cells(cells, sure_of(cells), survey, settings)
+    assert np.allclose(selection.cut, settings.tumor_cut)
+    assert selection.is_counted.any()
+    assert (selection.is_counted <= ((cells.x < side // 2) | (cells.x > 900))).all()
+    assert any("microarray of 2 cores" in remark for remark in survey.remarks)
+
+
 def test_tiles_are_planned_only_where_an_outline_asks(drawn, job_on, tmp_path: Path):
     small = ScoreSettings(tile_um=110.0)
     everywhere = survey_slide(job_on(drawn), small)

@@ -1,0 +1,133 @@
+"""`her2path cores`: outlines of the cores of a tissue microarray, to be scored one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from her2path.cli.console import ERRORS, OUTPUT, fail, readable_errors, set_up_logging
+from her2path.cli.options import Debug, Json, Quiet
+
+if TYPE_CHECKING:
+    from her2path.geometry import Mpp
+    from her2path.results.geojson import Feature
+    from her2path.tissue.cores import CoreGrid
+
+__all__ = ["EXAMPLES", "cores"]
+
+EXAMPLES = (
+    "[bold]Examples[/bold]\n\n"
+    "her2path cores tma.svs --out tma.geojson\n\n"
+    "her2path score tma.svs --roi tma.geojson --out results\n\n"
+    "Look at tma.png in between; cores can be moved, renamed or marked as missing in QuPath, which "
+    "opens the file. regions.csv in the folder of the slide then has one row per core."
+)
+SUFFIX = ".geojson"
+# Enough to read the names of two hundred cores.
+PICTURE_PX = 3000
+OVERVIEW_MPP = 6.0
+
+
+def cores(
+    slide: Annotated[
+        Path, typer.Argument(metavar="SLIDE", help="A tissue microarray.", show_default=False)
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Outlines to write, .geojson; a picture too.")
+    ],
+    diameter: Annotated[
+        float | None,
+        typer.Option(
+            min=0.4, max=3.0, help="Of a core, mm; measured on whole round ones by default."
+        ),
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="µm per pixel, where the file is silent or wrong.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outlines that are there.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find the cores of a tissue microarray and name them by row and column."""
+    set_up_logging(debug=debug)
+    with readable_errors(debug=debug, resumes=False):
+        import cv2
+        import numpy as np
+
+        from her2path.report.cores import draw_cores
+        from her2path.report.pictures import as_png
+        from her2path.results.atomic import write_bytes
+        from her2path.results.geojson import write_geojson
+        from her2path.slides import open_slide, read_overview, require_mpp
+        from her2path.tissue import estimate_white_point, find_tissue
+        from her2path.tissue.cores import find_cores
+
+        path = target_of(out, overwrite=overwrite)
+        with open_slide(slide, mpp=mpp) as opened:
+            at_zero = require_mpp(opened)
+            rgb, downsample = read_overview(opened, mpp=OVERVIEW_MPP)
+        scale = at_zero.mean * downsample
+        white = estimate_white_point(rgb)
+        tissue = find_tissue(rgb, scale, white_point=white.rgb)
+        grid = find_cores(tissue, diameter_um=None if diameter is None else diameter * 1e3)
+        write_geojson(path, features_of(grid, at_zero), slide_id=slide.name)
+        shrunk = min(1.0, PICTURE_PX / max(rgb.shape))
+        size = [max(1, round(side * shrunk)) for side in rgb.shape[1::-1]]
+        small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        picture = path.with_suffix(".png")
+        write_bytes(picture, as_png(draw_cores(small, grid, mpp=scale / shrunk)))
+        if as_json:
+            OUTPUT.print(json.dumps(summary_of(path, picture, grid)), markup=False)
+        elif not quiet:
+            ERRORS.print(
+                f"{grid.n_rows} rows of {grid.n_columns} cores of {grid.diameter_um * 1e-3:.2f} "
+                f"mm, {grid.n_missing} missing.",
+                markup=False,
+            )
+            ERRORS.print(f"Outlines: {path}", style="bold", markup=False)
+            ERRORS.print(f"Look at {picture} before you score them.", markup=False)
+
+
+def target_of(out: Path, *, overwrite: bool) -> Path:
+    """Return where the outlines go, or end when they cannot go there."""
+    path = Path(os.path.abspath(out))
+    if path.suffix.lower() != SUFFIX:
+        raise fail(f"--out {out}: outlines are GeoJSON; name them {out.stem or 'cores'}{SUFFIX}")
+    if not path.parent.is_dir():
+        raise fail(f"--out {out}: the folder {path.parent} does not exist; make it first")
+    if path.exists() and not overwrite:
+        raise fail(f"--out {out} is there already; add --overwrite to replace it")
+    return path
+
+
+def features_of(grid: CoreGrid, mpp: Mpp) -> Iterator[Feature]:
+    """Yield each place of the grid as QuPath knows it, missing ones marked."""
+    from her2path.results.geojson import core_feature
+
+    for core in grid.cores:
+        center = core.x_um / mpp.mean, core.y_um / mpp.mean
+        yield core_feature(core.name, center, grid.radius_um / mpp.mean, is_missing=core.is_missing)
+
+
+def summary_of(path: Path, picture: Path, grid: CoreGrid) -> dict[str, object]:
+    """Return what `--json` prints."""
+    return {
+        "outlines": str(path),
+        "picture": str(picture),
+        "n_rows": grid.n_rows,
+        "n_columns": grid.n_columns,
+        "diameter_mm": round(grid.diameter_um * 1e-3, 4),
+        "cores": [
+            {"name": core.name, "is_missing": core.is_missing, "filled": round(core.filled_frac, 3)}
+            for core in grid.cores
+        ],
+    }
