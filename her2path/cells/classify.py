@@ -44,7 +44,7 @@ MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
 # falls where the network sees a membrane along the clearest quarter of its outline, and rises where
 # it sees none, by its odds that there is none. Within bounds, so that neither reader decides alone:
 # a network may be blind to a stain that it never saw.
-LIMIT_FACTORS = (0.25, 2.0)
+LIMIT_FACTORS = (0.25, 3.0)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 

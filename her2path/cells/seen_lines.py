@@ -32,10 +32,10 @@ LEAST_EVEN = 0.2
 MOST_EVEN = 1 - LEAST_EVEN
 # More than even odds are asked where so few of the tumor cells are stained that the question is 0
 # or 0+, and this share of them has cytoplasm in which lines may be none. Then one unstained cell
-# in a hundred may be taken for stained, half of the share up to which a slide counts as blank.
+# in twenty leaves the network that warm; few of these have a line as well.
 MOSTLY_UNSTAINED_FRAC = 0.9
 BROWN_FRAC = 0.2
-WARM_DEVIATIONS = 2.33
+WARM_DEVIATIONS = 1.645
 # From this share of stained cells on the odds asked fall as those of a stained cell rise, down to
 # this probability, unless the tumor is brown: there the reading before can be wrong about most.
 USUAL_STAINED_FRAC = 0.1

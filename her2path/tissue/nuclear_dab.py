@@ -28,7 +28,11 @@ MAX_ELONGATION = 2.5
 MAX_AROUND = 0.5
 MIN_NUCLEAR_FRAC = 0.4
 MIN_NUCLEI = 20
-MIN_BROWN_FRAC = 0.003
+# Red cells and macrophages with pigment are brown discs as well, some 60 per mm² where nothing else
+# is brown, or thousands in one field where it bled; nuclei of a marker lie everywhere, thousands
+# per mm² where a tenth of them is positive.
+MIN_PER_MM2 = 150.0
+MIN_BROWN_FRAC = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +47,21 @@ class NuclearDab:
         Share of the DAB in them, 0–1.
     brown_frac : float
         Share of the fields that is brown, 0–1.
+    per_mm2 : float
+        Brown nuclei per mm² in the median field.
     """
 
     n_nuclei: int
     nuclear_frac: float
     brown_frac: float
+    per_mm2: float
 
     @property
     def is_nuclear(self) -> bool:
         """Whether most of the DAB is nuclear."""
         return (
             self.n_nuclei >= MIN_NUCLEI
+            and self.per_mm2 >= MIN_PER_MM2
             and self.nuclear_frac >= MIN_NUCLEAR_FRAC
             and self.brown_frac >= MIN_BROWN_FRAC
         )
@@ -64,6 +72,7 @@ class NuclearDab:
             "n_brown_nuclei": float(self.n_nuclei),
             "nuclear_dab_frac": self.nuclear_frac,
             "brown_px_frac": self.brown_frac,
+            "brown_nuclei_per_mm2": self.per_mm2,
         }
 
 
@@ -83,7 +92,8 @@ def measure_nuclear_dab(ods: Sequence[NDArray[np.float32]], mpp: float) -> Nucle
     """
     mpp = mpp * max(1, round(0.5 / mpp))
     unmixing = StainMatrix().unmixing.astype(np.float32)
-    n_nuclei, n_brown, n_px = 0, 0, 0
+    n_brown, n_px = 0, 0
+    n_nuclei, per_mm2 = [], []
     nuclear_dab, all_dab = 0.0, 0.0
     for od in ods:
         hematoxylin, dab = (od @ unmixing[:, k] for k in range(2))
@@ -93,9 +103,15 @@ def measure_nuclear_dab(ods: Sequence[NDArray[np.float32]], mpp: float) -> Nucle
         n_brown += int(np.count_nonzero(brown))
         all_dab += float(dab[brown].sum())
         nuclei = brown_nuclei(brown, dab, mpp)
-        n_nuclei += int(nuclei.max())
+        n_nuclei.append(int(nuclei.max()))
+        per_mm2.append(n_nuclei[-1] / (brown.size * mpp**2 * 1e-6))
         nuclear_dab += float(dab[(nuclei > 0) & brown].sum())
-    return NuclearDab(n_nuclei, nuclear_dab / all_dab if all_dab > 0 else 0.0, n_brown / n_px)
+    return NuclearDab(
+        n_nuclei=sum(n_nuclei),
+        nuclear_frac=nuclear_dab / all_dab if all_dab > 0 else 0.0,
+        brown_frac=n_brown / n_px,
+        per_mm2=float(np.median(per_mm2)),
+    )
 
 
 def brown_nuclei(

@@ -19,6 +19,8 @@ from her2path.cells.table import N_SECTORS
 from her2path.criteria.score import Pattern
 
 LIMIT = 0.03
+# In units of a limit: clear of it even where the network sees nothing.
+CLEAR = 1.1 * LIMIT_FACTORS[1]
 
 
 def seen_over(shares, part=1.0):
@@ -104,7 +106,7 @@ def test_a_quarter_of_the_outline_is_enough_for_the_network(make_cells) -> None:
 def test_a_line_between_the_bounds_counts_only_where_the_network_sees_it(make_cells) -> None:
     limit = generic_calibration().min_line_contrast_od
     cells = seen_lines(
-        make_cells, np.array([1.0, 1.0, 0.2, 2.2]) * limit, [0.9, 0.0, 0.9, 0.0], n_sectors=8
+        make_cells, np.array([1.0, 1.0, 0.2, CLEAR]) * limit, [0.9, 0.0, 0.9, 0.0], n_sectors=8
     )
     found = classify_cells(cells, generic_calibration())
     # Nothing that is seen makes a line of noise, nothing unseen takes a clear one away.
@@ -124,7 +126,7 @@ def test_a_weaker_stretch_is_part_of_the_membrane_where_the_network_sees_it(make
 
 def test_a_cell_is_below_the_blank_where_only_the_network_makes_its_line_count(make_cells) -> None:
     cells = seen_lines(
-        make_cells, np.array([0.6, 1.2, 0.6, 2.5]) * LIMIT, [1.0, 1.0, 0.0, 0.0], n_sectors=16
+        make_cells, np.array([0.6, 1.2, 0.6, CLEAR]) * LIMIT, [1.0, 1.0, 0.0, 0.0], n_sectors=16
     )
     found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
     assert (found.intensity > 0).tolist() == [True, True, False, True]

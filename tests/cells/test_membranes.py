@@ -70,14 +70,14 @@ def test_what_the_network_sees_in_brown_cytoplasm_is_no_membrane(make_cells) -> 
     # One of ten has a line of which it is sure enough; the brown leaves it half sure everywhere.
     brown = CellMeasurements.concatenate(
         [
-            of_kind(make_cells, 9 * N, line_od=0.6 * LEAST, odds=-0.6, seed=5),
+            of_kind(make_cells, 9 * N, line_od=0.3 * LEAST, odds=-0.3, seed=5),
             of_kind(make_cells, N, line_od=0.9 * LEAST, odds=0.3, seed=6),
         ]
     )
     brown = replace(brown, cytoplasm_od=np.full(len(brown), 0.1, np.float32))
     pale = read(replace(brown, cytoplasm_od=np.zeros(len(brown), np.float32)), make_cells)
     found = read(brown, make_cells)
-    assert pale.line_even == EVEN < found.line_even
+    assert pale.line_even <= EVEN < found.line_even
     assert share_stained(found, slice(0, len(brown))) < share_stained(pale, slice(0, len(brown)))
 
 

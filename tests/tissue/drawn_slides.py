@@ -50,8 +50,12 @@ def nuclei_field(
     seed=0,
     pale=0.02,
     hematoxylin=HEMATOXYLIN,
+    n_red_cells=0,
 ):
-    """A field at 0.5 µm/px: a jittered grid of nuclei (radius 3.5 µm) with or without rings."""
+    """A field at 0.5 µm/px: a jittered grid of nuclei (radius 3.5 µm) with or without rings.
+
+    Red cells lie anywhere: discs of 3.3 µm, pale brown, as peroxidase of their own makes them.
+    """
     rng = np.random.default_rng(seed)
     nucleus = np.zeros(shape, np.float32)
     ring = np.zeros(shape, np.float32)
@@ -63,6 +67,10 @@ def nuclei_field(
     nucleus = cv2.GaussianBlur(nucleus, (0, 0), 0.8)
     ring = cv2.GaussianBlur(ring, (0, 0), 0.8)
     h = pale * texture(shape, rng, 3.0) + 0.25 * nucleus
-    d = nuclear_dab * nucleus + ring_dab * ring
+    red = np.zeros(shape, np.float32)
+    for row, col in rng.integers(8, min(shape) - 8, (n_red_cells, 2)):
+        cv2.circle(red, (int(col), int(row)), 6, 0.22, cv2.FILLED)
+    d = nuclear_dab * nucleus + ring_dab * ring + cv2.GaussianBlur(red, (0, 0), 0.8)
+    h -= 0.25 * nucleus * (red > 0)
     od = h[..., None] * hematoxylin + d[..., None] * DAB
     return render(od, WHITE, rng, noise=1.0)

@@ -41,6 +41,15 @@ def test_brown_nuclei_are_nuclear_dab(dab):
     assert "nuclei" in found.reason
 
 
+def test_red_cells_are_no_brown_nuclei():
+    # A few in each field, and one field where it bled.
+    fields = [nuclei_field(n_red_cells=n, seed=n) for n in (6, 4, 8, 5, 150)]
+    found = recognise_staining(fields, MPP, white_point=WHITE)
+    assert found.numbers["n_brown_nuclei"] > 20
+    assert found.numbers["nuclear_dab_frac"] > 0.4
+    assert found.kind is Staining.HER2_IHC
+
+
 def test_brown_everywhere_with_brown_nuclei_stays_her2_ihc():
     rng = np.random.default_rng(0)
     od = 0.8 * texture((400, 400), rng, 4.0)[..., None] * np.array([0.269, 0.568, 0.778])
