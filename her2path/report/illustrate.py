@@ -28,7 +28,7 @@ from her2path.results.cells import read_cells
 from her2path.results.columns import Exclusion
 from her2path.results.folder import SlideFolder
 from her2path.results.record import RegionKind, SlideRecord
-from her2path.slides.opening import open_slide
+from her2path.results.scored_slide import open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.slide import Slide
 
@@ -77,8 +77,8 @@ def illustrate_slide(folder: SlideFolder, record: SlideRecord) -> None:
     # Pictures of an earlier run would stay beside the new ones.
     shutil.rmtree(fields_folder, ignore_errors=True)
     fields_folder.mkdir(parents=True)
-    at_zero = Mpp(record.scan.mpp_x, record.scan.mpp_y)
-    with open_slide(record.path, mpp=at_zero) as slide:
+    at_zero = scored_mpp(record)
+    with open_scored(record) as slide:
         whole = slide.dimensions
         finest = max(whole.width, whole.height) * at_zero.mean / OVERVIEW_PX
         rgb, downsample = read_overview(slide, mpp=finest)

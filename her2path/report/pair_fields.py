@@ -14,7 +14,7 @@ from PIL import Image
 from her2path.compare.sides import PairSlide, Side
 from her2path.criteria.score import Intensity
 from her2path.errors import Her2pathError
-from her2path.geometry import Mpp, Region, Size
+from her2path.geometry import Region, Size
 from her2path.report.fields import FieldPicture
 from her2path.report.illustrate import FIELD_MPP, FIELD_UM, describe_field
 from her2path.report.interest import FieldKind, Interest, class_codes
@@ -26,7 +26,7 @@ from her2path.report.wording import length
 from her2path.results.cells import read_cells
 from her2path.results.columns import Exclusion
 from her2path.results.folder import SlideFolder
-from her2path.slides.opening import open_slide
+from her2path.results.scored_slide import open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 
 __all__ = ["FieldRow", "PairFieldView", "PairPictures", "SlideOverview", "take_pictures"]
@@ -214,9 +214,9 @@ def overview_of(
 ) -> SlideOverview | None:
     """Read a slide small, with its fields numbered and a scale bar."""
     record = slide.record
-    at_zero = Mpp(record.scan.mpp_x, record.scan.mpp_y)
+    at_zero = scored_mpp(record)
     try:
-        with open_slide(record.path, mpp=at_zero) as opened:
+        with open_scored(record) as opened:
             rgb, downsample = read_overview(opened, mpp=mpp)
     except Her2pathError as error:
         problems.append(f"{record.slide_id}: no picture ({' '.join(str(error).split())})")
@@ -244,11 +244,11 @@ def field_of(
     """Read a field and outline its cells."""
     slide, table = side.slides[window.slide], cells[window.slide]
     record = slide.record
-    at_zero = Mpp(record.scan.mpp_x, record.scan.mpp_y)
+    at_zero = scored_mpp(record)
     if table is None:
         return None
     try:
-        with open_slide(record.path, mpp=at_zero) as opened:
+        with open_scored(record) as opened:
             rgb = read_at_mpp(opened, window.box, FIELD_MPP)
     except Her2pathError as error:
         problems.append(f"{record.slide_id}: no picture ({' '.join(str(error).split())})")

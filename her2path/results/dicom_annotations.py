@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from her2path.criteria.score import Intensity
 from her2path.errors import ResultsError
-from her2path.geometry import Mpp
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.colors import INTENSITY_COLORS, OUTLINE_COLORS, Rgb
 from her2path.results.columns import Exclusion
@@ -32,6 +31,7 @@ from her2path.results.dicom_source import (
 from her2path.results.geojson import OutlineKind, outline_corners
 from her2path.results.jsonable import canonical_json
 from her2path.results.record import SlideRecord
+from her2path.results.scored_slide import scored_mpp
 
 __all__ = ["MAX_ANNOTATIONS", "CellsWanted", "annotations_of"]
 
@@ -201,7 +201,7 @@ def polygons_of(
     """
     polygons: list[NDArray[np.float32]] = []
     is_drawn = np.zeros(len(cells), np.bool_)
-    mpp = Mpp(record.scan.mpp_x, record.scan.mpp_y)
+    mpp = scored_mpp(record)
     for start in range(0, len(cells), BLOCK):
         block = slice(start, start + BLOCK)
         x, y, outline_um = (cells[name][block] for name in ("x", "y", "outline_um"))

@@ -25,9 +25,10 @@ from starlette.exceptions import HTTPException
 
 from her2path.criteria.score import Score
 from her2path.errors import Her2pathError, ResultsError
-from her2path.geometry import Mpp, Region
+from her2path.geometry import Region
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.jsonable import to_json
+from her2path.results.scored_slide import scored_mpp
 from her2path.review.queue import Case, ReviewQueue
 from her2path.review.telling import OUTLINE_COLUMNS, tell_case, tell_outlines, tell_queue
 from her2path.review.tiles import SlidePool
@@ -174,7 +175,7 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
             return {"n_cells": 0, "cells": []}
         cells = cells_of(case.slide_id, record.created)
         box = Region(int(x), int(y), int(width), int(height))
-        return tell_outlines(cells, box, mpp=Mpp(record.scan.mpp_x, record.scan.mpp_y))
+        return tell_outlines(cells, box, mpp=scored_mpp(record))
 
     @app.post("/api/cases/{number}/reading")
     def take_reading(number: Number, given: GivenReading) -> Any:  # noqa: ANN401 - JSON has no narrower type

@@ -17,7 +17,7 @@ from her2path.errors import ResultsError, SlideError
 from her2path.geometry import Mpp, Region, Size
 from her2path.report.pictures import as_jpeg
 from her2path.results.record import SlideRecord
-from her2path.slides.opening import open_slide
+from her2path.results.scored_slide import open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.resampling import area_mean
 from her2path.slides.slide import Slide
@@ -76,7 +76,7 @@ def pyramid_of(record: SlideRecord) -> Pyramid:
     size = Size(record.scan.width, record.scan.height)
     longest = max(size.width, size.height)
     max_zoom = (max(1, longest - 1) // TILE_PX).bit_length()
-    return Pyramid(size, Mpp(record.scan.mpp_x, record.scan.mpp_y), max_zoom)
+    return Pyramid(size, scored_mpp(record), max_zoom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ class SlidePool:
             self.slides.move_to_end(record.slide_id)
             return self.slides[record.slide_id]
         path = self.find(record)
-        at_zero = Mpp(record.scan.mpp_x, record.scan.mpp_y)
-        slide = open_slide(path, mpp=at_zero)
+        at_zero = scored_mpp(record)
+        slide = open_scored(record, path)
         try:
             size = slide.dimensions
             if size != Size(record.scan.width, record.scan.height):

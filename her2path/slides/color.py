@@ -29,6 +29,11 @@ class Icc(StrEnum):
     OFF = "off"
     SRGB = "srgb"
 
+    @classmethod
+    def of(cls, *, is_srgb: bool) -> Icc:
+        """Return what gives pixels in sRGB, or as they were scanned."""
+        return cls.SRGB if is_srgb else cls.OFF
+
 
 class SrgbSlide(OpenedSlide):
     """A slide whose pixels are brought to sRGB; everything else is that of the slide behind."""
