@@ -87,6 +87,13 @@ def synth(
             help="svs opens as Aperio; dcm is a file per level and needs the extra dicom.",
         ),
     ] = SlideFormat.SVS,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            help="Write a color profile (ICC) that undoes the laboratory's gamma, as scanners do.",
+        ),
+    ] = False,
     pair: Annotated[
         str,
         typer.Option(
@@ -138,6 +145,7 @@ def synth(
                     laboratories=(laboratory, after_laboratory or laboratory),
                     seeds=range(seed, seed + count),
                     suffix=f".{slide_format}",
+                    with_profile=profile,
                     pair=pair,
                     overwrite=overwrite,
                     progress=progress,
@@ -157,6 +165,7 @@ def drawn(
     laboratories: tuple[str, str],
     seeds: range,
     suffix: str,
+    with_profile: bool,
     pair: str,
     overwrite: bool,
     progress: Display,
@@ -208,6 +217,7 @@ def drawn(
             laboratory=laboratories[0],
             seeds=seeds,
             suffix=suffix,
+            with_profile=with_profile,
             progress=progress,
         )
         return [slide_words(slide) for slide in written]
@@ -219,6 +229,7 @@ def drawn(
             laboratories=(labs[0], labs[-1]),
             seed=seed,
             suffix=suffix,
+            with_profile=with_profile,
             progress=progress,
         )
         for seed in seeds

@@ -41,6 +41,7 @@ def write_dicom(
     slide_id: str,
     level: int = 0,
     downsample: int = 1,
+    profile: bytes | None = None,
 ) -> None:
     """Write encoded tiles, row by row, as the frames of one level.
 
@@ -61,6 +62,8 @@ def write_dicom(
         Goes into names, as ASCII, and into unique identifiers.
     level, downsample : int
         Which level it is, and level-0 px per px of it.
+    profile : bytes, optional
+        Color profile (ICC).
 
     Raises
     ------
@@ -92,6 +95,8 @@ def write_dicom(
     )
     image.DeviceSerialNumber = ascii_name(laboratory.name)[:64]
     image.NumberOfFrames = len(packed)
+    if profile is not None:
+        image.OpticalPathSequence[0].ICCProfile = profile
     is_jpeg2000 = laboratory.compression == "jpeg2000"
     image.PhotometricInterpretation = "RGB" if is_jpeg2000 else "YBR_FULL_422"
     image.LossyImageCompressionMethod = "ISO_15444_1" if is_jpeg2000 else "ISO_10918_1"

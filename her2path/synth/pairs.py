@@ -39,6 +39,7 @@ def write_pair(
     laboratories: tuple[Laboratory, Laboratory],
     seed: int,
     suffix: str = ".svs",
+    with_profile: bool = False,
     progress: Progress | None = None,
 ) -> WrittenPair:
     """Write the slides of one patient before and after.
@@ -59,7 +60,7 @@ def write_pair(
         Seed of the patient.
     suffix : str
         ``.svs``, ``.ome.tif`` or ``.dcm``.
-    progress : callable, optional
+    with_profile, progress
         As for `write_slide`.
     """
     folder = Path(folder)
@@ -75,6 +76,7 @@ def write_pair(
             laboratory,
             folder / f"{side.name}{suffix}",
             seed=2 * seed + position,
+            with_profile=with_profile,
             progress=progress,
         )
         for position, (side, laboratory) in enumerate(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from her2path.geometry import Region
 from her2path.results.atomic import atomic_path
+from her2path.synth.color_profile import profile_undoing
 from her2path.synth.dicom import level_path, write_dicom
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.naming import ascii_name
@@ -74,12 +75,20 @@ class PyramidWriter:
         Gives µm/px and compression.
     slide_id : str
         Goes into the description; as ASCII into that of an SVS.
+    with_profile : bool
+        Whether a color profile that undoes the laboratory's gamma is written.
     """
 
     width: int
     height: int
     laboratory: Laboratory
     slide_id: str
+    with_profile: bool = False
+
+    @property
+    def profile(self) -> bytes | None:
+        """The color profile to write."""
+        return profile_undoing(self.laboratory.gamma) if self.with_profile else None
 
     def write(self, path: Path, draw: Callable[[Region], NDArray[np.uint8]]) -> None:
         """Write the slide; the suffix decides: ``.svs``, ``.ome.tif`` / ``.ome.tiff``, ``.dcm``.
@@ -171,6 +180,7 @@ class PyramidWriter:
             "resolutionunit": "CENTIMETER",
             "software": False,
             "metadata": None,
+            "iccprofile": self.profile,
         }
         if self.laboratory.compression == "jpeg2000":
             return {**common, "compression": "APERIO_JP2000_RGB", "photometric": "RGB"}
@@ -277,6 +287,7 @@ class PyramidWriter:
             slide_id=self.slide_id,
             level=level,
             downsample=STEP**level,
+            profile=self.profile,
         )
 
     def _fill(self, lower: list[RawLevel]) -> None:

@@ -52,6 +52,7 @@ def write_slide(
     path: str | Path,
     *,
     seed: int,
+    with_profile: bool = False,
     progress: Progress | None = None,
 ) -> WrittenSlide:
     """Draw a slide tile by tile and write it with its truth beside it.
@@ -67,6 +68,8 @@ def write_slide(
         written ``NAME.truth.json``, ``NAME.cells.csv.gz`` and ``NAME.masks.png``.
     seed : int
         The same seed gives the same bytes.
+    with_profile : bool
+        Whether a color profile (ICC) that undoes the laboratory's gamma is written.
     progress : callable, optional
         Called with the slide's file name, the rows drawn, and all rows.
 
@@ -109,7 +112,7 @@ def write_slide(
             progress(path.name, min(region.bottom, height), height)
         return rgb
 
-    PyramidWriter(width, height, laboratory, stem).write(path, draw)
+    PyramidWriter(width, height, laboratory, stem, with_profile).write(path, draw)
     write_bytes(beside["masks"], bytes(imagecodecs.png_encode(masks, level=9)))
     write_cells(scene, laboratory, beside["cells"])
     files = {"slide": path.name, **{k: p.name for k, p in beside.items() if k != "truth"}}
@@ -134,6 +137,7 @@ def draw_slides(
     laboratory: str = "reference",
     seeds: Iterable[int] = (1,),
     suffix: str = ".svs",
+    with_profile: bool = False,
     progress: Progress | None = None,
 ) -> list[WrittenSlide]:
     """Write one slide per seed from a recipe file.
@@ -150,7 +154,7 @@ def draw_slides(
         One slide each, named ``NAME-SEED``.
     suffix : str
         ``.svs``, ``.ome.tif`` or ``.dcm``.
-    progress : callable, optional
+    with_profile, progress
         As for `write_slide`.
     """
     recipe, lab = read_recipe(recipe_path), read_laboratory(laboratory)
@@ -160,7 +164,9 @@ def draw_slides(
     for seed in seeds:
         named = replace(recipe, name=f"{recipe.name}-{seed}")
         path = folder / f"{named.name}{suffix}"
-        written.append(write_slide(named, lab, path, seed=seed, progress=progress))
+        written.append(
+            write_slide(named, lab, path, seed=seed, with_profile=with_profile, progress=progress)
+        )
     return written
 
 

@@ -13,6 +13,7 @@ import tifffile
 
 from her2path.geometry import Location, Region, Size
 from her2path.pipeline.sources import slides_below
+from her2path.slides.color import Icc
 from her2path.slides.opening import open_slide
 from her2path.slides.wsidicom_backend import open_with_wsidicom
 from her2path.synth import (
@@ -308,3 +309,31 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"gone\.toml"):
         draw_slides(tmp_path / "gone.toml", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".svs", ".ome.tif", ".dcm"])
+def test_the_color_profile_of_a_drawn_slide_undoes_its_gamma(suffix: str, tmp_path: Path) -> None:
+    small = replace(RECIPE, name="n", width_um=260, height_um=260)
+    straight = replace(LAB, compression="none", white_point=(255.0, 255.0, 255.0))
+    bent = replace(straight, gamma=1.3)
+    wanted = write_slide(small, straight, tmp_path / f"a{suffix}", seed=4)
+    found = write_slide(small, bent, tmp_path / f"b{suffix}", seed=4, with_profile=True)
+
+    def pixels(path: Path, icc: Icc) -> np.ndarray:
+        with open_slide(path, icc=icc) as slide:
+            assert (slide.icc_profile() is None) == (path == wanted.path)
+            return slide.read_region(Location(0, 0), 0, slide.dimensions).astype(float)
+
+    light = pixels(wanted.path, Icc.SRGB)
+    off = np.abs(pixels(found.path, Icc.SRGB) - light)
+    # JPEG of quality 100 in YCbCr rounds both.
+    assert np.percentile(off, 99) <= 4
+    assert np.percentile(np.abs(pixels(found.path, Icc.OFF) - light), 90) > 10
+    # The profile changes no pixel of the file.
+    plain = write_slide(small, bent, tmp_path / f"c{suffix}", seed=4)
+    np.testing.assert_array_equal(pixels(found.path, Icc.OFF), pixels_of(plain.path))
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with open_slide(path) as slide:
+        return slide.read_region(Location(0, 0), 0, slide.dimensions).astype(float)
