@@ -304,9 +304,9 @@ class OpenedSlide(ABC):
         """Scanner model where known."""
         return self._facts.scanner
 
-    @abstractmethod
     def icc_profile(self) -> bytes | None:
-        """Return the color profile of the file; see `Slide.icc_profile`."""
+        """Return the color profile of the file; see `Slide.icc_profile`. Here there is none."""
+        return None
 
     def read_region(
         self, location: Location, level: int, size: Size, *, out: Rgb | None = None
