@@ -29,6 +29,9 @@ CRUMB_GAP_UM = 60.0
 # A piece this full of the smallest circle round it is a whole core.
 ROUND_FRAC = 0.6
 LEAST_CORES = 4
+# The densest arrays hold a thousand cores of 0.6 mm; a section full of summits would hold more, and
+# the distances between all of them all memory.
+MAX_CORES = 2000
 # On a grid of so many px per core discs are told from their neighbors, and it is fast.
 PX_PER_CORE = 24.0
 # A tenth of a core may be all that is left of it.
@@ -142,6 +145,11 @@ def find_cores(tissue: TissueMask, *, diameter_um: float | None = None) -> CoreG
         raise CoreGridError(
             f"{len(places)} cores of {diameter * 1e-3:.2f} mm were found, {LEAST_CORES} are needed "
             "to see a grid: state their diameter, or draw them in QuPath"
+        )
+    if len(places) > MAX_CORES:
+        raise CoreGridError(
+            f"{len(places):,} places would be cores of {diameter * 1e-3:.2f} mm, more than any "
+            f"microarray has ({MAX_CORES:,}): state another diameter, or draw them in QuPath"
         )
     steps = grid_steps(places, diameter)
     index = grid_index(places, steps)

@@ -144,6 +144,13 @@ def test_a_diameter_that_is_stated_finds_cores_that_are_all_broken():
     assert faults(array, grid, within_um=500) == []
 
 
+def test_a_section_full_of_summits_is_refused_before_memory_is_taken():
+    mask = np.random.default_rng(0).random((3000, 3000)) > 0.97
+    mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    with pytest.raises(CoreGridError, match="more than any"):
+        find_cores(TissueMask(mask, MPP), diameter_um=400)
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("nothing", "microarray"), ("section", "microarray"), ("line", "QuPath")],
