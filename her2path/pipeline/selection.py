@@ -12,6 +12,7 @@ from her2path.annotations.roi import RoiKind
 from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.empty_cells import has_no_nucleus, is_fragment
 from her2path.cells.odds import EVEN, shifted
+from her2path.cells.pigment import is_pigmented
 from her2path.cells.sure_nuclei import told_by_sure_nuclei
 from her2path.cells.table import CellMeasurements
 from her2path.cells.tumor import tumor_probability
@@ -211,7 +212,7 @@ def selected_cells(
     cells : CellMeasurements of at most n cells
         Those where the slide is covered, with the cytoplasm of tumor cells shared among neighbors.
     selection : Selection
-        Of these; cells without a nucleus, or with a fragment of one, do not count.
+        Of these; cells without a nucleus, with a fragment of one, or under pigment do not count.
     """
     cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
     selection = select_cells(cells, read_tumor(cells, survey), survey, settings)
@@ -223,7 +224,8 @@ def selected_cells(
     )
     is_typical = selection.is_counted
     selection = selection.without(has_no_nucleus(shared, is_typical), Exclusion.NO_NUCLEUS)
-    return shared, selection.without(is_fragment(shared, is_typical), Exclusion.FRAGMENT)
+    selection = selection.without(is_fragment(shared, is_typical), Exclusion.FRAGMENT)
+    return shared, selection.without(is_pigmented(shared, is_typical), Exclusion.PIGMENT)
 
 
 def is_sample(x: NDArray[np.float64], y: NDArray[np.float64], survey: Survey) -> NDArray[np.bool_]:

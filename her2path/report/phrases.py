@@ -78,6 +78,7 @@ EXCLUSION_WORDS: dict[Exclusion, str] = {
     Exclusion.NOT_MEASURABLE: "Membrane not measurable",
     Exclusion.NO_NUCLEUS: "No nucleus to be seen",
     Exclusion.FRAGMENT: "Fragment of a nucleus, far smaller than usual",
+    Exclusion.PIGMENT: "Brown over the nucleus and no membrane to be seen (pigment, granules)",
 }
 
 ISH_WORDS: dict[IshResult, str] = {

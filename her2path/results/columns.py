@@ -55,6 +55,7 @@ class Exclusion(StrEnum):
     NOT_MEASURABLE = "not_measurable"
     NO_NUCLEUS = "no_nucleus"
     FRAGMENT = "fragment"
+    PIGMENT = "pigment"
 
 
 @dataclass(frozen=True, slots=True)
