@@ -27,9 +27,8 @@ from her2path.cells.table import CellMeasurements
 __all__ = ["even_of_many", "line_even", "with_own_even"]
 
 # However cold unstained cells leave the network, it must be this sure; and however warm, it need be
-# no surer than the same odds the other way.
-LEAST_EVEN = 0.2
-MOST_EVEN = 1 - LEAST_EVEN
+# no surer than that.
+LEAST_EVEN, MOST_EVEN = 0.15, 0.8
 # More than even odds are asked where so few of the tumor cells are stained that the question is 0
 # or 0+, and this share of them has cytoplasm in which lines may be none. Then one unstained cell
 # in twenty leaves the network that warm; few of these have a line as well.
@@ -39,7 +38,7 @@ WARM_DEVIATIONS = 1.645
 # From this share of stained cells on the odds asked fall as those of a stained cell rise, down to
 # this probability, unless the tumor is brown: there the reading before can be wrong about most.
 USUAL_STAINED_FRAC = 0.1
-LEAST_EVEN_OF_MANY = 0.3
+LEAST_EVEN_OF_MANY = 0.2
 # Its log odds on the unstained cells of one slide spread at least so much.
 LEAST_SPREAD = 0.25
 

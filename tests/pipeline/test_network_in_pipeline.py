@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from her2path.cells.odds import EVEN
 from her2path.cells.polar import REACH_UM
 from her2path.cells.seen_lines import LEAST_EVEN, LEAST_EVEN_OF_MANY
 from her2path.cells.tumor import tumor_probability
@@ -245,7 +246,7 @@ def test_unstained_cells_say_how_sure_the_network_must_be(read_once):
     (cold, stained_if_cold), (unsure, stained_if_unsure) = read(4), read(90)
     assert cold.blank.line_even == LEAST_EVEN
     # Many of its cells are stained all the same.
-    assert unsure.blank.line_even == LEAST_EVEN_OF_MANY
+    assert LEAST_EVEN_OF_MANY <= unsure.blank.line_even < EVEN
     assert stained_if_cold > stained_if_unsure
 
 
