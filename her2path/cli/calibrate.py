@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from her2path.cli.console import (
     ERRORS,
     OUTPUT,
     fail,
+    new_file,
     readable_errors,
     set_up_logging,
     use_one_thread,
@@ -110,13 +110,7 @@ def calibrate(
 
 def target_of(out: Path, name: str, *, overwrite: bool) -> Path:
     """Return where the calibration goes, or end when it cannot go there."""
-    path = Path(os.path.abspath(out))
-    if path.suffix.lower() != ".json":
-        raise fail(f"--out {out}: a calibration is a JSON file; name it {out.stem or 'site'}.json")
-    if not path.parent.is_dir():
-        raise fail(f"--out {out}: the folder {path.parent} does not exist; make it first")
-    if path.exists() and not overwrite:
-        raise fail(f"--out {out} is there already; add --overwrite to replace it")
+    path = new_file(out, suffix=".json", what="a calibration is a JSON file", overwrite=overwrite)
     if not 1 <= len(name.strip()) <= 100:
         raise fail(f"--name has {len(name)} letters; give 1 to 100")
     return path

@@ -14,6 +14,7 @@ from her2path.cli.console import (
     ERRORS,
     OUTPUT,
     fail,
+    new_file,
     readable_errors,
     set_up_logging,
     use_one_thread,
@@ -297,10 +298,7 @@ def repeatability(
         from her2path.compare.repeats import bands_of_table
         from her2path.results.jsonable import to_json
 
-        if out.suffix.lower() != ".json":
-            raise fail(f"--out {out}: bands are a JSON file; name it {out.stem or 'bands'}.json")
-        if out.exists() and not overwrite:
-            raise fail(f"--out {out} is there already; add --overwrite to replace it")
+        out = new_file(out, suffix=".json", what="bands are a JSON file", overwrite=overwrite)
         bands = bands_of_table(repeats, name=name)
         write_bands(out, bands)
         if as_json:

@@ -20,6 +20,7 @@ __all__ = [
     "OUTPUT",
     "check_free",
     "fail",
+    "new_file",
     "readable_errors",
     "set_up_logging",
     "use_one_thread",
@@ -39,6 +40,28 @@ def fail(message: str, *, status: int = WRONG_USE) -> typer.Exit:
     """Say what is wrong and return the exception that ends the program."""
     ERRORS.print(Text("her2path: ", style="bold red"), Text(message), sep="", end="\n")
     return typer.Exit(status)
+
+
+def new_file(out: Path, *, suffix: str, what: str, overwrite: bool) -> Path:
+    """Return the whole path of a file to be written, or end the program where it cannot go there.
+
+    Parameters
+    ----------
+    out : Path
+        As `--out` names it.
+    suffix, what : str
+        What its name must end in, and what it holds ("a calibration is a JSON file").
+    overwrite : bool
+        Whether a file that is there may go.
+    """
+    path = Path(os.path.abspath(out))
+    if path.suffix.lower() != suffix:
+        raise fail(f"--out {out}: {what}; name it {out.stem or 'new'}{suffix}")
+    if not path.parent.is_dir():
+        raise fail(f"--out {out}: the folder {path.parent} does not exist; make it first")
+    if path.exists() and not overwrite:
+        raise fail(f"--out {out} is there already; add --overwrite to replace it")
+    return path
 
 
 def check_free(out: Path, document: str, what: str, remedy: str) -> None:

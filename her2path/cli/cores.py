@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from her2path.cli.console import ERRORS, OUTPUT, fail, readable_errors, set_up_logging
+from her2path.cli.console import ERRORS, OUTPUT, new_file, readable_errors, set_up_logging
 from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def cores(
         from her2path.tissue import estimate_white_point, find_tissue
         from her2path.tissue.cores import find_cores
 
-        path = target_of(out, overwrite=overwrite)
+        path = new_file(out, suffix=SUFFIX, what="outlines are GeoJSON", overwrite=overwrite)
         with open_slide(slide, mpp=mpp) as opened:
             at_zero = require_mpp(opened)
             rgb, downsample = read_overview(opened, mpp=OVERVIEW_MPP)
@@ -95,18 +94,6 @@ def cores(
             )
             ERRORS.print(f"Outlines: {path}", style="bold", markup=False)
             ERRORS.print(f"Look at {picture} before you score them.", markup=False)
-
-
-def target_of(out: Path, *, overwrite: bool) -> Path:
-    """Return where the outlines go, or end when they cannot go there."""
-    path = Path(os.path.abspath(out))
-    if path.suffix.lower() != SUFFIX:
-        raise fail(f"--out {out}: outlines are GeoJSON; name them {out.stem or 'cores'}{SUFFIX}")
-    if not path.parent.is_dir():
-        raise fail(f"--out {out}: the folder {path.parent} does not exist; make it first")
-    if path.exists() and not overwrite:
-        raise fail(f"--out {out} is there already; add --overwrite to replace it")
-    return path
 
 
 def features_of(grid: CoreGrid, mpp: Mpp) -> Iterator[Feature]:
