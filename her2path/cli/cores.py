@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from her2path.cli.console import ERRORS, OUTPUT, new_file, readable_errors, set_up_logging
+from her2path.cli.console import ERRORS, OUTPUT, fail, new_file, readable_errors, set_up_logging
 from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ def cores(
         from her2path.tissue.cores import find_cores
 
         path = new_file(out, suffix=SUFFIX, what="outlines are GeoJSON", overwrite=overwrite)
+        picture = new_file(
+            path.with_suffix(".png"), suffix=".png", what="it is a picture", overwrite=overwrite
+        )
+        if picture.exists() and picture.samefile(slide):
+            raise fail(f"--out {out}: its picture would replace {slide}; choose another name")
         with open_slide(slide, mpp=mpp) as opened:
             at_zero = require_mpp(opened)
             rgb, downsample = read_overview(opened, mpp=OVERVIEW_MPP)
@@ -82,7 +87,6 @@ def cores(
         shrunk = min(1.0, PICTURE_PX / max(rgb.shape))
         size = [max(1, round(side * shrunk)) for side in rgb.shape[1::-1]]
         small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-        picture = path.with_suffix(".png")
         write_bytes(picture, as_png(draw_cores(small, grid, mpp=scale / shrunk)))
         if as_json:
             OUTPUT.print(json.dumps(summary_of(path, picture, grid)), markup=False)

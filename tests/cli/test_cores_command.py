@@ -71,6 +71,20 @@ def test_outlines_are_not_overwritten_unasked(microarray, tmp_path):
     assert out.read_text("utf-8") == "mine"
 
 
+def test_its_picture_replaces_neither_the_slide_nor_another_picture_unasked(microarray, tmp_path):
+    slide = tmp_path / "tma.png"
+    slide.write_bytes(microarray.read_bytes())
+    for more in ((), ("--overwrite",)):
+        ended = run(slide, "--mpp", MPP, "--out", tmp_path / "tma.geojson", *more)
+        assert ended.exit_code == 2
+        assert slide.read_bytes() == microarray.read_bytes()
+    (tmp_path / "other.png").write_bytes(b"mine")
+    ended = run(slide, "--mpp", MPP, "--out", tmp_path / "other.geojson")
+    assert ended.exit_code == 2
+    assert (tmp_path / "other.png").read_bytes() == b"mine"
+    assert not list(tmp_path.glob("*.geojson"))
+
+
 def test_a_slide_that_is_no_microarray_is_refused_with_a_remedy(tmp_path):
     glass = np.full((900, 900, 3), 243, np.uint8)
     cv2.imwrite(str(tmp_path / "glass.png"), glass)
