@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from her2path.cells.table import CellMeasurements
 
-__all__ = ["has_no_nucleus", "is_fragment"]
+__all__ = ["LEAST_CELLS", "has_no_nucleus", "is_fragment"]
 
 # Contrast and texture below these shares of what is usual on the slide leave nothing to be seen.
 # Of forty cells of two real cores below 0.3 and 0.6 a few may hold a nucleus out of focus, the

@@ -42,6 +42,7 @@ LEAST_PITCH, MOST_PITCH = 0.8, 3.5
 MOST_TURN_DEG = 30.0
 # A core lies within this share of a step from where its neighbor says that it should.
 STEP_TOLERANCE = 0.35
+# A step is a single one where so many of all are whole multiples of it.
 MOSTLY = 0.75
 N_FITS = 4
 # Outlines are this much wider than cores, which are rarely round, but never overlap.

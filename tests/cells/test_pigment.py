@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from her2path.cells.pigment import LEAST_CELLS, LEAST_EXCESS_OD, is_pigmented
+from her2path.cells.empty_cells import LEAST_CELLS
+from her2path.cells.pigment import LEAST_EXCESS_OD, is_pigmented
 from her2path.cells.table import N_SECTORS
 
 N = 400

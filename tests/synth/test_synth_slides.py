@@ -329,6 +329,10 @@ def test_the_color_profile_of_a_drawn_slide_undoes_its_gamma(suffix: str, tmp_pa
     # JPEG of quality 100 in YCbCr rounds both.
     assert np.percentile(off, 99) <= 4
     assert np.percentile(np.abs(pixels(found.path, Icc.OFF) - light), 90) > 10
+    if suffix == ".dcm":
+        pytest.importorskip("wsidicom")
+        with open_slide(found.path) as one, open_with_wsidicom(found.path, None) as other:
+            assert other.icc_profile() == one.icc_profile()
     # The profile changes no pixel of the file.
     plain = write_slide(small, bent, tmp_path / f"c{suffix}", seed=4)
     np.testing.assert_array_equal(pixels(found.path, Icc.OFF), pixels_of(plain.path))
