@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,11 +27,10 @@ BAR_LENGTHS_UM = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 def as_jpeg(rgb: NDArray[np.uint8], *, quality: int = QUALITY) -> bytes:
     """Return a picture of shape (M, N, 3), uint8, as JPEG without subsampling of colour."""
-    # Not by Pillow: optimizing, it stops at a picture that takes more than a byte a pixel.
-    encoded: bytes = simplejpeg.encode_jpeg(
-        np.ascontiguousarray(rgb), quality=quality, colorsubsampling="444", fastdct=False
-    )
-    return encoded
+    buffer = io.BytesIO()
+    # Not optimized: that ends with an error where a picture takes more than a byte a pixel.
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
 
 
 def as_png(rgb: NDArray[np.uint8]) -> bytes:

@@ -10,9 +10,9 @@ from her2path.tissue.overview import check_rgb
 
 __all__ = ["BLURRED_UM", "focus_blur_um"]
 
-# From here on faint membranes are lost: of drawn slides, blurred step by step, a tenth of the stained
-# cells where 0.80 is read, a fifth at 0.95 (`scripts/focus_limit.py`). Six real cores read 0.0–0.3
-# as scanned, 0.66–0.89 after a blur of 1 µm; drawn ones have softer edges.
+# From here on faint membranes are lost: of drawn slides, blurred step by step, a tenth of the
+# stained cells where 0.80 is read, a fifth at 0.95 (`scripts/focus_limit.py`). Six real cores read
+# 0.0–0.3 as scanned, 0.66–0.89 after a blur of 1 µm; drawn ones have softer edges.
 BLURRED_UM = 0.75
 
 # Two scales of derivative, µm; never finer than a pixel, where noise and sharpening rule.
