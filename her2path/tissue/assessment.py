@@ -384,15 +384,13 @@ def choose_fields(
         Top-left corners from the overview's top-left corner; at most `n_fields`, none without
         tissue. The same for the same mask.
     """
-    side = max(1, round(size_um / tissue.mpp))
-    rows, cols = tissue.mask.shape
     if not tissue.mask.any():
         return []
-    n_rows, n_cols = max(1, rows // side), max(1, cols // side)
+    side = max(1, round(size_um / tissue.mpp))
+    tops, lefts = (square_starts(length, side) for length in tissue.mask.shape)
 
-    def share(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        part = mask[: n_rows * side, : n_cols * side].astype(np.float32)
-        return cv2.resize(part, (n_cols, n_rows), interpolation=cv2.INTER_AREA).ravel()
+    def share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.array([mask[y : y + side, x : x + side].mean() for y in tops for x in lefts])
 
     fullness = share(tissue.mask)
     is_full = fullness >= 0.5 * fullness.max()
@@ -402,8 +400,18 @@ def choose_fields(
     full = np.flatnonzero(is_full)
     # Evenly through the full squares in reading order: spread, and free of chance.
     chosen = full[np.linspace(0, full.size - 1, min(n_fields, full.size)).round().astype(int)]
-    step = side * tissue.mpp
-    return [(float(k % n_cols) * step, float(k // n_cols) * step) for k in chosen]
+    return [
+        (lefts[k % len(lefts)] * tissue.mpp, tops[k // len(lefts)] * tissue.mpp) for k in chosen
+    ]
+
+
+def square_starts(length: int, side: int) -> list[int]:
+    """Return where the squares of a grid begin along a length, px, so that they leave no rest.
+
+    Where it is no multiple of the side they overlap a little; one reaches beyond a shorter length.
+    """
+    n = math.ceil(length / side)
+    return [round(start) for start in np.linspace(0, max(length - side, 0), n).tolist()]
 
 
 def own_fields(

@@ -156,6 +156,20 @@ def test_fields_are_chosen_on_tissue_and_spread():
     assert choose_fields(TissueMask(np.zeros((9, 9), bool), 6.0)) == []
 
 
+@pytest.mark.parametrize("side_um", [350, 500, 600, 699, 1000])
+def test_tissue_beside_the_last_whole_square_is_looked_at(side_um):
+    n, size = round(side_um / 6), round(350 / 6)
+    mask = np.zeros((n, n), bool)
+    mask[:, -10:] = True
+    corners = choose_fields(TissueMask(mask, 6.0))
+    seen = np.zeros_like(mask)
+    for x_um, y_um in corners:
+        row, col = round(y_um / 6), round(x_um / 6)
+        assert max(row, col) + size <= max(n, size)
+        seen[row : row + size, col : col + size] = True
+    assert seen[mask].all()
+
+
 def test_fields_keep_off_ink_where_there_are_others():
     tissue = TissueMask(np.ones((600, 600), bool), 6.0)
     ink = np.zeros((600, 600), bool)
