@@ -178,6 +178,11 @@ def test_an_interval_that_includes_the_cut_is_flagged():
     assert (crossing.flag, crossing.number, crossing.cut) == ("interval_crosses_cut", 13, 10)
     assert "13.0 % (95 % interval 8.0–19.0 %), which includes the cut of 10 %" in crossing.sentence
     assert double.flag == "double_read"
+    # Another row of the same score says no more.
+    assert names(flags_of(call, borders=(border, border))) == [
+        "interval_crosses_cut",
+        "double_read",
+    ]
     clear = Border(call.deciding_lower, Interval(10.5, 16.0))
     assert names(flags_of(call, borders=(clear,))) == ["double_read"]
 
@@ -295,15 +300,18 @@ DOUBTS_OF_CUTS = {
 }
 
 
-def test_a_network_that_rules_out_every_other_score_answers_doubts_about_cut_offs_and_no_others():
+def test_a_network_that_rules_out_every_other_score_answers_doubt_about_heights_and_no_other():
     score = call_of().score
     found = flags_of(**DOUBTS_OF_CUTS, network_set=(score,), mpp=0.5)
     answered = {flag.flag: flag for flag in found if flag.is_answered}
-    assert set(answered) == {"sensitive_to_thresholds", "calibration_matters"}
+    assert set(answered) == {"calibration_matters"}
     for flag in answered.values():
         assert flag.severity == "note"
         assert flag.sentence.endswith(f"rules out every score but {score}.")
-    assert [flag.flag for flag in found if flag.severity == "review"] == ["coarse_scan"]
+    assert {flag.flag for flag in found if flag.severity == "review"} == {
+        "sensitive_to_thresholds",
+        "coarse_scan",
+    }
 
 
 @pytest.mark.parametrize("seen", [(), (Score.ONE_PLUS, Score.TWO_PLUS), (Score.TWO_PLUS,)])

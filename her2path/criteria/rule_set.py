@@ -77,6 +77,8 @@ class Call:
     stained_upper : Deciding or None
         Of those rows, the nearest that counts every stained cell: the cut of 0+ or 1+, although
         a row of a higher class may be nearer to firing.
+    higher : tuple of Deciding
+        All rows of higher scores; a share far below its cut, but uncertain, may still decide.
     deciding : Deciding or None
         The nearer of the first two; None when there was no cell.
     pattern_2plus : str
@@ -97,6 +99,7 @@ class Call:
     is_decided_by_matrix: bool
     stained_upper: Deciding | None = None
     fired: Deciding | None = None
+    higher: tuple[Deciding, ...] = ()
 
     @property
     def near(self) -> tuple[Deciding, ...]:
@@ -250,6 +253,7 @@ class RuleSet:
             pattern_2plus=first.pattern if first else "",
             is_decided_by_matrix=bool(first and first.is_matrix),
             stained_upper=nearest([d for d in above if d.measure == STAINED]),
+            higher=tuple(above),
         )
 
     def fires(

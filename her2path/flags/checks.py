@@ -74,9 +74,12 @@ def _count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
 
 
 def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+    said = set()
     for border in evidence.borders:
         deciding, interval = border.deciding, border.interval_pct
-        if deciding.unit == "%" and deciding.cut in interval:
+        # Of the rows of one score the nearest speaks for all.
+        if deciding.cut in interval and deciding.criterion.score not in said:
+            said.add(deciding.criterion.score)
             yield Flag(
                 ReviewFlag.INTERVAL_CROSSES_CUT,
                 deciding.value,
@@ -94,8 +97,7 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             cuts.changed_trials_pct,
             "%",
             f"The score changed in {changed:.0f} % of trials with slightly shifted thresholds "
-            f"(more than {cuts.changed_trials_pct:.0f} %).{_answer(evidence)}",
-            is_answered=evidence.is_confirmed,
+            f"(more than {cuts.changed_trials_pct:.0f} %).",
         )
     if evidence.call.score in LOW_SCORES:
         for near in evidence.call.near:

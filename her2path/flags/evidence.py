@@ -221,7 +221,7 @@ class FlagEvidence:
     n_effective_blocks : float
         Kish's number of blocks of tissue that hold them.
     borders : tuple of Border
-        The shares that separate the call from its neighbours, with intervals.
+        The shares that separate the call from other scores, with intervals, the nearest first.
     changed_trials_pct : float
         Percent of trials with slightly shifted thresholds in which the call changed.
     regions : RegionSpread

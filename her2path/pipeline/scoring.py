@@ -208,14 +208,15 @@ def empty_reading() -> Reading:
 
 
 def borders_of(call: Call, block_tallies: NDArray[np.int64]) -> tuple[Border, ...]:
-    """Return the shares that hold a call between its neighbors, with their intervals."""
+    """Return the shares that hold a call where it is, with their intervals, the nearest first."""
 
     def border(deciding: Deciding) -> Border:
         row = deciding.criterion
         share = share_at_least(block_tallies, row.intensity, row.extent)
         return Border(deciding, share.interval().scaled(100))
 
-    return tuple(border(d) for d in call.near if d.unit == "%")
+    rows = dict.fromkeys((*call.near, *call.higher))
+    return tuple(border(d) for d in sorted(rows, key=lambda d: d.distance) if d.unit == "%")
 
 
 def score_of(

@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 from her2path.cells.calibration import generic_calibration
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Extent, Intensity, Pattern, Score
+from her2path.criteria.tally import Tally
 from her2path.geometry import Mpp, Size
 from her2path.pipeline.regions import Grid
 from her2path.pipeline.scoring import (
     CountedCells,
+    borders_of,
     clusters_of,
     empty_reading,
     extent_of,
@@ -50,6 +52,21 @@ def test_other_heights_move_the_intensity_of_stained_cells_and_of_no_others(
     assert np.array_equal(as_read.intensity[is_stained], graded)
     low, high = (as_read, moved) if factor >= 1 else (moved, as_read)
     assert (low.intensity <= high.intensity).all()
+
+
+def test_an_uncertain_share_is_a_border_although_another_row_is_nearer_to_firing():
+    blocks = np.zeros((40, 5, 3), int)
+    blocks[:, Intensity.FAINT, Extent.INCOMPLETE] = 40
+    blocks[:, Intensity.MODERATE, Extent.INCOMPLETE] = 8
+    blocks[:5, Intensity.WEAK, Extent.COMPLETE] = 52
+    blocks[:, Intensity.NONE, Extent.INCOMPLETE] = 100 - blocks.sum(axis=(1, 2))
+    call = RULES.call(Tally.from_array(blocks.sum(axis=0)), blank_upper_pct=2.0)
+    assert call.score is Score.ONE_PLUS
+    assert "2+ complete" not in {deciding.criterion.id for deciding in call.near}
+    borders = {border.deciding.criterion.id: border for border in borders_of(call, blocks)}
+    assert borders["2+ complete"].deciding.cut in borders["2+ complete"].interval_pct
+    distances = [border.deciding.distance for border in borders.values()]
+    assert distances == sorted(distances)
 
 
 @given(n=st.integers(0, 300), seed=st.integers(0, 50))
