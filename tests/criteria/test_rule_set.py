@@ -86,12 +86,26 @@ def test_a_single_population_gets_the_matrix_unless_the_guideline_speaks(rules, 
 
 @pytest.mark.parametrize(
     "part",
-    [(WEAK, COMPLETE, 50), (MODERATE, INCOMPLETE, 50), (MODERATE, COMPLETE, 50),
-     (MODERATE, INCOMPLETE, 200)],
-)  # fmt: skip
-def test_a_gap_of_the_guideline_is_filled_by_the_matrix_and_said(part):
+    [(WEAK, COMPLETE, 50), (MODERATE, INCOMPLETE, 50), (MODERATE, COMPLETE, 50)],
+)
+@pytest.mark.parametrize("rules", [BREAST, MATRIX], ids=lambda rules: rules.name)
+def test_a_gap_of_the_guideline_is_filled_by_the_matrix_and_said(rules, part):
+    assert rules.call(tumour(part), blank_upper_pct=BLANK).is_decided_by_matrix
+
+
+def test_the_matrix_tells_no_short_arcs_from_basolateral_staining():
+    part = (MODERATE, INCOMPLETE, 200)
     assert BREAST.call(tumour(part), blank_upper_pct=BLANK).is_decided_by_matrix
     assert not MATRIX.call(tumour(part), blank_upper_pct=BLANK).is_decided_by_matrix
+
+
+def test_an_edition_without_0_plus_says_what_it_leaves_open():
+    rules = load_rule_set("asco-cap-2013")
+    for part in ((WEAK, COMPLETE, 50), (MODERATE, COMPLETE, 95), (INTENSE, INCOMPLETE, 50)):
+        call = rules.call(tumour(part), blank_upper_pct=BLANK)
+        assert call.score == "1+"
+        assert call.is_decided_by_matrix
+    assert rules.call(tumour((FAINT, INCOMPLETE, 95)), blank_upper_pct=BLANK).score == "0"
 
 
 def test_shares_count_upwards():
