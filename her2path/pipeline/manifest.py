@@ -111,7 +111,7 @@ def jobs_of_manifest(
             logger.warning(
                 "%s: column %s is kept and not read; did you mean %s?", path.name, column, meant
             )
-    faults: list[str] = []
+    faults = clashing_columns(sheet.columns)
     reader = RowReader(path.parent, defaults, faults, needed or {})
     read = [reader.job(row) for row in sheet.rows]
     jobs = [job for job in read if job is not None]
@@ -127,6 +127,26 @@ def near_miss(column: str) -> list[str]:
     """Return the column that a name comes near without being one."""
     known = column in KNOWN_COLUMNS
     return [] if known else get_close_matches(column.casefold(), KNOWN_COLUMNS, 1, NEAR_MISS)
+
+
+def kept_name(column: str) -> str:
+    """Return what slides.csv calls a column of the manifest that it only keeps."""
+    return PREFIX + column if column.casefold() in TAKEN else column
+
+
+def clashing_columns(columns: Sequence[str]) -> list[str]:
+    """Return what is wrong with columns that slides.csv would give one name."""
+    first: dict[str, str] = {}
+    faults = []
+    for column in columns:
+        name = kept_name(column)
+        before = first.setdefault(name.casefold(), column)
+        if before != column:
+            faults.append(
+                f"columns {before!r:.40} and {column!r:.40} would both be {name!r:.60} in "
+                "slides.csv; rename one"
+            )
+    return faults
 
 
 class RowReader:
@@ -179,7 +199,7 @@ class RowReader:
             ish = None
         job = SlideJob(
             slide_id=row.get("slide_id"),
-            path=self.placed(row.get("path")),
+            path=read("path", self.placed, Path()),
             rule_set=rule_set,
             calibration=read(
                 "calibration",
@@ -198,7 +218,7 @@ class RowReader:
             icc=read("icc", word(Icc), defaults.icc),
             patient_id=row.get("patient_id"),
             extras={
-                PREFIX + name if name.casefold() in TAKEN else name: value
+                kept_name(name): value
                 for name, value in row.cells.items()
                 if name and name not in KNOWN_COLUMNS
             },
@@ -206,7 +226,15 @@ class RowReader:
         return job if len(self.faults) == before else None
 
     def placed(self, text: str) -> Path:
-        """Return a path of the manifest, relative to its folder."""
+        """Return a path of the manifest, relative to its folder.
+
+        Raises
+        ------
+        ManifestError
+            If no file can have that name.
+        """
+        if "\0" in text:
+            raise ManifestError(f"{text!r:.80} holds a NUL, which no name of a file does")
         return Path(os.path.abspath(self.folder / text))
 
     def existing(self, text: str) -> Path:

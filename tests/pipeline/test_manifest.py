@@ -194,3 +194,15 @@ def test_one_slide_may_stand_twice_under_two_names(tmp_path: Path, defaults: Job
 def test_a_white_point_is_three_plausible_numbers(text: str):
     with pytest.raises(StainError):
         parse_white_point(text)
+
+
+def test_columns_that_slides_csv_would_give_one_name_are_refused(tmp_path: Path, defaults):
+    path = write(tmp_path, "path,score,manifest_score\na.svs,3+,0\n")
+    with pytest.raises(ManifestError, match="'score' and 'manifest_score' would both be"):
+        jobs_of_manifest(path, defaults)
+
+
+def test_a_path_that_no_file_can_have_is_a_fault_of_its_row(tmp_path: Path, defaults):
+    path = write(tmp_path, "path\na.svs\nb\0.svs\n")
+    with pytest.raises(ManifestError, match=r"row 3, path: .* holds a NUL"):
+        jobs_of_manifest(path, defaults)
