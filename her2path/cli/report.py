@@ -12,7 +12,7 @@ from her2path.pipeline.stages import PICTURES_FAILED
 from her2path.report import illustrate_slide, write_report
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.journal import JournalState, entries_of_run
-from her2path.results.record import SlideRecord, read_record, write_record
+from her2path.results.record import SlideRecord, read_records, write_record
 from her2path.results.tables import write_slides
 
 __all__ = ["rebuild_report"]
@@ -34,7 +34,7 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
     entries = entries_of_run(out)
     done = [e for e in entries if e.state is JournalState.DONE]
     failed = [e for e in entries if e.state is JournalState.FAILED]
-    records = [read_record(out.slide(entry.slide_id).slide_json) for entry in done]
+    records, lost = read_records(out.slide(entry.slide_id) for entry in done)
     if with_pictures:
         records = [drawn_again(out.slide(record.slide_id), record) for record in records]
     if not out.slides_csv.exists():
@@ -44,7 +44,7 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
         out,
         records,
         failed={entry.slide_id: entry.error or "" for entry in failed},
-        unscored=[entry.slide_id for entry in entries if entry.state not in ENDED],
+        unscored=[*lost, *(entry.slide_id for entry in entries if entry.state not in ENDED)],
     )
 
 

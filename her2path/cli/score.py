@@ -33,7 +33,7 @@ from her2path.pipeline.sources import (
 from her2path.report import illustrate_slide, write_report
 from her2path.results.folder import ResultsFolder
 from her2path.results.geojson import Origin
-from her2path.results.record import RESEARCH_USE, SlideRecord, read_record
+from her2path.results.record import RESEARCH_USE, SlideRecord, read_record, read_records
 from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 
@@ -98,13 +98,9 @@ def score(options: ScoreOptions) -> int:
         for job in jobs
         if job.slide_id not in result.failed
     ]
-    named = {record.slide_id: record for record in records}
     # As slides.csv: slides of earlier runs that this one does not name stay.
-    write_report(
-        out,
-        [named.get(name) or read_record(out.slide(name).slide_json) for name in result.done],
-        failed=result.all_failed,
-    )
+    everything, lost = read_records(out.slide(name) for name in result.done)
+    write_report(out, everything, failed=result.all_failed, unscored=lost)
     if options.as_json:
         OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False), markup=False)
     elif not options.quiet:

@@ -6,7 +6,8 @@ The values of a record are the values of the rooms that made them (a call is a `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,7 @@ from her2path.flags.evidence import Flag
 from her2path.geometry import Location, Region
 from her2path.results.columns import Exclusion
 from her2path.results.decoding import from_json
+from her2path.results.folder import SlideFolder
 from her2path.results.jsonable import read_json, write_json
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
@@ -44,8 +46,11 @@ __all__ = [
     "TissueFacts",
     "Trial",
     "read_record",
+    "read_records",
     "write_record",
 ]
+
+logger = logging.getLogger(__name__)
 
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 FORMAT = 1
@@ -379,6 +384,22 @@ class SlideRecord:
 def write_record(path: Path, record: SlideRecord) -> None:
     """Write slide.json, atomically."""
     write_json(path, record)
+
+
+def read_records(folders: Iterable[SlideFolder]) -> tuple[list[SlideRecord], list[str]]:
+    """Read the records of slides that were scored, and name those of which none is left.
+
+    One whose folder somebody deleted, or whose record is damaged, must not cost the others theirs:
+    a warning says what is wrong with it.
+    """
+    records, lost = [], []
+    for folder in folders:
+        try:
+            records.append(read_record(folder.slide_json))
+        except ResultsError as error:
+            logger.warning("the results of %s are left out: %s", folder.path.name, error)
+            lost.append(folder.path.name)
+    return records, lost
 
 
 def read_record(path: Path) -> SlideRecord:

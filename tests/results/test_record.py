@@ -13,6 +13,7 @@ from her2path.errors import ResultsError
 from her2path.flags import Border, FlagEvidence, needs_review, raise_flags
 from her2path.geometry import Region
 from her2path.results.columns import Exclusion
+from her2path.results.folder import SlideFolder
 from her2path.results.record import (
     BlankFacts,
     CellSelection,
@@ -30,6 +31,7 @@ from her2path.results.record import (
     TissueFacts,
     Trial,
     read_record,
+    read_records,
     write_record,
 )
 from her2path.statistics import Interval
@@ -270,3 +272,15 @@ def test_a_list_is_no_record(tmp_path: Path) -> None:
     path.write_text("[1]", encoding="utf-8")
     with pytest.raises(ResultsError, match="format"):
         read_record(path)
+
+
+def test_a_deleted_or_damaged_record_costs_the_others_nothing(tmp_path: Path, caplog) -> None:
+    folders = [SlideFolder(tmp_path / name) for name in ("kept", "deleted", "damaged")]
+    for folder in (folders[0], folders[2]):
+        folder.path.mkdir()
+        write_record(folder.slide_json, sample_record())
+    folders[2].slide_json.write_text("{")
+    records, lost = read_records(folders)
+    assert records == [sample_record()]
+    assert lost == ["deleted", "damaged"]
+    assert all(name in caplog.text for name in lost)
