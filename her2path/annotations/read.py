@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import shapely
@@ -13,6 +15,7 @@ from her2path.annotations.shapes import Budget, Shape, areal_part, polygon_of_ri
 from her2path.annotations.xml import shapes_of_xml
 from her2path.errors import AnnotationError, list_faults
 from her2path.geometry import Location, Size
+from her2path.slides.limits import plain
 
 __all__ = ["MAX_FILE_BYTES", "read_annotations"]
 
@@ -64,7 +67,7 @@ def read_annotations(
     if slide_dimensions is not None:
         frame = shapely.box(0, 0, slide_dimensions.width, slide_dimensions.height)
     rois: list[Roi] = []
-    taken: set[str] = set()
+    given: Counter[str] = Counter()
     for index, shape in enumerate(shapes):
         try:
             polygon = polygon_of_rings(shape.parts, shift=(offset.x, offset.y))
@@ -82,7 +85,7 @@ def read_annotations(
             polygon = inside
         rois.append(
             Roi(
-                roi_id=unique_id(shape.shape_id or f"roi-{index + 1}", taken),
+                roi_id=unique_id(shape.shape_id or f"roi-{index + 1}", given),
                 name=shape.name,
                 kind=RoiKind.IGNORE if shape.is_negative else kind_of(shape),
                 classification=shape.classification,
@@ -132,16 +135,25 @@ def read_bounded(path: Path) -> bytes:
 def shapes_of(data: bytes, path: Path, budget: Budget) -> list[Shape]:
     # The bytes of a byte order mark and of the second half of UTF-16 letters are no content.
     first = data[:256].translate(None, b"\xef\xbb\xbf\xff\xfe\x00").lstrip()[:1]
-    try:
-        if first in (b"{", b"["):
-            return shapes_of_geojson(data, budget)
-        if first == b"<":
-            return shapes_of_xml(data, budget)
-    except AnnotationError as error:
-        raise AnnotationError(f"{path.name}: {error}") from error
+    readers = {b"{": shapes_of_geojson, b"[": shapes_of_geojson, b"<": shapes_of_xml}
+    if first in readers:
+        try:
+            return [in_plain_text(shape) for shape in readers[first](data, budget)]
+        except AnnotationError as error:
+            raise AnnotationError(f"{path.name}: {error}") from error
     raise AnnotationError(
         f"{path.name} is neither JSON nor XML; QuPath GeoJSON, Aperio ImageScope, HALO and ASAP "
         "files are read"
+    )
+
+
+def in_plain_text(shape: Shape) -> Shape:
+    """Return a shape whose names can be shown on a terminal and written into a table."""
+    return replace(
+        shape,
+        shape_id=plain(shape.shape_id),
+        name=plain(shape.name),
+        classification=plain(shape.classification),
     )
 
 
@@ -154,11 +166,14 @@ def outside_fault(shape: Shape, polygon: shapely.Geometry, frame: shapely.Geomet
     )
 
 
-def unique_id(wanted: str, taken: set[str]) -> str:
-    """Return `wanted`, numbered when it was given before, and remember it."""
-    found, n = wanted, 1
-    while found in taken:
-        n += 1
-        found = f"{wanted}-{n}"
-    taken.add(found)
+def unique_id(wanted: str, given: Counter[str]) -> str:
+    """Return `wanted`, numbered when it was given before, and remember it.
+
+    `given` holds how often each was wanted: thousands of shapes may bear one name.
+    """
+    found = wanted
+    while found in given:
+        given[wanted] += 1
+        found = f"{wanted}-{given[wanted]}"
+    given[found] = 1
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections import defaultdict
 from pathlib import Path
 
 from her2path.slides.dicom_series import series_of
@@ -27,9 +29,27 @@ def companions(path: Path) -> tuple[Path, ...]:
         return tuple(sorted(set(named_in(path))))
     if suffix == ".dcm":
         series = series_of(path)
-        beside = path.parent.glob(f"*{path.suffix}") if series else ()
-        return tuple(sorted(p for p in beside if p != path and series_of(p) == series))
+        if not series:
+            return ()
+        try:
+            changed = path.parent.stat().st_mtime_ns
+        except OSError:
+            return ()
+        return tuple(p for p in in_series(path.parent, path.suffix, changed)[series] if p != path)
     return ()
+
+
+@functools.lru_cache(maxsize=8)
+def in_series(folder: Path, suffix: str, changed: int) -> defaultdict[str, list[Path]]:  # noqa: ARG001
+    """Return the files of a folder by their series, sorted: each is opened once for all slides.
+
+    `changed`, when the folder was, keeps what was found from being used after a file has come or
+    gone.
+    """
+    found = defaultdict(list)
+    for path in sorted(folder.glob(f"*{suffix}")):
+        found[series_of(path)].append(path)
+    return found
 
 
 def named_in(index: Path) -> list[Path]:

@@ -46,7 +46,7 @@ MAX_PROFILE_BYTES = 2**24
 MAX_XML_CHARS = 2**24
 
 # What parsers of damaged files raise, beside their own errors (imagecodecs: RuntimeError,
-# tifffile: bare assertions).
+# tifffile: bare assertions, Pillow: SyntaxError).
 FORMAT_FAULTS = (
     AssertionError,
     AttributeError,
@@ -58,6 +58,7 @@ FORMAT_FAULTS = (
     OSError,
     OverflowError,
     RuntimeError,
+    SyntaxError,
     TypeError,
     ValueError,
     ZeroDivisionError,

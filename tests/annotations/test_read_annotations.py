@@ -504,3 +504,18 @@ def test_a_hole_outside_of_its_outline_adds_nothing() -> None:
 )
 def test_what_is_named_beside_tumor_is_no_tumor(name: str, kind: RoiKind) -> None:
     assert kind_of_name(name) is kind
+
+
+def test_names_cannot_steer_a_terminal(tmp_path):
+    loud = feature(feature_id="\x1b[2Ja", name="a\x9b31mb", classification={"name": "Tumor\x07"})
+    (roi,) = read_annotations(written(tmp_path, loud))
+    assert (roi.roi_id, roi.name, roi.classification) == ("[2Ja", "a31mb", "Tumor")
+
+
+def test_equal_ids_are_numbered_and_no_id_is_given_twice(tmp_path):
+    given = ["a", "a", "a-2", "a", "a-2"]
+    document = [feature(feature_id=name) for name in given]
+    found = [roi.roi_id for roi in read_annotations(written(tmp_path, document))]
+    assert found[:2] == ["a", "a-2"]
+    assert len(set(found)) == len(given)
+    assert all(name.startswith(start) for name, start in zip(found, given, strict=True))

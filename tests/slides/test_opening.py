@@ -1,4 +1,5 @@
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import tifffile
 
 from her2path.errors import MppError, SlideError
 from her2path.geometry import Location, Mpp, Size
-from her2path.slides import Slide, describe_slide, open_slide, require_mpp, tiff_chain
+from her2path.slides import Icc, Slide, describe_slide, open_slide, require_mpp, tiff_chain
 from her2path.slides.companions import companions
 from her2path.slides.limits import bounded_properties, check_levels
 from her2path.slides.opacity import over_white
@@ -513,3 +514,47 @@ def test_opacity_is_laid_over_white_alike_in_bands(monkeypatch, is_multiplied):
     if not is_multiplied:
         wanted = colors * share + 255 * (1 - share)
     np.testing.assert_allclose(whole, wanted, atol=1)
+
+
+def test_each_file_of_a_folder_of_dicom_slides_is_opened_once(tmp_path: Path, monkeypatch):
+    names = [f"{k}.dcm" for k in range(6)]
+    for name in names:
+        (tmp_path / name).touch()
+    asked = []
+
+    def series_of(path: Path) -> str:
+        asked.append(path.name)
+        return "even" if int(path.stem) % 2 == 0 else "odd"
+
+    monkeypatch.setattr("her2path.slides.companions.series_of", series_of)
+    found = [[p.name for p in companions(tmp_path / name)] for name in names]
+    assert found[2] == ["0.dcm", "4.dcm"]
+    assert found[5] == ["1.dcm", "3.dcm"]
+    assert len(asked) == 2 * len(names)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        struct.pack("<QQ", 16, 2**62),
+        struct.pack("<Q", 2**63 + 5),
+    ],
+    ids=["a count of entries", "a place of the first page"],
+)
+def test_a_big_tiff_that_points_where_no_file_reaches_is_an_error(tmp_path: Path, rest: bytes):
+    path = tmp_path / "far.tif"
+    path.write_bytes(b"II" + struct.pack("<HHH", 43, 8, 0) + rest + bytes(64))
+    with pytest.raises(SlideError):
+        open_slide(path, mpp=0.25)
+
+
+def test_a_damaged_part_beside_the_pixels_costs_a_picture_its_profile_only(tmp_path: Path):
+    png = cv2.imencode(".png", np.full((64, 64, 3), 230, np.uint8))[1].tobytes()
+    wrong_sum = struct.pack(">I", 5) + b"tEXt" + b"a\0bcd" + bytes(4)
+    at = png.index(b"IDAT") - 4
+    path = tmp_path / "field.png"
+    path.write_bytes(png[:at] + wrong_sum + png[at:])
+    with open_slide(path, mpp=0.25) as slide:
+        assert slide.dimensions == Size(64, 64)
+    with pytest.raises(SlideError, match="color profile"):
+        open_slide(path, mpp=0.25, icc=Icc.SRGB)
