@@ -6,6 +6,7 @@ that belongs to none: results with it say so, and are flagged where that could c
 
 from __future__ import annotations
 
+import math
 from importlib import resources
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from her2path.criteria.score import Intensity
 from her2path.errors import CalibrationError
 from her2path.stain.matrix import REFERENCE_DAB, REFERENCE_HEMATOXYLIN, StainMatrix
+from her2path.stain.od import as_white_point
 
 __all__ = [
     "GENERIC_NAME",
@@ -133,6 +135,16 @@ class Calibration(BaseModel):
         """Refuse a range of the control that does not rise."""
         if self.control_od is not None and not self.control_od[0] < self.control_od[1]:
             raise ValueError(f"the range of the control must rise: {self.control_od}")
+        return self
+
+    @model_validator(mode="after")
+    def check_scan(self) -> Calibration:
+        """Refuse glass that is none, and µm/px that do not rise."""
+        low, high = self.mpp_range
+        if not 0 < low <= high < math.inf:
+            raise ValueError(f"the range of µm/px must rise from above 0: {self.mpp_range}")
+        if self.white_point is not None:
+            as_white_point(list(self.white_point))
         return self
 
     @property

@@ -213,7 +213,7 @@ def survey_control(job: SlideJob, settings: ScoreSettings) -> Survey:
     """Assess a control; raise when it is not worth scoring."""
     survey = survey_slide(job, settings)
     if not survey.tiles:
-        raise CalibrationError(survey.tissue_facts.explanation or "no tile touches its tumor")
+        raise CalibrationError(survey.tissue_facts.explanation)
     return survey
 
 

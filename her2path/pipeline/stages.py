@@ -125,7 +125,7 @@ def conclude(
         timings["illustrate"] = time.perf_counter() - written
     record = replace(record, timings=timings)
     write_record(folder.slide_json, record)
-    shutil.rmtree(folder.path / PARTS)
+    remove_parts(folder.path)
     return record
 
 
@@ -140,5 +140,5 @@ def concluded(surveyed: Surveyed, settings: ScoreSettings, timings: dict[str, fl
 
 
 def remove_parts(folder: Path) -> None:
-    """Delete what a run that is given up has measured."""
+    """Delete what was measured; what cannot be deleted harms no result."""
     shutil.rmtree(folder / PARTS, ignore_errors=True)

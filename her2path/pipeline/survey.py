@@ -46,6 +46,7 @@ FIELD_MPP = 0.5
 # At 0.7 µm/px a 1+ membrane (0.64 µm) is thinner than a pixel.
 COARSEST_MPP = 0.7
 TOO_COARSE = "scan_too_coarse"
+NO_TISSUE_OUTLINED = "no_tissue_outlined"
 EMPTY = Region(0, 0, 0, 0)
 
 
@@ -189,6 +190,8 @@ def survey_opened(
     tiles: tuple[Tile, ...] = ()
     if facts.is_assessable:
         tiles = plan_frames(slide, mpp, working_mpp, settings, rois, covered, mask_downsample)
+        if not tiles:
+            facts = outlined_elsewhere(facts)
     fingerprint = fingerprint_of_job(job, settings)
     scan = scan_facts(slide, working_mpp if tiles else None)
     return Survey(
@@ -298,6 +301,17 @@ def too_coarse(facts: TissueFacts, mpp: Mpp) -> TissueFacts:
         reason=TOO_COARSE,
         explanation=f"The scan has {mpp.mean:.2f} µm/px; membranes need {COARSEST_MPP:g} µm/px or "
         "finer, 0 / 0+ / 1+ about 0.25. Scan it again at 40×.",
+    )
+
+
+def outlined_elsewhere(facts: TissueFacts) -> TissueFacts:
+    """Return the facts of a slide with tissue, none of which lies in an outline of tumor."""
+    return replace(
+        facts,
+        is_assessable=False,
+        reason=NO_TISSUE_OUTLINED,
+        explanation="No outline of tumor lies on tissue that may be scored. Look at the outlines: "
+        "are they of this slide, in level-0 px, and shifted by the right --roi-offset?",
     )
 
 

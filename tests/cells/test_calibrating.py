@@ -1,5 +1,7 @@
 """Cut-offs from control slides: they lie between the scores, rise, and say where they come from."""
 
+import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -225,3 +227,20 @@ def test_a_calibration_says_which_scans_it_is_not_for():
     assert in_srgb.misfit(0.25, "", is_srgb=True) == ""
     assert "as scanned" in in_srgb.misfit(0.25, "")
     assert GENERIC.misfit(0.25, "", is_srgb=True) == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"white_point": (5.0, 5.0, 5.0)},
+        {"white_point": (math.nan, 240.0, 240.0)},
+        {"mpp_range": (0.6, 0.2)},
+        {"mpp_range": (math.nan, 0.5)},
+        {"mpp_range": (0.0, 0.5)},
+    ],
+)
+def test_a_calibration_of_no_possible_scan_is_refused(wrong):
+    document = json.loads(generic_calibration().model_dump_json())
+    # As a file would hold it: NaN is no JSON, but is read as such.
+    with pytest.raises(CalibrationError):
+        parse_calibration(json.dumps(document | wrong), where="test")

@@ -10,10 +10,11 @@ from PIL import Image
 
 from her2path.annotations.roi import RoiKind
 from her2path.cells.table import CellMeasurements
+from her2path.criteria.score import Score
 from her2path.errors import AnnotationError, MppError
 from her2path.flags.evidence import FlagCuts, ReviewFlag
 from her2path.geometry import Mpp, Region, Size
-from her2path.pipeline.conclude import conclude_cells
+from her2path.pipeline.conclude import conclude_cells, conclude_without_cells
 from her2path.pipeline.frames import aligned, working_scale
 from her2path.pipeline.parts import (
     OPEN_SLIDES,
@@ -267,6 +268,19 @@ def test_outlines_that_say_nothing_are_an_error(drawn, job_on, settings, tmp_pat
     roi = outlines(tmp_path / "roi.geojson", Wibble=(0, 0, 500, 500))
     with pytest.raises(AnnotationError, match=r"class Wibble only.*Tumor, Ignore"):
         survey_slide(job_on(drawn, roi=roi), settings)
+
+
+def test_an_outline_too_small_for_any_tile_says_why_nothing_was_scored(
+    drawn, job_on, settings, tmp_path: Path
+):
+    beside = outlines(tmp_path / "roi.geojson", Tumor=(2, 2, 4, 4))
+    survey = survey_slide(job_on(drawn, roi=beside), settings)
+    assert survey.tiles == ()
+    record = conclude_without_cells(survey, settings, timings={}).record
+    assert record.score is Score.NOT_ASSESSABLE
+    assert "No outline of tumor lies on tissue" in record.status_comment
+    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.NOT_ASSESSABLE)
+    assert "--roi-offset" in flag.sentence
 
 
 def test_cells_at_the_cut_count(drawn, job_on, settings, tmp_path: Path):
