@@ -118,7 +118,7 @@ def measure_planes(
         )
     neighbors, spacing = nearest(nuclei.x, nuclei.y, mpp)
     is_wanted = inside(nuclei.x, nuclei.y, within)
-    outline, contrast, line_dab, line_height, width = membrane_contours(
+    outline, contrast, line_dab, line_height, width, inner_line = membrane_contours(
         lines.contrast,
         lines.direction,
         cv2.GaussianBlur(hematoxylin, (0, 0), SMOOTHING_UM / mpp),
@@ -157,6 +157,7 @@ def measure_planes(
         line_contrast_od=contrast / np.float32(lines.steps_per_od),
         line_od=line_dab / np.float32(STEPS_PER_OD),
         line_height_od=line_height / np.float32(STEPS_PER_OD),
+        inner_line_od=inner_line / np.float32(lines.steps_per_od),
         is_measurable=sectors_in_picture(x, y, outline, hematoxylin.shape, mpp),
         seen_tumor=(
             np.full(x.shape, np.nan, np.float32)

@@ -61,7 +61,7 @@ def read_membranes(
     is_tumor, is_reference : ndarray of shape (n,), bool
         Cells that count; cells that are surely no tumor.
     """
-    unstained_frac = None
+    is_unstained, unstained_frac = None, None
     for _ in range(N_READINGS):
         even = line_even(cells, is_tumor, unstained_frac=unstained_frac)
         seen = with_own_even(cells, even)
@@ -70,11 +70,11 @@ def read_membranes(
             is_reference,
             calibration,
             is_tumor=is_tumor,
-            unstained_frac=unstained_frac,
+            is_unstained=is_unstained,
         )
         classes = classify_cells(seen, calibration, min_line_contrast_od=blank.min_line_contrast_od)
-        is_unstained = classes.intensity[is_tumor] == Intensity.NONE
-        if is_unstained.all():
+        is_unstained = classes.intensity == Intensity.NONE
+        unstained_frac = float(is_unstained[is_tumor].mean()) if is_tumor.any() else 1.0
+        if unstained_frac == 1.0:
             break
-        unstained_frac = float(is_unstained.mean())
     return Membranes(seen, classes, blank, even)

@@ -59,6 +59,9 @@ FOOT_UM = 2.5
 FOOT_STEPS = int(FOOT_UM / RADIAL_STEP_UM)
 # Cytoplasm is rarely as dark; two 3+ lines that touch are, on the side where they do.
 DARK_FOOT_OD = 0.3
+# Inside a cell no line is a membrane: clear of the rim of the nucleus, and of what the membrane
+# lends to its surroundings.
+CLEAR_OF_NUCLEUS_UM, CLEAR_OF_OUTLINE_UM = 0.5, 1.25
 
 
 @numba.njit(nogil=True, cache=True)
@@ -244,6 +247,7 @@ def membrane_contours(
     NDArray[np.float32],
     NDArray[np.float32],
     NDArray[np.float32],
+    NDArray[np.float32],
 ]:
     """Trace the membrane round nuclei along its best line, and read the line there.
 
@@ -287,6 +291,8 @@ def membrane_contours(
         What the line rises above the higher of its two feet, steps of `dab`; 0 without a line.
     width_um : ndarray of shape (n, N_SECTORS), float32
         Full width at half height across the line, 0 where there is none.
+    inner_line : ndarray of shape (n,), float32
+        Contrast of the lines between nucleus and outline (`clearest_inside`), steps of `contrast`.
     """
     n = wanted.shape[0]
     outline = np.empty((n, N_SECTORS), np.float32)
@@ -294,6 +300,7 @@ def membrane_contours(
     line_dab = np.empty((n, N_SECTORS), np.float32)
     line_height = np.zeros((n, N_SECTORS), np.float32)
     width = np.zeros((n, N_SECTORS), np.float32)
+    inner_line = np.empty(n, np.float32)
     step_px = RADIAL_STEP_UM / mpp
     n_rows, n_cols = contrast.shape
     room = np.empty(N_SECTORS * N_STEPS, np.float32)
@@ -329,6 +336,7 @@ def membrane_contours(
                 gain = gains[min(value >> GAIN_SHIFT, N_GAINS - 1)]
                 gained[r] = gain - PLACE_COST * abs(r * RADIAL_STEP_UM - expected)
         path = best_closed_path(evidence, MEMBRANE_JUMPS)
+        inner_line[j] = clearest_inside(aligned, nucleus_um[i], path)
         for k in range(N_SECTORS):
             dx, dy = COSINES[k] * step_px, SINES[k] * step_px
             r = path[k]
@@ -348,7 +356,31 @@ def membrane_contours(
                 width[j, k], line_height[j, k] = line_profile(
                     hematoxylin, dab, overlap, x[i], y[i], dx, dy, peak_at, peak
                 )
-    return outline, line_contrast, line_dab, line_height, width
+    return outline, line_contrast, line_dab, line_height, width, inner_line
+
+
+@numba.njit(nogil=True, cache=True)
+def clearest_inside(
+    aligned: NDArray[np.float32], nucleus_um: NDArray[np.float32], path: NDArray[np.int64]
+) -> float:
+    """Return the mean contrast of the clearest quarter of what lines lie inside a cell.
+
+    Parameters
+    ----------
+    aligned : ndarray of shape (N_SECTORS, N_STEPS), float32
+        Contrast on each ray of lines that run along the outline.
+    nucleus_um : ndarray of shape (N_SECTORS,), float32
+        Radius of the nucleus.
+    path : ndarray of shape (N_SECTORS,), int64
+        Step of the outline on each ray. A ray with no room inside has no line.
+    """
+    clearest = np.zeros(N_SECTORS, np.float32)
+    for k in range(N_SECTORS):
+        first = math.ceil((nucleus_um[k] + CLEAR_OF_NUCLEUS_UM) / RADIAL_STEP_UM)
+        last = path[k] - int(CLEAR_OF_OUTLINE_UM / RADIAL_STEP_UM)
+        for r in range(first, last + 1):
+            clearest[k] = max(clearest[k], aligned[k, r])
+    return float(np.sort(clearest)[N_SECTORS * 3 // 4 :].mean())
 
 
 @numba.njit(nogil=True, cache=True)

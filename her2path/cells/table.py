@@ -50,6 +50,9 @@ class CellMeasurements:
         DAB OD on the line in each sector.
     line_height_od : ndarray of shape (n, N_SECTORS), float32
         What the line rises above the higher of its two feet.
+    inner_line_od : ndarray of shape (n,), float32
+        Guarded contrast of the lines between nucleus and outline, where no membrane is: the mean of
+        the clearest quarter of the sectors.
     is_measurable : ndarray of shape (n, N_SECTORS), bool
         Whether the sector lies on tissue inside the picture.
     seen_tumor : ndarray of shape (n,), float32
@@ -75,6 +78,7 @@ class CellMeasurements:
     line_contrast_od: NDArray[np.float32]
     line_od: NDArray[np.float32]
     line_height_od: NDArray[np.float32]
+    inner_line_od: NDArray[np.float32]
     is_measurable: NDArray[np.bool_]
     seen_tumor: NDArray[np.float32]
     seen_line: NDArray[np.uint8]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from her2path.cells.blank import (
+    INNER_FACTOR,
+    LEAST_UNSTAINED_FRAC,
     MAX_FALL,
     MAX_RAISE,
     MIN_REFERENCE_CELLS,
@@ -15,6 +17,7 @@ from her2path.cells.blank import (
     sector_limit,
 )
 from her2path.cells.calibration import generic_calibration
+from her2path.cells.classify import MAX_DIFFUSE_LIMIT_OD
 from her2path.cells.table import N_SECTORS, CellMeasurements
 
 GENERIC = generic_calibration()
@@ -135,3 +138,35 @@ def test_a_share_that_looks_stained_is_bounded_from_above(make_cells) -> None:
     blank = measure_blank(cells, np.ones(N, np.bool_), GENERIC)
     assert blank.reference_stained_pct < 1
     assert GENERIC.blank_upper_pct <= blank.upper_pct <= MAX_RAISE * GENERIC.blank_upper_pct
+
+
+def limit_with_inside(make_cells, inner_od, *, stained_frac=0.2, n_stroma=N) -> float:
+    """The limit where a part of the tumor was read as stained and the rest has lines inside."""
+    stroma = lines(make_cells, *CLEAN, n=n_stroma)
+    n_stained = round(stained_frac * N)
+    inside = np.full(N, inner_od, np.float32)
+    # What membranes lend to the inside of their own cells tells nothing.
+    inside[:n_stained] = 1.0
+    tumor = replace(lines(make_cells, *CLEAN, seed=1), inner_line_od=inside)
+    cells = CellMeasurements.concatenate([stroma, tumor])
+    is_tumor = np.arange(len(cells)) >= n_stroma
+    is_unstained = np.arange(len(cells)) >= n_stroma + n_stained
+    blank = measure_blank(
+        cells, ~is_tumor, GENERIC, is_tumor=is_tumor, is_unstained=is_unstained & is_tumor
+    )
+    return blank.min_line_contrast_od
+
+
+@pytest.mark.parametrize("n_stroma", [N, MIN_REFERENCE_CELLS - 1])
+def test_lines_inside_unstained_cells_raise_what_is_asked_of_all(make_cells, n_stroma) -> None:
+    smooth = limit_with_inside(make_cells, 0.0, n_stroma=n_stroma)
+    granular = limit_with_inside(make_cells, 0.02, n_stroma=n_stroma)
+    assert granular == pytest.approx(INNER_FACTOR * 0.02)
+    assert granular > smooth
+    assert limit_with_inside(make_cells, 0.3) == MAX_DIFFUSE_LIMIT_OD
+
+
+def test_where_most_are_stained_insides_tell_nothing(make_cells) -> None:
+    most = 1 - LEAST_UNSTAINED_FRAC + 0.05
+    smooth = limit_with_inside(make_cells, 0.0, stained_frac=most)
+    assert limit_with_inside(make_cells, 0.02, stained_frac=most) == smooth

@@ -274,3 +274,15 @@ def test_an_empty_picture_has_no_cells():
 def test_a_picture_too_coarse_for_membranes_is_refused():
     with pytest.raises(ValueError, match="µm/px"):
         measure_cells(np.full((300, 300, 3), 240, np.uint8), SETTINGS, mpp=1.0)
+
+
+def test_a_membrane_is_no_line_inside_its_cell_and_granules_are():
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.4)
+    smooth, classes = measured(h_od, dab_od)
+    assert (classes.intensity > Intensity.NONE).all()
+    assert smooth.inner_line_od.max() < 0.02 < 0.1 < np.median(smooth.line_contrast_od)
+    h_od, dab_od, _ = grid_of_cells(membrane_od=0.0, cytoplasm_od=0.1)
+    grains = gaussian_filter(np.random.default_rng(0).normal(0, 1, dab_od.shape), 1.5)
+    granular, _ = measured(h_od, np.maximum(dab_od * (1 + 2.5 * grains / grains.std()), 0))
+    even, _ = measured(h_od, dab_od)
+    assert np.median(granular.inner_line_od) > 5 * np.median(even.inner_line_od)
