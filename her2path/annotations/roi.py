@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shapely import MultiPolygon, Polygon
+
+from her2path.geometry import Mpp, Region
 
 __all__ = ["Roi", "RoiKind", "kind_of_name"]
 
@@ -93,6 +96,17 @@ class Roi:
         """
         words = plain_words(self.classification or self.name)
         return self.kind is RoiKind.TUMOR and re.search(TUMOR_NAME, words) is not None
+
+    @property
+    def bounds(self) -> Region:
+        """The level-0 box round it."""
+        left, top, right, bottom = self.polygon.bounds
+        x, y = math.floor(left), math.floor(top)
+        return Region(x, y, math.ceil(right) - x, math.ceil(bottom) - y)
+
+    def area_mm2(self, mpp: Mpp) -> float:
+        """Return the area that it encloses, mm²."""
+        return float(self.polygon.area) * mpp.x * mpp.y * 1e-6
 
 
 def plain_words(name: str) -> str:

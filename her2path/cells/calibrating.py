@@ -38,7 +38,7 @@ BLANK_STEPS = 37
 # show by how much: limits fall below those of the draft only with as many controls of score 0.
 MANY_BLANKS = 10
 # No number of control cells shows that the next slide has no false one at all.
-LEAST_UPPER_PCT = 0.5
+LEAST_BOUND_PCT = 0.5
 # A control of 1+ may hold weak cells and one of 3+ moderate ones, but complete membranes of 2+ are
 # weak to moderate by definition: a cut that is wrong about them costs twice.
 TWO_PLUS_WEIGHT = 2.0
@@ -196,7 +196,7 @@ def blank_of(
     if not controls:
         remarks.append("no control of score 0: the limit of blank is the generic one")
         return draft.min_line_contrast_od, draft.blank_upper_pct
-    least, least_pct = max(sector_limit(control.cells) for control in controls), LEAST_UPPER_PCT
+    least, least_pct = max(sector_limit(control.cells) for control in controls), LEAST_BOUND_PCT
     if len(controls) < MANY_BLANKS:
         least, least_pct = max(least, draft.min_line_contrast_od), draft.blank_upper_pct
     limit, stained = BLANK_RANGE_OD[1], [0]
@@ -210,9 +210,12 @@ def blank_of(
         if step >= least and float(np.mean(shares)) <= MAX_BLANK_FRAC:
             break
     else:
+        stained_pct = 100 * float(np.mean(shares))
+        found = f"{stained_pct:.1f} % of the cells of score 0 look stained even"
+        if stained_pct <= 100 * MAX_BLANK_FRAC:
+            found = f"cells of score 0 have lines of {least:.3f} OD, and a limit of blank is set"
         remarks.append(
-            f"{100 * float(np.mean(shares)):.1f} % of the cells of score 0 look stained even at "
-            f"{limit:g} OD; look whether these controls are truly without HER2, or 0+"
+            f"{found} at {limit:g} OD; look whether these controls are truly without HER2, or 0+"
         )
     n_cells = [len(control.cells) for control in controls]
     pooled = 100 * wilson(sum(stained), sum(n_cells)).upper

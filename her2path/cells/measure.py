@@ -229,7 +229,7 @@ def cytoplasm_ods(
     """Median H and DAB between nucleus and outline, OD, shape (n, 2).
 
     Half a micron next to the nucleus and one next to the line are left out. Where nothing lies
-    between, the thinnest place counts: the minimum along the ray.
+    between, the place half-way counts.
     """
     n = x.shape[0]
     out = np.zeros((n, 2), np.float32)

@@ -16,7 +16,15 @@ from her2path.criteria.rule_set import Call, RuleSet
 from her2path.criteria.score import Intensity, IshResult, Pattern, Score, Status
 from her2path.criteria.tally import Tally
 from her2path.errors import ResultsError
-from her2path.pipeline.scoring import LEAST_UPPER_PCT, CountedCells, clusters_of, extent_of
+from her2path.pipeline.scoring import (
+    LEAST_UPPER_PCT,
+    CountedCells,
+    block_of,
+    clusters_of,
+    extent_of,
+)
+from her2path.pipeline.selection import MAX_REFERENCE_PROBABILITY
+from her2path.pipeline.settings import BLOCK_UM
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.columns import Exclusion
 from her2path.results.folder import SlideFolder
@@ -24,10 +32,6 @@ from her2path.results.record import SlideRecord, read_record
 
 __all__ = ["Bystanders", "PairSlide", "Side", "read_pair_slide"]
 
-# As intervals of a single slide rest on (`pipeline/settings.py`).
-BLOCK_UM = 250.0
-# Cells that are surely no tumor (`pipeline/selection.py`).
-MAX_BYSTANDER_PROBABILITY = 0.2
 # Slides of one side stand this far apart: cells of two slides never touch.
 APART_UM = 1e7
 COUNTED_TYPES = {
@@ -116,11 +120,10 @@ def cells_of(
     intensity = coded(table["intensity"], levels)
     x_um = np.asarray(table["x"], np.float64) * record.scan.mpp_x
     y_um = np.asarray(table["y"], np.float64) * record.scan.mpp_y
-    column, row = (np.floor(v / BLOCK_UM).astype(np.int64) for v in (x_um, y_um))
     everything = CountedCells(
         x_um=x_um,
         y_um=y_um,
-        block=(row << 32) + column,
+        block=block_of(x_um, y_um, BLOCK_UM),
         intensity=intensity,
         extent=extent_of(coded(table["pattern"], patterns)),
         membrane_od=np.asarray(table["membrane_od"], np.float32),
@@ -129,9 +132,9 @@ def cells_of(
         cytoplasm_od=np.asarray(table["cytoplasm_od"], np.float32),
     )
     probability = np.asarray(table["tumor_probability"], np.float64)
-    is_bystander = (excluded == Exclusion.NOT_TUMOR.value) & (
-        probability < MAX_BYSTANDER_PROBABILITY
-    )
+    # As `Selection.is_reference`: inside or outside an outline.
+    beside = (Exclusion.NOT_TUMOR.value, Exclusion.OUTSIDE_ROI.value)
+    is_bystander = np.isin(excluded, beside) & (probability < MAX_REFERENCE_PROBABILITY)
     bystanders = Bystanders(
         np.asarray(table["nucleus_h_od"], np.float64)[is_bystander],
         np.asarray(table["cytoplasm_od"], np.float64)[is_bystander],

@@ -16,6 +16,7 @@ from her2path.flags.evidence import (
     share_above,
 )
 from her2path.flags.scan import scan_flags
+from her2path.statistics.heterogeneity import LEAST_LOCAL_PCT
 
 __all__ = ["needs_review", "raise_flags"]
 
@@ -129,12 +130,12 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         yield Flag(
             ReviewFlag.CLUSTER_3PLUS,
             cluster.local_pct,
-            50,
+            LEAST_LOCAL_PCT,
             "%",
             f"A contiguous group of {cluster.n_cells} intense, complete cells makes up "
-            f"{cluster.local_pct:.0f} % of its surroundings (more than 50 %), which hold "
-            f"{cluster.share_of_tumor_pct:.1f} % of the tumour cells; elsewhere the score is "
-            f"{cluster.score_elsewhere}.",
+            f"{cluster.local_pct:.0f} % of its surroundings (more than {LEAST_LOCAL_PCT:g} %), "
+            f"which hold {cluster.share_of_tumor_pct:.1f} % of the tumour cells; elsewhere the "
+            f"score is {cluster.score_elsewhere}.",
         )
     held = call.deciding_lower
     if held is not None and call.pattern_2plus not in ("", "complete"):
@@ -256,7 +257,7 @@ def _below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]
         return
     score, other = evidence.call.score, evidence.score_without_below
     effect = "" if other in (None, score) else f"without them the score would be {other}"
-    if not effect and held is not None and held.measure == "pct_stained":
+    if not effect and held is not None and held.measure == STAINED:
         # The same factor by which two readings of faint staining differ.
         clear = held.value * (1 - below / 100)
         if clear <= held.cut * cuts.double_read_factor:

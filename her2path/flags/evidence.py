@@ -235,7 +235,7 @@ class FlagEvidence:
     network_set : tuple of Score
         The scores that it does not rule out at its stated coverage; empty where it states none.
     uncertain_tumor_pct : float
-        Percent of counted cells of which it is unsure whether they are tumour.
+        Percent of the cells that may count of which it is unsure whether they are tumour.
     score_without_uncertain, score_with_uncertain : Score
         Score when all of those are left out, or all counted.
     tumor_parts_at : float

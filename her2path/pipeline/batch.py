@@ -134,7 +134,7 @@ def run_batch(
     # Nothing is swept before the journal is ours: another run may be writing here.
     out.make().refuse_foreign()
     hashed = settings_hash(settings.identity)
-    known, lost = look_at(jobs, settings)
+    known, lost = fingerprints_of(jobs, settings)
     run = RunRecord.begin(
         settings,
         [description for _, description in known.values()],
@@ -201,7 +201,7 @@ def run_batch(
     return BatchResult(len(jobs), n_done, failed, time.perf_counter() - begun, done, all_failed)
 
 
-def look_at(
+def fingerprints_of(
     jobs: Sequence[SlideJob], settings: ScoreSettings
 ) -> tuple[dict[str, tuple[Fingerprint, InputFile]], dict[str, str]]:
     """Return fingerprint and description of each slide, and the error of those without."""

@@ -159,7 +159,9 @@ def calibrate_site(
     try:
         with tempfile.TemporaryDirectory(prefix="her2path-") as folder:
             tasks = {c.job.slide_id: (c.job, settings) for c in controls}
-            looks = run_all(executor, look_at, tasks, lambda *n: tell("looking at controls", *n))
+            looks = run_all(
+                executor, sample_control, tasks, lambda *n: tell("looking at controls", *n)
+            )
             ordered = [looks[control.job.slide_id] for control in controls]
             stains = estimate_stains(
                 [look.od for look in ordered],
@@ -217,7 +219,7 @@ def survey_control(job: SlideJob, settings: ScoreSettings) -> Survey:
     return survey
 
 
-def look_at(job: SlideJob, settings: ScoreSettings) -> Look:
+def sample_control(job: SlideJob, settings: ScoreSettings) -> Look:
     """Assess a control and sample the colors of its tissue."""
     survey = survey_control(job, settings)
     chosen = spread(survey.tiles, COLOR_TILES)

@@ -36,7 +36,7 @@ from her2path.slides.color import Icc
 from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp
 from her2path.slides.slide import Slide
-from her2path.slides.tiling import Tile
+from her2path.slides.tiling import Tile, tiles_mm2
 
 __all__ = [
     "OPEN_SLIDES",
@@ -87,8 +87,7 @@ class TileTask:
     @property
     def mm2(self) -> float:
         """Area of the tiles."""
-        n_px = sum(tile.core.size.n_px for tile in self.tiles)
-        return n_px * self.mpp.x * self.mpp.y * 1e-6
+        return tiles_mm2(self.tiles, self.mpp)
 
 
 def plan_parts(survey: Survey, folder: Path) -> tuple[TileTask, ...]:

@@ -16,8 +16,9 @@ from her2path.geometry import Mpp, Region, Size
 from her2path.pipeline.scoring import CountedCells, clusters_of, read_counted
 from her2path.pipeline.selection import Selection
 from her2path.pipeline.settings import ScoreSettings
-from her2path.pipeline.survey import Survey, area_mm2, bounds_of, box_of_label
+from her2path.pipeline.survey import Survey
 from her2path.results.record import RegionKind, RegionRecord
+from her2path.tissue.mask import box_of
 
 __all__ = ["Grid", "read_regions_of"]
 
@@ -29,7 +30,7 @@ DECIMALS = 2
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Squares of equal size from the slide's corner, in whole level-0 px."""
+    """Squares of equal size from the slide's corner; their edges lie at whole level-0 px."""
 
     side_x_px: float
     side_y_px: float
@@ -182,8 +183,8 @@ def outlines(
                 region_id=roi.roi_id,
                 kind=region_kind,
                 name=roi.name or roi.classification,
-                box=bounds_of(roi),
-                area_mm2=area_mm2(roi, survey.mpp),
+                box=roi.bounds,
+                area_mm2=roi.area_mm2(survey.mpp),
                 n_cells=len(members),
                 counted=members[chosen_of(region_kind, selection)[members]],
                 outline=rings_of(roi),
@@ -195,7 +196,7 @@ def found_control(selection: Selection, survey: Survey) -> Iterator[Members]:
     # Cells of drawn and of found control tissue are not told apart: the drawing is enough.
     if survey.rois_of(RoiKind.CONTROL) or not survey.control.any():
         return
-    box = box_of_label(survey.control, survey.mask_downsample)
+    box = box_of(survey.control, survey.mask_downsample)
     members = np.flatnonzero(selection.is_control)
     yield Members(
         region_id=FOUND_CONTROL,

@@ -24,6 +24,7 @@ from her2path.statistics.resampling import score_probabilities, share_at_least, 
 __all__ = [
     "LEAST_UPPER_PCT",
     "CountedCells",
+    "block_of",
     "borders_of",
     "clusters_of",
     "empty_reading",
@@ -83,12 +84,10 @@ class CountedCells:
     ) -> CountedCells:
         """Gather what is counted of measured and classified cells."""
         x_um, y_um = place_um
-        column, row = (np.floor(v / block_um).astype(np.int64) for v in (x_um, y_um))
         return cls(
             x_um=x_um,
             y_um=y_um,
-            # A slide is at most 2³¹ µm wide.
-            block=(row << 32) + column,
+            block=block_of(x_um, y_um, block_um),
             intensity=classes.intensity,
             extent=extent_of(classes.pattern),
             membrane_od=classes.membrane_od,
@@ -123,6 +122,15 @@ class CountedCells:
         flat = (index * SHAPE[0] + self.intensity) * SHAPE[1] + extent
         counts = np.bincount(flat, minlength=n_blocks * SHAPE[0] * SHAPE[1])
         return counts.reshape(n_blocks, *SHAPE)
+
+
+def block_of(
+    x_um: NDArray[np.float64], y_um: NDArray[np.float64], block_um: float
+) -> NDArray[np.int64]:
+    """Return the number of the block of tissue in which each place lies."""
+    column, row = (np.floor(v / block_um).astype(np.int64) for v in (x_um, y_um))
+    # A slide is at most 2³¹ µm wide.
+    return (row << 32) + column
 
 
 def clusters_of(counted: CountedCells, rule_set: RuleSet) -> Clusters | None:

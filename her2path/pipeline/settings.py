@@ -38,6 +38,8 @@ GASTRIC = {
 }
 # A rule set or calibration is a few kB of text.
 MAX_FILE_BYTES = 1_000_000
+# Side of the blocks of tissue that intervals rest on, µm.
+BLOCK_UM = 250.0
 
 
 class CellsGeojson(StrEnum):
@@ -81,7 +83,7 @@ class ScoreSettings:
     # A field at 20×; some hundred tumor cells, as many as a reader asks for.
     region_um: float = 500.0
     # Wide enough that neighbors are mostly in one block, small enough for ten blocks in a core.
-    block_um: float = 250.0
+    block_um: float = BLOCK_UM
     # About 3072 px at 40×; its halo adds a quarter to the work, that of smaller tiles more.
     tile_um: float = 768.0
     seed: int = 0

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.slide import Slide
-from her2path.slides.tiling import Tile
+from her2path.slides.tiling import Tile, tiles_mm2
 from her2path.stain.separate import separate
 from her2path.tissue.assessment import (
     FIELD_UM,
@@ -37,6 +36,7 @@ from her2path.tissue.assessment import (
     assess_tissue,
 )
 from her2path.tissue.focus import BLURRED_UM
+from her2path.tissue.mask import box_of
 
 __all__ = ["TOO_COARSE", "Survey", "misfits", "survey_slide"]
 
@@ -47,7 +47,6 @@ FIELD_MPP = 0.5
 COARSEST_MPP = 0.7
 TOO_COARSE = "scan_too_coarse"
 NO_TISSUE_OUTLINED = "no_tissue_outlined"
-EMPTY = Region(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -113,8 +112,7 @@ class Survey:
     @property
     def tile_mm2(self) -> float:
         """Area of all tiles in mm²."""
-        n_px = sum(tile.core.size.n_px for tile in self.tiles)
-        return n_px * self.mpp.x * self.mpp.y * 1e-6
+        return tiles_mm2(self.tiles, self.mpp)
 
 
 def survey_slide(job: SlideJob, settings: ScoreSettings) -> Survey:
@@ -175,8 +173,7 @@ def survey_opened(
         found = assess(job.calibration.white_point)
         white_source = "calibration"
     mask_downsample = downsample * found.downsample
-    suspected = suspected_mask(found)
-    control = suspected & settings.exclude_controls
+    control = found.suspected & settings.exclude_controls
     tissue = found.tissue.mask
     working_mpp = working_scale(mpp)
     facts = tissue_facts(found, controls, mpp, settings)
@@ -214,7 +211,7 @@ def survey_opened(
         tissue=tissue,
         excluded=found.artefacts.excluded,
         control=control,
-        suspected=suspected,
+        suspected=found.suspected,
         covered=covered,
         mask_downsample=mask_downsample,
         rois=rois,
@@ -238,16 +235,6 @@ def fields_at(
     return [read_at_mpp(slide, region, field_mpp) for region in cut if not region.is_empty]
 
 
-def suspected_mask(found: TissueAssessment) -> NDArray[np.bool_]:
-    """Return where separate pieces look like control tissue, on the grid of the tissue."""
-    rows, cols = found.tissue.mask.shape
-    labels = [candidate.label for candidate in found.controls]
-    if not labels:
-        return np.zeros((rows, cols), bool)
-    pieces = np.isin(found.pieces.labels, labels).astype(np.uint8)
-    return cv2.resize(pieces, (cols, rows), interpolation=cv2.INTER_NEAREST).astype(bool)
-
-
 def tissue_facts(
     found: TissueAssessment,
     controls: list[Roi],
@@ -257,17 +244,14 @@ def tissue_facts(
     """Return the assessment as it is stored."""
     blurs = [blur for blur in found.focus_blur_um if not math.isnan(blur)]
     drawn = [
-        ControlFacts(
-            "drawn", roi.name, bounds_of(roi), roi.polygon.area * mpp.x * mpp.y * 1e-6, True
-        )
-        for roi in controls
+        ControlFacts("drawn", roi.name, roi.bounds, roi.area_mm2(mpp), True) for roi in controls
     ]
     pieces = {piece.label: piece for piece in found.pieces.pieces}
     separate = [
         ControlFacts(
             "found",
             f"piece {candidate.label}",
-            box_of_label(found.pieces.labels == candidate.label, found.pieces.mpp / mpp.mean),
+            box_of(found.pieces.labels == candidate.label, found.pieces.mpp / mpp.mean),
             pieces[candidate.label].area_mm2,
             settings.exclude_controls,
         )
@@ -353,28 +337,6 @@ def stated_mpp(slide: Slide) -> float | None:
         return None
     with open_slide(slide.path) as unasked:
         return None if unasked.mpp is None else unasked.mpp.mean
-
-
-def area_mm2(roi: Roi, mpp: Mpp) -> float:
-    """Return the area that an outline encloses."""
-    return float(roi.polygon.area) * mpp.x * mpp.y * 1e-6
-
-
-def bounds_of(roi: Roi) -> Region:
-    """Return the level-0 box round an outline."""
-    left, top, right, bottom = roi.polygon.bounds
-    x, y = math.floor(left), math.floor(top)
-    return Region(x, y, math.ceil(right) - x, math.ceil(bottom) - y)
-
-
-def box_of_label(mask: NDArray[np.bool_], downsample: float) -> Region:
-    """Return the level-0 box round the marked pixels."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
-        return EMPTY
-    x, y = math.floor(cols[0] * downsample), math.floor(rows[0] * downsample)
-    right, bottom = math.ceil((cols[-1] + 1) * downsample), math.ceil((rows[-1] + 1) * downsample)
-    return Region(x, y, right - x, bottom - y)
 
 
 def refuse_meaningless(rois: tuple[Roi, ...], path: Path) -> None:

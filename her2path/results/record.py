@@ -139,7 +139,8 @@ class StainFacts:
     """What turned light into stain: OD is log10(I0 / I) with these values.
 
     `counterstain_contrast_od` and `counterstain_h_od` are of typical nuclei on a first look,
-    `nuclear_hematoxylin_od` is the median of the tumor cells counted.
+    `nuclear_hematoxylin_od` is the median of all cells, tumor or not, whose nuclei are seen by
+    their blue.
     """
 
     white_point: tuple[float, float, float]

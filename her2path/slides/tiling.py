@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.errors import SlideError
-from her2path.geometry import Region, Size
+from her2path.geometry import Mpp, Region, Size
 
-__all__ = ["Tile", "plan_tiles"]
+__all__ = ["Tile", "plan_tiles", "tiles_mm2"]
 
 # 16 M tiles of 256 px are a slide of 1 Mpx squared; more means a tile size of a few pixels.
 MAX_TILES = 2**24
@@ -28,6 +29,11 @@ class Tile:
     index: int
     core: Region
     frame: Region
+
+
+def tiles_mm2(tiles: Iterable[Tile], mpp: Mpp) -> float:
+    """Return the area that the cores of tiles cover, mm²."""
+    return sum(tile.core.size.n_px for tile in tiles) * mpp.x * mpp.y * 1e-6
 
 
 def plan_tiles(

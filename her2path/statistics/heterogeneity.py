@@ -15,6 +15,7 @@ from her2path.criteria.score import Extent, Intensity, Score
 from her2path.criteria.tally import Tally
 
 __all__ = [
+    "LEAST_LOCAL_PCT",
     "LEAST_REGION_CELLS",
     "Cluster3Plus",
     "RegionSpread",
@@ -28,6 +29,8 @@ LEAST_REGION_CELLS = 100
 REACH_UM = 25.0
 # Fifty touching cells fill a circle of about 100 µm: seen at low power, and no chance contact.
 LEAST_CLUSTER_CELLS = 50
+# More than half of its territory: an island, not strong cells strewn among weak ones.
+LEAST_LOCAL_PCT = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,7 @@ def find_3plus_cluster(
         n_territory_cells=n_inside,
         share_of_tumor_pct=100 * n_inside / len(points) if len(points) else 0.0,
         score_elsewhere=score,
-        # Half of the territory: an island, not strong cells strewn among weak ones.
         is_distinct=n_cells >= least_cells
-        and 2 * n_cells > n_inside
+        and 100 * n_cells > LEAST_LOCAL_PCT * n_inside
         and score not in (Score.THREE_PLUS, Score.NOT_ASSESSABLE),
     )

@@ -11,9 +11,9 @@ module says how far they agree, and what is probable when both are heard:
    exponents sum to 1, because both read the same picture: agreement makes them no surer than the
    surer one is. w = 0.5 hears both alike.
 3. The network's conformal set, at the coverage it was calibrated for, holds the scores that the
-   network does not rule out. A call outside it is doubted.
+   network does not rule out.
 
-Network and rule disagree from a difference of one grade; a person is then asked.
+A person is asked where the two scores are a grade or more apart (`flags/checks.py`).
 
 References
 ----------
@@ -92,23 +92,6 @@ class JointReading:
     distance: int | None
     coverage: float | None = None
     conformal_set: tuple[Score, ...] = ()
-
-    @property
-    def disagrees(self) -> bool:
-        """Whether the readers are a grade or more apart, or only one of them could read."""
-        if self.distance is None:
-            return self.rule.score is not self.network.score
-        return self.distance >= 1
-
-    @property
-    def is_call_ruled_out(self) -> bool:
-        """Whether the rule reader's score lies outside the network's conformal set."""
-        return bool(self.conformal_set) and self.rule.score not in self.conformal_set
-
-    @property
-    def call_probability(self) -> float:
-        """Probability of the rule reader's score when both are heard; 0 if not assessable."""
-        return self.probabilities.get(self.rule.score, 0.0)
 
 
 def median_score(probabilities: Mapping[Score, float]) -> Score:

@@ -94,6 +94,8 @@ class TissueAssessment:
     pieces : Pieces
         At about 12 µm/px.
     controls : tuple of ControlCandidate
+    suspected : ndarray of shape (M, N), bool
+        Where these lie, on the grid of `tissue`.
     focus_blur_um : tuple of float
         Per field; nan where nothing was to be judged.
     """
@@ -109,6 +111,7 @@ class TissueAssessment:
     staining: StainingKind
     pieces: Pieces
     controls: tuple[ControlCandidate, ...]
+    suspected: NDArray[np.bool_]
     focus_blur_um: tuple[float, ...]
 
     @property
@@ -172,11 +175,12 @@ def assess_tissue(
     step = coarse_step(tissue.mpp)
     pieces = find_pieces(TissueMask(shrunk(tissue.mask, step), tissue.mpp * step), shrunk(od, step))
     controls = find_control_pieces(pieces)
+    of_control = np.isin(pieces.labels, [candidate.label for candidate in controls])
+    suspected = stretched(of_control, tissue.mask.shape)
     remarks = []
     if controls and exclude_controls:
         # What is left out stays in `pieces`, so that it can be shown and put back.
-        control = np.isin(pieces.labels, [candidate.label for candidate in controls])
-        tissue = TissueMask(tissue.mask & ~stretched(control, tissue.mask.shape), tissue.mpp)
+        tissue = TissueMask(tissue.mask & ~suspected, tissue.mpp)
         remarks.append(AssessmentReason.CONTROL_EXCLUDED)
     elif controls:
         remarks.append(AssessmentReason.CONTROL_SUSPECTED)
@@ -222,6 +226,7 @@ def assess_tissue(
         staining=staining,
         pieces=pieces,
         controls=controls,
+        suspected=suspected,
         focus_blur_um=blurs,
     )
 

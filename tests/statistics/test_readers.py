@@ -58,7 +58,6 @@ def test_readers_that_agree_are_no_surer_than_one(opinion: Opinion) -> None:
     found = combine_readers(opinion, opinion)
     assert max(found.probabilities.values()) <= max(opinion.probabilities.values()) + 1e-9
     assert found.distance == 0
-    assert not found.disagrees
 
 
 @settings(deadline=None)
@@ -71,34 +70,33 @@ def test_two_sure_readers_of_different_mind_are_even() -> None:
     found = combine_readers(sure_of(Score.ZERO), sure_of(Score.ONE_PLUS))
     assert found.probabilities[Score.ZERO] == pytest.approx(found.probabilities[Score.ONE_PLUS])
     assert found.distance == 2
-    assert found.disagrees
-    assert found.call_probability < 0.5
+    assert found.probabilities[Score.ZERO] < 0.5
 
 
 def test_two_sure_readers_of_one_mind_stay_above_95_percent() -> None:
     found = combine_readers(sure_of(Score.TWO_PLUS), sure_of(Score.TWO_PLUS))
-    assert found.call_probability > 0.95
+    assert found.probabilities[Score.TWO_PLUS] > 0.95
 
 
 def test_the_weight_moves_the_pool_towards_its_reader() -> None:
     rule, network = sure_of(Score.ZERO), sure_of(Score.ULTRALOW)
     shares = [
-        combine_readers(rule, network, rule_weight=w).call_probability for w in (0.1, 0.5, 0.9)
+        combine_readers(rule, network, rule_weight=w).probabilities[Score.ZERO]
+        for w in (0.1, 0.5, 0.9)
     ]
     assert shares == sorted(shares)
 
 
-@pytest.mark.parametrize("other", [Score.ULTRALOW, Score.THREE_PLUS])
-def test_one_grade_apart_is_disagreement(other: Score) -> None:
-    assert combine_readers(sure_of(Score.ZERO), sure_of(other)).disagrees
+def test_grades_are_counted_in_both_directions() -> None:
+    for other, grades in ((Score.ULTRALOW, 1), (Score.THREE_PLUS, 4)):
+        assert combine_readers(sure_of(Score.ZERO), sure_of(other)).distance == grades
+        assert combine_readers(sure_of(other), sure_of(Score.ZERO)).distance == grades
 
 
 def test_where_nothing_is_assessable_nothing_is_probable() -> None:
     found = combine_readers(NOTHING, sure_of(Score.ZERO))
     assert sum(found.probabilities.values()) == 0
     assert found.distance is None
-    assert found.disagrees
-    assert not combine_readers(NOTHING, NOTHING).disagrees
 
 
 def test_without_a_readable_network_the_rule_reader_stands_alone() -> None:
@@ -107,18 +105,16 @@ def test_without_a_readable_network_the_rule_reader_stands_alone() -> None:
     assert dict(found.probabilities) == rule.probabilities
     assert found.conformal_set == ()
     assert found.coverage is None
-    assert found.disagrees
+    assert found.distance is None
 
 
-def test_a_call_outside_the_conformal_set_is_ruled_out() -> None:
+def test_the_conformal_set_is_the_networks_alone() -> None:
     network = network_opinion(spread(0, 0.1, 0.7, 0.2, 0))
     found = combine_readers(sure_of(Score.ZERO), network, conformal=Conformal(0.9, 0.75))
     assert found.conformal_set == (Score.ONE_PLUS, Score.TWO_PLUS)
     assert found.coverage == 0.9
-    assert found.is_call_ruled_out
     near = combine_readers(sure_of(Score.TWO_PLUS), network, conformal=Conformal(0.9, 0.75))
-    assert not near.is_call_ruled_out
-    assert near.disagrees
+    assert near.conformal_set == found.conformal_set
 
 
 @pytest.mark.parametrize(
