@@ -21,7 +21,7 @@ from her2path.pipeline.frames import covered_mask, plan_frames, working_scale
 from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
 from her2path.results.record import ControlFacts, FocusFacts, ScanFacts, StainFacts, TissueFacts
-from her2path.results.run_record import settings_hash
+from her2path.results.run_record import describe_input, settings_hash
 from her2path.slides.color import has_srgb_colors
 from her2path.slides.info import describe_slide
 from her2path.slides.mpp import require_mpp
@@ -321,6 +321,7 @@ def scan_facts(slide: Slide, working_mpp: float | None) -> ScanFacts:
         problems=tuple(described["problems"]),
         stated_mpp=stated_mpp(slide),
         bounds=Location(*(described["bounds"] or (0, 0))[:2]),
+        sha256_ends=describe_input(slide.path).sha256_ends,
     )
 
 

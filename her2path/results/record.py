@@ -74,7 +74,9 @@ class ScanFacts:
     were; `stated_mpp` is what the file says where a person gave a value, else what its
     resolution tags say beside its metadata. `has_icc` is whether the file holds a color profile,
     `is_srgb` whether that was applied before anything was measured. `bounds` is the corner that
-    some viewers crop the slide to. Text comes from the file: escape it wherever it is shown.
+    some viewers crop the slide to. `sha256_ends` is of the file's first and last MiB
+    (`describe_input`), by which it is known again. Text comes from the file: escape it wherever
+    it is shown.
     """
 
     backend: str
@@ -94,6 +96,7 @@ class ScanFacts:
     problems: tuple[str, ...] = ()
     stated_mpp: float | None = None
     bounds: Location = field(default=Location(0, 0))
+    sha256_ends: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,13 @@ class ReviewLog(Database):
             raise
 
     def append(self, entry: ReviewEntry) -> ReviewEntry:
-        """Add an entry, and return it with the time of its writing; it is on the disk then."""
+        """Add an entry, and return it with the time of its writing; it is on the disk then.
+
+        Raises
+        ------
+        ResultsError
+            If it is a reading, and its reader has given the slide one before.
+        """
         entry = replace(
             entry,
             reader=clean_text(entry.reader),
@@ -144,6 +150,8 @@ class ReviewLog(Database):
         )
         text = canonical_json(entry)
         with self.transaction():
+            if entry.kind is EntryKind.READING:
+                self.refuse_second(entry)
             last = self.database.execute(
                 "SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1"
             ).fetchone()
@@ -153,6 +161,18 @@ class ReviewLog(Database):
                 (number + 1, text, chained(previous, number + 1, text)),
             )
         return entry
+
+    def refuse_second(self, entry: ReviewEntry) -> None:
+        """Raise ResultsError when the log holds a reading of this slide by this reader."""
+        found = self.database.execute(
+            "SELECT 1 FROM entries WHERE json_extract(text, '$.kind') = ? AND "
+            "json_extract(text, '$.reader') = ? AND json_extract(text, '$.slide_id') = ? LIMIT 1",
+            (entry.kind.value, entry.reader, entry.slide_id),
+        ).fetchone()
+        if found:
+            raise ResultsError(
+                f"{entry.reader} has read this slide before; a first reading stays what it was"
+            )
 
     def entries(self) -> tuple[ReviewEntry, ...]:
         """Return all entries, oldest first.
@@ -247,7 +267,7 @@ def row_of(own: Sequence[ReviewEntry]) -> dict[str, object]:
             "is_blinded": reading.is_blinded,
             "is_sure": reading.is_sure,
             "pct_stained": reading.pct_stained,
-            "remark": reading.remark,
+            "remark": on_one_line(reading.remark),
             "read_at": reading.written,
             "seconds": reading.seconds,
             "program_score": reading.program_score,
@@ -258,7 +278,12 @@ def row_of(own: Sequence[ReviewEntry]) -> dict[str, object]:
             "program_score": decision.program_score,
             "final_score": decision.score,
             "is_override": decision.is_override,
-            "reason": decision.remark,
+            "reason": on_one_line(decision.remark),
             "decided_at": decision.written,
         }
     return row
+
+
+def on_one_line(text: str) -> str:
+    """Return text without line breaks, which few readers of tables understand; the log keeps it."""
+    return " / ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from her2path.errors import SlideError
 from her2path.geometry import Mpp
 from her2path.results.record import SlideRecord
+from her2path.results.run_record import describe_input
 from her2path.slides.color import Icc
 from her2path.slides.opening import open_slide
 from her2path.slides.slide import Slide
 
-__all__ = ["open_scored", "scored_mpp"]
+__all__ = ["is_scored_file", "open_scored", "scored_mpp"]
 
 
 def scored_mpp(record: SlideRecord) -> Mpp:
     """Return the µm/px of level 0 that a slide was scored with."""
     return Mpp(record.scan.mpp_x, record.scan.mpp_y)
+
+
+def is_scored_file(record: SlideRecord, path: Path) -> bool:
+    """Tell whether a file is the one that was scored, as far as its ends and the record tell.
+
+    Raises
+    ------
+    ResultsError
+        It cannot be read.
+    """
+    known = record.scan.sha256_ends
+    return not known or describe_input(path).sha256_ends == known
 
 
 def open_scored(record: SlideRecord, path: Path | None = None) -> Slide:
@@ -30,7 +44,14 @@ def open_scored(record: SlideRecord, path: Path | None = None) -> Slide:
     Raises
     ------
     SlideError
-        It cannot be opened any more.
+        It cannot be opened any more, or is another file.
     """
+    place = Path(record.path) if path is None else path
     icc = Icc.of(is_srgb=record.scan.is_srgb)
-    return open_slide(path or record.path, mpp=scored_mpp(record), icc=icc)
+    slide = open_slide(place, mpp=scored_mpp(record), icc=icc)
+    if not is_scored_file(record, place):
+        slide.close()
+        raise SlideError(
+            f"{place} is not the file that was scored; score it again, or put back the one that was"
+        )
+    return slide

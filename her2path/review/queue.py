@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ResultsError
@@ -108,15 +109,31 @@ class ReviewQueue:
             changed = path.stat().st_mtime_ns
         except OSError as error:
             raise ResultsError(
-                f"{path} cannot be read ({error.strerror or error}); score the slide again"
+                f"{self.named(case, path)} cannot be read ({error.strerror or error}); score the "
+                "slide again"
             ) from error
         with self.lock:
             known = self.records.get(case.number)
             if known is None or known[0] != changed:
                 while len(self.records) >= MAX_RECORDS:
                     self.records.pop(next(iter(self.records)))
-                known = self.records[case.number] = (changed, read_record(path))
+                try:
+                    known = self.records[case.number] = (changed, read_record(path))
+                except ResultsError as error:
+                    if self.may_tell(case):
+                        raise
+                    raise ResultsError(
+                        f"{self.named(case, path)} is damaged; score the slide again"
+                    ) from error
         return known[1]
+
+    def named(self, case: Case, path: Path) -> str:
+        """Return a result in words that a blinded reader may hear: its path names the slide."""
+        return str(path) if self.may_tell(case) else f"the result of case {case.number}"
+
+    def refresh(self) -> None:
+        """Take up what was logged meanwhile, by others or by this reader in another window."""
+        self.entries = by_slide(self.log.entries())
 
     def own(self, case: Case, kind: EntryKind) -> ReviewEntry | None:
         """Return what this reader gave: the first reading, or the last decision."""
@@ -167,6 +184,7 @@ class ReviewQueue:
             If they have given it a score before: a first reading stays what it was.
         """
         with self.lock:
+            self.refresh()
             if self.state(case) is not CaseState.OPEN:
                 raise ResultsError(
                     f"case {case.number} has your reading already; confirm or override the "
@@ -228,11 +246,10 @@ class ReviewQueue:
                 software_version=software_version(),
             )
         )
-        # Others may have written meanwhile.
-        entries = self.log.entries()
-        self.entries = by_slide(entries)
+        self.refresh()
+        everything = [entry for found in self.entries.values() for entry in found]
         try:
-            write_reviews(self.results.reviews_csv, entries)
+            write_reviews(self.results.reviews_csv, everything)
         except ResultsError as error:
             # A spreadsheet may hold it open; what counts is logged, and the next entry tries again.
             logger.warning("the table of readings is behind the log: %s", error)

@@ -19,12 +19,13 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from her2path.criteria.score import Score
-from her2path.errors import Her2pathError, ResultsError
+from her2path.errors import Her2pathError, ResultsError, SlideError
 from her2path.geometry import Region
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.jsonable import to_json
@@ -40,7 +41,8 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 # How a browser on this machine may name it; another name is another site that points here.
 OWN_NAMES = frozenset({HOST, "localhost"})
-COOKIE = "her2path_review"
+# With the port: a browser sends the cookies of one server of this machine to all others.
+COOKIE = "her2path_review_{port}"
 HTML = "text/html; charset=utf-8"
 # Everything comes from this server; Leaflet places its tiles by style attributes set in script,
 # which this allows.
@@ -113,6 +115,8 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
     # Its own pages load scripts from elsewhere.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     opened: dict[int, float] = {}
+    # A browser keeps tiles. The next run on this port has other slides under the same numbers.
+    session = secrets.token_urlsafe(6)
 
     @lru_cache(maxsize=MAX_TABLES)
     def cells_of(slide_id: str, _created: str) -> CellTable:
@@ -136,12 +140,18 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
         status = 409 if isinstance(error, ResultsError) else 404
         return JSONResponse({"detail": str(error)}, status)
 
+    @app.exception_handler(RequestValidationError)
+    async def name_faults(_request: Request, error: RequestValidationError) -> Response:
+        # Without what was given: a number that JSON cannot hold could not be answered with.
+        faults = [{"loc": f["loc"], "msg": f["msg"]} for f in error.errors()]
+        return JSONResponse({"detail": faults}, 422)
+
     @app.get("/")
     def page(request: Request) -> Response:
         if "token" in request.query_params:
             # Out of the address, which stands in histories and screenshots.
             response: Response = RedirectResponse("/", 303)
-            response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+            response.set_cookie(cookie_of(request), token, httponly=True, samesite="strict")
             return response
         return Response(static_bytes("her2path.review", "static/review.html"), media_type=HTML)
 
@@ -154,7 +164,7 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
 
     @app.get("/api/queue")
     def show_queue() -> Any:  # noqa: ANN401 - JSON has no narrower type
-        return to_json(tell_queue(queue))
+        return to_json(tell_queue(queue) | {"session": session})
 
     @app.get("/api/cases/{number}")
     def show_case(number: Number) -> Any:  # noqa: ANN401 - JSON has no narrower type
@@ -162,9 +172,17 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
         opened.setdefault(number, time.monotonic())
         return to_json(tell_case(queue, case))
 
-    @app.get("/api/cases/{number}/tiles/{zoom}/{column}/{row}.jpg")
-    def show_tile(number: Number, zoom: Position, column: Position, row: Position) -> Response:
-        jpeg = slides.tile(queue.record(queue.case(number)), zoom, column, row)
+    @app.get("/api/cases/{number}/tiles/{of}/{zoom}/{column}/{row}.jpg")
+    def show_tile(
+        number: Number, of: str, zoom: Position, column: Position, row: Position
+    ) -> Response:
+        if of != session:
+            raise HTTPException(404, "the server was started again; load the page again")
+        case = queue.case(number)
+        try:
+            jpeg = slides.tile(queue.record(case), zoom, column, row)
+        except SlideError as error:
+            raise error if queue.may_tell(case) else unseen(case) from None
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": TILE_CACHE})
 
     @app.get("/api/cases/{number}/outlines")
@@ -200,6 +218,20 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
     return app
 
 
+def unseen(case: Case) -> SlideError:
+    """Return what a blinded reader is told of a slide that cannot be shown: not its name."""
+    return SlideError(
+        f"The slide of case {case.number} cannot be shown: it is not where it was scored, or is "
+        "another file, or cannot be read. Name the folder that holds it now with --slide-folder; "
+        "with --unblinded its name is told."
+    )
+
+
+def cookie_of(request: Request) -> str:
+    """Return the name of the cookie that holds the token of this server."""
+    return COOKIE.format(port=request.url.port)
+
+
 def refusal(request: Request, token: str) -> Response | None:
     """Return the answer to a request that is not from this server's own page, or None."""
     name = request.url.hostname
@@ -214,7 +246,7 @@ def refusal(request: Request, token: str) -> Response | None:
     if int(length) > MAX_BODY_BYTES:
         return JSONResponse({"detail": "the remark is too long"}, 413)
     given = request.query_params.get("token") if request.url.path == "/" else None
-    given = given or request.cookies.get(COOKIE, "")
+    given = given or request.cookies.get(cookie_of(request), "")
     if not secrets.compare_digest(given.encode(), token.encode()):
         words = "open the address that her2path review printed when it started"
         return Response(f"No access: {words}.\n", 403, media_type="text/plain")

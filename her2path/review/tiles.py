@@ -17,7 +17,7 @@ from her2path.errors import ResultsError, SlideError
 from her2path.geometry import Mpp, Region, Size
 from her2path.report.pictures import as_jpeg
 from her2path.results.record import SlideRecord
-from her2path.results.scored_slide import open_scored, scored_mpp
+from her2path.results.scored_slide import is_scored_file, open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.resampling import area_mean
 from her2path.slides.slide import Slide
@@ -192,15 +192,25 @@ def as_tile(
 def finder(slide_folder: Path | None) -> Callable[[SlideRecord], Path]:
     """Return the function that says where the file of a slide lies now.
 
-    Where it was scored, or, by its name, in `slide_folder`, which comes first when given.
+    Where it was scored, or in `slide_folder`, which comes first when given: below it as before, or
+    by its name alone. Of several files of that name the one that was scored is taken.
     """
 
     def find(record: SlideRecord) -> Path:
         was = Path(record.path)
-        places = [was] if slide_folder is None else [slide_folder / was.name, was]
-        for place in places:
-            if place.exists():
+        places = [was]
+        if slide_folder is not None:
+            tails = [was.parts[k:] for k in range(1, len(was.parts))]
+            places = [*(slide_folder.joinpath(*tail) for tail in tails), was]
+        there = [place for place in places if place.exists()]
+        for place in there:
+            if is_scored_file(record, place):
                 return place
+        if there:
+            raise SlideError(
+                f"{there[0]} is not the file that was scored; name the folder that holds it now "
+                "with --slide-folder"
+            )
         raise SlideError(
             f"{was.name} is not where it was scored, {was.parent}; name the folder that holds it "
             "now with --slide-folder"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from her2path.criteria.score import Score
 from her2path.errors import ResultsError
 from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog, write_reviews
+from her2path.results.sheet import read_sheet
 
 READING = ReviewEntry(
     kind=EntryKind.READING,
@@ -78,8 +79,8 @@ def test_an_entry_can_neither_be_changed_nor_deleted(path: Path) -> None:
 )
 def test_an_entry_that_was_changed_behind_its_back_is_found(path: Path, statement: str) -> None:
     with ReviewLog(path) as log:
-        for _ in range(3):
-            log.append(READING)
+        for name in ("one", "two", "three"):
+            log.append(replace(READING, slide_id=name))
     database = sqlite3.connect(path)
     with database:
         database.execute("DROP TRIGGER never_changed")
@@ -93,8 +94,8 @@ def test_an_entry_that_was_changed_behind_its_back_is_found(path: Path, statemen
 def test_readers_who_write_at_once_lose_nothing(path: Path) -> None:
     def write(reader: str) -> None:
         with ReviewLog(path) as log:
-            for _ in range(10):
-                log.append(replace(READING, reader=reader))
+            for k in range(10):
+                log.append(replace(READING, reader=reader, slide_id=f"slide {k}"))
 
     ReviewLog(path).close()
     writers = [threading.Thread(target=write, args=(name,)) for name in "ABC"]
@@ -105,6 +106,24 @@ def test_readers_who_write_at_once_lose_nothing(path: Path) -> None:
     with ReviewLog(path) as log:
         readers = [entry.reader for entry in log.entries()]
     assert sorted(readers) == sorted("ABC" * 10)
+
+
+def test_a_first_reading_is_the_only_one(path: Path) -> None:
+    with ReviewLog(path) as log, ReviewLog(path) as other_window:
+        log.append(READING)
+        with pytest.raises(ResultsError, match="has read this slide before"):
+            other_window.append(replace(READING, score=Score.THREE_PLUS))
+        other_window.append(replace(READING, reader="another"))
+        other_window.append(DECISION)
+        other_window.append(DECISION)
+        assert len(log.entries()) == 4
+
+
+def test_remarks_stand_on_one_line_of_the_table(tmp_path: Path) -> None:
+    entry = replace(READING, remark="a\r\nfew, cells\n\n end")
+    write_reviews(tmp_path / "reviews.csv", [entry])
+    (row,) = read_sheet(tmp_path / "reviews.csv").rows
+    assert row.get("remark") == "a / few, cells / end"
 
 
 def test_a_file_that_is_no_log_is_refused(path: Path) -> None:

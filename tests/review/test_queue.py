@@ -52,6 +52,14 @@ def test_a_first_reading_is_not_taken_back(opened: Opener) -> None:
         queue.read(queue.cases[0], Score.ONE_PLUS)
 
 
+def test_a_reader_with_two_windows_reads_once(opened: Opener) -> None:
+    one, other = opened(), opened()
+    one.read(one.case(1), Score.ONE_PLUS)
+    with pytest.raises(ResultsError, match="has your reading already"):
+        other.read(other.case(1), Score.THREE_PLUS)
+    assert other.own(other.case(1), EntryKind.READING).score is Score.ONE_PLUS
+
+
 def test_nobody_decides_before_they_have_read(opened: Opener) -> None:
     queue = opened(is_blinded=False)
     with pytest.raises(ResultsError, match="read case 1 first"):

@@ -11,7 +11,7 @@ from opener import Opener
 
 from her2path.results.folder import ResultsFolder
 from her2path.review import SlidePool, finder, make_app
-from her2path.review.server import COOKIE, STATIC, listening
+from her2path.review.server import STATIC, listening
 
 TOKEN = "a-token"
 HERE = "http://127.0.0.1:8765"
@@ -33,9 +33,15 @@ def seeing(opened: Opener) -> Iterator[TestClient]:
 def browser(queue) -> Iterator[TestClient]:
     slides = SlidePool(finder(None))
     app = make_app(queue, slides, token=TOKEN)
-    with TestClient(app, base_url=HERE, cookies={COOKIE: TOKEN}) as client:
+    with TestClient(app, base_url=HERE) as client:
+        client.get("/", params={"token": TOKEN})
         yield client
     slides.close()
+
+
+def tile(client: TestClient, number: int, place: str) -> str:
+    """The address of a tile, as the page makes it."""
+    return f"/api/cases/{number}/tiles/{sent(client.get('/api/queue'))['session']}/{place}.jpg"
 
 
 def sent(answer: httpx2.Response) -> dict:
@@ -55,7 +61,7 @@ def test_the_token_opens_the_page_and_leaves_the_address(client: TestClient) -> 
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/static/review.js", "/api/queue", "/api/cases/1", "/api/cases/1/tiles/0/0/0.jpg"],
+    ["/", "/static/review.js", "/api/queue", "/api/cases/1", "/api/cases/1/tiles/x/0/0/0.jpg"],
 )
 def test_nothing_is_given_without_the_token(client: TestClient, path: str) -> None:
     client.cookies.clear()
@@ -151,12 +157,30 @@ def test_a_body_without_bound_is_not_read(client: TestClient) -> None:
 
 
 def test_tiles_are_pictures_and_end_where_the_slide_ends(client: TestClient) -> None:
-    answer = client.get("/api/cases/1/tiles/0/0/0.jpg")
+    answer = client.get(tile(client, 1, "0/0/0"))
     assert answer.headers["Content-Type"] == "image/jpeg"
     assert answer.content.startswith(b"\xff\xd8")
-    assert client.get("/api/cases/1/tiles/0/1/0.jpg").status_code == 409
-    assert client.get("/api/cases/9/tiles/0/0/0.jpg").status_code == 409
-    assert client.get("/api/cases/1/tiles/0/-1/0.jpg").status_code == 422
+    assert client.get(tile(client, 1, "0/1/0")).status_code == 409
+    assert client.get(tile(client, 9, "0/0/0")).status_code == 409
+    assert client.get(tile(client, 1, "0/-1/0")).status_code == 422
+
+
+def test_a_tile_of_an_earlier_server_is_none_of_this_one(opened: Opener) -> None:
+    # Browsers keep tiles by their address, and the number of a case is another slide's next time.
+    (first,), (second,) = ([tile(client, 1, "0/0/0") for client in browser(opened())] for _ in "ab")
+    assert first != second
+    for client in browser(opened()):
+        assert client.get(first).status_code == 404
+
+
+def test_two_servers_in_one_browser_do_not_shut_each_other_out(opened: Opener) -> None:
+    names = set()
+    for port in (8771, 8772):
+        app = make_app(opened(), SlidePool(finder(None)), token=TOKEN)
+        with TestClient(app, base_url=f"http://127.0.0.1:{port}") as client:
+            client.get("/", params={"token": TOKEN})
+            names |= set(client.cookies)
+    assert len(names) == 2
 
 
 def test_outlines_in_view_have_their_class_and_sectors(seeing: TestClient) -> None:
@@ -176,14 +200,37 @@ def test_outlines_in_view_have_their_class_and_sectors(seeing: TestClient) -> No
     assert sent(seeing.get("/api/cases/1/outlines", params=corner))["n_cells"] < 5
 
 
-def test_a_slide_that_is_gone_is_named_with_the_remedy(
+def test_a_slide_that_is_gone_is_told_with_the_remedy_and_its_name_to_who_may_know_it(
     client: TestClient, run: ResultsFolder
 ) -> None:
     (run.path.parent / "slide.png").unlink()
-    answer = client.get("/api/cases/1/tiles/0/0/0.jpg")
+    answer = client.get(tile(client, 1, "0/0/0"))
     assert (answer.status_code, "--slide-folder" in answer.json()["detail"]) == (404, True)
-    # It can still be decided on what was kept.
-    assert client.get("/api/cases/1").status_code == 200
+    assert "slide.png" not in answer.text
+    assert str(run.path.parent) not in answer.text
+    # It can still be read and decided on what was kept.
+    sent(client.post("/api/cases/1/reading", json={"score": "1+"}))
+    assert "slide.png" in client.get(tile(client, 1, "0/0/0")).json()["detail"]
+
+
+def test_a_result_that_is_gone_is_not_named_to_a_blinded_reader(
+    client: TestClient, run: ResultsFolder
+) -> None:
+    for record in run.path.glob("*/slide.json"):
+        record.unlink()
+    answer = client.get("/api/cases/1")
+    assert answer.status_code == 409
+    assert "the result of case 1 cannot be read" in answer.json()["detail"]
+
+
+def test_what_no_number_can_be_is_refused(client: TestClient) -> None:
+    answer = client.post(
+        "/api/cases/1/reading",
+        content=b'{"score": "1+", "pct_stained": NaN}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+    assert "pct_stained" in answer.text
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -1,6 +1,7 @@
 """Tiles show each pixel of a slide once, where it lies."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from report_slides import HEIGHT, WIDTH, cell_columns, drawn_slide, record_of, t
 from her2path.errors import ResultsError, SlideError
 from her2path.geometry import Mpp, Size
 from her2path.results.record import SlideRecord
+from her2path.results.run_record import describe_input
+from her2path.results.scored_slide import open_scored
 from her2path.review.tiles import TILE_PX, Pyramid, SlidePool, finder, pyramid_of
 
 sides = st.integers(1, 20_000)
@@ -132,3 +135,29 @@ def test_a_slide_that_was_moved_is_found_in_the_folder_named(
     with pytest.raises(SlideError, match="--slide-folder"):
         finder(None)(gone)
     assert finder(Path(record.path).parent)(gone) == Path(record.path)
+
+
+def test_of_files_of_one_name_the_one_that_was_scored_is_taken(
+    record: SlideRecord, tmp_path: Path
+) -> None:
+    name = Path(record.path).name
+    known = rescanned(record, sha256_ends=describe_input(Path(record.path)).sha256_ends)
+    moved = replace(known, path=f"/elsewhere/b/{name}")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"another")
+    find = finder(tmp_path)
+    with pytest.raises(SlideError, match="is not the file that was scored"):
+        find(moved)
+    shutil.copy(record.path, tmp_path / "b" / name)
+    assert find(moved) == tmp_path / "b" / name
+    shutil.move(tmp_path / "b" / name, tmp_path / name)
+    assert find(moved) == tmp_path / name
+
+
+def test_a_file_that_took_the_place_of_the_one_that_was_scored_is_refused(
+    record: SlideRecord,
+) -> None:
+    other = rescanned(record, sha256_ends="0" * 64)
+    with pytest.raises(SlideError, match="is not the file that was scored"):
+        open_scored(other)

@@ -63,13 +63,18 @@
   };
 
   // Sends a form; what went wrong is said inside it, and what was typed stays.
+  const loadQueue = async () => {
+    queue = await ask("/api/queue");
+    slide.session = queue.session;
+  };
+
   const sending = (form, save, path, content) => async (event) => {
     event.preventDefault();
     form.querySelector(".error")?.remove();
     save.disabled = true;
     try {
       const found = await ask(path, content());
-      queue = await ask("/api/queue");
+      await loadQueue();
       draw(found);
     } catch (error) {
       save.disabled = false;
@@ -240,7 +245,7 @@
     type: "button", text: `${power}×`, on: { click: () => slide.magnify(power) } })));
 
   (async () => {
-    queue = await ask("/api/queue");
+    await loadQueue();
     drawLegend();
     byId("who").textContent = `${queue.reader} · ${queue.is_blinded ? "blinded: results show once you have read" : "not blinded"}`;
     byId("research-use").textContent = queue.research_use;

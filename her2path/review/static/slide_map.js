@@ -30,7 +30,7 @@ class SlideMap {
     this.map.setMaxBounds(null);
     this.map.setMinZoom(0);
     this.map.setMaxZoom(shown.max_zoom + 2);
-    this.tiles = L.tileLayer(`/api/cases/${shown.number}/tiles/{z}/{x}/{y}.jpg`, {
+    this.tiles = L.tileLayer(`/api/cases/${shown.number}/tiles/${this.session}/{z}/{x}/{y}.jpg`, {
       tileSize: shown.tile_px, minZoom: 0, maxZoom: shown.max_zoom + 2,
       maxNativeZoom: shown.max_zoom, bounds: whole, noWrap: true, keepBuffer: 1,
     });
