@@ -62,6 +62,11 @@ def read_references(path: Path) -> tuple[Reference, ...]:
     sheet = read_sheet(path)
     key = next((name for name in ID_COLUMNS if sheet.has(name)), None)
     column = next((name for name in SCORE_COLUMNS if sheet.has(name)), None)
+    named = [name for name in (*ID_COLUMNS, *SCORE_COLUMNS) if name in sheet.columns]
+    if (key is None and set(named) & set(ID_COLUMNS)) or (
+        column is None and set(named) & set(SCORE_COLUMNS)
+    ):
+        raise TableError(f"{path.name} has the columns {', '.join(named)}, but no row fills both")
     if key is None or column is None:
         raise TableError(
             f"{path.name} needs a column {' or '.join(ID_COLUMNS)} and one of "

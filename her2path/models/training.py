@@ -317,7 +317,13 @@ class Run:
                 f"{out} holds a run ({', '.join(held)}): go on with --resume, or choose another "
                 "folder"
             )
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(
+                f"{out} cannot be made ({error.strerror or error}): choose another folder for the "
+                "run"
+            ) from error
 
     def draw(self) -> tuple[list[TrainingField], list[TrainingField]]:
         """Draw what is missing of the fields and load them."""

@@ -16,7 +16,7 @@ from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import AnnotationError, ManifestError, SlideError, list_faults
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob
-from her2path.results.folder import JOURNAL, name_slides, stem_of
+from her2path.results.folder import JOURNAL, SlideFolder, name_slides, stem_of
 from her2path.slides.color import Icc
 from her2path.slides.companions import INDEX_SUFFIXES
 from her2path.slides.dicom_series import series_of
@@ -61,7 +61,7 @@ def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...
     Parameters
     ----------
     sources : sequence of str
-        Folders are searched with all below them; folders of results are passed over.
+        Folders are searched with all below them; the results of a run are passed over.
     with_fields : bool
         Whether plain PNG and JPEG pictures in folders are slides: only when µm/px is given.
 
@@ -114,18 +114,29 @@ def searched(folder: Path) -> Iterator[tuple[Path, list[str], bool]]:
     """Yield the folders that are searched, with their files and whether one is an index of others.
 
     Linked folders are searched too, each real one once: links may lead in a circle. Hidden ones
-    and results are passed over, and so is what nobody may read.
+    are passed over, and so is what a run has written, and what nobody may read.
     """
     done: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        if real in done or JOURNAL in files:
+        if real in done:
             folders.clear()
             continue
         done.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        # Slides may lie beside the results of a run; what it wrote lies in folders of their own.
+        written = JOURNAL in files
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not (written and is_written(Path(place, name)))
+        )
         has_index = any(name.lower().endswith(INDEX_SUFFIXES) for name in files)
         yield Path(place), files, has_index
+
+
+def is_written(folder: Path) -> bool:
+    """Tell whether a folder in a results folder holds the results of a slide."""
+    return SlideFolder(folder).slide_json.exists()
 
 
 def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:

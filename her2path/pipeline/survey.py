@@ -165,6 +165,7 @@ def survey_opened(
             stated_white_point=stated,
             exclude=drawn_control,
             exclude_controls=settings.exclude_controls,
+            size_um=(slide.dimensions.width * mpp.x, slide.dimensions.height * mpp.y),
         )
 
     found = assess(job.white_point)

@@ -8,8 +8,10 @@ and the lock goes with the process that holds it, however that ends.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -50,6 +52,7 @@ SCHEMA = (
     )""",
 )
 COLUMNS = "slide_id, path, state, attempts, started, finished, seconds, error, row_json"
+SELECT_ENTRIES = f"SELECT {COLUMNS} FROM slides ORDER BY rowid"
 
 
 class JournalState(StrEnum):
@@ -324,7 +327,7 @@ class Journal(Database):
     def entries(self) -> tuple[JournalEntry, ...]:
         """Return all slides in the order in which they were taken up."""
         with self.guarded():
-            rows = self.database.execute(f"SELECT {COLUMNS} FROM slides ORDER BY rowid").fetchall()
+            rows = self.database.execute(SELECT_ENTRIES).fetchall()
         try:
             return tuple(entry_of(row) for row in rows)
         except ValueError as error:
@@ -367,10 +370,31 @@ def entries_of_run(out: ResultsFolder) -> tuple[JournalEntry, ...]:
     """
     if not out.journal.is_file():
         raise ResultsError(f"{out.path} holds no run of her2path; name the folder given to --out")
+    if not os.access(out.path, os.W_OK):
+        return entries_of_archive(out.journal)
     run = read_json(out.run_json)
     hashed = str(run.get("settings_hash", "")) if isinstance(run, dict) else ""
     with Journal(out.journal, settings_hash=hashed, resume=True) as journal:
         return journal.entries()
+
+
+def entries_of_archive(path: Path) -> tuple[JournalEntry, ...]:
+    """Return the entries of a journal in a folder that cannot be written, as it was left."""
+    waiting = path.with_name(path.name + "-wal")
+    if waiting.exists() and waiting.stat().st_size:
+        raise ResultsError(
+            f"the run in {path.parent} was stopped, and the folder cannot be written; copy it to "
+            "where it can, and go on there"
+        )
+    try:
+        database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
+        with closing(database):
+            rows = database.execute(SELECT_ENTRIES).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise ResultsError(
+            f"{path} is no journal of her2path ({error}); take it from a backup"
+        ) from error
+    return tuple(entry_of(row) for row in rows)
 
 
 def entry_of(row: tuple[Any, ...]) -> JournalEntry:

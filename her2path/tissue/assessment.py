@@ -133,6 +133,7 @@ def assess_tissue(
     stated_white_point: WhitePoint | None = None,
     exclude: NDArray[np.bool_] | None = None,
     exclude_controls: bool = False,
+    size_um: tuple[float, float] | None = None,
     min_tissue_mm2: float = MIN_TISSUE_MM2,
 ) -> TissueAssessment:
     """Find the tissue of a slide and decide whether it may be scored.
@@ -154,6 +155,8 @@ def assess_tissue(
         Never tissue, on the grid of the given overview: annotated control tissue.
     exclude_controls : bool
         Leave out what looks like control tissue; else it is only reported.
+    size_um : tuple of 2 float, optional
+        Width and height of what the overview shows, where its last pixels reach beyond it.
     min_tissue_mm2 : float
 
     Returns
@@ -205,7 +208,7 @@ def assess_tissue(
         tissue.area_mm2,
         blur,
         lost,
-        picture_um=(cols * mpp, rows * mpp),
+        picture_um=size_um or (cols * mpp, rows * mpp),
         min_tissue_mm2=min_tissue_mm2,
     )
     if white.source == "default":
@@ -246,7 +249,7 @@ def decide(
     if area_mm2 == 0.0 or staining.kind is Staining.BLANK:
         width_um, height_um = picture_um
         if width_um * height_um * 1e-6 < min_tissue_mm2:
-            words = f"is empty, or too small to judge ({width_um:.0f} × {height_um:.0f} µm)"
+            words = f"is empty, or too small to judge ({width_um:.3g} × {height_um:.3g} µm)"
             return AssessmentReason.NO_TISSUE, f"No tissue was found: the picture {words}."
         return AssessmentReason.NO_TISSUE, "No tissue was found: the slide or core is empty."
     if area_mm2 < min_tissue_mm2:

@@ -200,6 +200,12 @@ def test_a_finished_run_without_its_state_is_not_overwritten(tmp_path: Path) -> 
         train(TINY, TrainingOptions(tmp_path / "run", device="cpu"))
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="choose another folder"):
+        train(TINY, TrainingOptions(tmp_path / "file" / "run", device="cpu"))
+
+
 def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: Path) -> None:
     other = TINY.model_copy(update={"learning_rate": 0.01})
     options = TrainingOptions(finished, fields=fields_folder, device="cpu", resume=True)

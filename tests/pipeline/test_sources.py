@@ -32,9 +32,21 @@ def test_a_folder_is_searched_with_all_below_but_results_and_hidden_ones(tmp_pat
         tmp_path / ".e.svs",
         tmp_path / "notes.txt",
         tmp_path / "results" / "journal.sqlite",
+        tmp_path / "results" / "x" / "slide.json",
         tmp_path / "results" / "x" / "f.tif",
     )
     assert names([tmp_path]) == ["a.NDPI", "b.svs", "c.tiff"]
+
+
+def test_slides_beside_the_results_of_a_run_are_slides(tmp_path: Path):
+    touch(
+        tmp_path / "a.svs",
+        tmp_path / "journal.sqlite",
+        tmp_path / "a" / "slide.json",
+        tmp_path / "a" / "part.tif",
+        tmp_path / "more" / "b.svs",
+    )
+    assert names([tmp_path]) == ["a.svs", "b.svs"]
 
 
 def test_linked_folders_are_searched_each_once(tmp_path: Path):

@@ -1,12 +1,20 @@
 """The journal knows what is done, whatever happened to the process."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from her2path.errors import ResultsError
-from her2path.results.journal import Fingerprint, Journal, JournalState, fingerprint_of
+from her2path.results.folder import ResultsFolder
+from her2path.results.journal import (
+    Fingerprint,
+    Journal,
+    JournalState,
+    entries_of_run,
+    fingerprint_of,
+)
 
 MARK = Fingerprint(10, 20, "h")
 
@@ -233,3 +241,23 @@ def test_another_file_of_the_name_never_takes_the_place_of_a_done_one(tmp_path):
         with pytest.raises(ResultsError, match="is a there, and b here"):
             journal.plan([("b", path, fingerprint)])
         assert journal.plan(planned(tmp_path, "a"), again={"a"}) == ("a",)
+
+
+def test_a_run_in_an_archive_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a", "b"))
+        journal.start("a")
+        journal.finish("a", {"score": "1+"}, seconds=2.5)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    first, second = entries_of_run(ResultsFolder(tmp_path))
+    assert (first.slide_id, first.state, first.row) == ("a", JournalState.DONE, {"score": "1+"})
+    assert second.state is JournalState.PENDING
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / "journal.sqlite-wal").write_bytes(b"not yet in the file")
+    with pytest.raises(ResultsError, match="was stopped"):
+        entries_of_run(ResultsFolder(tmp_path))
+    (tmp_path / "journal.sqlite-wal").unlink()
+    (tmp_path / "journal.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(ResultsError, match="from a backup"):
+        entries_of_run(ResultsFolder(tmp_path))

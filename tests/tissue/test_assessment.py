@@ -34,6 +34,9 @@ def test_a_picture_that_could_not_hold_enough_tissue_is_said_to_be_small():
     found = assess_tissue(np.full((60, 60, 3), 200, np.uint8), 1.0)
     assert found.reason is AssessmentReason.NO_TISSUE
     assert "too small to judge (60 × 60 µm)" in found.explanation
+    # Pixels of an overview may reach beyond a small picture.
+    tiny = assess_tissue(np.full((1, 1, 3), 200, np.uint8), 6.0, size_um=(0.25, 0.25))
+    assert "(0.25 × 0.25 µm)" in tiny.explanation
 
 
 def test_too_little_tissue_is_refused_with_its_area():
