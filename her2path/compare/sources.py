@@ -69,6 +69,8 @@ def find_side_sources(
         twice = [path for path, n in Counter([*results, *pictures]).items() if n > 1]
         faults += [f"{side}: {path} is named more than once" for path in twice]
         found[side] = SideSource(side, tuple(results), tuple(pictures))
+    before, after = ({*found[side].results, *found[side].pictures} for side in SIDES)
+    faults += [f"{path} is named on both sides" for path in sorted(before & after)]
     if faults:
         raise ResultsError(list_faults("the pair cannot be compared", faults))
     return found

@@ -34,6 +34,7 @@ SLIDE_SUFFIXES = frozenset(
 # Plain pictures have none, so that a folder's thumbnails are not taken for slides.
 FIELD_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations")
+SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods", ".numbers")
 MAX_SLIDES = 100_000
 
 
@@ -250,8 +251,11 @@ def check_manifest_alone(sources: Sequence[str]) -> Path | None:
     Raises
     ------
     ManifestError
-        If a manifest is named beside slides.
+        If a manifest is named beside slides, or is no CSV.
     """
+    sheets = [source for source in sources if source.lower().endswith(SPREADSHEET_SUFFIXES)]
+    if sheets:
+        raise ManifestError(f"{sheets[0]} is a spreadsheet; save the sheet as CSV UTF-8, name that")
     manifests = [source for source in sources if source.lower().endswith(".csv")]
     if not manifests:
         return None

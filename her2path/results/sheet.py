@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 MAX_BYTES = 64 * 2**20
+# Excel, LibreOffice and Numbers pack their sheets as ZIP archives, old Excel as OLE files.
+SPREADSHEET_MAGIC = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 MAX_ROWS = 100_000
 MAX_COLUMNS = 2000
 # Longer text in one cell is a quote that was never closed, and met another one far below.
@@ -135,6 +137,8 @@ def decoded(path: Path) -> str:
         raise TableError(
             f"{path} cannot be read ({error.strerror or error}); check the path"
         ) from error
+    if data.startswith(SPREADSHEET_MAGIC):
+        raise TableError(f"{path} is a spreadsheet; save the sheet as CSV UTF-8 and name that")
     if len(data) > MAX_BYTES:
         raise TableError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it the right file?")
     try:

@@ -29,16 +29,33 @@ def slide(tmp_path):
     return made.folder
 
 
-def test_a_folder_and_its_slide_json_mean_the_same(slide):
+@pytest.fixture
+def picture(tmp_path):
+    """Return a picture that could be scored."""
+    path = tmp_path / "field.png"
+    Image.fromarray(np.full((64, 64, 3), 240, np.uint8)).save(path)
+    return path
+
+
+def test_a_folder_and_its_slide_json_mean_the_same(slide, picture):
     for named in (slide.path, slide.slide_json):
-        found = find_side_sources({"before": [str(named)], "after": [str(named)]}, mpp={})
-        assert found["before"].results == found["after"].results == (slide.slide_json.resolve(),)
+        found = find_side_sources(
+            {"before": [str(named)], "after": [str(picture)]}, mpp={"after": 0.25}
+        )
+        assert found["before"].results == (slide.slide_json.resolve(),)
         assert not found["before"].pictures
 
 
-def test_a_picture_is_to_be_scored(tmp_path, slide):
-    picture = tmp_path / "field.png"
-    Image.fromarray(np.full((64, 64, 3), 240, np.uint8)).save(picture)
+def test_one_file_is_no_pair(slide, picture):
+    for named in (slide.path, picture):
+        with pytest.raises(ResultsError, match="is named on both sides"):
+            find_side_sources(
+                {"before": [str(named)], "after": [str(named)]},
+                mpp={"before": 0.25, "after": 0.25},
+            )
+
+
+def test_a_picture_is_to_be_scored(slide, picture):
     found = find_side_sources(
         {"before": [str(slide.path)], "after": [str(picture)]}, mpp={"after": 0.25}
     )
@@ -46,11 +63,9 @@ def test_a_picture_is_to_be_scored(tmp_path, slide):
     assert found["after"].results == ()
 
 
-def test_all_faults_of_both_sides_come_at_once(tmp_path, slide):
+def test_all_faults_of_both_sides_come_at_once(tmp_path, slide, picture):
     broken = tmp_path / "slide.json"
     broken.write_text("{}")
-    picture = tmp_path / "field.png"
-    Image.fromarray(np.full((64, 64, 3), 240, np.uint8)).save(picture)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "slides.csv").write_text("")
     with pytest.raises(ResultsError) as caught:

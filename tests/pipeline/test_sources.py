@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from her2path.errors import AnnotationError, CalibrationError, CriteriaError, SlideError
+from her2path.errors import (
+    AnnotationError,
+    CalibrationError,
+    CriteriaError,
+    ManifestError,
+    SlideError,
+)
 from her2path.pipeline.settings import find_calibration, find_rule_set
 from her2path.pipeline.sources import (
     JobDefaults,
@@ -119,6 +125,12 @@ def test_a_source_that_names_nothing_is_wrong_use(tmp_path: Path, source: str, w
     touch(tmp_path / "fields" / "a.png")
     with pytest.raises(SlideError, match=why):
         names([tmp_path / source])
+
+
+@pytest.mark.parametrize("name", ["slides.xlsx", "slides.ODS"])
+def test_a_spreadsheet_is_no_slide(name: str):
+    with pytest.raises(ManifestError, match="save the sheet as CSV UTF-8"):
+        check_manifest_alone([name])
 
 
 def test_a_manifest_is_scored_alone():

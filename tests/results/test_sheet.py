@@ -178,3 +178,11 @@ def test_names_that_look_alike_stand_together(names: tuple[str, ...], words: str
 def test_of_many_names_that_look_alike_some_are_listed():
     names = [form for k in range(9) for form in (f"P{k}", f"p{k}")]
     assert look_alikes(names).endswith("P4 and p4; and 4 more")
+
+
+@pytest.mark.parametrize("magic", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_spreadsheet_says_how_to_become_a_table(tmp_path, magic):
+    path = tmp_path / "slides.csv"
+    path.write_bytes(magic + bytes(100))
+    with pytest.raises(TableError, match="is a spreadsheet; save the sheet as CSV UTF-8"):
+        read_sheet(path)
