@@ -15,9 +15,10 @@ from her2path.cells.lookalikes import lookalikes
 from her2path.cells.membranes import Membranes, read_membranes
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
-from her2path.criteria.ish import status
+from her2path.criteria.ish import StatusCall, status
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import Intensity, Organ, Score, Status
+from her2path.criteria.tally import STAINED
 from her2path.flags.checks import needs_review
 from her2path.pipeline.network import Positions, network_facts, with_network_scores
 from her2path.pipeline.reasons import Suspects, flags_of_reading, flags_of_refusal
@@ -43,6 +44,7 @@ from her2path.results.record import (
     BlankFacts,
     CellSelection,
     Heterogeneity,
+    Reading,
     RegionKind,
     RegionRecord,
     SlideRecord,
@@ -212,6 +214,8 @@ def conclude_cells(
     heterogeneity = heterogeneity_of(counted, regions, rule_set, blank.upper_pct, clusters)
     facts = selection_facts(cells, classes, selection, everything, survey, settings, blank)
     answer = status(call.score, job.ish, organ=rule_set.organ)
+    if answer.status is Status.NULL:
+        answer = with_staining_of_null(answer, reading, blank)
     stain = replace(survey.stain, nuclear_hematoxylin_od=counterstain_of(cells, selection))
     flags = flags_of_reading(
         survey,
@@ -246,6 +250,18 @@ def conclude_cells(
         network=network,
     )
     return Conclusion(record, Counted(cells, classes, selection))
+
+
+def with_staining_of_null(answer: StatusCall, reading: Reading, blank: BlankFacts) -> StatusCall:
+    """Return the status with a comment where cells are stained, as an edition without 0+ allows."""
+    stained_pct = reading.shares.get(STAINED)
+    if stained_pct is None or stained_pct <= blank.upper_pct:
+        return answer
+    return replace(
+        answer,
+        comment=f"{stained_pct:.1f} % of the tumour cells are stained, which this edition calls 0; "
+        "editions that know 0+ do not call it null",
+    )
 
 
 def suspects_of(
