@@ -12,7 +12,6 @@ each slide beside the truth.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +21,10 @@ import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
+from scored_slides import score_slides, short
 
-from her2path.pipeline.batch import run_batch
 from her2path.pipeline.network import find_network
-from her2path.pipeline.settings import (
-    DEFAULT_CRITERIA,
-    ScoreSettings,
-    SlideJob,
-    find_calibration,
-    find_rule_set,
-)
-from her2path.results.folder import ResultsFolder
-from her2path.results.sheet import read_sheet
+from her2path.pipeline.settings import ScoreSettings
 
 Floats = NDArray[np.float32]
 Rng = np.random.Generator
@@ -336,20 +327,17 @@ def main() -> None:
     drawn = {
         name: (score, path, truth) for name, score, path, truth in slides(given.out, given.seed)
     }
-    rules, calibration = find_rule_set(DEFAULT_CRITERIA), find_calibration(None)
-    jobs = [
-        SlideJob(slide_id=name, path=path, rule_set=rules, calibration=calibration)
-        for name, (_, path, _) in drawn.items()
-    ]
-    out = ResultsFolder(given.out / f"results-{given.model}")
     settings = ScoreSettings(network=find_network(given.model))
-    failed = run_batch(jobs, settings, out, n_workers=given.jobs).failed
-    if failed:
-        sys.exit(f"not read: {dict(failed)}")
+    rows = score_slides(
+        {name: path for name, (_, path, _) in drawn.items()},
+        settings,
+        given.out / f"results-{given.model}",
+        n_workers=given.jobs,
+    )
     print(f"seed {given.seed}, network {settings.model}; given / true")
     print(f"{'slide':16}{'score':>24}{'cells':>14}{'stained %':>14}{'complete %':>14}  flagged for")
     n_right = n_silent = 0
-    for row in read_sheet(out.slides_csv).rows:
+    for row in rows:
         score, _, truth = drawn[row.get("slide_id")]
         is_right = row.get("score") == score
         n_right += is_right
@@ -362,11 +350,6 @@ def main() -> None:
             f"  {row.get('review_reasons').replace(';', ', ')}"
         )
     print(f"right {n_right} of {len(drawn)}; wrong and not flagged {n_silent}")
-
-
-def short(number: str) -> str:
-    """Return a number of the table with one decimal; a dash where there is none."""
-    return f"{float(number):.1f}" if number else "–"
 
 
 if __name__ == "__main__":
