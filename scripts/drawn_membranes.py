@@ -29,15 +29,17 @@ OPTICS_UM = (0.30, 0.45)
 SIGMA_PER_WIDTH = 1 / 2.355
 # Along a line its OD, width and place vary over about this length.
 VARIES_UM = 2.2
-# How far a line strays from the middle between two cells.
+# How far a line strays from the cell's outline.
 STRAYS_UM = 0.10
-# Lines overlap, waver and are seen askew: so much of the wanted OD is drawn to meet it.
+# Of the OD that would make up for the optics: lines that vary and meet add the rest.
 DRAWN_PART = 0.86
 # No line reaches farther, px.
 LINE_REACH_PX = 12
 # Cells with such membranes have brown cytoplasm, by this part of the membrane's OD.
 BROWN_INSIDE = ("moderate", "intense")
 CYTOPLASM_PART = (0.05, 0.14)
+# Grain of DAB: deviation of its size, and by what part of the OD.
+GRAIN_PX, GRAIN_PART = 1.2, 0.10
 # Of the lines' light that the optics spread far, and how far.
 OUT_OF_FOCUS_PART = 0.10
 OUT_OF_FOCUS_UM = 1.3
@@ -84,7 +86,7 @@ def draw_membranes(tissue: Tissue, design: Design, rng: Rng) -> Staining:
         add_membrane(lines, tissue.outlines[i], membrane, od, optics_px, rng)
         if membrane.intensity in BROWN_INSIDE:
             cytoplasm[tissue.territories == i + 1] = od * rng.uniform(*CYTOPLASM_PART)
-    lines = blurred(lines * grain(shape, 1.2, rng, part=0.10, limits=(0.5, 1.6)), optics_px)
+    lines = blurred(lines * grain(shape, rng), optics_px)
     haze = haze_of(tissue, design, lines, cytoplasm, rng)
     return Staining(membranes, drawn_od, lines, haze, optics_um)
 
@@ -193,12 +195,10 @@ def box_of(outline: Floats, shape: tuple[int, ...]) -> tuple[slice, slice]:
     return slice(low[1], min(high[1], shape[0])), slice(low[0], min(high[0], shape[1]))
 
 
-def grain(
-    shape: tuple[int, ...], sigma: float, rng: Rng, *, part: float, limits: tuple[float, float]
-) -> Floats:
-    """Return factors round 1 that vary over sigma px by this part."""
-    noise = blurred(rng.standard_normal(shape), sigma)
-    return np.asarray(np.clip(1 + part * noise / noise.std(), *limits))
+def grain(shape: tuple[int, ...], rng: Rng) -> Floats:
+    """Return factors round 1 by which DAB is grainy."""
+    noise = blurred(rng.standard_normal(shape), GRAIN_PX)
+    return np.asarray(np.clip(1 + GRAIN_PART * noise / noise.std(), 0.5, 1.6))
 
 
 def haze_of(
@@ -241,7 +241,8 @@ def blush(
     low, high = od
     level = np.clip((low + high) / 2 + (high - low) / 4 * wide, low, high)
     level *= np.clip(1 + 0.18 * uneven, 0.4, 1.7)
-    return blurred(is_brown.astype(np.float32), 4) * (1 - 0.7 * blurred(nuclei, 3)) * level
+    cytoplasm = blurred(is_brown.astype(np.float32), 4) * (1 - 0.7 * blurred(nuclei, 3))
+    return np.asarray(cytoplasm * level)
 
 
 def granules(is_brown: Mask, nuclei: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ laboratory, and compressed.
     python scripts/drawn_on_real.py --real ../shared/data/tma --out FOLDER --seed 5
 
 --real is the folder of 0_a6d0.jpg, 0_ccb6.jpg and 1_154a.jpg, of bozeklab/HER2-overexpression; they
-are not in the repository. There are 24 designs, four to six of each score: tissue left as it is,
+are not in the repository. There are 24 designs, three to six of each score: tissue left as it is,
 tissue with brown cytoplasm and no membrane, 0+, 1+, 2+ and 3+, none near a cut. The same seed draws
 the same pictures; another one draws other cells, turns, laboratories and resolutions for the same
 designs.
@@ -41,7 +41,7 @@ import cv2
 import numpy as np
 from drawn_designs import DESIGNS, SEED, SOURCES, Design, View, views_of
 from drawn_picture import Picture, draw_picture
-from drawn_tissue import missing_sources
+from drawn_tissue import source_faults
 from drawn_truth import Shares, drawn_shares, visible_shares
 from PIL import Image
 from scored_slides import score_slides, short
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--real", type=Path, help="folder of the real cores (needed)")
+    parser.add_argument("--real", type=Path, help="folder of the real cores, needed")
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures and results")
     parser.add_argument("--seed", type=int, default=SEED, help=f"{SEED} without it")
     parser.add_argument(
@@ -252,11 +252,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     given = parser.parse_args(arguments)
-    if given.real is None or (missing := missing_sources(given.real)):
-        where = "--real is not given" if given.real is None else f"{given.real} lacks {missing}"
+    faults = source_faults(given.real) if given.real else ["--real is not given"]
+    if faults:
         parser.error(
-            f"{where}: give the folder of the real cores {', '.join(SOURCES)} with --real; they "
-            "are JPEG files of bozeklab/HER2-overexpression (Apache-2.0)"
+            f"{'; '.join(faults)}: give the folder of the cores {', '.join(SOURCES)} with --real; "
+            "bozeklab/HER2-overexpression on GitHub has them (JPEG, Apache-2.0)"
         )
     if given.seed < 0 or given.workers < 1:
         parser.error("--seed must be at least 0 and --workers at least 1")

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from drawn_designs import MPP, SOURCES, Crop
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 from skimage.measure import find_contours
 from skimage.segmentation import watershed
@@ -89,29 +90,27 @@ class Tissue:
         return np.array(list(self.outlines), np.intp)
 
 
-def missing_sources(folder: Path) -> list[str]:
-    """Return the files of the sources that a folder lacks."""
-    return [f"{name}.jpg" for name in SOURCES if not (folder / f"{name}.jpg").is_file()]
+def source_faults(folder: Path) -> list[str]:
+    """Return in words what is wrong with the sources in a folder."""
+    faults = []
+    for name, source in SOURCES.items():
+        try:
+            with Image.open(folder / f"{name}.jpg") as picture:
+                size = picture.size
+        except OSError:
+            faults.append(f"{name}.jpg is missing or no picture")
+            continue
+        # Crops and marks are places in the whole core.
+        if size != source.size:
+            faults.append(f"{name}.jpg is of {size} px, not {source.size}")
+    return faults
 
 
 def read_crop(folder: Path, crop: Crop) -> NDArray[np.uint8]:
-    """Return the pixels of a crop, red, green, blue.
-
-    Raises
-    ------
-    ValueError
-        If the source is not the picture that the crop was laid on.
-    """
-    path = folder / f"{crop.source}.jpg"
-    picture = cv2.imread(str(path))
-    size = (0, 0) if picture is None else picture.shape[1::-1]
-    if size != SOURCES[crop.source].size:
-        raise ValueError(
-            f"{path} has {size} px, not {SOURCES[crop.source].size}: crops and marks mean places "
-            "in the whole core; take the file as bozeklab/HER2-overexpression has it"
-        )
+    """Return the pixels of a crop, red, green, blue."""
+    picture = np.asarray(cv2.imread(str(folder / f"{crop.source}.jpg")), np.uint8)
     part = picture[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    return np.ascontiguousarray(part[:, :, ::-1], np.uint8)
+    return np.ascontiguousarray(part[:, :, ::-1])
 
 
 def find_cells(rgb: NDArray[np.uint8], crop: Crop, rng: Rng) -> Tissue:

@@ -101,11 +101,11 @@ def calibrate(
         write_text(path, site.calibration.model_dump_json(indent=2) + "\n")
         words, figure = write_calibration_summary(site, path)
         if as_json:
-            OUTPUT.print(json.dumps(summary_of(path, words, figure, site)), markup=False)
+            OUTPUT.print(json.dumps(summary_of(path, words, figure, site)))
         elif not quiet:
-            ERRORS.print(calibration_words(site), markup=False)
-            ERRORS.print(f"\nCalibration: {path}", style="bold", markup=False)
-            ERRORS.print(f"Look at {figure} before you use it.", markup=False)
+            ERRORS.print(calibration_words(site))
+            ERRORS.print(f"\nCalibration: {path}", style="bold")
+            ERRORS.print(f"Look at {figure} before you use it.")
 
 
 def target_of(out: Path, name: str, *, overwrite: bool) -> Path:
@@ -170,4 +170,4 @@ class Display:
                 self.tasks[stage] = self.bar.add_task(stage, total=n)
             self.bar.update(self.tasks[stage], completed=n_done)
         elif n_done == n:
-            ERRORS.print(f"{stage}: {n} done", markup=False)
+            ERRORS.print(f"{stage}: {n} done")

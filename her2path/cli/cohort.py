@@ -191,7 +191,7 @@ def cohort(
         if as_json:
             document = {"out": str(folder.path), "page": str(page), "failed": list(failed)}
             document.update(cohort_document(found, source=source))
-            OUTPUT.print(json.dumps(document, ensure_ascii=False), markup=False)
+            OUTPUT.print(json.dumps(document, ensure_ascii=False))
         elif not quiet:
             say_end(found, page, failed)
     raise typer.Exit(SOME_FAILED if failed else 0)
@@ -234,12 +234,12 @@ def say_end(found: Cohort, page: Path, failed: Sequence[str]) -> None:
     from her2path.results.record import RESEARCH_USE
 
     for words in findings(found):
-        ERRORS.print(words, markup=False)
+        ERRORS.print(words)
     for remark in found.remarks:
-        ERRORS.print(f"  - {remark}", markup=False, style="yellow")
+        ERRORS.print(f"  - {remark}", style="yellow")
     if failed:
-        ERRORS.print(f"Slides that could not be scored: {', '.join(failed)}", markup=False)
-    ERRORS.print(f"Page: {page}", style="bold", markup=False)
+        ERRORS.print(f"Slides that could not be scored: {', '.join(failed)}")
+    ERRORS.print(f"Page: {page}", style="bold")
     ERRORS.print(RESEARCH_USE, style="dim")
 
 

@@ -213,7 +213,7 @@ def compare(
         page = write_pair_report(folder, pair, *sides)
         document = write_pair_json(folder, pair)
         if as_json:
-            OUTPUT.print(document.read_text(encoding="utf-8"), markup=False)
+            OUTPUT.print(document.read_text(encoding="utf-8"))
         elif not quiet:
             say_pair(pair, page)
 
@@ -265,11 +265,11 @@ def say_pair(pair: Pair, page: Path) -> None:
     """Say the verdict and where the page is."""
     from her2path.results.record import RESEARCH_USE
 
-    ERRORS.print(pair.sentence, style="bold", markup=False)
+    ERRORS.print(pair.sentence, style="bold")
     for reason in pair.reasons:
-        ERRORS.print(f"  {reason}", markup=False)
-    ERRORS.print(f"Report: {page}", markup=False)
-    ERRORS.print(RESEARCH_USE, style="dim", markup=False)
+        ERRORS.print(f"  {reason}")
+    ERRORS.print(f"Report: {page}")
+    ERRORS.print(RESEARCH_USE, style="dim")
 
 
 def repeatability(
@@ -302,7 +302,7 @@ def repeatability(
         bands = bands_of_table(repeats, name=name)
         write_bands(out, bands)
         if as_json:
-            OUTPUT.print(json.dumps(to_json(bands), ensure_ascii=False), markup=False)
+            OUTPUT.print(json.dumps(to_json(bands), ensure_ascii=False))
         elif not quiet:
             say_bands(bands, out)
 
@@ -321,5 +321,5 @@ def say_bands(bands: Bands, out: Path) -> None:
         )
     ERRORS.print(table)
     for remark in bands.remarks:
-        ERRORS.print(remark, style="yellow", markup=False)
-    ERRORS.print(f"Bands: {out}", style="bold", markup=False)
+        ERRORS.print(remark, style="yellow")
+    ERRORS.print(f"Bands: {out}", style="bold")

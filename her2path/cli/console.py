@@ -26,9 +26,10 @@ __all__ = [
     "use_one_thread",
 ]
 
-# Results that were asked for go to standard output, all else to standard error.
-OUTPUT = Console(highlight=False, soft_wrap=True)
-ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+# Results that were asked for go to standard output, all else to standard error. As it is written:
+# brackets and colons of a path are no markup and no picture.
+OUTPUT = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+ERRORS = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 WRONG_USE = 2
 # What a shell expects of a program that was interrupted.

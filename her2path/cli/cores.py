@@ -89,15 +89,14 @@ def cores(
         small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
         write_bytes(picture, as_png(draw_cores(small, grid, mpp=scale / shrunk)))
         if as_json:
-            OUTPUT.print(json.dumps(summary_of(path, picture, grid)), markup=False)
+            OUTPUT.print(json.dumps(summary_of(path, picture, grid)))
         elif not quiet:
             ERRORS.print(
                 f"{grid.n_rows} rows of {grid.n_columns} cores of {grid.diameter_um * 1e-3:.2f} "
                 f"mm, {grid.n_missing} missing.",
-                markup=False,
             )
-            ERRORS.print(f"Outlines: {path}", style="bold", markup=False)
-            ERRORS.print(f"Look at {picture} before you score them.", markup=False)
+            ERRORS.print(f"Outlines: {path}", style="bold")
+            ERRORS.print(f"Look at {picture} before you score them.")
 
 
 def features_of(grid: CoreGrid, mpp: Mpp) -> Iterator[Feature]:

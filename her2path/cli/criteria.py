@@ -22,7 +22,7 @@ def show_list(*, as_json: bool) -> None:
             {"name": rules.name, "edition": rules.edition, "organ": rules.organ.value}
             for rules in rule_sets
         ]
-        OUTPUT.print(json.dumps(rows, ensure_ascii=False, indent=2), markup=False)
+        OUTPUT.print(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     table = Table("name", "organ", "edition", box=None, pad_edge=False)
     for rules in rule_sets:
@@ -34,10 +34,10 @@ def show_rule_set(name: str, *, as_json: bool) -> None:
     """Print the rows of a rule set, highest score first."""
     rules = find_rule_set(name)
     if as_json:
-        OUTPUT.print(json.dumps(to_json(rules), ensure_ascii=False, indent=2), markup=False)
+        OUTPUT.print(json.dumps(to_json(rules), ensure_ascii=False, indent=2))
         return
-    OUTPUT.print(f"{rules.name}: {rules.edition}", style="bold", markup=False)
-    OUTPUT.print(f"Source: {rules.source}\n", markup=False)
+    OUTPUT.print(f"{rules.name}: {rules.edition}", style="bold")
+    OUTPUT.print(f"Source: {rules.source}\n")
     table = Table("score", "row", "when", box=None, pad_edge=False)
     for row in sorted(rules.criteria, key=lambda row: -row.score.rank):
         text = f"{row.text} (from the matrix)" if row.is_matrix else row.text

@@ -125,7 +125,8 @@ class Display:
                 SpinnerColumn(),
                 BarColumn(bar_width=30),
                 TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.description}"),
+                # Names of slides may hold what rich takes for markup.
+                TextColumn("{task.description}", markup=False),
                 console=self.console,
                 transient=True,
             )

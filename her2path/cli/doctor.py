@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from her2path.cli.console import OUTPUT
 from her2path.results.atomic import write_bytes
@@ -54,11 +55,11 @@ def examine(*, as_json: bool) -> bool:
     )
     findings = [look(what, check) for what, check in checks]
     if as_json:
-        OUTPUT.print(json.dumps([asdict(f) for f in findings], ensure_ascii=False), markup=False)
+        OUTPUT.print(json.dumps([asdict(f) for f in findings], ensure_ascii=False))
     else:
         table = Table(show_header=False, box=None, pad_edge=False)
         for finding in findings:
-            mark = "[green]ok[/green]" if finding.is_well else "[bold red]fault[/bold red]"
+            mark = Text("ok", "green") if finding.is_well else Text("fault", "bold red")
             table.add_row(mark, finding.what, finding.words)
         OUTPUT.print(table)
     return all(finding.is_well for finding in findings)

@@ -97,8 +97,8 @@ def evaluate(
         page = write_evaluation_page(folder, found, source_name=results.name or str(results))
         if as_json:
             text = json.dumps(to_json(document_of(found)), ensure_ascii=False, indent=2)
-            OUTPUT.print(text, markup=False)
+            OUTPUT.print(text)
         elif not quiet:
             for line in summary_lines(found):
-                ERRORS.print(line, markup=False)
-            ERRORS.print(f"\nEvaluation: {page}", style="bold", markup=False)
+                ERRORS.print(line)
+            ERRORS.print(f"\nEvaluation: {page}", style="bold")

@@ -98,11 +98,11 @@ def export(
             exported = export_slide(run, target, slide_id, inputs=inputs, cells=cells)
             done.append(exported)
             if exported.error:
-                ERRORS.print(f"{slide_id}: left out: {exported.error}", markup=False)
+                ERRORS.print(f"{slide_id}: left out: {exported.error}")
             elif not (quiet or as_json):
-                ERRORS.print(line_of(exported), markup=False)
+                ERRORS.print(line_of(exported))
     if as_json:
-        OUTPUT.print(json.dumps([document_of(e) for e in done], indent=2), markup=False)
+        OUTPUT.print(json.dumps([document_of(e) for e in done], indent=2))
     raise typer.Exit(1 if any(e.error for e in done) else 0)
 
 

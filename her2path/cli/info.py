@@ -21,7 +21,7 @@ def show_info(path: Path, *, mpp: float | None, as_json: bool) -> None:
     with open_slide(path, mpp=mpp) as slide:
         facts = describe_slide(slide)
     if as_json:
-        OUTPUT.print(json.dumps(facts, ensure_ascii=False, indent=2), markup=False)
+        OUTPUT.print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in rows_of(facts):

@@ -297,7 +297,7 @@ def report(
     with readable_errors(debug=debug, resumes=False):
         from her2path.cli.report import rebuild_report
 
-        OUTPUT.print(f"{rebuild_report(folder, with_pictures=pictures)}", markup=False)
+        OUTPUT.print(f"{rebuild_report(folder, with_pictures=pictures)}")
 
 
 app.command(epilog=REVIEW_EXAMPLES)(review)

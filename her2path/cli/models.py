@@ -37,10 +37,10 @@ def list_them(*, as_json: Json = False, debug: Debug = False) -> None:
 
         rows = [row_of(model) for model in list_models()]
     if as_json:
-        OUTPUT.print(json.dumps(rows, ensure_ascii=False, indent=2), markup=False)
+        OUTPUT.print(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     if not rows:
-        ERRORS.print("There is no model; `her2path train` makes one.", markup=False)
+        ERRORS.print("There is no model; `her2path train` makes one.")
         return
     from rich.console import Console
     from rich.table import Column, Table
@@ -52,8 +52,8 @@ def list_them(*, as_json: Json = False, debug: Debug = False) -> None:
     for row in rows:
         table.add_row(*(str(row[key]) for key in ("name", "origin", "mpp", "reads", "folder")))
     # A pipe has no width: one line per model.
-    wide = Console(file=OUTPUT.file, highlight=False, width=PIPE_WIDTH)
-    (OUTPUT if OUTPUT.is_terminal else wide).print(table, markup=False, soft_wrap=False)
+    wide = Console(file=OUTPUT.file, markup=False, emoji=False, highlight=False, width=PIPE_WIDTH)
+    (OUTPUT if OUTPUT.is_terminal else wide).print(table, soft_wrap=False)
 
 
 def row_of(model: FoundModel) -> dict[str, object]:
@@ -100,10 +100,10 @@ def verify(
                 description = verify_folder(found.folder)
             except ModelError as error:
                 n_bad += 1
-                ERRORS.print(str(error), style="red", markup=False)
+                ERRORS.print(str(error), style="red")
             else:
                 n = len(description.files)
-                OUTPUT.print(f"{found.folder}: {n} files are whole", markup=False)
+                OUTPUT.print(f"{found.folder}: {n} files are whole")
     raise typer.Exit(1 if n_bad else 0)
 
 
@@ -115,4 +115,4 @@ def path(
     with readable_errors(debug=debug, resumes=False):
         from her2path.models.shipped import find_model
 
-        OUTPUT.print(str(find_model(model).folder), markup=False)
+        OUTPUT.print(str(find_model(model).folder))

@@ -145,13 +145,13 @@ def outcomes(
         if as_json:
             document = {"out": str(folder.path), "page": str(page)}
             document.update(outcomes_document(found, source=source))
-            OUTPUT.print(json.dumps(document, ensure_ascii=False), markup=False)
+            OUTPUT.print(json.dumps(document, ensure_ascii=False))
         elif not quiet:
             for words in outcome_findings(found, endpoint=endpoint, unit=unit):
-                ERRORS.print(words, markup=False)
+                ERRORS.print(words)
             for remark in found.remarks:
-                ERRORS.print(f"  - {remark}", markup=False, style="yellow")
-            ERRORS.print(f"Page: {page}", style="bold", markup=False)
+                ERRORS.print(f"  - {remark}", style="yellow")
+            ERRORS.print(f"Page: {page}", style="bold")
             ERRORS.print(RESEARCH_USE, style="dim")
 
 

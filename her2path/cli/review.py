@@ -84,7 +84,7 @@ def review(
         raise fail(f"{results} is no folder; name the one given to score with --out")
     with readable_errors(debug=debug, resumes=False):
         if export is not None:
-            OUTPUT.print(f"{export_readings(results, export, reader)}", markup=False)
+            OUTPUT.print(f"{export_readings(results, export, reader)}")
             return
         name = reader or getpass.getuser()
         serve_page(
@@ -145,16 +145,14 @@ def serve_page(
             ERRORS.print(
                 f"{queue.n_failed:,} slide{'s' * (queue.n_failed != 1)} of the run without a "
                 f"result, not offered; {results.slides_csv} says why",
-                markup=False,
             )
 
         def announce(address: str) -> None:
             ERRORS.print(
                 f"{n_slides:,} slide{'s' * (n_slides != 1)} for {reader}, "
                 f"{'blinded' if is_blinded else 'not blinded'}. Open this address; Ctrl+C ends.",
-                markup=False,
             )
-            OUTPUT.print(address, markup=False)
+            OUTPUT.print(address)
 
         # The way to end it; each reading is on the disk.
         with suppress(KeyboardInterrupt):
@@ -168,5 +166,4 @@ def serve_page(
         n_read = sum(queue.state(case) is not CaseState.OPEN for case in queue.cases)
         ERRORS.print(
             f"{n_read:,} of {n_slides:,} read; readings are in {results.reviews_csv}",
-            markup=False,
         )

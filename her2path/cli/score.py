@@ -102,7 +102,7 @@ def score(options: ScoreOptions) -> int:
     everything, lost = read_records(out.slide(name) for name in result.done)
     write_report(out, everything, failed=result.all_failed, unscored=lost)
     if options.as_json:
-        OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False), markup=False)
+        OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False))
     elif not options.quiet:
         say_end(out, result, n_review=sum(record.review for record in records))
     return SOME_FAILED if result.failed else 0
@@ -209,5 +209,5 @@ def say_end(out: ResultsFolder, result: BatchResult, *, n_review: int) -> None:
         asking = "1 slide asks" if n_review == 1 else f"{n_review:,} slides ask"
         command = f"her2path review {shlex.quote(str(out.path))}"
         words = f"{asking} for a second read; blinded, in the browser: {command}"
-        ERRORS.print(words, markup=False)
+        ERRORS.print(words)
     ERRORS.print(RESEARCH_USE, style="dim")

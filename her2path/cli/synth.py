@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import typer
+from rich.markup import escape
 
 from her2path.cli.console import (
     ERRORS,
@@ -130,9 +131,9 @@ def synth(
         from her2path.synth.reading import example_recipe
 
         if print_recipe:
-            OUTPUT.print(example_recipe(), markup=False, end="")
+            OUTPUT.print(example_recipe(), end="")
         elif print_laboratory:
-            OUTPUT.print(toml_of(load_laboratory(print_laboratory)), markup=False, end="")
+            OUTPUT.print(toml_of(load_laboratory(print_laboratory)), end="")
         elif list_laboratories:
             show_laboratories(as_json=as_json)
         else:
@@ -151,11 +152,11 @@ def synth(
                     progress=progress,
                 )
             if as_json:
-                OUTPUT.print(json.dumps(truths, ensure_ascii=False, indent=1), markup=False)
+                OUTPUT.print(json.dumps(truths, ensure_ascii=False, indent=1))
             elif not quiet:
                 kind = "pair" if pair else "slide"
                 words = f"{len(truths)} {kind}{'s' * (len(truths) != 1)} drawn"
-                ERRORS.print(f"{words} in {os.path.abspath(out)}", markup=False)
+                ERRORS.print(f"{words} in {os.path.abspath(out)}")
 
 
 def drawn(
@@ -308,7 +309,7 @@ def show_laboratories(*, as_json: bool) -> None:
             {"use": use, **{f.name: getattr(lab, f.name) for f in fields(lab)}}
             for use, lab in known
         ]
-        OUTPUT.print(json.dumps(rows, indent=1), markup=False)
+        OUTPUT.print(json.dumps(rows, indent=1))
         return
     from rich.table import Table
 
@@ -366,7 +367,8 @@ class Display:
         """Show that `n_rows` of a slide's rows are drawn."""
         is_done = n_rows >= of
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=self.n_done + n_rows / of, description=name)
+            completed = self.n_done + n_rows / of
+            self.bar.update(self.task, completed=completed, description=escape(name))
         self.n_done += is_done
         if is_done and not self.is_quiet:
-            ERRORS.print(f"{self.n_done} of {self.n_slides}: {name}", markup=False)
+            ERRORS.print(f"{self.n_done} of {self.n_slides}: {name}")

@@ -143,7 +143,7 @@ def train(
         if max_minutes is not None:
             chosen = chosen.model_copy(update={"max_minutes": max_minutes})
         if print_recipe:
-            OUTPUT.print(chosen.to_toml(), markup=False)
+            OUTPUT.print(chosen.to_toml())
             return
         if out is None:
             raise fail("give a folder for the run: --out RUN")
@@ -162,9 +162,12 @@ def train(
             write_onnx=onnx,
             start_from=start_from,
         )
-        with Display(is_quiet=quiet or as_json) as display:
+        # Of the processes that torchrun starts one speaks for all.
+        speaks = os.environ.get("RANK", "0") == "0"
+        with Display(is_quiet=quiet or as_json or not speaks) as display:
             result = train_network(chosen, options, seed=seed, progress=display)
-        show(result, as_json=as_json, is_quiet=quiet)
+        if speaks:
+            show(result, as_json=as_json, is_quiet=quiet)
 
 
 def show(result: TrainingResult, *, as_json: bool, is_quiet: bool) -> None:
@@ -179,10 +182,9 @@ def show(result: TrainingResult, *, as_json: bool, is_quiet: bool) -> None:
                     "validation": result.figures,
                 }
             ),
-            markup=False,
         )
     elif not is_quiet:
-        OUTPUT.print(f"{result.model}  ({words_of(result.figures)})", markup=False)
+        OUTPUT.print(f"{result.model}  ({words_of(result.figures)})")
 
 
 def words_of(figures: dict[str, float]) -> str:
@@ -221,17 +223,16 @@ class Display:
         if self.is_quiet:
             return
         if progress.words:
-            ERRORS.print(progress.words, markup=False)
+            ERRORS.print(progress.words)
             return
         if self.bar is not None:
             if progress.stage not in self.tasks:
                 self.tasks[progress.stage] = self.bar.add_task(progress.stage, total=progress.of)
             self.bar.update(self.tasks[progress.stage], completed=progress.done)
         elif progress.stage == "drawing" and progress.done in (0, progress.of):
-            ERRORS.print(f"drawing fields: {progress.done} of {progress.of}", markup=False)
+            ERRORS.print(f"drawing fields: {progress.done} of {progress.of}")
         if progress.figures is not None:
             ERRORS.print(
                 f"step {progress.done} of {progress.of}: loss {progress.loss:.3f} · "
                 f"{words_of(progress.figures)}",
-                markup=False,
             )

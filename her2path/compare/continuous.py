@@ -43,6 +43,8 @@ Floats = NDArray[np.float64]
 N_DRAWS = 4000
 # The smallest p is 1 in 2000.
 N_PERMUTATIONS = 1999
+# Classes from no staining to intense.
+MOST_APART = float(Intensity.INTENSE)
 # Of the cells that are stained, faintly most of them, so many are read as stained in the worse
 # laboratories; in half of them it is 0.86 (drawn pairs, `scripts/pair_study.py --level pictures`).
 # A share that is read too low on both sides makes its change too small by as much.
@@ -211,8 +213,9 @@ def distance_change(
         p = distance_p(shares, labels, found)
         ci95 = Interval(0.0, float(high))
         if p <= SIGNIFICANT:
-            low, high = max(2 * found - float(high), 0.0), max(2 * found - float(low), found)
-            ci95 = Interval(low, high)
+            low, high = 2 * found - float(high), 2 * found - float(low)
+            # No further than a distance can be, and round what was found.
+            ci95 = Interval(min(max(low, 0.0), found), min(max(high, found), MOST_APART))
     return Change(
         unit="classes",
         before=None,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from her2path.compare.sides import Side, read_pair_slide
 from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
-from her2path.criteria.score import IshResult
+from her2path.criteria.score import IshResult, Score
 from her2path.errors import Her2pathError, ResultsError, list_faults
 from her2path.pipeline.sources import find_slides
 from her2path.results.folder import ResultsFolder, SlideFolder
@@ -147,8 +147,10 @@ def read_sides(
         if given is None and len(known) > 1:
             words = ", ".join(sorted(str(found) for found in known))
             faults.append(f"{name}: its slides have different ISH ({words}); say which it is")
+        # A slide that does not count has no say in the criteria either.
+        speaking = [r for r in records if r.score is not Score.NOT_ASSESSABLE] or records
         try:
-            found = criteria_of(records[0].rule_set, records[0].edition, rule_set)
+            found = criteria_of(speaking[0].rule_set, speaking[0].edition, rule_set)
         except ResultsError as error:
             faults.append(f"{name}: {error}")
             continue

@@ -170,7 +170,13 @@ def doubts_of(move: ScoreMove, raw_move: ScoreMove, deciding: Deciding) -> list[
             f"The change in the share of {deciding.words} is {signed(deciding.change)} points "
             f"({found}), which does not clear the ±{band} points by which repeated readings differ."
         )
-    p_same_way = (move.p_lower if (move.steps or 0) < 0 else move.p_higher) or 0.0
+    steps = move.steps or 0
+    if steps * deciding.change < 0:
+        doubts.append(
+            f"The share of {deciding.words} {'fell' if deciding.change < 0 else 'rose'} while the "
+            f"score {verb(move)}: the sides differ in their limits of blank."
+        )
+    p_same_way = (move.p_lower if steps < 0 else move.p_higher) or 0.0
     if p_same_way < LEAST_P_MOVED:
         doubts.append(
             f"The probability that the score really moved this way is {p_same_way:.2f}, less "

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError, list_faults
+from her2path.results.atomic import PREFIX
 from her2path.results.jsonable import canonical_json
 
 __all__ = [
@@ -36,8 +37,10 @@ DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 ONNX_FILE = "model.onnx"
 CARD_FILE = "MODEL_CARD.md"
-# What Windows leaves in folders that were looked at; other systems begin such names with a dot.
-LEFT_BY_SYSTEMS = {"Thumbs.db", "desktop.ini"}
+# What systems leave in folders that were looked at.
+LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+# macOS on shares, network file systems, and writing of our own that was killed.
+LEFT_PREFIXES = ("._", ".nfs", PREFIX)
 
 # A description is a few kB; the networks here have some million weights, own ones perhaps 100.
 MAX_DESCRIPTION_BYTES = 2**20
@@ -346,9 +349,9 @@ def verify_folder(folder: Path) -> ModelDescription:
 
 
 def strangers_in(folder: Path, known: Collection[str]) -> set[str]:
-    """Return the files that are not of the model, but for those that systems leave in folders."""
-    found = {part.name for part in folder.iterdir()} - set(known)
-    return {name for name in found if not name.startswith(".") and name not in LEFT_BY_SYSTEMS}
+    """Return what is not of the model, but for what systems and broken runs leave in folders."""
+    found = {part.name for part in folder.iterdir()} - set(known) - LEFT_BY_SYSTEMS
+    return {name for name in found if not name.startswith(LEFT_PREFIXES)}
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -65,6 +65,14 @@ class Team:
         distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
         return float(shared)
 
+    def of_first(self, value: float) -> float:
+        """Return the value of the first process, in each process."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64, device=self.device)
+        distributed.broadcast(shared, src=0)
+        return float(shared)
+
     def leave(self) -> None:
         """End the group."""
         if self.size > 1:

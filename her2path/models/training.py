@@ -283,7 +283,7 @@ class Run:
                 team.average(list(self.averaged.buffers()))
                 if team.is_first:
                     self.validate(crops, loss_sum / n_summed)
-                self.n_worse = int(team.greatest(float(self.n_worse)))
+                self.n_worse = int(team.of_first(float(self.n_worse)))
                 loss_sum, n_summed = 0.0, 0
             self.progress(Progress("training", self.step, recipe.steps, loss))
             if is_last or (recipe.patience and self.n_worse >= recipe.patience):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -161,6 +162,12 @@ class ReviewLog(Database):
                 (number + 1, text, chained(previous, number + 1, text)),
             )
         return entry
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep all other writers out while the block runs."""
+        with self.transaction():
+            yield
 
     def refuse_second(self, entry: ReviewEntry) -> None:
         """Raise ResultsError when the log holds a reading of this slide by this reader."""

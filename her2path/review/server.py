@@ -32,7 +32,7 @@ from her2path.results.jsonable import to_json
 from her2path.results.scored_slide import scored_mpp
 from her2path.review.queue import Case, ReviewQueue
 from her2path.review.telling import OUTLINE_COLUMNS, tell_case, tell_outlines, tell_queue
-from her2path.review.tiles import SlidePool
+from her2path.review.tiles import SlidePool, pyramid_of
 
 __all__ = ["make_app", "serve"]
 
@@ -179,10 +179,15 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
         if of != session:
             raise HTTPException(404, "the server was started again; load the page again")
         case = queue.case(number)
+        record = queue.record(case)
+        # That there is no such tile anybody may hear; what else goes wrong names files.
+        pyramid_of(record).region(zoom, column, row)
         try:
-            jpeg = slides.tile(queue.record(case), zoom, column, row)
-        except SlideError as error:
-            raise error if queue.may_tell(case) else unseen(case) from None
+            jpeg = slides.tile(record, zoom, column, row)
+        except Her2pathError:
+            if queue.may_tell(case):
+                raise
+            raise unseen(case) from None
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": TILE_CACHE})
 
     @app.get("/api/cases/{number}/outlines")

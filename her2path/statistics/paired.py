@@ -231,7 +231,8 @@ def can_tell(labels: Floats) -> bool:
     n_blocks, n_after = labels.shape[1], round(float(labels[0].sum()))
     # Sides of one size may change places as a whole, which is as far apart.
     alike = 2 if 2 * n_after == n_blocks else 1
-    return alike <= SIGNIFICANT * math.comb(n_blocks, n_after)
+    # In whole numbers: those of a resection are larger than any float.
+    return math.comb(n_blocks, n_after) >= math.ceil(alike / SIGNIFICANT)
 
 
 def permutation_p(before: BlockRatio, after: BlockRatio, labels: Floats) -> float:

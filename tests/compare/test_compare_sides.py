@@ -7,9 +7,11 @@ from her2path.compare.bands import Band, Bands, default_bands
 from her2path.compare.change import ScoreChange
 from her2path.compare.drift import drift_checks
 from her2path.compare.record import pair_document
+from her2path.compare.verdict import doubts_of
 from her2path.criteria.score import IshResult, Score, Status
 from her2path.results.jsonable import to_json
 from her2path.results.record import FocusFacts
+from her2path.statistics.intervals import Interval
 
 FAINT = {"faint_incomplete": 40}
 TWO_PLUS = {"weak_incomplete": 20, "weak_complete": 30, "moderate_complete": 20}
@@ -299,3 +301,20 @@ def test_the_share_without_staining_changes_as_much_the_other_way(make_side):
     assert -100 <= none.ci95.lower <= none.ci95.upper <= 100
     rest = (100 - any_.before_ci95.upper, 100 - any_.before_ci95.lower)
     assert (none.before_ci95.lower, none.before_ci95.upper) == pytest.approx(rest)
+
+
+def test_a_share_that_moved_against_the_score_changes_nothing(make_side):
+    # Each side has its own limit of blank; between them the share may rise while the score falls.
+    pair = compare_sides(make_side(**TWO_PLUS), make_side("after", seed=2))
+    move, deciding = pair.common.score, pair.common.deciding
+    against = replace(deciding, change=-deciding.change, ci95=Interval(60.0, 80.0))
+    assert doubts_of(move, move, deciding) == []
+    (doubt,) = doubts_of(move, move, against)
+    assert "rose while the score fell" in doubt
+
+
+def test_the_interval_of_a_distance_stays_within_what_a_distance_can_be(make_side):
+    before = make_side(intense_complete=99.9)
+    after = make_side("after", seed=2)
+    distance = compare_sides(before, after).as_read.continuous["class_distance"]
+    assert 0 <= distance.ci95.lower <= distance.change <= distance.ci95.upper <= 4

@@ -1,5 +1,6 @@
 """What a person names on the command line; made-up slides come from the tests of the report."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 from her2path.compare import compare_sides, read_pair_slide
 from her2path.compare.sources import find_side_sources, read_sides
 from her2path.criteria.rule_set import load_rule_set
-from her2path.criteria.score import IshResult
+from her2path.criteria.score import IshResult, Score
 from her2path.errors import ResultsError
+from her2path.results.folder import SlideFolder
 from her2path.results.record import read_record, write_record
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "report"))
@@ -107,6 +109,22 @@ def test_ish_is_that_of_the_slides_unless_given(slide):
     assert read_sides(both)[0].ish is IshResult.GROUP_4
     given = read_sides(both, ish={"before": IshResult.AMPLIFIED, "after": None})
     assert [side.ish for side in given] == [IshResult.AMPLIFIED, IshResult.GROUP_4]
+
+
+def test_a_slide_that_does_not_count_has_no_say_in_the_criteria(slide, tmp_path):
+    other = SlideFolder(tmp_path / "other")
+    shutil.copytree(slide.path, other.path)
+    record = read_record(other.slide_json)
+    gastric = load_rule_set("gastric-resection")
+    out = replace(
+        record, score=Score.NOT_ASSESSABLE, rule_set=gastric.name, edition=gastric.edition
+    )
+    write_record(other.slide_json, out)
+    for both in ([other, slide], [slide, other]):
+        sides = read_sides(
+            {"before": [folder.slide_json for folder in both], "after": [slide.slide_json]}
+        )
+        assert [side.rule_set.name for side in sides] == [record.rule_set] * 2
 
 
 def test_results_of_another_edition_must_be_scored_again(slide):

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -244,11 +245,14 @@ def test_a_checkpoint_is_replaced_only_when_asked(folder: Path) -> None:
     assert [part.name for part in folder.parent.iterdir()] == ["tiny"]
 
 
-def test_a_folder_with_other_things_is_never_replaced(folder: Path) -> None:
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(ModelError, match=r"notes\.txt"):
+@pytest.mark.parametrize("name", ["notes.txt", ".notes", ".git/config"])
+def test_a_folder_with_other_things_is_never_replaced(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(ModelError, match=re.escape(name.partition("/")[0])):
         save_checkpoint(folder, TENSORS, description(), overwrite=True)
     assert load_checkpoint(folder).description.name == "tiny"
+    assert (folder / name).read_text() == "mine"
 
 
 def test_a_failed_save_leaves_the_old_checkpoint_and_no_litter(

@@ -1,6 +1,9 @@
 """Which slides a reader gets, in which order, and what follows from what they gave."""
 
 import csv
+import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from opener import Opener
@@ -8,8 +11,9 @@ from opener import Opener
 from her2path.criteria.score import Score
 from her2path.errors import ResultsError
 from her2path.results.folder import ResultsFolder
-from her2path.results.review_log import EntryKind
+from her2path.results.review_log import EntryKind, ReviewEntry
 from her2path.review import CaseState
+from her2path.review import queue as queue_module
 
 
 def test_flagged_slides_are_offered_or_all(opened: Opener) -> None:
@@ -101,6 +105,33 @@ def test_the_table_is_there_after_each_entry(opened: Opener, run: ResultsFolder)
     assert [(row["reader"], row["score"], row["is_blinded"]) for row in rows] == [
         ("A", "1+", "true")
     ]
+
+
+def test_the_table_holds_what_another_reader_logs_while_it_is_written(
+    opened: Opener, run: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = opened(reader="A"), opened(reader="B")
+    writing, may_write = threading.Event(), threading.Event()
+    write = queue_module.write_reviews
+
+    def slowly(path: Path, entries: Sequence[ReviewEntry]) -> None:
+        writing.set()
+        may_write.wait(5)
+        write(path, entries)
+
+    monkeypatch.setattr(queue_module, "write_reviews", slowly)
+    readers = [
+        threading.Thread(target=one.read, args=(one.case(1), Score.ONE_PLUS))
+        for one in (first, second)
+    ]
+    readers[0].start()
+    writing.wait(5)
+    readers[1].start()
+    may_write.set()
+    for reader in readers:
+        reader.join()
+    with run.reviews_csv.open(encoding="utf-8-sig", newline="") as file:
+        assert {row["reader"] for row in csv.DictReader(file)} == {"A", "B"}
 
 
 def test_a_table_that_cannot_be_written_costs_no_reading(

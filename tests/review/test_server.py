@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from opener import Opener
 
+from her2path.errors import ResultsError
 from her2path.results.folder import ResultsFolder
+from her2path.results.record import SlideRecord
 from her2path.review import SlidePool, finder, make_app
 from her2path.review.server import STATIC, listening
 
@@ -211,6 +214,19 @@ def test_a_slide_that_is_gone_is_told_with_the_remedy_and_its_name_to_who_may_kn
     # It can still be read and decided on what was kept.
     sent(client.post("/api/cases/1/reading", json={"score": "1+"}))
     assert "slide.png" in client.get(tile(client, 1, "0/0/0")).json()["detail"]
+
+
+def test_a_slide_that_may_not_be_read_is_not_named_either(
+    client: TestClient, run: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_record: SlideRecord, path: Path) -> bool:
+        raise ResultsError(f"{path} cannot be read (Permission denied); check the path")
+
+    monkeypatch.setattr("her2path.review.tiles.is_scored_file", refuse)
+    answer = client.get(tile(client, 1, "0/0/0"))
+    assert answer.status_code == 404
+    assert "slide.png" not in answer.text
+    assert str(run.path.parent) not in answer.text
 
 
 def test_a_result_that_is_gone_is_not_named_to_a_blinded_reader(

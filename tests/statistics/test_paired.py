@@ -153,6 +153,14 @@ def test_few_blocks_can_prove_nothing(n_before, n_after, tells):
     assert p <= 0.06 if tells else math.isnan(p)
 
 
+@pytest.mark.parametrize(("n_before", "n_after"), [(1000, 1000), (200, 5800), (1500, 1500)])
+def test_blocks_of_whole_resections_tell(n_before, n_after):
+    # 250 µm blocks of 60 to 400 mm² of tumor: relabellings are more than any float can count.
+    labels = permuted_labels(n_before, n_after, 19, np.random.default_rng(8))
+    before, after = share([90] * n_before, [100] * n_before), share([0] * n_after, [100] * n_after)
+    assert permutation_p(before, after, labels) == 0.05
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("p", "q"), [(0.3, 0.3), (0.3, 0.1), (0.5, 0.7)])
 def test_intervals_of_a_change_hold_the_truth_in_at_least_95_percent_of_pairs(p, q):
