@@ -30,11 +30,8 @@ from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.slide import Slide
 from her2path.slides.tiling import Tile, tiles_mm2
 from her2path.stain.separate import separate
-from her2path.tissue.assessment import (
-    FIELD_UM,
-    TissueAssessment,
-    assess_tissue,
-)
+from her2path.tissue.assessment import TissueAssessment, assess_tissue
+from her2path.tissue.fields import FIELD_UM
 from her2path.tissue.focus import BLURRED_UM
 from her2path.tissue.mask import box_of
 

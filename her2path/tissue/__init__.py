@@ -5,8 +5,8 @@ from her2path.tissue.assessment import (
     AssessmentReason,
     TissueAssessment,
     assess_tissue,
-    choose_fields,
 )
+from her2path.tissue.fields import choose_fields
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
 from her2path.tissue.mask import TissueMask, find_tissue
 from her2path.tissue.overview import Overview, to_working_scale

@@ -24,6 +24,7 @@ from her2path.tissue.artefacts import (
     find_pen,
     overview_od,
 )
+from her2path.tissue.fields import COARSEST_FIELD_MPP, choose_fields, own_fields
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
 from her2path.tissue.mask import TissueMask, mean_density, tissue_from_density
 from her2path.tissue.overview import Overview, to_working_scale
@@ -35,7 +36,7 @@ from her2path.tissue.white_point import (
     find_padding,
 )
 
-__all__ = ["AssessmentReason", "TissueAssessment", "assess_tissue", "choose_fields"]
+__all__ = ["AssessmentReason", "TissueAssessment", "assess_tissue"]
 
 # 0.05 mm² hold some 250 nuclei, so that 100 tumor cells can be expected at all; fewer and a handful
 # of dust on an empty core would get a score.
@@ -49,13 +50,8 @@ ENCLOSED_UM = 500.0
 # Strokes, folds and pieces are tens of microns wide: half the resolution finds them in a quarter of
 # the time.
 COARSE_MPP = 12.0
-FIELD_UM = 350.0
 # Half a million pixels settle the hue of a slide.
 ENOUGH_PX = 500_000
-N_FIELDS = 8
-# Some ink in a field turns its hue.
-MAX_SPOILED_FRAC = 0.02
-FINEST_FIELD_MPP = 1.0
 
 
 class AssessmentReason(StrEnum):
@@ -195,7 +191,7 @@ def assess_tissue(
         fields = own_fields(overview_rgb, mpp, corners)
     staining = judge_staining(overview, white.rgb, tissue, fields, field_mpp)
     blurs: tuple[float, ...] = ()
-    if field_mpp <= FINEST_FIELD_MPP:
+    if field_mpp <= COARSEST_FIELD_MPP:
         blurs = tuple(focus_blur_um(rgb, field_mpp) for rgb in fields)
     judged = [blur for blur in blurs if not math.isnan(blur)]
     blur = float(np.median(judged)) if judged else 0.0
@@ -366,74 +362,6 @@ def thinned(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Keep every n-th pixel, so that about `ENOUGH_PX` are left."""
     step = max(1, round((rgb.shape[0] * rgb.shape[1] / ENOUGH_PX) ** 0.5))
     return np.ascontiguousarray(rgb[::step, ::step])
-
-
-def choose_fields(
-    tissue: TissueMask,
-    *,
-    spoiled: NDArray[np.bool_] | None = None,
-    n_fields: int = N_FIELDS,
-    size_um: float = FIELD_UM,
-) -> list[tuple[float, float]]:
-    """Choose where to look closely: the fullest squares of a grid, spread over the tissue.
-
-    Parameters
-    ----------
-    tissue : TissueMask
-    spoiled : ndarray of shape (M, N), bool, optional
-        Ink, dirt and the like: squares that hold some are taken only where all do.
-    n_fields : int
-    size_um : float
-        Side of a field.
-
-    Returns
-    -------
-    list of (x_um, y_um)
-        Top-left corners from the overview's top-left corner; at most `n_fields`, none without
-        tissue. The same for the same mask.
-    """
-    if not tissue.mask.any():
-        return []
-    side = max(1, round(size_um / tissue.mpp))
-    tops, lefts = (square_starts(length, side) for length in tissue.mask.shape)
-
-    def share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.array([mask[y : y + side, x : x + side].mean() for y in tops for x in lefts])
-
-    fullness = share(tissue.mask)
-    is_full = fullness >= 0.5 * fullness.max()
-    if spoiled is not None:
-        is_clean = is_full & (share(spoiled) < MAX_SPOILED_FRAC)
-        is_full = is_clean if is_clean.any() else is_full
-    full = np.flatnonzero(is_full)
-    # Evenly through the full squares in reading order: spread, and free of chance.
-    chosen = full[np.linspace(0, full.size - 1, min(n_fields, full.size)).round().astype(int)]
-    return [
-        (lefts[k % len(lefts)] * tissue.mpp, tops[k // len(lefts)] * tissue.mpp) for k in chosen
-    ]
-
-
-def square_starts(length: int, side: int) -> list[int]:
-    """Return where the squares of a grid begin along a length, px, so that they leave no rest.
-
-    Where it is no multiple of the side they overlap a little; one reaches beyond a shorter length.
-    """
-    n = math.ceil(length / side)
-    return [round(start) for start in np.linspace(0, max(length - side, 0), n).tolist()]
-
-
-def own_fields(
-    rgb: NDArray[np.uint8], mpp: float, corners: Sequence[tuple[float, float]]
-) -> list[NDArray[np.uint8]]:
-    """Cut fields out of a picture that is fine enough to be its own."""
-    if mpp > FINEST_FIELD_MPP:
-        return []
-    side = max(16, round(FIELD_UM / mpp))
-    fields = []
-    for x_um, y_um in corners:
-        row, col = round(y_um / mpp), round(x_um / mpp)
-        fields.append(np.ascontiguousarray(rgb[row : row + side, col : col + side]))
-    return fields
 
 
 def reduce_mask(

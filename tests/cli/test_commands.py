@@ -50,6 +50,18 @@ def test_help_teaches_with_examples_and_says_research_use():
     assert "Exit status" in of_score
 
 
+def test_names_are_printed_as_they_are(glass: Path, tmp_path: Path):
+    # Brackets are markup to rich, and words between colons pictures.
+    named = tmp_path / "S17:A:2[b].png"
+    named.write_bytes(glass.read_bytes())
+    facts = json.loads(run("info", named, "--mpp", 0.25, "--json").stdout)
+    assert Path(facts["path"]).name == named.name
+    out = tmp_path / "run[old][" / "[b]"
+    shown = run("score", named, "--mpp", 0.25, "--out", out, "--model", "none")
+    assert shown.exit_code == 0, shown.output
+    assert f"Report: {out / 'report.html'}" in shown.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "work"),
     [

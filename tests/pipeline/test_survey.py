@@ -36,7 +36,7 @@ from her2path.synth import (
     draw_field,
     mix_of,
 )
-from her2path.tissue.assessment import choose_fields
+from her2path.tissue.fields import choose_fields
 from her2path.tissue.mask import TissueMask
 
 
