@@ -17,6 +17,7 @@ from her2path.cli.console import (
     check_free,
     fail,
     readable_errors,
+    refuse_unused,
     set_up_logging,
     use_one_thread,
 )
@@ -55,6 +56,7 @@ SOME_FAILED = 1
 
 
 def cohort(
+    context: typer.Context,
     pairs: Annotated[
         Path, typer.Argument(metavar="PAIRS.csv", help="One row per pair.", show_default=False)
     ],
@@ -143,6 +145,13 @@ def cohort(
         bands = None if repeatability is None else read_bands(repeatability)
         sheet, rows = read_pairs(pairs, criteria=rule_set.name)
         source = describe_input(pairs)
+
+        if not any(side.score is None for pair in rows for side in (pair.before, pair.after)):
+            refuse_unused(
+                context,
+                ("mpp", "calibration", "white_point", "icc", "exclude_controls", "model", "device"),
+                "no slide of the table is to be scored; all of its sides have their score",
+            )
 
         def reading(sources: Sequence[str]) -> ScoreOptions:
             from her2path.cli.score import ScoreOptions

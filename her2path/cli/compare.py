@@ -16,6 +16,7 @@ from her2path.cli.console import (
     fail,
     new_file,
     readable_errors,
+    refuse_unused,
     set_up_logging,
     use_one_thread,
 )
@@ -48,7 +49,15 @@ REPEATABILITY_EXAMPLES = (
 SOME_FAILED = 1
 
 
+# How slides are read; --criteria may also hold the table that results were scored by.
+OF_READING = (
+    *("mpp", "before_mpp", "after_mpp", "roi", "roi_offset", "specimen", "calibration"),
+    *("white_point", "icc", "exclude_controls", "region_um", "model", "device"),
+)
+
+
 def compare(
+    context: typer.Context,
     *,
     before: Annotated[
         list[str] | None,
@@ -177,15 +186,12 @@ def compare(
         }
         sources = find_side_sources({"before": before or [], "after": after or []}, mpp=scales)
         has_pictures = any(source.pictures for source in sources.values())
-        unused = {
-            "--mpp": mpp, "--before-mpp": before_mpp, "--after-mpp": after_mpp, "--roi": roi,
-            "--calibration": calibration, "--white-point": white_point,
-            "--exclude-controls": exclude_controls, "--icc": icc is not IccChoice.OFF,
-        }  # fmt: skip
-        if not has_pictures and any(unused.values()):
-            raise fail(
-                f"{', '.join(name for name, given in unused.items() if given)}: both sides are "
-                "results, which were read already; give the slides, or score them again"
+        if not has_pictures:
+            refuse_unused(
+                context,
+                OF_READING,
+                "both sides are results, which were read already; give the slides, or score them "
+                "again",
             )
         settings = ScoreSettings(
             exclude_controls=exclude_controls,

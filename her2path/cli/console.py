@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ __all__ = [
     "fail",
     "new_file",
     "readable_errors",
+    "refuse_unused",
     "set_up_logging",
     "use_one_thread",
 ]
@@ -87,6 +88,28 @@ def check_free(out: Path, document: str, what: str, remedy: str) -> None:
             f"--out {out} is a results folder of her2path score; choose another folder, or add "
             "--overwrite to write into it all the same"
         )
+
+
+def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> None:
+    """End the program where options were given that nothing would come of.
+
+    Parameters
+    ----------
+    context : typer.Context
+        Of the command that runs.
+    options : iterable of str
+        Names of its parameters.
+    why : str
+        Why they would do nothing, and what to do instead.
+    """
+    sources = {name: context.get_parameter_source(name) for name in options}
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise fail(f"{', '.join(given)}: {why}")
 
 
 @contextmanager

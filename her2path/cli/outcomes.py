@@ -14,6 +14,7 @@ from her2path.cli.console import (
     OUTPUT,
     check_free,
     readable_errors,
+    refuse_unused,
     set_up_logging,
     use_one_thread,
 )
@@ -44,6 +45,7 @@ EXAMPLES = (
 
 
 def outcomes(
+    context: typer.Context,
     table: Annotated[
         Path, typer.Argument(metavar="TABLE.csv", help="One row per patient.", show_default=False)
     ],
@@ -120,6 +122,14 @@ def outcomes(
 
         if not overwrite:
             check_free(out, OUTCOMES_JSON, "outcomes", "--overwrite to replace them")
+        if not response:
+            refuse_unused(
+                context, ["responders"], "needs --response, the column that holds the words"
+            )
+        if not time:
+            refuse_unused(
+                context, ["reference", "adjust"], "need --time and --event: they are of hazards"
+            )
         columns = Columns(
             score=score,
             ish=ish,

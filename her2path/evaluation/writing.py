@@ -30,7 +30,9 @@ CELLS_CSV = "evaluation_cells.csv"
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
-    """Write evaluation.json and the tables, and return their paths.
+    """Write the tables and evaluation.json, which comes last: where it lies, the rest is whole.
+
+    Returns their paths.
 
     Raises
     ------
@@ -38,7 +40,6 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
         If they cannot be written.
     """
     paths = [folder / EVALUATION_JSON, folder / CONFUSION_CSV, folder / SLIDES_CSV]
-    write_json(paths[0], document_of(evaluation))
     scores = evaluation.scores
     write_sheet(
         paths[1],
@@ -74,6 +75,10 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
             {"slide_id": name, **cell_figures(found)} for name, found in evaluation.cells.items()
         ]
         write_sheet(paths[3], tuple(cells[0]), cells)
+    else:
+        # One of an earlier run would pass for one of this.
+        (folder / CELLS_CSV).unlink(missing_ok=True)
+    write_json(paths[0], document_of(evaluation))
     return tuple(paths)
 
 

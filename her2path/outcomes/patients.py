@@ -118,6 +118,11 @@ class Patients:
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     taken_for_none: tuple[str, ...] = ()
 
+    @property
+    def name_of_all(self) -> str:
+        """What tables call all patients together: not what a group is called."""
+        return next(name for name in ("all", "overall", "everybody") if name not in self.groups)
+
     def of(self, group: str) -> tuple[Patient, ...]:
         """Return the patients of a group."""
         return tuple(patient for patient in self.rows if patient.group == group)

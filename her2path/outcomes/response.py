@@ -70,7 +70,7 @@ def response_of(patients: Patients, *, rng: np.random.Generator) -> Response:
         groups=tuple(
             rate(group, [p.response for p in patients.of(group)]) for group in patients.groups
         ),
-        overall=rate("all", [p.response for p in patients.rows]),
+        overall=rate(patients.name_of_all, [p.response for p in patients.rows]),
         test=association(table(), rng=rng),
         stratified=stratified_association([table(s) for s in strata]) if strata else None,
     )

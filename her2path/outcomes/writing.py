@@ -170,6 +170,9 @@ def write_outcomes(folder: Path, outcomes: Outcomes, *, source: InputFile) -> No
     for name, rows in tables.items():
         if rows:
             write_sheet(folder / name, tuple(dict.fromkeys(k for row in rows for k in row)), rows)
+        else:
+            # One of an earlier run would pass for one of this.
+            (folder / name).unlink(missing_ok=True)
     write_json(folder / OUTCOMES_JSON, outcomes_document(outcomes, source=source))
 
 
@@ -192,7 +195,9 @@ def baseline_table(outcomes: Outcomes) -> Iterator[Row]:
             "test": row.test and row.test.method,
             "p_stratified": row.stratified and row.stratified.p,
         }
-        cells = dict(zip(("all", *groups), (row.overall, *row.by_group), strict=True))
+        cells = dict(
+            zip((outcomes.patients.name_of_all, *groups), (row.overall, *row.by_group), strict=True)
+        )
         for place, category in enumerate(row.categories or ("",)):
             found: Row = {"covariate": row.name, "category": category}
             for group, cell in cells.items():

@@ -10,7 +10,7 @@ from her2path.cohort.noise_floor import NOISE_FLOOR, FloorRow
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.report.alluvial import draw_alluvial
 from her2path.report.forest import ForestRow, draw_forest
-from her2path.report.paper import Plate
+from her2path.report.paper import Plate, write_plates
 from her2path.report.study import ends_pct, p_words, share_words, write_page
 from her2path.report.wording import counted
 
@@ -72,9 +72,7 @@ def write_cohort_page(folder: Path, cohort: Cohort, *, source_name: str) -> Path
     """
     alluvial = draw_alluvial(cohort.transitions)
     floor_plate = draw_floor(cohort) if cohort.floor else None
-    for plate in (alluvial, floor_plate):
-        if plate is not None:
-            plate.write(folder)
+    write_plates(folder, {"alluvial": alluvial, "noise_floor": floor_plate})
     page = folder / "cohort.html"
     write_page(
         page,

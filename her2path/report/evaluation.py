@@ -19,7 +19,16 @@ from her2path.evaluation.stated import Reliability, StatedProbabilities
 from her2path.evaluation.writing import EVALUATION_HTML
 from her2path.flags.evidence import ReviewFlag
 from her2path.report.forest import ForestRow, draw_forest
-from her2path.report.paper import INK, LINE, QUIET, Plate, bare, new_figure, paper_look
+from her2path.report.paper import (
+    INK,
+    LINE,
+    QUIET,
+    Plate,
+    bare,
+    new_figure,
+    paper_look,
+    write_plates,
+)
 from her2path.report.phrases import FLAG_TITLES, code_words
 from her2path.report.study import ends_pct, share_words, write_page
 from her2path.report.wording import DASH, count, counted, decimal
@@ -71,9 +80,9 @@ def write_evaluation_page(folder: Path, evaluation: Evaluation, *, source_name: 
     boundaries = draw_boundaries(evaluation.scores)
     reliability = draw_reliability(evaluation.stated) if evaluation.stated else None
     risk = draw_risk(evaluation.flags) if evaluation.flags.curve else None
-    for plate in (boundaries, reliability, risk):
-        if plate is not None:
-            plate.write(folder)
+    write_plates(
+        folder, {"boundaries": boundaries, "reliability": reliability, "risk-coverage": risk}
+    )
     page = folder / EVALUATION_HTML
     misses = [case for case in evaluation.cases if not case.is_exact]
     write_page(

@@ -12,7 +12,7 @@ from her2path.outcomes.hazards import CoxModel, HazardRatio
 from her2path.outcomes.survival import Survival
 from her2path.report.charts import hex_of
 from her2path.report.forest import ForestRow, draw_forest
-from her2path.report.paper import Plate
+from her2path.report.paper import Plate, write_plates
 from her2path.report.study import ends_pct, p_words, share_words, write_page
 from her2path.report.survival_plot import draw_survival, has_bands
 from her2path.report.wording import DASH, counted, decimal
@@ -57,8 +57,7 @@ def write_outcomes_page(
         If a file cannot be written.
     """
     plates = plates_of(outcomes, endpoint=endpoint, unit=unit)
-    for plate in plates.values():
-        plate.write(folder)
+    write_plates(folder, {name: plates.get(name) for name in PLATES})
     page = folder / "outcomes.html"
     write_page(
         page,
@@ -92,6 +91,10 @@ def colors_of(groups: Sequence[str]) -> dict[str, str]:
     others = [group for group in groups if group not in STATUS_COLORS]
     spare = {group: OTHER_COLORS[k % len(OTHER_COLORS)] for k, group in enumerate(others)}
     return {group: STATUS_COLORS.get(group) or spare[group] for group in groups}
+
+
+# What may be drawn, by the name of its files.
+PLATES = ("survival", "response", "hazards")
 
 
 def plates_of(outcomes: Outcomes, *, endpoint: str, unit: str) -> dict[str, Plate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO, StringIO
@@ -67,17 +68,21 @@ class Plate:
             figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
         return cls(name, words, svg.getvalue().encode(), png.getvalue())
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write NAME.svg and NAME.png, and return their paths."""
-        paths = folder / f"{self.name}.svg", folder / f"{self.name}.png"
-        write_bytes(paths[0], self.svg)
-        write_bytes(paths[1], self.png)
-        return paths
-
     @property
     def uri(self) -> Markup:
         """The SVG as a data URI, for a page that needs no other file."""
         return Markup("data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii"))
+
+
+def write_plates(folder: Path, plates: Mapping[str, Plate | None]) -> None:
+    """Write NAME.svg and NAME.png of each plate; those of an earlier run that has none now go."""
+    for name, plate in plates.items():
+        for suffix in ("svg", "png"):
+            path = folder / f"{name}.{suffix}"
+            if plate is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_bytes(path, getattr(plate, suffix))
 
 
 def paper_look() -> AbstractContextManager[None]:

@@ -94,6 +94,10 @@ def test_options_of_reading_are_refused_where_nothing_is_read(tmp_path, slides):
     shown = run("compare", *sides, "--out", tmp_path / "pair", "--mpp", 0.3, "--exclude-controls")
     assert shown.exit_code == 2
     assert "--mpp, --exclude-controls: both sides are results" in " ".join(shown.output.split())
+    shown = run(
+        "compare", *sides, "--out", tmp_path / "pair", "--model", "none", "--region-um", 900
+    )
+    assert "--region-um, --model: both sides are results" in " ".join(shown.output.split())
     assert not (tmp_path / "pair").exists()
 
 

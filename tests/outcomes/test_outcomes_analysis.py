@@ -12,6 +12,7 @@ from scipy import stats
 from her2path.errors import MissingLibraryError, TableError
 from her2path.outcomes.analysis import Outcomes, analyse_outcomes
 from her2path.outcomes.patients import Columns, read_patients
+from her2path.outcomes.writing import baseline_table
 
 ARM = Columns(group="arm", time="weeks", event="relapse")
 
@@ -184,6 +185,14 @@ def test_the_baseline_table_counts_and_compares(tmp_path: Path):
     assert er.difference is None
     assert er.test.p < 1e-10
     assert er.stratified.method == "Cochran–Mantel–Haenszel"
+
+
+def test_a_group_that_is_called_all_is_not_all_patients(tmp_path: Path):
+    rows = [{"arm": arm, "age": 50 + k} for arm in ("all", "some") for k in range(8)]
+    columns = Columns(group="arm", covariates=("age",))
+    found = outcomes_of(write_rows(tmp_path / "t.csv", *rows), columns)
+    (row,) = baseline_table(found)
+    assert {"all_median", "some_median", "overall_median"} <= set(row)
 
 
 def test_a_group_without_an_event_is_named_and_left_out(tmp_path: Path):

@@ -123,6 +123,27 @@ def test_outcomes_that_are_there_are_replaced_only_when_asked(tmp_path: Path):
     assert run(*given, "--overwrite").exit_code == 0
 
 
+def test_nothing_of_an_earlier_table_stays_beside_the_outcomes(tmp_path: Path):
+    first = ("outcomes", made_up(tmp_path / "first.csv"), "--out", tmp_path / "o", *OPTIONS)
+    assert run(*first, "--quiet").exit_code == 0
+    assert (tmp_path / "o" / "response.csv").exists()
+    second = ("outcomes", write_remission(tmp_path / "t.csv"), "--out", tmp_path / "o")
+    assert run(*second, "--group", "arm", "--overwrite", "--quiet").exit_code == 0
+    names = {path.name for path in (tmp_path / "o").iterdir()}
+    assert not {"response.csv", "response.svg", "response.png", "cox.csv"} & names
+    assert "groups.csv" in names
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--responders", "CR"), ("--reference", "null"), ("--adjust", "age")]
+)
+def test_options_without_what_they_are_about_are_refused(tmp_path: Path, option, value):
+    given = ("outcomes", made_up(tmp_path / "t.csv"), "--out", tmp_path / "o")
+    shown = run(*given, option, value)
+    assert shown.exit_code == 2
+    assert f"{option}: need" in shown.output
+
+
 def test_results_of_score_are_no_folder_for_outcomes(tmp_path: Path):
     table = write_remission(tmp_path / "t.csv")
     (tmp_path / "results").mkdir()

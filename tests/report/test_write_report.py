@@ -394,7 +394,7 @@ def test_the_list_begins_with_doubt_where_it_is_sorted_by_second_reads(shown):
     calm = replace(shown.record, review=False)
     refusal = replace(refused(shown.record), slide_id="slide A")
     page = Page(report_of(shown, doubtful, calm, refusal))
-    keys = [cell["data-sort"] for cell in page.named("td") if cell.get("class") == "small"]
+    keys = [cell["data-sort"] for cell in page.named("td") if cell.get("class") == "small why"]
     assert 0 < held <= 1
     assert keys == [str(held), str(1 + held), "0"]
     assert spaced(percent(100 * held)) in page.text
