@@ -266,8 +266,8 @@ def adjusted_reads(before: Side, after: Side, adjustment: Adjustment, seed: int)
 def deciding_row(before: Call, after: Call) -> tuple[Criterion | None, Call]:
     """Return the row that makes the higher of two scores, or the nearest cut of a common one."""
     if before.score is after.score:
-        nearest = before.deciding or after.deciding
-        return (nearest.criterion if nearest else None), before
+        call = before if before.deciding else after
+        return (call.deciding.criterion if call.deciding else None), call
     call = max((before, after), key=lambda c: c.score.rank)
     return (call.deciding_lower.criterion if call.deciding_lower else None), call
 

@@ -232,7 +232,7 @@ def mean_of(values: Iterable[float]) -> float:
 def pooled(slides: Sequence[CellAgreement]) -> CellAgreement:
     """Add the cells of many slides; a slide with more cells weighs more.
 
-    What is a mean or median of each slide is averaged, by the stained cells that it rests on.
+    What is a mean or median of each slide is averaged, weighted by the slide's stained cells.
 
     Raises
     ------

@@ -222,6 +222,14 @@ class Run:
         checkpoint = load_checkpoint(found.folder)
         self.start = checkpoint.description
         self.identity["network to start from"] = self.start.files[WEIGHTS_FILE].sha256
+        learned = sorted(
+            set(self.start.data.laboratories) & set(self.recipe.validation_laboratories)
+        )
+        if learned:
+            raise ModelError(
+                f"{found.name} has learned from {', '.join(learned)}, which the recipe keeps for "
+                "validation: name others in validation_laboratories, or start from another network"
+            )
         network = network_of(checkpoint)
         try:
             return grown(network, design)

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -185,6 +186,27 @@ def test_a_run_starts_only_from_a_network_of_its_design(
     )
     with pytest.raises(ModelError, match="same design"):
         train(other, options)
+
+
+def test_a_network_is_not_validated_on_what_it_learned_from(
+    finished: Path, fields_folder: Path, tmp_path: Path
+) -> None:
+    recipe = TINY.model_copy(update={"validation_laboratories": ("training-a",)})
+    options = TrainingOptions(
+        tmp_path, fields=fields_folder, device="cpu", start_from=str(finished / "model")
+    )
+    with pytest.raises(ModelError, match="has learned from training-a"):
+        train(recipe, options)
+
+
+def test_shipped_recipes_share_no_fields() -> None:
+    ranges = {}
+    for name in shipped_recipes():
+        recipe = read_training_recipe(name)
+        n_fields = recipe.n_validation_fields + recipe.n_fields
+        ranges[name] = range(recipe.field_seed, recipe.field_seed + n_fields)
+    for one, other in itertools.combinations(ranges, 2):
+        assert not set(ranges[one]) & set(ranges[other]), (one, other)
 
 
 def test_a_recipe_that_goes_on_asks_for_a_network(tmp_path: Path) -> None:
