@@ -6,8 +6,7 @@ make lines that stroma has not, and next to a strongly stained tumor some carry 
 palest quarter of the unstained tumor cells is another blank; how many these are a first reading
 tells. And the calibration has seen other slides, but not this one. Of three that err in different
 ways the middle one holds. Where brown is granular or uneven none of the three is enough: then
-unstained tumor cells have lines inside, where no membrane is, and where no network tells the two
-apart more is asked of all lines.
+unstained tumor cells have lines inside, where no membrane is, and more is asked of all lines.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.calibration import Calibration
-from her2path.cells.classify import MAX_DIFFUSE_LIMIT_OD, classify_cells, was_read
+from her2path.cells.classify import MAX_DIFFUSE_LIMIT_OD, classify_cells
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity
 from her2path.statistics.intervals import wilson
@@ -166,8 +165,7 @@ def inner_limit(tumor: CellMeasurements, is_unstained: NDArray[np.bool_]) -> flo
     Returns
     -------
     float
-        0 where too few are unstained to tell, and where a network looked, which sees by itself what
-        is a membrane.
+        0 where too few are unstained to tell.
 
     References
     ----------
@@ -176,7 +174,7 @@ def inner_limit(tumor: CellMeasurements, is_unstained: NDArray[np.bool_]) -> flo
     """
     n_unstained = int(is_unstained.sum())
     least = max(MIN_REFERENCE_CELLS, LEAST_UNSTAINED_FRAC * len(tumor))
-    if n_unstained < least or was_read(tumor).any():
+    if n_unstained < least:
         return 0.0
     inside = np.percentile(tumor.inner_line_od[is_unstained], INNER_PERCENTILE)
     return float(min(INNER_FACTOR * inside, MAX_DIFFUSE_LIMIT_OD))

@@ -140,20 +140,14 @@ def test_a_share_that_looks_stained_is_bounded_from_above(make_cells) -> None:
     assert GENERIC.blank_upper_pct <= blank.upper_pct <= MAX_RAISE * GENERIC.blank_upper_pct
 
 
-def limit_with_inside(
-    make_cells, inner_od, *, stained_frac=0.2, n_stroma=N, seen_tumor=np.nan
-) -> float:
+def limit_with_inside(make_cells, inner_od, *, stained_frac=0.2, n_stroma=N) -> float:
     """The limit where a part of the tumor was read as stained and the rest has lines inside."""
     stroma = lines(make_cells, *CLEAN, n=n_stroma)
     n_stained = round(stained_frac * N)
     inside = np.full(N, inner_od, np.float32)
     # What membranes lend to the inside of their own cells tells nothing.
     inside[:n_stained] = 1.0
-    tumor = replace(
-        lines(make_cells, *CLEAN, seed=1),
-        inner_line_od=inside,
-        seen_tumor=np.full(N, seen_tumor, np.float32),
-    )
+    tumor = replace(lines(make_cells, *CLEAN, seed=1), inner_line_od=inside)
     cells = CellMeasurements.concatenate([stroma, tumor])
     is_tumor = np.arange(len(cells)) >= n_stroma
     is_unstained = np.arange(len(cells)) >= n_stroma + n_stained
@@ -176,8 +170,3 @@ def test_where_most_are_stained_insides_tell_nothing(make_cells) -> None:
     most = 1 - LEAST_UNSTAINED_FRAC + 0.05
     smooth = limit_with_inside(make_cells, 0.0, stained_frac=most)
     assert limit_with_inside(make_cells, 0.02, stained_frac=most) == smooth
-
-
-def test_a_network_knows_lines_inside_from_membranes(make_cells) -> None:
-    smooth, granular = (limit_with_inside(make_cells, od, seen_tumor=0.9) for od in (0.0, 0.02))
-    assert smooth == granular
