@@ -37,10 +37,9 @@ from her2path.models.sources.sample import Sample
 from her2path.models.sources.split import split_digest
 from her2path.models.torch_reading import network_of
 from her2path.models.training_outputs import save_model, write_samples
-from her2path.models.training_recipe import TrainingRecipe
+from her2path.models.training_recipe import TrainingRecipe, split_laboratories
 from her2path.models.validation import measure_readings, read_crops, validation_crops
 from her2path.results.atomic import write_text
-from her2path.synth.laboratory import Laboratory, laboratories
 
 __all__ = ["Progress", "TrainingOptions", "TrainingResult", "train"]
 
@@ -154,24 +153,6 @@ def train(
         return run.go()
     finally:
         team.leave()
-
-
-def split_laboratories(
-    recipe: TrainingRecipe,
-) -> tuple[tuple[Laboratory, ...], tuple[Laboratory, ...]]:
-    """Return the laboratories for training and for validation; none is in both."""
-    known = laboratories("training")
-    names = [lab.name for lab in known]
-    unknown = sorted(set(recipe.validation_laboratories) - set(names))
-    if unknown or not recipe.validation_laboratories:
-        raise ModelError(
-            f"validation_laboratories {list(recipe.validation_laboratories)}: use some of {names}"
-        )
-    kept = tuple(lab for lab in known if lab.name in recipe.validation_laboratories)
-    used = tuple(lab for lab in known if lab.name not in recipe.validation_laboratories)
-    if not used:
-        raise ModelError("every laboratory is kept for validation: leave some for training")
-    return used, kept
 
 
 class Run:

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from her2path.errors import ModelError, list_faults
 from her2path.models.design import STRIDE_PX
+from her2path.synth.laboratory import Laboratory, laboratories
 
-__all__ = ["TrainingRecipe", "read_training_recipe", "shipped_recipes"]
+__all__ = ["TrainingRecipe", "read_training_recipe", "shipped_recipes", "split_laboratories"]
 
 MAX_BYTES = 1_000_000
 
@@ -161,3 +162,21 @@ def unknown_key(name: str) -> str:
     if near:
         return f"{name}: no such key; did you mean {near[0]}?"
     return f"{name}: no such key; known are {', '.join(known)}"
+
+
+def split_laboratories(
+    recipe: TrainingRecipe,
+) -> tuple[tuple[Laboratory, ...], tuple[Laboratory, ...]]:
+    """Return the laboratories for training and for validation; none is in both."""
+    known = laboratories("training")
+    names = [lab.name for lab in known]
+    unknown = sorted(set(recipe.validation_laboratories) - set(names))
+    if unknown or not recipe.validation_laboratories:
+        raise ModelError(
+            f"validation_laboratories {list(recipe.validation_laboratories)}: use some of {names}"
+        )
+    kept = tuple(lab for lab in known if lab.name in recipe.validation_laboratories)
+    used = tuple(lab for lab in known if lab.name not in recipe.validation_laboratories)
+    if not used:
+        raise ModelError("every laboratory is kept for validation: leave some for training")
+    return used, kept
