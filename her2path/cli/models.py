@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from her2path.cli.console import ERRORS, OUTPUT, readable_errors
+from her2path.cli.options import Debug, Json
 
 if TYPE_CHECKING:
     from her2path.models.shipped import FoundModel
 
 __all__ = ["models_app"]
-
-Json = Annotated[
-    bool, typer.Option("--json", help="Write JSON to standard output, and say nothing else.")
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
 
 # More than the longest path that a system knows.
 PIPE_WIDTH = 10_000

@@ -14,12 +14,12 @@ from her2path.cohort.pairs import Pair
 from her2path.cohort.rates import Rate
 from her2path.compare.change import ScoreChange
 from her2path.criteria.score import EXPRESSION_SCORES, Score
-from her2path.results.jsonable import to_json, write_json
+from her2path.results.jsonable import ends, to_json, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import InputFile, software_version
 from her2path.results.sheet import Sheet, write_sheet
 from her2path.statistics.agreement import Agreement
-from her2path.statistics.intervals import Interval, wilson
+from her2path.statistics.intervals import wilson
 from her2path.statistics.significance import Significance
 
 __all__ = ["COHORT_JSON", "cohort_document", "write_cohort"]
@@ -105,10 +105,6 @@ def cohort_document(cohort: Cohort, *, source: InputFile) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(),
         "research_use": RESEARCH_USE,
     }
-
-
-def ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.lower, interval.upper]
 
 
 def rate_json(rate: Rate) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from typing import Any
 
 from her2path.compare.continuous import Change
 from her2path.compare.pair import Comparison, Pair
-from her2path.results.jsonable import to_json, write_json
+from her2path.results.jsonable import ends, to_json, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import software_version
-from her2path.statistics.intervals import Interval
 
 __all__ = ["PAIR_HTML", "PAIR_JSON", "pair_document", "write_pair_json"]
 
@@ -77,10 +76,6 @@ def comparison_document(found: Comparison) -> dict[str, Any]:
 def change_document(change: Change) -> dict[str, Any]:
     intervals = ("ci95", "before_ci95", "after_ci95")
     return {**to_json(change), **{name: ends(getattr(change, name)) for name in intervals}}
-
-
-def ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.lower, interval.upper]
 
 
 def write_pair_json(folder: Path, pair: Pair) -> Path:

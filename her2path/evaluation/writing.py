@@ -12,13 +12,12 @@ from her2path.evaluation.agreement import ScoreAgreement
 from her2path.evaluation.cells import CellAgreement, Found
 from her2path.evaluation.evaluate import Evaluation
 from her2path.evaluation.stated import Reliability
-from her2path.results.jsonable import write_json
+from her2path.results.jsonable import ends, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import software_version
 from her2path.results.sheet import write_sheet
 from her2path.statistics.agreement import Agreement
 from her2path.statistics.counted import Counted
-from her2path.statistics.intervals import Interval
 
 __all__ = ["EVALUATION_HTML", "EVALUATION_JSON", "cell_figures", "document_of", "write_evaluation"]
 
@@ -128,18 +127,14 @@ def document_of(evaluation: Evaluation) -> dict[str, Any]:
     return document
 
 
-def interval_of(found: Interval | None) -> list[float] | None:
-    return None if found is None else [found.lower, found.upper]
-
-
 def counted(found: Counted) -> dict[str, Any]:
     """Return k of n with rate and interval."""
     rate = None if math.isnan(found.frac) else found.frac
-    return {"n": found.k, "of": found.n, "rate": rate, "ci95": interval_of(found.interval)}
+    return {"n": found.k, "of": found.n, "rate": rate, "ci95": ends(found.interval)}
 
 
 def kappa_of(found: Agreement) -> dict[str, Any]:
-    return {"kappa": found.kappa, "ci95": interval_of(found.interval), "method": found.method}
+    return {"kappa": found.kappa, "ci95": ends(found.interval), "method": found.method}
 
 
 def agreement_of(found: ScoreAgreement) -> dict[str, Any]:

@@ -13,11 +13,10 @@ from her2path.outcomes.baseline import BaselineRow, Counts, Numbers
 from her2path.outcomes.hazards import CoxModel
 from her2path.outcomes.response import ResponseRate
 from her2path.outcomes.survival import Curve
-from her2path.results.jsonable import to_json, write_json
+from her2path.results.jsonable import ends, to_json, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import InputFile, software_version
 from her2path.results.sheet import write_sheet
-from her2path.statistics.intervals import Interval
 from her2path.statistics.significance import Significance
 
 __all__ = ["OUTCOMES_JSON", "outcomes_document", "write_outcomes"]
@@ -76,10 +75,6 @@ def outcomes_document(outcomes: Outcomes, *, source: InputFile) -> dict[str, Any
 
 def test_json(found: Significance | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
-
-
-def ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.lower, interval.upper]
 
 
 def cell_json(cell: Numbers | Counts, categories: tuple[str, ...]) -> dict[str, Any]:

@@ -16,8 +16,17 @@ from pydantic import BaseModel
 
 from her2path.errors import ResultsError
 from her2path.results.atomic import write_text
+from her2path.statistics.intervals import Interval
 
-__all__ = ["MAX_JSON_BYTES", "canonical_json", "clean_text", "read_json", "to_json", "write_json"]
+__all__ = [
+    "MAX_JSON_BYTES",
+    "canonical_json",
+    "clean_text",
+    "ends",
+    "read_json",
+    "to_json",
+    "write_json",
+]
 
 # A slide.json holds regions, not cells: a few MB at most.
 MAX_JSON_BYTES = 64 * 2**20
@@ -35,6 +44,11 @@ def to_json(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
         If a part of the value has no JSON form; the message says where it is.
     """
     return convert(value, "$")
+
+
+def ends(interval: Interval | None) -> list[float] | None:
+    """Return the two ends of an interval, as documents of figures hold it; None for none."""
+    return None if interval is None else [interval.lower, interval.upper]
 
 
 def convert(value: object, where: str) -> Any:  # noqa: ANN401 - JSON has no narrower type
