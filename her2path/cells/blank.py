@@ -34,8 +34,9 @@ N_DEVIATIONS = 3.0
 # The same of the palest quarter of the unstained tumor cells, by the normal curve that goes through
 # these percentiles of theirs.
 PALEST_PERCENTILES, PALEST_Z = (10, 25), (1.2816, 0.6745)
-# How far the slide may raise the limits of its calibration; and lower the limit of a line, where
-# the calibration is that of many laboratories. One of a site's own controls knows its blank better.
+# How far stroma and the palest cells may raise the limits of the calibration; and lower the limit
+# of a line, where it is that of many laboratories. One of a site's own controls knows its blank
+# better.
 MAX_RAISE = 2.0
 MAX_FALL = 0.6
 # Of unstained tumor cells nine of ten have no clearer lines inside. At the border, where the
@@ -113,7 +114,8 @@ def measure_blank(
             n_reference=0,
             reference_stained_pct=0.0,
             upper_pct=calibration.blank_upper_pct,
-            is_own=inner > least,
+            # Of the bound, which decides 0 / 0+, the slide says nothing here.
+            is_own=False,
         )
     contrast = min_line_contrast_od
     if contrast is None:

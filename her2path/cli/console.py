@@ -102,12 +102,12 @@ def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> N
     why : str
         Why they would do nothing, and what to do instead.
     """
-    sources = {name: context.get_parameter_source(name) for name in options}
-    given = [
-        f"--{name.replace('_', '-')}"
-        for name, source in sources.items()
-        if source is not None and source.name == "COMMANDLINE"
-    ]
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    given = []
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            given.append(flags[name])
     if given:
         raise fail(f"{', '.join(given)}: {why}")
 

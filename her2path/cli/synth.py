@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import typer
-from rich.markup import escape
 
 from her2path.cli.console import (
     ERRORS,
@@ -357,9 +356,12 @@ class Display:
         """Show that so many slides will be drawn."""
         self.n_slides = n_slides
         if ERRORS.is_terminal and not self.is_quiet:
-            from rich.progress import Progress
+            from rich.progress import Progress, TextColumn
 
-            self.bar = Progress(console=ERRORS, transient=True)
+            # Names of slides may hold what rich takes for markup.
+            words = TextColumn("{task.description}", markup=False)
+            _, *others = Progress.get_default_columns()
+            self.bar = Progress(words, *others, console=ERRORS, transient=True)
             self.bar.start()
             self.task = self.bar.add_task("drawing", total=float(n_slides))
 
@@ -368,7 +370,7 @@ class Display:
         is_done = n_rows >= of
         if self.bar is not None and self.task is not None:
             completed = self.n_done + n_rows / of
-            self.bar.update(self.task, completed=completed, description=escape(name))
+            self.bar.update(self.task, completed=completed, description=name)
         self.n_done += is_done
         if is_done and not self.is_quiet:
             ERRORS.print(f"{self.n_done} of {self.n_slides}: {name}")

@@ -63,9 +63,8 @@ def read_references(path: Path) -> tuple[Reference, ...]:
     key = next((name for name in ID_COLUMNS if sheet.has(name)), None)
     column = next((name for name in SCORE_COLUMNS if sheet.has(name)), None)
     named = [name for name in (*ID_COLUMNS, *SCORE_COLUMNS) if name in sheet.columns]
-    if (key is None and set(named) & set(ID_COLUMNS)) or (
-        column is None and set(named) & set(SCORE_COLUMNS)
-    ):
+    is_named = all(set(named) & set(columns) for columns in (ID_COLUMNS, SCORE_COLUMNS))
+    if is_named and (key is None or column is None):
         raise TableError(f"{path.name} has the columns {', '.join(named)}, but no row fills both")
     if key is None or column is None:
         raise TableError(

@@ -12,6 +12,7 @@ from her2path.evaluation.agreement import ScoreAgreement
 from her2path.evaluation.cells import CellAgreement, Found
 from her2path.evaluation.evaluate import Evaluation
 from her2path.evaluation.stated import Reliability
+from her2path.results.atomic import remove_file
 from her2path.results.jsonable import ends, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import software_version
@@ -29,7 +30,7 @@ CELLS_CSV = "evaluation_cells.csv"
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
-    """Write the tables and evaluation.json, which comes last: where it lies, the rest is whole.
+    """Write the tables, and then evaluation.json, which tells of them.
 
     Returns their paths.
 
@@ -76,7 +77,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
         write_sheet(paths[3], tuple(cells[0]), cells)
     else:
         # One of an earlier run would pass for one of this.
-        (folder / CELLS_CSV).unlink(missing_ok=True)
+        remove_file(folder / CELLS_CSV)
     write_json(paths[0], document_of(evaluation))
     return tuple(paths)
 

@@ -121,7 +121,8 @@ class Patients:
     @property
     def name_of_all(self) -> str:
         """What tables call all patients together: not what a group is called."""
-        return next(name for name in ("all", "overall", "everybody") if name not in self.groups)
+        names = ("all", *(f"all_{n}" for n in range(2, len(self.groups) + 3)))
+        return next(name for name in names if name not in self.groups)
 
     def of(self, group: str) -> tuple[Patient, ...]:
         """Return the patients of a group."""

@@ -13,6 +13,7 @@ from her2path.outcomes.baseline import BaselineRow, Counts, Numbers
 from her2path.outcomes.hazards import CoxModel
 from her2path.outcomes.response import ResponseRate
 from her2path.outcomes.survival import Curve
+from her2path.results.atomic import remove_file
 from her2path.results.jsonable import ends, to_json, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import InputFile, software_version
@@ -167,7 +168,7 @@ def write_outcomes(folder: Path, outcomes: Outcomes, *, source: InputFile) -> No
             write_sheet(folder / name, tuple(dict.fromkeys(k for row in rows for k in row)), rows)
         else:
             # One of an earlier run would pass for one of this.
-            (folder / name).unlink(missing_ok=True)
+            remove_file(folder / name)
     write_json(folder / OUTCOMES_JSON, outcomes_document(outcomes, source=source))
 
 

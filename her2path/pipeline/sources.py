@@ -16,7 +16,14 @@ from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import AnnotationError, ManifestError, SlideError, list_faults
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob
-from her2path.results.folder import JOURNAL, SlideFolder, name_slides, stem_of
+from her2path.results.folder import (
+    FIELDS_FOLDER,
+    OVERVIEW_PNG,
+    PARTS,
+    SLIDE_JSON,
+    name_slides,
+    stem_of,
+)
 from her2path.slides.color import Icc
 from her2path.slides.companions import INDEX_SUFFIXES
 from her2path.slides.dicom_series import series_of
@@ -35,6 +42,8 @@ SLIDE_SUFFIXES = frozenset(
 FIELD_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations")
 SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods", ".numbers")
+# What evaluate, cohort, outcomes and compare leave beside their figures.
+STUDY_DOCUMENTS = frozenset({"evaluation.json", "cohort.json", "outcomes.json", "pair.json"})
 MAX_SLIDES = 100_000
 
 
@@ -124,20 +133,25 @@ def searched(folder: Path) -> Iterator[tuple[Path, list[str], bool]]:
             folders.clear()
             continue
         done.add(real)
-        # Slides may lie beside the results of a run; what it wrote lies in folders of their own.
-        written = JOURNAL in files
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not (written and is_written(Path(place, name)))
-        )
+        if is_written(files, folders):
+            folders.clear()
+            continue
+        if not STUDY_DOCUMENTS.isdisjoint(files):
+            # Slides may lie beside a study, and its figures are none.
+            files = [name for name in files if Path(name).suffix.lower() not in FIELD_SUFFIXES]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         has_index = any(name.lower().endswith(INDEX_SUFFIXES) for name in files)
         yield Path(place), files, has_index
 
 
-def is_written(folder: Path) -> bool:
-    """Tell whether a folder in a results folder holds the results of a slide."""
-    return SlideFolder(folder).slide_json.exists()
+def is_written(files: Sequence[str], folders: Sequence[str]) -> bool:
+    """Tell by what lies in a folder whether `score` or `export` has written it for one slide.
+
+    Of a slide that was killed or failed there may be no more than pictures or parts.
+    """
+    has_pictures = OVERVIEW_PNG in files and FIELDS_FOLDER in folders
+    has_export = {"annotations.dcm", "report.dcm"} <= set(files)
+    return SLIDE_JSON in files or has_pictures or has_export or PARTS in folders
 
 
 def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:

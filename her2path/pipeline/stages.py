@@ -24,7 +24,7 @@ from her2path.pipeline.parts import (
 )
 from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.survey import Survey, survey_slide
-from her2path.results.folder import SlideFolder
+from her2path.results.folder import PARTS, SlideFolder
 from her2path.results.record import SlideRecord, write_record
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-PARTS = ".parts"
 # How the remark begins; it goes when the pictures have been drawn after all.
 PICTURES_FAILED = "The pictures could not be drawn"
 

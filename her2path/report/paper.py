@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from her2path.results.atomic import write_bytes
+from her2path.results.atomic import remove_file, write_bytes
 
 __all__ = ["INK", "LINE", "QUIET", "Plate", "bare", "new_figure", "paper_look"]
 
@@ -80,7 +80,7 @@ def write_plates(folder: Path, plates: Mapping[str, Plate | None]) -> None:
         for suffix in ("svg", "png"):
             path = folder / f"{name}.{suffix}"
             if plate is None:
-                path.unlink(missing_ok=True)
+                remove_file(path)
             else:
                 write_bytes(path, getattr(plate, suffix))
 

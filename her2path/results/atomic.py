@@ -11,7 +11,7 @@ from pathlib import Path
 
 from her2path.errors import Her2pathError, ResultsError
 
-__all__ = ["atomic_path", "remove_leftovers", "write_bytes", "write_text"]
+__all__ = ["atomic_path", "remove_file", "remove_leftovers", "write_bytes", "write_text"]
 
 PREFIX = ".her2path-"
 
@@ -46,6 +46,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise ResultsError(
             f"{path} cannot be written ({error.strerror or error}); "
             "check free space, rights and that the folder exists"
+        ) from error
+
+
+def remove_file(path: Path) -> None:
+    """Delete a file where there is one.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be deleted, as while another program has it open.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"{path} of an earlier run cannot be deleted ({error.strerror or error}); close it "
+            "where it is open, or delete it"
         ) from error
 
 

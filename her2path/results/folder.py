@@ -31,8 +31,12 @@ MAX_SUFFIX = 6
 SLIDES_CSV = "slides.csv"
 RUN_JSON = "run.json"
 REPORT_HTML = "report.html"
+SLIDE_JSON = "slide.json"
+OVERVIEW_PNG = "overview.png"
 # Pictures of a slide, in a folder of their own.
 FIELDS_FOLDER = "fields"
+# What was measured of a slide that is not done.
+PARTS = ".parts"
 JOURNAL = "journal.sqlite"
 # Second readings: the log that counts, and a table made from it.
 REVIEW_LOG = "review.sqlite"
@@ -53,7 +57,7 @@ class SlideFolder:
     @property
     def slide_json(self) -> Path:
         """Everything about the slide, with provenance."""
-        return self.path / "slide.json"
+        return self.path / SLIDE_JSON
 
     @property
     def regions_parquet(self) -> Path:
@@ -83,7 +87,7 @@ class SlideFolder:
     @property
     def overview_png(self) -> Path:
         """Picture of the slide with its regions."""
-        return self.path / "overview.png"
+        return self.path / OVERVIEW_PNG
 
     @property
     def fields(self) -> Path:

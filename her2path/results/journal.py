@@ -383,18 +383,18 @@ def entries_of_archive(path: Path) -> tuple[JournalEntry, ...]:
     waiting = path.with_name(path.name + "-wal")
     if waiting.exists() and waiting.stat().st_size:
         raise ResultsError(
-            f"the run in {path.parent} was stopped, and the folder cannot be written; copy it to "
-            "where it can, and go on there"
+            f"the run in {path.parent} was stopped or goes on, and the folder cannot be written; "
+            "copy it to where it can, and go on there"
         )
     try:
         database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
         with closing(database):
             rows = database.execute(SELECT_ENTRIES).fetchall()
-    except sqlite3.DatabaseError as error:
+        return tuple(entry_of(row) for row in rows)
+    except (sqlite3.DatabaseError, ValueError) as error:
         raise ResultsError(
             f"{path} is no journal of her2path ({error}); take it from a backup"
         ) from error
-    return tuple(entry_of(row) for row in rows)
 
 
 def entry_of(row: tuple[Any, ...]) -> JournalEntry:

@@ -48,10 +48,9 @@ def open_scored(record: SlideRecord, path: Path | None = None) -> Slide:
     """
     place = Path(record.path) if path is None else path
     icc = Icc.of(is_srgb=record.scan.is_srgb)
-    slide = open_slide(place, mpp=scored_mpp(record), icc=icc)
-    if not is_scored_file(record, place):
-        slide.close()
+    # What is not there is for the opener to say.
+    if place.exists() and not is_scored_file(record, place):
         raise SlideError(
             f"{place} is not the file that was scored; score it again, or put back the one that was"
         )
-    return slide
+    return open_slide(place, mpp=scored_mpp(record), icc=icc)

@@ -246,15 +246,16 @@ class ReviewQueue:
                 software_version=software_version(),
             )
         )
-        # Whoever writes the table last has everything in it: nobody logs meanwhile.
-        with self.log.alone():
-            self.refresh()
-            everything = [known for found in self.entries.values() for known in found]
-            try:
+        self.refresh()
+        try:
+            # Whoever writes the table last has everything in it: nobody logs meanwhile.
+            with self.log.alone():
+                self.refresh()
+                everything = [known for found in self.entries.values() for known in found]
                 write_reviews(self.results.reviews_csv, everything)
-            except ResultsError as error:
-                # A spreadsheet may hold it open; what counts is logged, the next entry tries again.
-                logger.warning("the table of readings is behind the log: %s", error)
+        except ResultsError as error:
+            # A spreadsheet may hold it open; what counts is logged, and the next entry tries again.
+            logger.warning("the table of readings is behind the log: %s", error)
         return entry
 
 

@@ -6,8 +6,9 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import cv2
 import numpy as np
@@ -198,22 +199,23 @@ def finder(slide_folder: Path | None) -> Callable[[SlideRecord], Path]:
 
     def find(record: SlideRecord) -> Path:
         was = Path(record.path)
+        # It may have been scored under another system.
+        known = PureWindowsPath(record.path) if "\\" in record.path else was
         places = [was]
         if slide_folder is not None:
-            tails = [was.parts[k:] for k in range(1, len(was.parts))]
+            parts = [part for part in known.parts if part != known.anchor]
+            tails = [parts[k:] for k in range(len(parts))]
             places = [*(slide_folder.joinpath(*tail) for tail in tails), was]
         there = [place for place in places if place.exists()]
         for place in there:
-            if is_scored_file(record, place):
-                return place
+            with suppress(ResultsError):
+                if is_scored_file(record, place):
+                    return place
+        elsewhere = "name the folder that holds it now with --slide-folder"
+        if slide_folder is not None:
+            elsewhere = f"nor is it in {slide_folder}, below it as before or by its name"
         if there:
-            raise SlideError(
-                f"{there[0]} is not the file that was scored; name the folder that holds it now "
-                "with --slide-folder"
-            )
-        raise SlideError(
-            f"{was.name} is not where it was scored, {was.parent}; name the folder that holds it "
-            "now with --slide-folder"
-        )
+            raise SlideError(f"{there[0]} is not the file that was scored; {elsewhere}")
+        raise SlideError(f"{known.name} is not where it was scored, {known.parent}; {elsewhere}")
 
     return find

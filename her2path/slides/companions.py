@@ -35,7 +35,12 @@ def companions(path: Path) -> tuple[Path, ...]:
             changed = path.parent.stat().st_mtime_ns
         except OSError:
             return ()
-        return tuple(p for p in in_series(path.parent, path.suffix, changed)[series] if p != path)
+        members = in_series(path.parent, path.suffix, changed)[series]
+        if any(series_of(member) != series for member in members):
+            # One was written anew in its place, which the folder does not tell.
+            in_series.cache_clear()
+            members = in_series(path.parent, path.suffix, changed)[series]
+        return tuple(member for member in members if member != path)
     return ()
 
 

@@ -66,8 +66,9 @@ def separate(rgb: NDArray[np.uint8], white_point: WhitePoint, matrix: StainMatri
     Returns
     -------
     hematoxylin, dab : ndarray of shape (M, N), int16
-        OD in steps of 1/1024, within ±8 OD for the closest vectors that are allowed; negative where
-        the color lies outside the wedge between the stains (kept, so that means stay unbiased).
+        OD in steps of 1/1024: within ±4.2 OD for the reference vectors, further for closer ones;
+        negative where the color lies outside the wedge between the stains (kept, so that means
+        stay unbiased).
 
     Raises
     ------

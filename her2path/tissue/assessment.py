@@ -245,7 +245,8 @@ def decide(
     if area_mm2 == 0.0 or staining.kind is Staining.BLANK:
         width_um, height_um = picture_um
         if width_um * height_um * 1e-6 < min_tissue_mm2:
-            words = f"is empty, or too small to judge ({width_um:.3g} × {height_um:.3g} µm)"
+            size = " × ".join(f"{s:.0f}" if s >= 10 else f"{s:.2g}" for s in picture_um)
+            words = f"is empty, or too small to judge ({size} µm)"
             return AssessmentReason.NO_TISSUE, f"No tissue was found: the picture {words}."
         return AssessmentReason.NO_TISSUE, "No tissue was found: the slide or core is empty."
     if area_mm2 < min_tissue_mm2:

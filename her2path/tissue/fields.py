@@ -68,7 +68,7 @@ def choose_fields(
 def square_starts(length: int, side: int) -> list[int]:
     """Return where the squares of a grid begin along a length, px, so that they leave no rest.
 
-    Where it is no multiple of the side they overlap a little; one reaches beyond a shorter length.
+    Where it is no multiple of the side they overlap; one reaches beyond a shorter length.
     """
     n = math.ceil(length / side)
     return [round(start) for start in np.linspace(0, max(length - side, 0), n).tolist()]

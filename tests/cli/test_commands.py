@@ -2,6 +2,7 @@ import csv
 import inspect
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from her2path.cli import cohort as cohort_module
+from her2path.cli import compare as compare_module
+from her2path.cli import outcomes as outcomes_module
 from her2path.cli.cohort import cohort
 from her2path.cli.compare import compare
 from her2path.cli.display import Display, done_line, duration_words
@@ -52,7 +56,7 @@ def test_help_teaches_with_examples_and_says_research_use():
 
 def test_names_are_printed_as_they_are(glass: Path, tmp_path: Path):
     # Brackets are markup to rich, and words between colons pictures.
-    named = tmp_path / "S17:A:2[b].png"
+    named = tmp_path / ("S17 [b].png" if os.name == "nt" else "S17:A:2[b].png")
     named.write_bytes(glass.read_bytes())
     facts = json.loads(run("info", named, "--mpp", 0.25, "--json").stdout)
     assert Path(facts["path"]).name == named.name
@@ -339,3 +343,16 @@ def test_real_slides_end_as_they_should(real_data: Path, tmp_path: Path):
 @pytest.mark.parametrize("command", [score, compare, cohort])
 def test_the_options_mean_the_default_criteria_where_nobody_names_any(command):
     assert inspect.signature(command).parameters["criteria"].default == DEFAULT_CRITERIA
+
+
+@pytest.mark.parametrize("module", [compare_module, cohort_module, outcomes_module])
+def test_options_that_may_be_unused_are_options(module):
+    # A name that is none would never be refused.
+    command = getattr(module, module.__name__.rpartition(".")[2])
+    known = set(inspect.signature(command).parameters)
+    source = inspect.getsource(command)
+    named = [*getattr(module, "OF_READING", ())]
+    for words in re.findall(r"refuse_unused\(\s*context,\s*[\[(]([^\])]*)[\])]", source):
+        named += re.findall(r'"(\w+)"', words)
+    assert named
+    assert set(named) <= known

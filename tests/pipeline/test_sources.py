@@ -51,8 +51,20 @@ def test_slides_beside_the_results_of_a_run_are_slides(tmp_path: Path):
         tmp_path / "a" / "slide.json",
         tmp_path / "a" / "part.tif",
         tmp_path / "more" / "b.svs",
+        # A slide that was killed, one that failed later, an export, and a study.
+        tmp_path / "killed" / ".parts" / "part-0000000.npz",
+        tmp_path / "killed" / "part.tif",
+        tmp_path / "failed" / "overview.png",
+        tmp_path / "failed" / "fields" / "field_01.png",
+        tmp_path / "dicom" / "a" / "annotations.dcm",
+        tmp_path / "dicom" / "a" / "report.dcm",
+        tmp_path / "study" / "evaluation.json",
+        tmp_path / "study" / "risk-coverage.png",
+        tmp_path / "study" / "c.svs",
     )
-    assert names([tmp_path]) == ["a.svs", "b.svs"]
+    found = ["a.svs", "b.svs", "c.svs"]
+    assert names([tmp_path]) == found
+    assert names([tmp_path], with_fields=True) == found
 
 
 def test_linked_folders_are_searched_each_once(tmp_path: Path):

@@ -3,6 +3,7 @@
 import csv
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -107,31 +108,40 @@ def test_the_table_is_there_after_each_entry(opened: Opener, run: ResultsFolder)
     ]
 
 
-def test_the_table_holds_what_another_reader_logs_while_it_is_written(
+def test_nobody_logs_between_what_is_read_for_the_table_and_its_writing(
     opened: Opener, run: ResultsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = opened(reader="A"), opened(reader="B")
-    writing, may_write = threading.Event(), threading.Event()
-    write = queue_module.write_reviews
+    write, waits = queue_module.write_reviews, []
 
-    def slowly(path: Path, entries: Sequence[ReviewEntry]) -> None:
-        writing.set()
-        may_write.wait(5)
+    def while_the_other_reads(path: Path, entries: Sequence[ReviewEntry]) -> None:
+        if not waits:
+            waits.append(threading.Thread(target=second.read, args=(second.case(1), Score.ZERO)))
+            waits[0].start()
+            # Long enough for it to be logged, were it not kept waiting.
+            waits[0].join(0.5)
+            assert [entry.reader for entry in first.log.entries()] == ["A"]
         write(path, entries)
 
-    monkeypatch.setattr(queue_module, "write_reviews", slowly)
-    readers = [
-        threading.Thread(target=one.read, args=(one.case(1), Score.ONE_PLUS))
-        for one in (first, second)
-    ]
-    readers[0].start()
-    writing.wait(5)
-    readers[1].start()
-    may_write.set()
-    for reader in readers:
-        reader.join()
+    monkeypatch.setattr(queue_module, "write_reviews", while_the_other_reads)
+    first.read(first.case(1), Score.ONE_PLUS)
+    waits[0].join()
     with run.reviews_csv.open(encoding="utf-8-sig", newline="") as file:
-        assert {row["reader"] for row in csv.DictReader(file)} == {"A", "B"}
+        assert [row["reader"] for row in csv.DictReader(file)] == ["A", "B"]
+
+
+def test_a_log_that_is_busy_behind_a_reading_does_not_undo_it(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = opened()
+
+    def busy() -> AbstractContextManager[None]:
+        raise ResultsError("the log is in use")
+
+    monkeypatch.setattr(queue.log, "alone", busy)
+    queue.read(queue.case(1), Score.ONE_PLUS)
+    assert queue.state(queue.case(1)) is CaseState.READ
+    assert "behind the log" in caplog.text
 
 
 def test_a_table_that_cannot_be_written_costs_no_reading(

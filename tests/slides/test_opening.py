@@ -516,21 +516,24 @@ def test_opacity_is_laid_over_white_alike_in_bands(monkeypatch, is_multiplied):
     np.testing.assert_allclose(whole, wanted, atol=1)
 
 
-def test_each_file_of_a_folder_of_dicom_slides_is_opened_once(tmp_path: Path, monkeypatch):
-    names = [f"{k}.dcm" for k in range(6)]
+def test_a_folder_of_dicom_slides_is_not_looked_through_for_each_of_them(
+    tmp_path: Path, monkeypatch
+):
+    names = [f"{k}.dcm" for k in range(40)]
     for name in names:
         (tmp_path / name).touch()
     asked = []
 
     def series_of(path: Path) -> str:
         asked.append(path.name)
-        return "even" if int(path.stem) % 2 == 0 else "odd"
+        return f"pair {int(path.stem) // 2}"
 
     monkeypatch.setattr("her2path.slides.companions.series_of", series_of)
     found = [[p.name for p in companions(tmp_path / name)] for name in names]
-    assert found[2] == ["0.dcm", "4.dcm"]
-    assert found[5] == ["1.dcm", "3.dcm"]
-    assert len(asked) == 2 * len(names)
+    assert found[2] == ["3.dcm"]
+    assert found[5] == ["4.dcm"]
+    # Once for the folder, and by each slide itself and the two of its pair.
+    assert len(asked) == len(names) * (1 + 3)
 
 
 @pytest.mark.parametrize(

@@ -62,12 +62,13 @@
     return make("div", { class: "scores", role: "group", "aria-label": "Score", children: buttons });
   };
 
-  // Sends a form; what went wrong is said inside it, and what was typed stays.
+  // Tiles are asked for in the name of the session of the server.
   const loadQueue = async () => {
     queue = await ask("/api/queue");
     slide.session = queue.session;
   };
 
+  // Sends a form; what went wrong is said inside it, and what was typed stays.
   const sending = (form, save, path, content) => async (event) => {
     event.preventDefault();
     form.querySelector(".error")?.remove();
