@@ -32,6 +32,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -216,11 +217,13 @@ def print_comparison(drawn: Sequence[Drawn], rows: Mapping[str, SheetRow]) -> No
     """Print what is read of each picture beside what is true, by true score, and sums."""
     print(f"{'picture':9}{'design':37}{'score':>9}{'stained %':>15}{'complete %':>15}  flagged for")
     errors, n_exact, n_flagged = [], 0, 0
+    reasons_of: Counter[str] = Counter()
     for one in sorted(drawn, key=lambda one: (one.shares.score, one.task.slide_id)):
         row, true = rows[one.task.slide_id], one.shares
         is_exact, is_flagged = row.get("score") == true.score, row.get("review") == "true"
         n_exact += is_exact
         n_flagged += is_flagged and not is_exact
+        reasons_of.update(row.get("review_reasons").split(";") if is_flagged else ())
         shares = {"pct_stained": 100 * true.stained, "pct_complete": 100 * true.complete}
         if row.get("pct_stained"):
             errors.append([abs(float(row.get(name)) - share) for name, share in shares.items()])
@@ -237,6 +240,9 @@ def print_comparison(drawn: Sequence[Drawn], rows: Mapping[str, SheetRow]) -> No
         f"{len(drawn) - n_exact}; mean absolute error in points, of {len(errors)} assessed: "
         f"stained {stained_off:.1f}, complete {complete_off:.1f}"
     )
+    n_read = sum(rows[one.task.slide_id].get("review") == "true" for one in drawn)
+    counted = ", ".join(f"{reason} {n}" for reason, n in reasons_of.most_common())
+    print(f"flagged {n_read} of {len(drawn)}: {counted or 'none'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

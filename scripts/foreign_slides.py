@@ -4,7 +4,7 @@ Everything that her2path learned from was drawn by `her2path.synth`, and so are 
 `accuracy.py`. These are drawn by other means, on purpose simple: cells set apart by Poisson discs,
 each a wavy ellipse with a line along its outline, added up in optical density. Nothing of
 `her2path.synth` is used, and nothing is to be fitted to them. Prints the score, cells and shares of
-each slide beside the truth.
+each slide beside the truth. Results of an earlier run in FOLDER are replaced.
 
     python scripts/foreign_slides.py --out FOLDER [--model none]
 """
