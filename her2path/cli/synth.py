@@ -174,6 +174,8 @@ def drawn(
     from dataclasses import replace
 
     from her2path.errors import list_faults
+    from her2path.results.atomic import remove_leftovers
+    from her2path.results.lock import only_run_in
     from her2path.synth.pairs import write_pair
     from her2path.synth.reading import read_laboratory, read_recipe
     from her2path.synth.recipe import RecipeError
@@ -209,32 +211,34 @@ def drawn(
         words = faults[0] if len(faults) == 1 else list_faults("nothing was drawn", faults)
         raise fail(words)
     make_folder(out)
-    progress.begin(len(seeds) * len(sides))
-    if not pair:
-        written = draw_slides(
-            recipe_path,
-            out,
-            laboratory=laboratories[0],
-            seeds=seeds,
-            suffix=suffix,
-            with_profile=with_profile,
-            progress=progress,
-        )
-        return [slide_words(slide) for slide in written]
-    pairs = [
-        write_pair(
-            replace(recipe, name=f"{recipe.name}-{seed}"),
-            after,
-            out,
-            laboratories=(labs[0], labs[-1]),
-            seed=seed,
-            suffix=suffix,
-            with_profile=with_profile,
-            progress=progress,
-        )
-        for seed in seeds
-    ]
-    return [pair_words(written) for written in pairs]
+    with only_run_in(out):
+        remove_leftovers(out)
+        progress.begin(len(seeds) * len(sides))
+        if not pair:
+            written = draw_slides(
+                recipe_path,
+                out,
+                laboratory=laboratories[0],
+                seeds=seeds,
+                suffix=suffix,
+                with_profile=with_profile,
+                progress=progress,
+            )
+            return [slide_words(slide) for slide in written]
+        pairs = [
+            write_pair(
+                replace(recipe, name=f"{recipe.name}-{seed}"),
+                after,
+                out,
+                laboratories=(labs[0], labs[-1]),
+                seed=seed,
+                suffix=suffix,
+                with_profile=with_profile,
+                progress=progress,
+            )
+            for seed in seeds
+        ]
+        return [pair_words(written) for written in pairs]
 
 
 def mix_after(text: str) -> tuple[MixEntry, ...] | None:

@@ -113,7 +113,10 @@ def train(
     ] = 0,
     max_minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Come to an end in this time; the recipe's own otherwise."),
+        typer.Option(
+            min=0.1,
+            help="Learn no longer than this (drawing comes before); else as the recipe says.",
+        ),
     ] = None,
     onnx: Annotated[
         bool,

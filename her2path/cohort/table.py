@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -16,6 +17,7 @@ from her2path.criteria.words import SCORE_WORDS, score_named
 from her2path.errors import Her2pathError, TableError, list_faults
 from her2path.results.jsonable import read_json
 from her2path.results.record import read_record
+from her2path.results.scored_slide import SlideIdentity
 from her2path.results.sheet import Sheet, SheetRow, read_sheet, word
 
 __all__ = ["KNOWN_COLUMNS", "read_pairs"]
@@ -83,7 +85,9 @@ class PairReader:
         self.criteria = edition_name(criteria)
         self.has_names = "pair" in sheet.columns
         self.faults: list[tuple[int, str]] = []
-        self.owner: dict[Path, tuple[int, str]] = {}
+        self.identity: dict[Path, SlideIdentity] = {}
+        # By file, whatever it is called: what of it was named, in which row, for whom.
+        self.owners: defaultdict[str, list[tuple[SlideIdentity, int, str]]] = defaultdict(list)
 
     def fault(self, row: SheetRow, column: str, words: object) -> None:
         """Note what is wrong with a cell."""
@@ -115,8 +119,8 @@ class PairReader:
                 self.fault(row, "verdict", f"is {verdict}, but {name} says {compared[0]}")
             verdict = compared[0]
         before, after = sides["before"], sides["after"]
-        if before and after and before.path is not None and before.path == after.path:
-            self.fault(row, "after", "is the same file as before")
+        if before and after and self.are_one_slide(before, after):
+            self.fault(row, "after", "is the same slide as before")
         if before is None or after is None or len(self.faults) > n_before:
             return None
         # A score in the table is of the organ that any edition of its row names.
@@ -161,10 +165,25 @@ class PairReader:
                 row, f"{end}_edition", f"is {edition}, but {row.get(end)} has {side.edition}"
             )
         if side.path is not None:
-            number, owner = self.owner.setdefault(side.path, (row.number, row.get("patient_id")))
-            if owner != row.get("patient_id"):
-                self.fault(row, end, f"{side.path.name} belongs to {owner!r:.40} in row {number}")
+            self.check_owner(row, end, side.path)
         return replace(side, ish=ish or side.ish, edition=edition or side.edition)
+
+    def are_one_slide(self, before: Side, after: Side) -> bool:
+        """Tell whether both sides are one file, or results of it."""
+        if before.path is None or after.path is None:
+            return False
+        one, other = self.identity[before.path], self.identity[after.path]
+        return before.path == after.path or one.is_same(other)
+
+    def check_owner(self, row: SheetRow, end: str, path: Path) -> None:
+        """Note a slide that another patient has already, under whatever name."""
+        patient, own = row.get("patient_id"), self.identity[path]
+        of_file = self.owners[own.sha256_ends or str(path)]
+        for known, number, owner in of_file:
+            if owner != patient and (known == own or own.is_same(known)):
+                self.fault(row, end, f"{path.name} belongs to {owner!r:.40} in row {number}")
+                return
+        of_file.append((own, row.number, patient))
 
     def named_side(self, text: str) -> Side:
         """Return the side that a cell names: a score, a result, or a slide to be scored."""
@@ -176,8 +195,10 @@ class PairReader:
             path = path / "slide.json"
         if path.suffix.lower() == ".json":
             record = read_record(path)
+            self.identity[path] = SlideIdentity.of_record(record)
             return Side(score=None, path=path).scored(record, path)
         if path.is_file():
+            self.identity[path] = SlideIdentity.of_file(path)
             return Side(score=None, edition=self.criteria, path=path)
         raise TableError(
             f"{text!r:.60} is no score and no file; give {', '.join(SCORE_WORDS)}, a slide.json "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from her2path.compare.sides import Side, read_pair_slide
@@ -13,6 +14,7 @@ from her2path.criteria.score import IshResult, Score
 from her2path.errors import Her2pathError, ResultsError, list_faults
 from her2path.pipeline.sources import find_slides
 from her2path.results.folder import ResultsFolder, SlideFolder
+from her2path.results.scored_slide import SlideIdentity
 from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
 
@@ -50,6 +52,7 @@ def find_side_sources(
     """
     faults: list[str] = []
     found = {}
+    known_as: dict[Path, tuple[str, SlideIdentity]] = {}
     for side in SIDES:
         texts = list(named.get(side, ()))
         if not texts:
@@ -60,10 +63,13 @@ def find_side_sources(
             try:
                 known = result_of(Path(text))
                 if known is not None:
-                    read_pair_slide(known)
+                    record = read_pair_slide(known).record
                     results.append(known.resolve())
+                    known_as[results[-1]] = side, SlideIdentity.of_record(record)
                 else:
-                    pictures += pictures_of(text, mpp.get(side))
+                    slides = pictures_of(text, mpp.get(side))
+                    pictures += slides
+                    known_as |= {path: (side, SlideIdentity.of_file(path)) for path in slides}
             except Her2pathError as error:
                 faults.append(f"{side}: {' '.join(str(error).split())}")
         twice = [path for path, n in Counter([*results, *pictures]).items() if n > 1]
@@ -71,6 +77,14 @@ def find_side_sources(
         found[side] = SideSource(side, tuple(results), tuple(pictures))
     before, after = ({*found[side].results, *found[side].pictures} for side in SIDES)
     faults += [f"{path} is named on both sides" for path in sorted(before & after)]
+    if not faults:
+        faults = [
+            f"{one} ({side}) and {other} ({other_side}) are the same cells of one slide"
+            for (one, (side, of_one)), (other, (other_side, of_other)) in combinations(
+                known_as.items(), 2
+            )
+            if of_one.is_same(of_other)
+        ]
     if faults:
         raise ResultsError(list_faults("the pair cannot be compared", faults))
     return found

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from her2path.models.training_outputs import save_model, write_samples
 from her2path.models.training_recipe import TrainingRecipe, split_laboratories
 from her2path.models.validation import measure_readings, read_crops, validation_crops
 from her2path.results.atomic import write_text
+from her2path.results.lock import only_run_in
 
 __all__ = ["Progress", "TrainingOptions", "TrainingResult", "train"]
 
@@ -152,6 +154,7 @@ def train(
     try:
         return run.go()
     finally:
+        run.held.close()
         team.leave()
 
 
@@ -186,6 +189,8 @@ class Run:
         self.best = -math.inf
         self.n_worse = 0
         self.figures: dict[str, float] = {}
+        # What goes with the run: the folder, which no other may use.
+        self.held = ExitStack()
         self.samples: tuple[Sample, ...] = ()
         self.kept_samples: tuple[Sample, ...] = ()
 
@@ -313,6 +318,7 @@ class Run:
                 f"{out} cannot be made ({error.strerror or error}): choose another folder for the "
                 "run"
             ) from error
+        self.held.enter_context(only_run_in(out))
 
     def draw(self) -> tuple[list[TrainingField], list[TrainingField]]:
         """Draw what is missing of the fields and load them."""

@@ -94,7 +94,8 @@ def survival_of(patients: Patients) -> Survival:
     groups = [g for g in patients.groups if any(p.group == g for p in known)]
     curves = tuple(curve_of(lifelines, g, [p for p in known if p.group == g]) for g in groups)
     remarks = [
-        f"{curve.group}: {curve.n_events} events are too few for a median or a comparison"
+        f"{curve.group}: {curve.n_events} event{'s' * (curve.n_events != 1)}, too few for a median "
+        "or a comparison"
         for curve in curves
         if curve.n_events < 3
     ]

@@ -18,6 +18,7 @@ from her2path.cells.polar import REACH_UM
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError
 from her2path.geometry import Mpp, Region
+from her2path.models.description import read_verified
 from her2path.models.shipped import FoundModel, find_model, list_models
 from her2path.results.record import NetworkFacts, RegionKind, RegionRecord
 from her2path.statistics.readers import (
@@ -98,19 +99,27 @@ def find_network(name: str, *, device: str = "auto") -> NetworkUse | None:
     Raises
     ------
     ModelError
-        If there is no such network, or its description does not fit.
+        If there is no such network, its description does not fit, or a file of it is damaged.
     """
     if name == NO_NETWORK:
         return None
     if name != SHIPPED_NETWORK:
-        return NetworkUse.of(find_model(name), device=device)
+        return whole(find_model(name), device)
     shipped = [model for model in list_models() if model.origin == "shipped"]
     if not shipped:
         raise ModelError(
             "the network that ships with her2path is not there; install the package again, or "
             "give --model none for the rules alone"
         )
-    return NetworkUse.of(shipped[0], device=device)
+    return whole(shipped[0], device)
+
+
+def whole(model: FoundModel, device: str) -> NetworkUse:
+    """Return a network to use, its files checked once, before the first slide."""
+    description = model.describe()
+    for name in description.files:
+        read_verified(model.folder, description, name)
+    return NetworkUse.of(model, device=device)
 
 
 @lru_cache(maxsize=1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from her2path.errors import Her2pathError, ResultsError
 
-__all__ = ["atomic_path", "remove_file", "remove_leftovers", "write_bytes", "write_text"]
+__all__ = ["PREFIX", "atomic_path", "remove_file", "remove_leftovers", "write_bytes", "write_text"]
 
 PREFIX = ".her2path-"
 
@@ -93,9 +94,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that a killed run left in `folder`.
+    """Delete the temporary files and folders that a killed run left in `folder`.
 
     Only for the run that owns the folder: another one may be writing to them.
     """
     for leftover in folder.glob(f"{PREFIX}*"):
-        leftover.unlink(missing_ok=True)
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)

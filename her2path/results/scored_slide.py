@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from her2path.errors import SlideError
@@ -12,7 +13,39 @@ from her2path.slides.color import Icc
 from her2path.slides.opening import open_slide
 from her2path.slides.slide import Slide
 
-__all__ = ["is_scored_file", "open_scored", "scored_mpp"]
+__all__ = ["SlideIdentity", "is_scored_file", "open_scored", "scored_mpp"]
+
+
+@dataclass(frozen=True, slots=True)
+class SlideIdentity:
+    """What tells that two results, or a result and a file, are of the same cells.
+
+    Attributes
+    ----------
+    sha256_ends : str
+        Of the file (`describe_input`); empty where a record does not know it.
+    n_tumor_cells : int or None
+        Counted in it; None where it is not scored. One file may hold two samples, told apart by
+        outlines.
+    """
+
+    sha256_ends: str
+    n_tumor_cells: int | None = None
+
+    @classmethod
+    def of_record(cls, record: SlideRecord) -> SlideIdentity:
+        """Return that of a scored slide."""
+        return cls(record.scan.sha256_ends, record.reading.n_tumor_cells)
+
+    @classmethod
+    def of_file(cls, path: Path) -> SlideIdentity:
+        """Return that of a slide that is to be scored."""
+        return cls(describe_input(path).sha256_ends)
+
+    def is_same(self, other: SlideIdentity) -> bool:
+        """Tell whether the cells of both are the same, as far as is known."""
+        counts = {self.n_tumor_cells, other.n_tumor_cells} - {None}
+        return bool(self.sha256_ends) and self.sha256_ends == other.sha256_ends and len(counts) < 2
 
 
 def scored_mpp(record: SlideRecord) -> Mpp:

@@ -18,7 +18,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from her2path.geometry import Region
-from her2path.results.atomic import atomic_path
+from her2path.results.atomic import PREFIX, atomic_path
 from her2path.synth.color_profile import profile_undoing
 from her2path.synth.dicom import level_path, write_dicom
 from her2path.synth.laboratory import Laboratory
@@ -105,7 +105,7 @@ class PyramidWriter:
         """
         with (
             atomic_path(path) as temporary,
-            tempfile.TemporaryDirectory(dir=path.parent, prefix=".pyramid-") as folder,
+            tempfile.TemporaryDirectory(dir=path.parent, prefix=PREFIX) as folder,
         ):
             lower = self._lower_levels(Path(folder))
             if path.name.endswith((".ome.tif", ".ome.tiff")):

@@ -178,9 +178,9 @@ def typical_diameter(tissue: TissueMask) -> float:
             found.append(diameter)
     if len(found) < LEAST_CORES:
         raise CoreGridError(
-            f"{len(found)} pieces of tissue are round and as large as cores, {LEAST_CORES} are "
-            "needed: is it a tissue microarray? State the diameter of its cores, or draw them in "
-            "QuPath"
+            f"pieces of tissue that are round and as large as cores: {len(found)}; {LEAST_CORES} "
+            "are needed: is it a tissue microarray? State the diameter of its cores, or draw them "
+            "in QuPath"
         )
     return float(np.median(found))
 

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from her2path.cli.main import app
+from her2path.results.atomic import PREFIX
+from her2path.results.lock import only_run_in
 from her2path.synth import Artefacts, Laboratory, RegionRecipe, SlideRecipe, TissueShape
 from her2path.synth.reading import example_recipe, read_laboratory, read_recipe
 from her2path.synth.recipe import RecipeError, recipe_from_toml
@@ -163,3 +165,17 @@ def test_a_faulty_laboratory_lists_its_numbers(tmp_path: Path):
     path.write_text("mpp = 9\nnoise = -1\n", encoding="utf-8")
     with pytest.raises(RecipeError, match=r"mpp[\s\S]*noise"):
         read_laboratory(str(path))
+
+
+def test_a_folder_is_drawn_into_by_one_run_and_what_a_killed_one_left_goes(
+    recipe: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    (out / f"{PREFIX}pyramid").mkdir(parents=True)
+    (out / f"{PREFIX}1.svs").touch()
+    with only_run_in(out):
+        shown = run(recipe, "--out", out)
+    assert shown.exit_code == 2
+    assert "another run is using" in shown.output
+    assert run(recipe, "--out", out).exit_code == 0
+    assert not list(out.glob(f"{PREFIX}*"))

@@ -31,7 +31,10 @@ def slide_json(blank_slide: Path, tmp_path: Path):
 
     def write(name: str, **values: Any) -> Path:
         source = blank_slide.parent / "out" / "glass" / "slide.json"
-        document = json.loads(source.read_text(encoding="utf-8")) | values
+        document = json.loads(source.read_text(encoding="utf-8"))
+        # Each of another file, unless the test says which.
+        document["scan"]["sha256_ends"] = values.pop("sha256_ends", name)
+        document |= values
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document), encoding="utf-8")

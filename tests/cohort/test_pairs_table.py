@@ -225,10 +225,22 @@ def test_what_a_table_says_of_a_slide_must_not_contradict_it(tmp_path: Path, sli
     assert "row 4, before:" in faults
 
 
+def test_one_slide_under_two_names_is_one_slide(tmp_path: Path, slide_json):
+    slide_json("a.json", score="2+", sha256_ends="one")
+    slide_json("b.json", score="2+", sha256_ends="one")
+    row = {"patient_id": "P1", "before": "a.json", "after": "b.json"}
+    found = faults_of(write_rows(tmp_path / "t.csv", row))
+    assert "row 2, after: is the same slide as before" in found
+    rows = [{"patient_id": f"P{k}", "before": f"{name}.json", "after": "0"}
+            for k, name in enumerate("ab")]  # fmt: skip
+    found = faults_of(write_rows(tmp_path / "t.csv", *rows))
+    assert "row 3, before: b.json belongs to 'P0' in row 2" in found
+
+
 def test_one_slide_is_not_both_sides(tmp_path: Path, slide_json):
     slide_json("a.json", score="2+")
     row = {"patient_id": "P1", "before": "a.json", "after": "a.json"}
-    assert "row 2, after: is the same file as before" in faults_of(
+    assert "row 2, after: is the same slide as before" in faults_of(
         write_rows(tmp_path / "t.csv", row)
     )
 

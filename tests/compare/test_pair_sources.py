@@ -111,6 +111,21 @@ def test_ish_is_that_of_the_slides_unless_given(slide):
     assert [side.ish for side in given] == [IshResult.AMPLIFIED, IshResult.GROUP_4]
 
 
+def test_one_slide_scored_twice_is_not_counted_twice(slide, picture, tmp_path):
+    record = read_record(slide.slide_json)
+    known = replace(record, scan=replace(record.scan, sha256_ends="one"))
+    write_record(slide.slide_json, known)
+    again = SlideFolder(tmp_path / "again" / "slide")
+    shutil.copytree(slide.path, again.path)
+    for named in (
+        {"before": [slide.path, again.path], "after": [picture]},
+        {"before": [slide.path], "after": [again.path]},
+    ):
+        texts = {side: [str(path) for path in paths] for side, paths in named.items()}
+        with pytest.raises(ResultsError, match="are the same cells of one slide"):
+            find_side_sources(texts, mpp={"after": 0.25})
+
+
 def test_a_slide_that_does_not_count_has_no_say_in_the_criteria(slide, tmp_path):
     other = SlideFolder(tmp_path / "other")
     shutil.copytree(slide.path, other.path)

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load
 from tiny_recipe import TINY
 
-from her2path.errors import Her2pathError, ManifestError, ModelError
+from her2path.errors import Her2pathError, ManifestError, ModelError, ResultsError
 from her2path.models import training
 from her2path.models.annotated import annotated_crops, read_annotated, recoloured
 from her2path.models.batches import Batches, BatchPlan
@@ -31,6 +31,7 @@ from her2path.models.training_recipe import (
     read_training_recipe,
     shipped_recipes,
 )
+from her2path.results.lock import only_run_in
 from her2path.synth.laboratory import laboratories
 
 
@@ -220,6 +221,16 @@ def test_a_finished_run_without_its_state_is_not_overwritten(tmp_path: Path) -> 
     (tmp_path / "run" / "model").mkdir(parents=True)
     with pytest.raises(ModelError, match=r"holds a run \(model\)"):
         train(TINY, TrainingOptions(tmp_path / "run", device="cpu"))
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with only_run_in(run), pytest.raises(ResultsError, match="another run is using"):
+        train(TINY, TrainingOptions(run, device="cpu"))
+    # It goes with the run that held it.
+    with only_run_in(run):
+        pass
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
