@@ -159,7 +159,8 @@ def outcomes(
         elif not quiet:
             for words in outcome_findings(found, endpoint=endpoint, unit=unit):
                 ERRORS.print(words)
-            for remark in found.remarks:
+            of_models = [f"{m.name}: {words}" for m in found.models for words in m.remarks]
+            for remark in (*found.remarks, *of_models):
                 ERRORS.print(f"  - {remark}", style="yellow")
             ERRORS.print(f"Page: {page}", style="bold")
             ERRORS.print(RESEARCH_USE, style="dim")

@@ -216,7 +216,7 @@ def survey_opened(
         tiles=tiles,
         network=settings.network,
         parts_key=settings_hash([fingerprint, measure, working_mpp, tiles]),
-        remarks=(*remarks_of(rois), *misfits(job, working_mpp, scan)),
+        remarks=(*remarks_of(rois), *misfits(job, working_mpp, scan), *unchecked(job, scan)),
     )
 
 
@@ -374,3 +374,14 @@ def misfits(job: SlideJob, working_mpp: float, scan: ScanFacts) -> tuple[str, ..
     """Say why the calibration of a job is not one for its scan, if it is not."""
     words = job.calibration.misfit(working_mpp, scan.scanner, is_srgb=scan.is_srgb)
     return (words,) if words else ()
+
+
+def unchecked(job: SlideJob, scan: ScanFacts) -> tuple[str, ...]:
+    """Say that nobody knows whether the calibration of a job is of the scanner of its scan."""
+    made_for = job.calibration.scanner
+    if not made_for or scan.scanner:
+        return ()
+    return (
+        f"The calibration {job.calibration.name} was made for the scanner {made_for}; the file "
+        "names none, so whether it fits was not checked.",
+    )

@@ -264,6 +264,13 @@ def test_a_control_outside_its_range_asks_for_a_person(
     assert (ReviewFlag.CONTROL_OUT_OF_RANGE in {flag.flag for flag in flags}) == is_flagged
 
 
+def test_a_scanner_that_nobody_names_is_said_to_be_unchecked(drawn, job_on, settings):
+    site = find_calibration(None).model_copy(update={"scanner": "Aperio AT2"})
+    (remark,) = survey_slide(job_on(drawn, calibration=site), settings).remarks
+    assert "Aperio AT2; the file names none" in remark
+    assert survey_slide(job_on(drawn), settings).remarks == ()
+
+
 def test_outlines_that_say_nothing_are_an_error(drawn, job_on, settings, tmp_path: Path):
     roi = outlines(tmp_path / "roi.geojson", Wibble=(0, 0, 500, 500))
     with pytest.raises(AnnotationError, match=r"class Wibble only.*Tumor, Ignore"):
