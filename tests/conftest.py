@@ -1,8 +1,10 @@
 """What all tests share."""
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ settings.register_profile("offline", deadline=None, derandomize=True)
 settings.load_profile("offline")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +26,13 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("the folder of real pictures is not here")
     return REAL_DATA
+
+
+@pytest.fixture
+def load_script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Load a module of the folder scripts, which is no package, by its name."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """scripts/accuracy*.py: what is drawn means what it says, and the sums are right."""
 
-import importlib
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,27 +13,20 @@ from her2path.statistics.counted import Counted
 from her2path.synth import laboratories
 from her2path.synth.truth import score_of
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+@pytest.fixture
+def recipes(load_script):
+    return load_script("accuracy_recipes")
 
 
 @pytest.fixture
-def recipes():
-    return importlib.import_module("accuracy_recipes")
+def measures(load_script):
+    return load_script("accuracy_measures")
 
 
 @pytest.fixture
-def measures():
-    return importlib.import_module("accuracy_measures")
-
-
-@pytest.fixture
-def page():
-    return importlib.import_module("accuracy_page")
+def page(load_script):
+    return load_script("accuracy_page")
 
 
 @pytest.fixture
@@ -162,8 +153,10 @@ def test_errors_leave_out_what_was_not_assessed(measures, slide):
     assert sums["count abs %"] == pytest.approx(10.0)
 
 
-def test_a_slide_without_a_tumor_cell_has_no_score_to_compare_with(recipes, slide, capsys):
-    accuracy = importlib.import_module("accuracy")
+def test_a_slide_without_a_tumor_cell_has_no_score_to_compare_with(
+    load_script, recipes, slide, capsys
+):
+    accuracy = load_script("accuracy")
     plans = recipes.plan_slides(2, seed=4, side_um=500.0)
     drawn = {
         plan.slide_id: SimpleNamespace(truth={"score": str(score)})
@@ -175,9 +168,9 @@ def test_a_slide_without_a_tumor_cell_has_no_score_to_compare_with(recipes, slid
 
 
 def test_slides_too_small_to_hold_a_tumor_are_refused_before_anything_is_drawn(
-    monkeypatch, capsys, tmp_path
+    load_script, monkeypatch, capsys, tmp_path
 ):
-    accuracy = importlib.import_module("accuracy")
+    accuracy = load_script("accuracy")
     given = ["accuracy.py", "--side-um", "300", "--model", "none", "--out", str(tmp_path / "out")]
     monkeypatch.setattr("sys.argv", given)
     with pytest.raises(SystemExit):

@@ -1,8 +1,6 @@
 """scripts/average_models.py: a network between others."""
 
-import importlib
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,13 +8,10 @@ import torch
 from her2path.models.checkpoint import load_checkpoint
 from her2path.models.shipped import list_models
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module("average_models")
+def script(load_script):
+    return load_script("average_models")
 
 
 @pytest.fixture

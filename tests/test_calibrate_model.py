@@ -1,8 +1,5 @@
 """scripts/calibrate_model.py: what is promised of other fields is met by other fields."""
 
-import importlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -20,13 +17,10 @@ from her2path.models.description import (
 from her2path.statistics.conformal import conformal_sets
 from her2path.statistics.temperature import ordinal_probabilities
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module("calibrate_model")
+def script(load_script):
+    return load_script("calibrate_model")
 
 
 def fields(n, seed):

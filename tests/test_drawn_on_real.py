@@ -1,40 +1,32 @@
 """scripts/drawn_on_real.py: what it says of its pictures is what it draws, and nothing else is."""
 
 import csv
-import importlib
 import io
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 SEED = 11
 # Two of the marked nests and stroma round them.
 SIDE_PX = 560
 
 
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+@pytest.fixture
+def script(load_script):
+    return load_script("drawn_on_real")
 
 
 @pytest.fixture
-def script():
-    return importlib.import_module("drawn_on_real")
+def designs(load_script):
+    return load_script("drawn_designs")
 
 
 @pytest.fixture
-def designs():
-    return importlib.import_module("drawn_designs")
-
-
-@pytest.fixture
-def truth():
-    return importlib.import_module("drawn_truth")
+def truth(load_script):
+    return load_script("drawn_truth")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The second renderer: what it says of its slides must be what it draws."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,11 @@ import tifffile
 from her2path.stain import StainMatrix, separate
 from her2path.stain.separate import STEPS_PER_OD
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def drawn(load_script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Draw a small slide of a score: its picture and its truth."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    renderer = importlib.import_module("foreign_slides")
+    renderer = load_script("foreign_slides")
     monkeypatch.setattr(renderer, "SIDE_UM", 300.0)
 
     def run(score: str):

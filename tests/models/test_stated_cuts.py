@@ -1,11 +1,10 @@
 """scripts/calibrate_model.py refuses cuts that are no probabilities before it draws anything."""
 
-import importlib
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.mark.parametrize("plane", ["tumor", "membrane"])
@@ -14,11 +13,11 @@ def test_a_cut_that_is_no_probability_is_refused_before_anything_is_drawn(
     plane: str,
     cut: str,
     untrained: Path,
+    load_script: Callable[[str], ModuleType],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    script = importlib.import_module("calibrate_model")
+    script = load_script("calibrate_model")
 
     def drawn(*_: object, **__: object) -> None:
         pytest.fail("fields were drawn")
