@@ -118,7 +118,7 @@ def measure_planes(
         )
     neighbors, spacing = nearest(nuclei.x, nuclei.y, mpp)
     is_wanted = inside(nuclei.x, nuclei.y, within)
-    outline, contrast, line_dab, line_height, width, inner_line = membrane_contours(
+    membranes = membrane_contours(
         lines.contrast,
         lines.direction,
         cv2.GaussianBlur(hematoxylin, (0, 0), SMOOTHING_UM / mpp),
@@ -135,7 +135,7 @@ def measure_planes(
         N_DIRECTIONS,
     )
     nuclei, spacing = nuclei.select(is_wanted), spacing[is_wanted]
-    x, y, contours = nuclei.x, nuclei.y, nuclei.contours
+    x, y, contours, outline = nuclei.x, nuclei.y, nuclei.contours, membranes.outline_um
     nucleus = nucleus_ods(hematoxylin, dab, x, y, contours, mpp)
     cytoplasm = cytoplasm_ods(hematoxylin, dab, x, y, contours, outline, mpp)
     visible_od = settings.counterstain.min_contrast_od
@@ -151,13 +151,13 @@ def measure_planes(
         shared_cytoplasm_od=cytoplasm[:, 1],
         cytoplasm_h_od=cytoplasm[:, 0],
         spacing_um=spacing,
-        membrane_width_um=line_width(width, contrast),
+        membrane_width_um=line_width(membranes.width_um, membranes.line_contrast),
         is_hidden=nuclei.is_hidden & (nucleus[:, 0] - cytoplasm[:, 0] < visible_od),
         outline_um=outline,
-        line_contrast_od=contrast / np.float32(lines.steps_per_od),
-        line_od=line_dab / np.float32(STEPS_PER_OD),
-        line_height_od=line_height / np.float32(STEPS_PER_OD),
-        inner_line_od=inner_line / np.float32(lines.steps_per_od),
+        line_contrast_od=membranes.line_contrast / np.float32(lines.steps_per_od),
+        line_od=membranes.line_dab / np.float32(STEPS_PER_OD),
+        line_height_od=membranes.line_height / np.float32(STEPS_PER_OD),
+        inner_line_od=membranes.inner_line / np.float32(lines.steps_per_od),
         is_measurable=sectors_in_picture(x, y, outline, hematoxylin.shape, mpp),
         seen_tumor=(
             np.full(x.shape, np.nan, np.float32)

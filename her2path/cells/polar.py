@@ -9,6 +9,7 @@ with a halo of that size gives the same answer as the whole slide.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -225,6 +226,31 @@ def runs_along(n_directions: int) -> NDArray[np.bool_]:
     return found
 
 
+class MembraneLines(NamedTuple):
+    """The membranes of n cells, as `membrane_contours` traces them; arrays of float32.
+
+    Attributes
+    ----------
+    outline_um, width_um : ndarray of shape (n, N_SECTORS)
+        Radius of the outline; full width at half height across the line, 0 where there is none.
+    line_contrast : ndarray of shape (n, N_SECTORS)
+        Contrast of a line that runs along the outline (within 50°), steps of `contrast`.
+    line_dab : ndarray of shape (n, N_SECTORS)
+        DAB on the line, steps of `dab`.
+    line_height : ndarray of shape (n, N_SECTORS)
+        What the line rises above the higher of its two feet, steps of `dab`; 0 without a line.
+    inner_line : ndarray of shape (n,)
+        Contrast of the lines between nucleus and outline (`clearest_inside`).
+    """
+
+    outline_um: NDArray[np.float32]
+    line_contrast: NDArray[np.float32]
+    line_dab: NDArray[np.float32]
+    line_height: NDArray[np.float32]
+    width_um: NDArray[np.float32]
+    inner_line: NDArray[np.float32]
+
+
 @numba.njit(nogil=True, cache=True)
 def membrane_contours(
     contrast: NDArray[np.int16],
@@ -241,14 +267,7 @@ def membrane_contours(
     mpp: float,
     steps_per_od: float,
     n_directions: int,
-) -> tuple[
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-]:
+) -> MembraneLines:
     """Trace the membrane round nuclei along its best line, and read the line there.
 
     Parameters
@@ -280,19 +299,7 @@ def membrane_contours(
 
     Returns
     -------
-    outline_um : ndarray of shape (n, N_SECTORS), float32
-        Radius of the outline.
-    line_contrast : ndarray of shape (n, N_SECTORS), float32
-        Contrast of the line in each sector, steps of `contrast`; only lines that run along the
-        outline (within 50°) count.
-    line_dab : ndarray of shape (n, N_SECTORS), float32
-        DAB on the line, steps of `dab`.
-    line_height : ndarray of shape (n, N_SECTORS), float32
-        What the line rises above the higher of its two feet, steps of `dab`; 0 without a line.
-    width_um : ndarray of shape (n, N_SECTORS), float32
-        Full width at half height across the line, 0 where there is none.
-    inner_line : ndarray of shape (n,), float32
-        Contrast of the lines between nucleus and outline (`clearest_inside`), steps of `contrast`.
+    MembraneLines
     """
     n = wanted.shape[0]
     outline = np.empty((n, N_SECTORS), np.float32)
@@ -356,7 +363,7 @@ def membrane_contours(
                 width[j, k], line_height[j, k] = line_profile(
                     hematoxylin, dab, overlap, x[i], y[i], dx, dy, peak_at, peak
                 )
-    return outline, line_contrast, line_dab, line_height, width, inner_line
+    return MembraneLines(outline, line_contrast, line_dab, line_height, width, inner_line)
 
 
 @numba.njit(nogil=True, cache=True)
