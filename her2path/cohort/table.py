@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 from her2path.cohort.pairs import Pair, Side, edition_name, organ_of
 from her2path.compare.verdict import Verdict
 from her2path.criteria.rule_set import load_rule_set, rule_set_names
 from her2path.criteria.score import IshResult, Organ, Score
 from her2path.criteria.words import SCORE_WORDS, score_named
-from her2path.errors import Her2pathError, TableError, list_faults
+from her2path.errors import TableError
+from her2path.results.faults import SheetFaults
 from her2path.results.jsonable import read_json
 from her2path.results.record import read_record
 from her2path.results.scored_slide import SlideIdentity
@@ -38,8 +37,6 @@ KNOWN_COLUMNS = (
 STOMACH_RULES = "gastric-resection"
 # A year outside is a slip of the keyboard; trastuzumab came in 1998.
 FIRST_YEAR, LAST_YEAR = 1980, 2100
-
-Value = TypeVar("Value")
 
 
 def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ...]]:
@@ -70,9 +67,7 @@ def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ..
     pairs = [reader.pair(row) for row in sheet.rows]
     reader.check_names()
     reader.check_editions([pair for pair in pairs if pair is not None])
-    if reader.faults:
-        faults = [words for _, words in sorted(reader.faults, key=lambda fault: fault[0])]
-        raise TableError(list_faults(f"{path.name} cannot be used", faults))
+    reader.faults.refuse(path)
     return sheet, tuple(pair for pair in pairs if pair is not None)
 
 
@@ -84,43 +79,32 @@ class PairReader:
         self.folder = sheet.path.parent
         self.criteria = edition_name(criteria)
         self.has_names = "pair" in sheet.columns
-        self.faults: list[tuple[int, str]] = []
+        self.faults = SheetFaults()
         self.identity: dict[Path, SlideIdentity] = {}
         # By file, whatever it is called: what of it was named, in which row, for whom.
         self.owners: defaultdict[str, list[tuple[SlideIdentity, int, str]]] = defaultdict(list)
-
-    def fault(self, row: SheetRow, column: str, words: object) -> None:
-        """Note what is wrong with a cell."""
-        self.faults.append((row.number, f"row {row.number}, {column}: {words}"))
-
-    def cell(self, row: SheetRow, column: str, kind: Callable[[str], Value]) -> Value | None:
-        """Return what a cell says; None when it is empty or wrong, which is noted."""
-        text = row.get(column)
-        if not text:
-            return None
-        try:
-            return kind(text)
-        except (Her2pathError, ValueError, OSError) as error:
-            self.fault(row, column, error)
-            return None
 
     def pair(self, row: SheetRow) -> Pair | None:
         """Return the pair of one row, None when it has a fault."""
         n_before = len(self.faults)
         if not row.get("patient_id"):
-            self.fault(row, "patient_id", "is empty; several rows of one patient need its name")
-        verdict = self.cell(row, "verdict", word(Verdict))
+            self.faults.add(
+                row, "patient_id", "is empty; several rows of one patient need its name"
+            )
+        verdict = self.faults.read(row, "verdict", word(Verdict))
         name = row.get("pair")
-        compared = self.cell(row, "pair", self.compared) if name.lower().endswith(".json") else None
+        compared = (
+            self.faults.read(row, "pair", self.compared) if name.lower().endswith(".json") else None
+        )
         sides = {end: self.side(row, end, compared) for end in ("before", "after")}
         self.check_dates(row)
         if compared is not None:
             if verdict is not None and verdict is not compared[0]:
-                self.fault(row, "verdict", f"is {verdict}, but {name} says {compared[0]}")
+                self.faults.add(row, "verdict", f"is {verdict}, but {name} says {compared[0]}")
             verdict = compared[0]
         before, after = sides["before"], sides["after"]
         if before and after and self.are_one_slide(before, after):
-            self.fault(row, "after", "is the same slide as before")
+            self.faults.add(row, "after", "is the same slide as before")
         if before is None or after is None or len(self.faults) > n_before:
             return None
         # A score in the table is of the organ that any edition of its row names.
@@ -148,20 +132,22 @@ class PairReader:
         """Return one side of a pair."""
         said = compared[1].get(end) if compared else None
         if not row.get(end) and said is None:
-            self.fault(row, end, "is empty; give a score, a slide, or not_assessable")
-        side = self.cell(row, end, self.named_side) if row.get(end) else Side(score=said)
-        ish = self.cell(row, f"{end}_ish", word(IshResult))
-        edition = self.cell(row, f"{end}_edition", edition_name) or ""
+            self.faults.add(row, end, "is empty; give a score, a slide, or not_assessable")
+        side = self.faults.read(row, end, self.named_side) if row.get(end) else Side(score=said)
+        ish = self.faults.read(row, f"{end}_ish", word(IshResult))
+        edition = self.faults.read(row, f"{end}_edition", edition_name) or ""
         if side is None:
             return None
         if said is not None and side.score is not None and side.score is not said:
-            self.fault(row, end, f"is {side.score.value}, but {row.get('pair')} says {said.value}")
+            self.faults.add(
+                row, end, f"is {side.score.value}, but {row.get('pair')} says {said.value}"
+            )
         if ish is not None and side.ish is not None and ish is not side.ish:
-            self.fault(
+            self.faults.add(
                 row, f"{end}_ish", f"is {ish}, but {row.get(end)} was scored with {side.ish}"
             )
         if edition and side.edition and edition != side.edition:
-            self.fault(
+            self.faults.add(
                 row, f"{end}_edition", f"is {edition}, but {row.get(end)} has {side.edition}"
             )
         if side.path is not None:
@@ -181,7 +167,7 @@ class PairReader:
         of_file = self.owners[own.sha256_ends or str(path)]
         for known, number, owner in of_file:
             if owner != patient and (known == own or own.is_same(known)):
-                self.fault(row, end, f"{path.name} belongs to {owner!r:.40} in row {number}")
+                self.faults.add(row, end, f"{path.name} belongs to {owner!r:.40} in row {number}")
                 return
         of_file.append((own, row.number, patient))
 
@@ -229,7 +215,7 @@ class PairReader:
             used = load_rule_set(rules).scores_used
             if side.score not in used:
                 words = ", ".join(score.value for score in used)
-                self.fault(
+                self.faults.add(
                     row,
                     end,
                     f"is {side.score}, which {edition} does not have; it has {words}: give one of "
@@ -242,9 +228,9 @@ class PairReader:
             next((name for name in names if name in self.sheet.columns), names[0])
             for names in DATE_COLUMNS
         ]
-        before, after = (self.cell(row, column, day) for column in columns)
+        before, after = (self.faults.read(row, column, day) for column in columns)
         if before is not None and after is not None and after < before:
-            self.fault(row, columns[1], f"{after} lies before {before}; are they exchanged?")
+            self.faults.add(row, columns[1], f"{after} lies before {before}; are they exchanged?")
 
     def check_names(self) -> None:
         """Note patients that stand twice without a name that tells their pairs apart."""
@@ -261,7 +247,9 @@ class PairReader:
                 if self.has_names
                 else "; name each pair of a patient in a column pair"
             )
-            self.fault(row, "patient_id", f"{patient!r:.60} stands in row {before} already{remedy}")
+            self.faults.add(
+                row, "patient_id", f"{patient!r:.60} stands in row {before} already{remedy}"
+            )
 
     def check_editions(self, pairs: list[Pair]) -> None:
         """Note editions that differ: scores of two editions cannot be compared."""
@@ -274,13 +262,11 @@ class PairReader:
         for pair, end, edition in known:
             first, first_end, usual = known[0]
             if edition != usual:
-                self.faults.append(
-                    (
-                        pair.row,
-                        f"row {pair.row}, {end}_edition: {edition}, but {first_end} of row "
-                        f"{first.row} has {usual}; score both by one edition, or give each edition "
-                        "a table",
-                    )
+                self.faults.add_words(
+                    f"row {pair.row}, {end}_edition: {edition}, but {first_end} of row "
+                    f"{first.row} has {usual}; score both by one edition, or give each edition "
+                    "a table",
+                    row=pair.row,
                 )
 
 

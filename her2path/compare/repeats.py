@@ -14,7 +14,8 @@ from her2path.compare.bands import DISTANCE, Band, Bands
 from her2path.compare.measures import MEASURES, class_distance, highest_of
 from her2path.compare.sources import result_of
 from her2path.criteria.score import Intensity
-from her2path.errors import Her2pathError, ResultsError, TableError, list_faults
+from her2path.errors import Her2pathError, ResultsError, TableError
+from her2path.results.faults import SheetFaults
 from her2path.results.record import SlideRecord, read_record
 from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet
 from her2path.statistics.repeatability import Repeatability, within_subject
@@ -86,9 +87,9 @@ def bands_of_table(path: Path, *, name: str = "") -> Bands:
 def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
     """Return subject and reading of each row, or raise TableError with every fault."""
     columns = [name for name in MEASURES if name in sheet.columns]
-    faults: list[str] = []
+    faults = SheetFaults()
     if RESULT not in sheet.columns and not columns:
-        faults.append(
+        faults.add_words(
             f"row 1: no column {RESULT} and no measure; name results, or give any of "
             f"{', '.join(MEASURES)}"
         )
@@ -98,27 +99,28 @@ def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
     for row in sheet.rows if not faults else ():
         subject = row.get(SUBJECT)
         if not subject:
-            faults.append(f"row {row.number}, {SUBJECT}: is empty")
+            faults.add(row, SUBJECT, "is empty")
         n_faults = len(faults)
         reading = reading_of(row, sheet.path.parent, columns, faults, separator=sheet.separator)
         if not reading and len(faults) == n_faults:
-            faults.append(f"row {row.number}: holds no reading")
+            faults.add_words(f"row {row.number}: holds no reading", row=row.number)
         if row.get(RESULT) and len(faults) == n_faults:
             result = result_of((sheet.path.parent / row.get(RESULT)).resolve())
             if result is not None and first.setdefault(result, row.number) != row.number:
-                faults.append(
-                    f"row {row.number}, {RESULT}: is the result of row {first[result]}; a repeat "
-                    "is a reading of its own, of another scan or section"
+                faults.add(
+                    row,
+                    RESULT,
+                    f"is the result of row {first[result]}; a repeat is a reading of its own, of "
+                    "another scan or section",
                 )
         subjects.append(subject)
         readings.append(reading)
-    if faults:
-        raise TableError(list_faults(f"{sheet.path.name} cannot be used", faults))
+    faults.refuse(sheet.path)
     return subjects, readings
 
 
 def reading_of(
-    row: SheetRow, folder: Path, columns: Sequence[str], faults: list[str], *, separator: str
+    row: SheetRow, folder: Path, columns: Sequence[str], faults: SheetFaults, *, separator: str
 ) -> dict[str, float]:
     """Return the measures of one row of cells between separators; faults go to `faults`."""
     reading: dict[str, float] = {}
@@ -129,7 +131,7 @@ def reading_of(
                 raise ResultsError(f"{row.get(RESULT)!r:.120} is no slide.json or folder of one")
             reading |= reading_of_record(read_record(path))
         except Her2pathError as error:
-            faults.append(f"row {row.number}, {RESULT}: {' '.join(str(error).split())}")
+            faults.add(row, RESULT, " ".join(str(error).split()))
     for name in columns:
         text = row.get(name)
         if not text:
@@ -137,7 +139,7 @@ def reading_of(
         value = number_in(text, separator=separator)
         high = highest_of(name)
         if value is None or not 0 <= value <= high:
-            faults.append(f"row {row.number}, {name}: {text!r:.40} is no number from 0 to {high:g}")
+            faults.add(row, name, f"{text!r:.40} is no number from 0 to {high:g}")
         else:
             reading[name] = value
     return reading

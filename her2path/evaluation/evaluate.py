@@ -12,7 +12,7 @@ import numpy as np
 
 from her2path.criteria.label import ScoreLabel
 from her2path.criteria.score import EXPRESSION_SCORES, Score
-from her2path.errors import ResultsError, list_faults
+from her2path.errors import ResultsError
 from her2path.evaluation.agreement import ScoreAgreement, agree
 from her2path.evaluation.case import Case, on_one_scale, shared_scale
 from her2path.evaluation.cells import CELL_COLUMNS, CellAgreement, compare_cells, pooled
@@ -27,6 +27,7 @@ from her2path.evaluation.stated import (
 )
 from her2path.results.cells import read_cells
 from her2path.results.columns import SlideState
+from her2path.results.faults import SheetFaults
 from her2path.results.folder import ResultsFolder
 from her2path.results.sheet import SheetRow, read_sheet
 from her2path.statistics.counted import Counted
@@ -134,9 +135,11 @@ def read_readings(results: Path, *, reader: str = "") -> Readings:
     path = ResultsFolder(results).slides_csv if is_folder else results
     prefix = f"{reader}_" if reader else ""
     sheet = read_sheet(path, needed=("slide_id", f"{prefix}score"))
-    faults: list[str] = []
+    faults = SheetFaults()
     if reader and not sheet.has(f"{prefix}score"):
-        faults.append(f"no slide has a {prefix}score; score with a network, or leave out --reader")
+        faults.add_words(
+            f"no slide has a {prefix}score; score with a network, or leave out --reader"
+        )
     cases: dict[str, Case] = {}
     failed: dict[str, str] = {}
     for row in sheet.rows:
@@ -144,17 +147,16 @@ def read_readings(results: Path, *, reader: str = "") -> Readings:
         if row.get("state") == SlideState.FAILED:
             failed[slide_id] = row.get("error") or "no reason was recorded"
         elif slide_id in cases:
-            faults.append(f"row {row.number}: {slide_id!r:.60} stands twice")
+            faults.add(row, "slide_id", f"{slide_id!r:.60} stands twice")
         else:
             case = case_of(row, prefix, faults)
             if case is not None:
                 cases[slide_id] = case
-    if faults:
-        raise ResultsError(list_faults(f"{path.name} cannot be evaluated", faults))
+    faults.refuse(path, ResultsError)
     return Readings(cases, failed, results if is_folder else None, reader)
 
 
-def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
+def case_of(row: SheetRow, prefix: str, faults: SheetFaults) -> Case | None:
     """Return a slide as read, still without its reference; None when it has a fault."""
     words = row.get(f"{prefix}score"), *filter(None, row.get(SET_COLUMN).split(";"))
     try:
@@ -163,14 +165,14 @@ def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
         if Score.NOT_ASSESSABLE in score_set:
             raise ValueError(score_set)
     except ValueError:
-        faults.append(f"row {row.number}: {', '.join(words)!r:.60} is no score")
+        faults.add(row, f"{prefix}score", f"{', '.join(words)!r:.60} is no score")
         return None
     if not words[0] and not prefix:
-        faults.append(f"row {row.number}: has no score")
+        faults.add(row, "score", "is empty")
         return None
     review = row.get("review")
     if review.casefold() not in FLAGGED | NOT_FLAGGED:
-        faults.append(f"row {row.number}, review: {review!r:.40} is neither true nor false")
+        faults.add(row, "review", f"{review!r:.40} is neither true nor false")
         return None
     return Case(
         slide_id=row.get("slide_id"),
@@ -184,7 +186,7 @@ def case_of(row: SheetRow, prefix: str, faults: list[str]) -> Case | None:
     )
 
 
-def probabilities_of(row: SheetRow, prefix: str, faults: list[str]) -> dict[Score, float] | None:
+def probabilities_of(row: SheetRow, prefix: str, faults: SheetFaults) -> dict[Score, float] | None:
     """Return the stated probabilities of a row, None where there are none."""
     texts = [row.get(prefix + name) for name in PROBABILITY_COLUMNS]
     if not all(texts):
@@ -197,7 +199,8 @@ def probabilities_of(row: SheetRow, prefix: str, faults: list[str]) -> dict[Scor
         # Nothing was counted.
         return None
     if not (min(values) >= 0 and abs(sum(values) - 1) <= SUM_TOLERANCE):
-        faults.append(f"row {row.number}: probabilities {', '.join(texts):.80} do not sum to 1")
+        words = f"row {row.number}: probabilities {', '.join(texts):.80} do not sum to 1"
+        faults.add_words(words, row=row.number)
         return None
     return dict(zip(EXPRESSION_SCORES, values, strict=True))
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from her2path.criteria.label import ScoreLabel, parse_score
 from her2path.criteria.score import Intensity, Pattern, Score
-from her2path.errors import ResultsError, TableError, list_faults
+from her2path.errors import ResultsError, TableError
 from her2path.evaluation.cells import KnownCells, codes_of
+from her2path.results.faults import SheetFaults
 from her2path.results.folder import name_slides
 from her2path.results.jsonable import read_json
 from her2path.results.sheet import read_sheet
@@ -72,22 +73,19 @@ def read_references(path: Path) -> tuple[Reference, ...]:
             f"{', '.join(SCORE_COLUMNS)}; it has {', '.join(sheet.columns):.200}"
         )
     rows = [row for row in sheet.rows if row.get(column)]
-    faults: list[str] = []
+    faults = SheetFaults()
     found: dict[str, Reference] = {}
     for row in rows:
         text = row.get(key)
         if not text:
-            faults.append(f"row {row.number}, {key}: is empty")
+            faults.add(row, key, "is empty")
             continue
         slide_id = text if key == "slide_id" else name_slides([Path(text)])[0]
         label = None
         if row.get(column) != Score.NOT_ASSESSABLE:
-            try:
-                label = reference_score(row.get(column))
-            except ValueError as error:
-                faults.append(f"row {row.number}, {column}: {error}")
+            label = faults.read(row, column, reference_score)
         if slide_id in found:
-            faults.append(f"row {row.number}, {key}: {slide_id!r:.60} stands twice")
+            faults.add(row, key, f"{slide_id!r:.60} stands twice")
         found[slide_id] = Reference(
             slide_id,
             label,
@@ -95,9 +93,8 @@ def read_references(path: Path) -> tuple[Reference, ...]:
             group=next((row.get(name) for name in GROUP_COLUMNS if row.get(name)), ""),
         )
     if not found and not faults:
-        faults.append(f"no row has a {column}")
-    if faults:
-        raise TableError(list_faults(f"{path.name} cannot be used", faults))
+        faults.add_words(f"no row has a {column}")
+    faults.refuse(path)
     return tuple(found.values())
 
 

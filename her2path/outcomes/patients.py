@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from her2path.criteria.ish import status
 from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.criteria.words import SCORE_WORDS, score_named
 from her2path.errors import TableError, list_faults
+from her2path.results.faults import SheetFaults
 from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet, word
 
 __all__ = ["GROUP_ORDER", "Columns", "Patient", "Patients", "read_patients"]
@@ -37,8 +37,6 @@ LARGEST = 1e9
 MOST_CATEGORIES = 5
 # A category for almost every patient is a name, not a group.
 MOST_GROUPS = 20
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +164,7 @@ def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) 
     rows = [reader.patient(row) for row in sheet.rows]
     reader.check_names()
     reader.check_responders()
-    if reader.faults:
-        found = [words for _, words in sorted(reader.faults, key=lambda fault: fault[0])]
-        raise TableError(list_faults(f"{path.name} cannot be used", found))
+    reader.faults.refuse(path)
     kept = tuple(patient for patient in rows if patient.group)
     groups = ordered({patient.group for patient in kept})
     if not kept:
@@ -232,7 +228,7 @@ class PatientReader:
         self.sheet = sheet
         self.columns = columns
         self.organ = organ
-        self.faults: list[tuple[int, str]] = []
+        self.faults = SheetFaults()
         self.counts: dict[tuple[str, str], int] = {}
         self.responders = {word.casefold() for word in columns.responders}
         self.taken_for_none: dict[str, None] = {}
@@ -280,39 +276,26 @@ class PatientReader:
             )
         return value
 
-    def fault(self, row: SheetRow, column: str, words: object) -> None:
-        """Note what is wrong with a cell."""
-        self.faults.append((row.number, f"row {row.number}, {column}: {words}"))
-
-    def cell(self, row: SheetRow, column: str, kind: Callable[[str], Value]) -> Value | None:
-        """Return what a cell says; None when it is empty or wrong, which is noted."""
-        text = row.get(column) if column else ""
-        if not text:
-            return None
-        try:
-            return kind(text)
-        except ValueError as error:
-            self.fault(row, column, error)
-            return None
-
     def patient(self, row: SheetRow) -> Patient:
         """Return the patient of one row."""
         columns = self.columns
-        time = self.cell(row, columns.time, self.duration)
-        event = self.cell(row, columns.event, yes_or_no)
+        time = self.faults.read(row, columns.time, self.duration)
+        event = self.faults.read(row, columns.event, yes_or_no)
         has_time, has_event = bool(row.get(columns.time)), bool(row.get(columns.event))
         if columns.time and has_time != has_event:
             lacking = columns.event if has_time else columns.time
-            self.fault(row, lacking, "is empty, though its partner is not; fill both or neither")
+            self.faults.add(
+                row, lacking, "is empty, though its partner is not; fill both or neither"
+            )
         return Patient(
             row=row.number,
             patient_id=row.get("patient_id"),
             group=self.group(row),
             time=time,
             event=event,
-            response=self.cell(row, columns.response, self.responds),
+            response=self.faults.read(row, columns.response, self.responds),
             stratum=row.get(columns.strata) if columns.strata else "",
-            numbers={name: self.cell(row, name, self.measured) for name in self.numeric},
+            numbers={name: self.faults.read(row, name, self.measured) for name in self.numeric},
             categories={name: row.get(name) for name in self.categorical},
         )
 
@@ -322,8 +305,8 @@ class PatientReader:
         if columns.group:
             text = row.get(columns.group)
             return "" if text == Status.NOT_ASSESSABLE else text
-        score = self.cell(row, columns.score, named_score)
-        ish = self.cell(row, columns.ish, word(IshResult))
+        score = self.faults.read(row, columns.score, named_score)
+        ish = self.faults.read(row, columns.ish, word(IshResult))
         if score is None:
             return ""
         found = status(score, ish, organ=self.organ).status
@@ -358,7 +341,7 @@ class PatientReader:
         for named in self.columns.responders:
             if named.casefold() not in plain:
                 fault = f"--responders: {named!r:.40} is nowhere in {column}; it holds {words:.300}"
-                self.faults.append((1, fault))
+                self.faults.add_words(fault)
 
     def check_names(self) -> None:
         """Note patients that stand twice: a patient has one outcome."""
@@ -367,7 +350,7 @@ class PatientReader:
             name = row.get("patient_id")
             before = first.setdefault(name, row.number)
             if name and before != row.number:
-                self.fault(
+                self.faults.add(
                     row,
                     "patient_id",
                     f"{name!r:.60} stands in row {before} already; keep one row per patient",

@@ -19,12 +19,12 @@ from her2path.errors import (
     ManifestError,
     StainError,
     TableError,
-    list_faults,
 )
 from her2path.geometry import Location
 from her2path.pipeline.settings import SlideJob, find_calibration, find_rule_set
 from her2path.pipeline.sources import JobDefaults
 from her2path.results.columns import SLIDE_COLUMNS, names
+from her2path.results.faults import SheetFaults
 from her2path.results.folder import ResultsFolder, name_slides
 from her2path.results.sheet import SheetRow, number, read_sheet, word
 from her2path.slides.color import Icc
@@ -111,15 +111,15 @@ def jobs_of_manifest(
             logger.warning(
                 "%s: column %s is kept and not read; did you mean %s?", path.name, column, meant
             )
-    faults = clashing_columns(sheet.columns)
+    faults = SheetFaults()
+    check_columns(sheet.columns, faults)
     reader = RowReader(path.parent, defaults, faults, needed or {})
     read = [reader.job(row) for row in sheet.rows]
     jobs = [job for job in read if job is not None]
-    faults.extend(id_faults(sheet.rows))
+    check_names(sheet.rows, faults)
     if not faults:
         jobs = named(jobs, faults)
-    if faults:
-        raise ManifestError(list_faults(f"{path.name} cannot be used", faults))
+    faults.refuse(path, ManifestError)
     return tuple(jobs)
 
 
@@ -134,21 +134,19 @@ def kept_name(column: str) -> str:
     return PREFIX + column if column.casefold() in TAKEN else column
 
 
-def clashing_columns(columns: Sequence[str]) -> list[str]:
-    """Return what is wrong with columns that are only kept, and would get one name."""
+def check_columns(columns: Sequence[str], faults: SheetFaults) -> None:
+    """Note columns that are only kept, and would get one name."""
     first: dict[str, str] = {}
-    faults = []
     for column in columns:
         if column in KNOWN_COLUMNS:
             continue
         name = kept_name(column)
         before = first.setdefault(name.casefold(), column)
         if before != column:
-            faults.append(
+            faults.add_words(
                 f"columns {before!r:.40} and {column!r:.40} would both be {name!r:.60} in "
                 "slides.csv; rename one"
             )
-    return faults
 
 
 class RowReader:
@@ -158,7 +156,7 @@ class RowReader:
         self,
         folder: Path,
         defaults: JobDefaults,
-        faults: list[str],
+        faults: SheetFaults,
         needed: Mapping[str, Callable[[str], object]],
     ) -> None:
         self.folder = folder
@@ -171,23 +169,17 @@ class RowReader:
         before = len(self.faults)
 
         def read(column: str, kind: Callable[[str], Value], default: Value) -> Value:
-            text = row.get(column)
-            if not text:
-                return default
-            try:
-                return kind(text)
-            except (Her2pathError, ValueError) as error:
-                self.faults.append(f"row {row.number}, {column}: {error}")
-                return default
+            found = self.faults.read(row, column, kind)
+            return default if found is None else found
 
         defaults = self.defaults
         if not row.get("path"):
-            self.faults.append(f"row {row.number}, path: is empty")
+            self.faults.add(row, "path", "is empty")
         for column, kind in self.needed.items():
             if row.get(column):
                 read(column, kind, None)
             else:
-                self.faults.append(f"row {row.number}, {column}: is empty")
+                self.faults.add(row, column, "is empty")
         specimen = read("specimen", word(Specimen), defaults.specimen)
         rule_set = read(
             "criteria", lambda text: find_rule_set(text, specimen=specimen), defaults.rule_set
@@ -197,7 +189,7 @@ class RowReader:
             # Refused before hours of measuring: a result of ISH that these criteria do not know.
             status(Score.ZERO, ish, organ=rule_set.organ)
         except CriteriaError as error:
-            self.faults.append(f"row {row.number}, ish: {error}")
+            self.faults.add(row, "ish", error)
             ish = None
         job = SlideJob(
             slide_id=row.get("slide_id"),
@@ -255,9 +247,8 @@ def whole_px(text: str) -> int:
     return int(value)
 
 
-def id_faults(rows: Sequence[SheetRow]) -> list[str]:
-    """Return what is wrong with the names that the manifest gives."""
-    faults = []
+def check_names(rows: Sequence[SheetRow], faults: SheetFaults) -> None:
+    """Note what is wrong with the names that the manifest gives."""
     first: dict[str, int] = {}
     for row in rows:
         name = row.get("slide_id")
@@ -265,15 +256,10 @@ def id_faults(rows: Sequence[SheetRow]) -> list[str]:
             continue
         before = first.setdefault(name.casefold(), row.number)
         if before != row.number:
-            faults.append(
-                f"row {row.number}, slide_id: {name!r:.80} stands in row {before} already"
-            )
+            faults.add(row, "slide_id", f"{name!r:.80} stands in row {before} already")
         elif not names_folder(name):
-            faults.append(
-                f"row {row.number}, slide_id: {name!r:.80} cannot name a folder; "
-                "use letters, digits, - and _"
-            )
-    return faults
+            words = f"{name!r:.80} cannot name a folder; use letters, digits, - and _"
+            faults.add(row, "slide_id", words)
 
 
 def names_folder(slide_id: str) -> bool:
@@ -285,15 +271,17 @@ def names_folder(slide_id: str) -> bool:
     return True
 
 
-def named(jobs: list[SlideJob], faults: list[str]) -> list[SlideJob]:
+def named(jobs: list[SlideJob], faults: SheetFaults) -> list[SlideJob]:
     """Give a name to slides that have none, and refuse those that clash with given ones."""
     without = [job for job in jobs if not job.slide_id]
     try:
         found = iter(name_slides([job.path for job in without]))
     except Her2pathError as error:
-        faults.append(f"{error}; give them a slide_id of their own")
+        faults.add_words(f"{error}; give them a slide_id of their own")
         return jobs
     jobs = [job if job.slide_id else replace(job, slide_id=next(found)) for job in jobs]
     count = Counter(job.slide_id.casefold() for job in jobs)
-    faults.extend(f"slide_id {name!r} stands {n} times" for name, n in count.items() if n > 1)
+    for name, n in count.items():
+        if n > 1:
+            faults.add_words(f"slide_id {name!r} stands {n} times")
     return jobs

@@ -171,7 +171,11 @@ def test_damaged_tables_are_refused_with_their_rows(readings: Path, tmp_path: Pa
     table.write_text("\n".join([HEAD, line("a", "purple"), broken, line("c", "0"), line("c", "0")]))
     shown = run(table, "--reference", readings, "--out", tmp_path / "o")
     assert shown.exit_code == 2
-    for words in ("row 2: 'purple, 1+, 2+'", "row 3: probabilities", "row 5: 'c' stands twice"):
+    for words in (
+        "row 2, score: 'purple, 1+, 2+'",
+        "row 3: probabilities",
+        "row 5, slide_id: 'c' stands twice",
+    ):
         assert words in shown.stderr
 
 
