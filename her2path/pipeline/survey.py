@@ -29,6 +29,7 @@ from her2path.slides.opening import open_slide
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.slide import Slide
 from her2path.slides.tiling import Tile, tiles_mm2
+from her2path.stain.od import WhitePoint
 from her2path.stain.separate import separate
 from her2path.tissue.assessment import TissueAssessment, assess_tissue
 from her2path.tissue.fields import FIELD_UM
@@ -145,15 +146,12 @@ def survey_opened(
     controls = [roi for roi in rois if roi.kind is RoiKind.CONTROL]
     drawn_control = rasterise(controls, whole, downsample=downsample) if controls else None
     field_mpp = max(FIELD_MPP, mpp.mean)
-
-    fields: list[NDArray[np.uint8]] = []
+    is_fine = field_mpp <= COARSEST_MPP
 
     def read_fields(corners: Sequence[tuple[float, float]]) -> list[NDArray[np.uint8]]:
-        fields[:] = fields_at(slide, corners, mpp, field_mpp)
-        return fields
+        return fields_at(slide, corners, mpp, field_mpp)
 
-    def assess(stated: tuple[float, float, float] | None) -> TissueAssessment:
-        is_fine = field_mpp <= COARSEST_MPP
+    def assess(stated: WhitePoint | None) -> TissueAssessment:
         return assess_tissue(
             overview,
             mpp.mean * downsample,
@@ -178,7 +176,7 @@ def survey_opened(
     if found.is_assessable and working_mpp > COARSEST_MPP:
         facts = too_coarse(facts, mpp)
     white, matrix = found.white_point.rgb, job.calibration.matrix
-    planes = [separate(rgb, white, matrix) for rgb in fields if facts.is_assessable]
+    planes = [separate(rgb, white, matrix) for rgb in found.fields if facts.is_assessable]
     counterstain = typical_counterstain(planes, mpp=field_mpp)
     measure = MeasureSettings(white_point=white, matrix=matrix, counterstain=counterstain)
     covered = covered_mask(tissue | control, rois, whole, mask_downsample)

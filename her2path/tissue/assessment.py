@@ -92,6 +92,8 @@ class TissueAssessment:
     controls : tuple of ControlCandidate
     suspected : ndarray of shape (M, N), bool
         Where these lie, on the grid of `tissue`.
+    fields : tuple of ndarray of shape (K, L, 3), uint8
+        What was looked at closely.
     focus_blur_um : tuple of float
         Per field; nan where nothing was to be judged.
     """
@@ -108,6 +110,7 @@ class TissueAssessment:
     pieces: Pieces
     controls: tuple[ControlCandidate, ...]
     suspected: NDArray[np.bool_]
+    fields: tuple[NDArray[np.uint8], ...]
     focus_blur_um: tuple[float, ...]
 
     @property
@@ -226,6 +229,7 @@ def assess_tissue(
         pieces=pieces,
         controls=controls,
         suspected=suspected,
+        fields=tuple(fields),
         focus_blur_um=blurs,
     )
 
