@@ -1,1 +1,1 @@
-"""The command line: `her2path score`, `info`, `criteria`, `report`, `doctor`."""
+"""The command line, `her2path`: `main` lists its commands, each has a module of its name."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from her2path.cli.bar import Bar
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
@@ -17,13 +16,20 @@ from her2path.cli.console import (
     new_file,
     readable_errors,
     set_up_logging,
-    use_one_thread,
+    use_threads,
 )
-from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet, Workers
+from her2path.cli.options import (
+    ColorProfile,
+    Debug,
+    IccChoice,
+    Json,
+    MppOfSlides,
+    Quiet,
+    Workers,
+    worker_count,
+)
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from her2path.pipeline.calibrate import SiteCalibration
 
 __all__ = ["EXAMPLES", "calibrate"]
@@ -55,10 +61,7 @@ def calibrate(
     scanner: Annotated[
         str, typer.Option(help="Scanner; by default the one that the controls name.")
     ] = "",
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
-    ] = None,
+    mpp: MppOfSlides = None,
     icc: ColorProfile = IccChoice.OFF,
     model: Annotated[
         str, typer.Option(metavar="NAME|none", help="Network that finds the cells, as for score.")
@@ -72,10 +75,9 @@ def calibrate(
     debug: Debug = False,
 ) -> None:
     """Make the calibration of your site from control slides with known scores."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug, resumes=False):
-        from her2path.cli.score import default_workers
         from her2path.pipeline.calibrate import calibrate_site, controls_of_manifest
         from her2path.pipeline.network import find_network
         from her2path.report.calibration import calibration_words, write_calibration_summary
@@ -86,16 +88,13 @@ def calibrate(
         path = target_of(out, name, overwrite=overwrite)
         scale = None if mpp is None else as_mpp(mpp).mean
         slides = controls_of_manifest(controls, mpp=scale, icc=Icc(icc.value))
-        display: AbstractContextManager[Display | None] = (
-            nullcontext() if quiet or as_json else Display()
-        )
-        with display as progress:
+        with Display(is_quiet=quiet or as_json) as progress:
             site = calibrate_site(
                 slides,
                 name=name,
                 scanner=scanner,
                 network=find_network(model),
-                n_workers=workers or default_workers(),
+                n_workers=worker_count(workers),
                 progress=progress,
             )
         write_text(path, site.calibration.model_dump_json(indent=2) + "\n")
@@ -139,35 +138,12 @@ def summary_of(path: Path, words: Path, figure: Path, site: SiteCalibration) -> 
     }
 
 
-class Display:
+class Display(Bar):
     """Shows how far it is: a bar at a terminal, one line per stage elsewhere."""
-
-    def __init__(self) -> None:
-        self.bar: Progress | None = None
-        self.tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        if ERRORS.is_terminal:
-            from rich.progress import Progress
-
-            self.bar = Progress(console=ERRORS, transient=True)
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
 
     def __call__(self, stage: str, n_done: int, n: int) -> None:
         """Show that `n_done` of `n` tasks of a stage are done."""
-        if self.bar is not None:
-            if stage not in self.tasks:
-                self.tasks[stage] = self.bar.add_task(stage, total=n)
-            self.bar.update(self.tasks[stage], completed=n_done)
-        elif n_done == n:
+        if self.is_shown:
+            self.show(stage, n_done, n)
+        elif n_done == n and not self.is_quiet:
             ERRORS.print(f"{stage}: {n} done")

@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from her2path.cli.bar import Bar
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
+    SOME_FAILED,
     check_free,
-    fail,
     readable_errors,
+    refuse_resume_and_overwrite,
     refuse_unused,
     set_up_logging,
-    use_one_thread,
+    use_threads,
 )
-from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet
+from her2path.cli.options import (
+    ColorProfile,
+    Debug,
+    DeviceOfPairs,
+    IccChoice,
+    Json,
+    MppOfPairs,
+    Quiet,
+    StudyFolder,
+    WhitePointText,
+)
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from her2path.cli.score import ScoreOptions
     from her2path.cohort.analysis import Cohort
     from her2path.cohort.pairs import Pair, Side
+    from her2path.compare.bands import Bands
+    from her2path.criteria.rule_set import RuleSet
     from her2path.results.record import SlideRecord
 
 __all__ = ["EXAMPLES", "cohort"]
@@ -52,7 +65,7 @@ EXAMPLES = (
     "use: every fault of the table is listed with its row, and nothing is written"
 )
 SLIDES_FOLDER = "slides"
-SOME_FAILED = 1
+COMPARING = "comparing"
 
 
 def cohort(
@@ -61,20 +74,15 @@ def cohort(
         Path, typer.Argument(metavar="PAIRS.csv", help="One row per pair.", show_default=False)
     ],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, tables and figures.")],
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="µm per pixel of slides, where the file is silent or wrong."),
-    ] = None,
+    out: StudyFolder,
+    mpp: MppOfPairs = None,
     criteria: Annotated[
         str, typer.Option(help="Criteria for slides that must be scored; as for score.")
     ] = "asco-cap-2018",
     calibration: Annotated[
         Path | None, typer.Option(help="Cut-offs of your site, for slides that must be scored.")
     ] = None,
-    white_point: Annotated[
-        str, typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view.")
-    ] = "",
+    white_point: WhitePointText = "",
     icc: ColorProfile = IccChoice.OFF,
     exclude_controls: Annotated[
         bool, typer.Option("--exclude-controls", help="Leave out control tissue, as for score.")
@@ -82,9 +90,7 @@ def cohort(
     model: Annotated[
         str, typer.Option(metavar="NAME|none", help="Network that reads slides, as for score.")
     ] = "auto",
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
-    ] = "auto",
+    device: DeviceOfPairs = "auto",
     workers: Annotated[
         int,
         typer.Option(min=0, max=256, help="Processes; 0: one per processor, up to 8."),
@@ -118,7 +124,7 @@ def cohort(
     debug: Debug = False,
 ) -> None:
     """Count what became of HER2 in pairs, test it, and put it beside untreated tumours."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
         from her2path.cohort.analysis import analyse
@@ -130,8 +136,7 @@ def cohort(
         from her2path.results.folder import ResultsFolder
         from her2path.results.run_record import describe_input
 
-        if resume and overwrite:
-            raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
+        refuse_resume_and_overwrite(resume=resume, overwrite=overwrite)
         if not (resume or overwrite):
             check_free(
                 out,
@@ -146,54 +151,43 @@ def cohort(
         sheet, rows = read_pairs(pairs, criteria=rule_set.name)
         source = describe_input(pairs)
 
-        if not any(side.score is None for pair in rows for side in (pair.before, pair.after)):
+        paths = slides_to_score(rows)
+        if paths:
+            from her2path.cli.score import ScoreOptions
+            from her2path.slides.color import Icc
+
+            options = ScoreOptions(
+                sources=[str(path) for path in paths],
+                out=slides,
+                criteria=criteria,
+                mpp=mpp,
+                calibration=calibration,
+                white_point=white_point,
+                icc=Icc(icc.value),
+                model=model,
+                device=device,
+                workers=workers,
+                resume=not overwrite and ResultsFolder(slides).journal.exists(),
+                overwrite=overwrite,
+                exclude_controls=exclude_controls,
+                seed=seed,
+                quiet=quiet or as_json,
+            )
+            scored, failed = with_scores(rows, paths, options)
+        else:
             refuse_unused(
                 context,
                 ("mpp", "calibration", "white_point", "icc", "exclude_controls", "model", "device"),
                 "no slide of the table is to be scored; all of its sides have their score",
             )
-
-        def reading(sources: Sequence[str]) -> ScoreOptions:
-            from her2path.cli.score import ScoreOptions
-            from her2path.slides.color import Icc
-
-            return ScoreOptions(
-                sources=sources,
-                out=slides,
-                criteria=criteria,
-                manifest=None,
-                roi=None,
-                roi_offset="0,0",
-                mpp=mpp,
-                calibration=calibration,
-                white_point=white_point,
-                icc=Icc(icc.value),
-                ish=None,
-                specimen=None,
-                model=model,
-                device=device,
-                workers=workers,
-                resume=not overwrite and (slides / "journal.sqlite").exists(),
-                overwrite=overwrite,
-                exclude_controls=exclude_controls,
-                region_um=500.0,
-                seed=seed,
-                cells_geojson="none",
-                quiet=quiet or as_json,
-                as_json=False,
+            scored, failed = rows, ()
+        remarks: tuple[str, ...] = ()
+        if compare:
+            scored, remarks = compared(
+                scored, bands=bands, rule_set=rule_set, seed=seed, is_quiet=quiet or as_json
             )
 
-        scored, failed = with_scores(rows, reading)
-        faults: tuple[str, ...] = ()
-        n_comparable = sum(pair.is_comparable for pair in scored)
-        if compare and n_comparable:
-            from her2path.cohort.verdicts import with_verdicts
-
-            with Bar("comparing", n_comparable, quiet or as_json) as progress:
-                scored, faults = with_verdicts(
-                    scored, bands=bands, rule_set=rule_set, seed=seed, progress=progress
-                )
-        found = analyse(scored, seed=seed, remarks=faults)
+        found = analyse(scored, seed=seed, remarks=remarks)
         folder.create()
         page = write_cohort_page(folder.path, found, source_name=pairs.name)
         write_cohort(folder.path, found, sheet=sheet, pairs=scored, source=source)
@@ -206,19 +200,20 @@ def cohort(
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 
+def slides_to_score(pairs: Sequence[Pair]) -> tuple[Path, ...]:
+    """Return the slides of sides that have no score yet, each once."""
+    sides = (side for pair in pairs for side in (pair.before, pair.after) if side.score is None)
+    return tuple(dict.fromkeys(side.path for side in sides if side.path is not None))
+
+
 def with_scores(
-    pairs: Sequence[Pair], reading: Callable[[Sequence[str]], ScoreOptions]
+    pairs: Sequence[Pair], paths: Sequence[Path], options: ScoreOptions
 ) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
     """Score the slides of the pairs; return the pairs with scores, and the slides that failed."""
-    sides = [side for pair in pairs for side in (pair.before, pair.after) if side.score is None]
-    paths = tuple(dict.fromkeys(side.path for side in sides if side.path is not None))
-    if not paths:
-        return tuple(pairs), ()
     from her2path.cli.score import score
     from her2path.results.folder import ResultsFolder, name_slides
     from her2path.results.record import read_record
 
-    options = reading([str(path) for path in paths])
     score(options)
     results = ResultsFolder(options.out)
     records: dict[Path, tuple[SlideRecord | None, Path | None]] = {}
@@ -237,6 +232,31 @@ def with_scores(
     return tuple(done), tuple(str(path) for path, (record, _) in records.items() if record is None)
 
 
+def compared(
+    pairs: tuple[Pair, ...],
+    *,
+    bands: Bands | None,
+    rule_set: RuleSet,
+    seed: int,
+    is_quiet: bool,
+) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    """Compare the slides of pairs that have both, behind a bar; return also why some were not."""
+    n_comparable = sum(pair.is_comparable for pair in pairs)
+    if not n_comparable:
+        return pairs, ()
+    from her2path.cohort.verdicts import with_verdicts
+
+    with Bar(is_quiet=is_quiet) as bar:
+        bar.show(COMPARING, 0, n_comparable)
+        return with_verdicts(
+            pairs,
+            bands=bands,
+            rule_set=rule_set,
+            seed=seed,
+            progress=partial(bar.advance, COMPARING),
+        )
+
+
 def say_end(found: Cohort, page: Path, failed: Sequence[str]) -> None:
     """Say in a few lines what the cohort shows and where the page is."""
     from her2path.report.cohort import findings
@@ -250,30 +270,3 @@ def say_end(found: Cohort, page: Path, failed: Sequence[str]) -> None:
         ERRORS.print(f"Slides that could not be scored: {', '.join(failed)}")
     ERRORS.print(f"Page: {page}", style="bold")
     ERRORS.print(RESEARCH_USE, style="dim")
-
-
-class Bar:
-    """A bar at a terminal while pairs are compared; nothing elsewhere."""
-
-    def __init__(self, words: str, n: int, is_quiet: bool) -> None:
-        self.words, self.n = words, n
-        self.is_shown = n > 0 and not is_quiet and ERRORS.is_terminal
-        self.bar: Progress | None = None
-
-    def __enter__(self) -> Self:
-        if self.is_shown:
-            from rich.progress import Progress
-
-            self.bar = Progress(console=ERRORS, transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task(self.words, total=self.n)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def __call__(self, n: int) -> None:
-        """Show that n more are done."""
-        if self.bar is not None:
-            self.bar.advance(self.task, n)

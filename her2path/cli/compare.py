@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,15 +14,32 @@ import typer
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
+    SOME_FAILED,
     fail,
     new_file,
     readable_errors,
+    refuse_resume_and_overwrite,
     refuse_unused,
     set_up_logging,
-    use_one_thread,
+    use_threads,
 )
-from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet, Workers
-from her2path.criteria.score import IshResult, Specimen
+from her2path.cli.options import (
+    ColorProfile,
+    CriteriaName,
+    Debug,
+    DeviceOfPairs,
+    IccChoice,
+    Json,
+    MppOfPairs,
+    Quiet,
+    RegionSide,
+    SeedOfResampling,
+    SpecimenKind,
+    WhitePointText,
+    Workers,
+    worker_count,
+)
+from her2path.criteria.score import IshResult
 
 if TYPE_CHECKING:
     from her2path.compare.bands import Bands
@@ -46,7 +64,6 @@ REPEATABILITY_EXAMPLES = (
     "repeats.csv has a column subject and, one row per reading, result (a slide.json or its "
     "folder) or columns named as in slides.csv."
 )
-SOME_FAILED = 1
 
 
 # How slides are read; --criteria may also hold the table that results were scored by.
@@ -82,10 +99,7 @@ def compare(
         IshResult | None, typer.Option(help="In-situ hybridisation before, where known.")
     ] = None,
     after_ish: Annotated[IshResult | None, typer.Option(help="The same, after.")] = None,
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="µm per pixel of slides, where the file is silent or wrong."),
-    ] = None,
+    mpp: MppOfPairs = None,
     before_mpp: Annotated[
         float | None, typer.Option(help="The same for the slides before alone.")
     ] = None,
@@ -99,19 +113,12 @@ def compare(
     roi_offset: Annotated[
         str, typer.Option(metavar="X,Y", help="Added to outlines, level-0 px.")
     ] = "0,0",
-    criteria: Annotated[
-        str,
-        typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file."),
-    ] = "asco-cap-2018",
-    specimen: Annotated[
-        Specimen | None, typer.Option(help="Decides which gastric criteria apply.")
-    ] = None,
+    criteria: CriteriaName = "asco-cap-2018",
+    specimen: SpecimenKind = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Cut-offs of your site; without, a generic one.")
     ] = None,
-    white_point: Annotated[
-        str, typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view.")
-    ] = "",
+    white_point: WhitePointText = "",
     icc: ColorProfile = IccChoice.OFF,
     exclude_controls: Annotated[
         bool,
@@ -119,17 +126,13 @@ def compare(
             "--exclude-controls", help="Leave out separate pieces that look like control tissue."
         ),
     ] = False,
-    region_um: Annotated[
-        float, typer.Option(min=100, max=10_000, help="Side of the grid's squares, µm.")
-    ] = 500.0,
+    region_um: RegionSide = 500.0,
     model: Annotated[
         str, typer.Option(metavar="NAME|none", help="Network for slides to be scored, as score.")
     ] = "auto",
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
-    ] = "auto",
+    device: DeviceOfPairs = "auto",
     workers: Workers = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    seed: SeedOfResampling = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep slides that are scored in --out already.")
     ] = False,
@@ -141,10 +144,10 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Compare two slides of one patient, and say whether HER2 changed or its reading."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
-        from her2path.cli.score import default_workers, offset_of
+        from her2path.cli.score import offset_of
         from her2path.compare import compare_sides
         from her2path.compare.bands import default_bands, read_bands
         from her2path.compare.record import PAIR_JSON, write_pair_json
@@ -158,11 +161,11 @@ def compare(
         from her2path.slides.color import Icc
         from her2path.slides.mpp import as_mpp
 
-        if resume and overwrite:
-            raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
+        refuse_resume_and_overwrite(resume=resume, overwrite=overwrite)
         folder = Path(os.path.abspath(out))
         if (folder / PAIR_JSON).exists() and not (overwrite or resume):
             raise fail(f"--out {out} holds a comparison already; add --overwrite to replace it")
+
         bands = default_bands() if repeatability is None else read_bands(repeatability)
         rule_set = find_rule_set(criteria, specimen=specimen)
         scales = {
@@ -170,23 +173,22 @@ def compare(
             for name, given in (("before", before_mpp or mpp), ("after", after_mpp or mpp))
         }
         ish = {"before": before_ish, "after": after_ish}
-        defaults = {
-            name: JobDefaults(
-                rule_set=rule_set,
-                calibration=find_calibration(calibration),
-                mpp=scales[name],
-                roi=roi,
-                roi_offset=offset_of(roi_offset),
-                white_point=parse_white_point(white_point) if white_point else None,
-                ish=ish[name],
-                specimen=specimen,
-                icc=Icc(icc.value),
-            )
-            for name in scales
-        }
+        of_both = JobDefaults(
+            rule_set=rule_set,
+            calibration=find_calibration(calibration),
+            roi=roi,
+            roi_offset=offset_of(roi_offset),
+            white_point=parse_white_point(white_point) if white_point else None,
+            specimen=specimen,
+            icc=Icc(icc.value),
+        )
+
         sources = find_side_sources({"before": before or [], "after": after or []}, mpp=scales)
-        has_pictures = any(source.pictures for source in sources.values())
-        if not has_pictures:
+        network = None
+        if any(source.pictures for source in sources.values()):
+            network = find_network(model, device=device)
+        else:
+            # Results need no network: they were read already.
             refuse_unused(
                 context,
                 OF_READING,
@@ -194,20 +196,17 @@ def compare(
                 "again",
             )
         settings = ScoreSettings(
-            exclude_controls=exclude_controls,
-            region_um=region_um,
-            seed=seed,
-            # Results need no network: they were read already.
-            network=find_network(model, device=device) if has_pictures else None,
+            exclude_controls=exclude_controls, region_um=region_um, seed=seed, network=network
         )
+
         ResultsFolder(folder).create()
         results = {
             name: score_side(
                 source,
                 folder / name,
-                defaults[name],
+                replace(of_both, mpp=scales[name], ish=ish[name]),
                 settings,
-                n_workers=workers or default_workers(),
+                n_workers=worker_count(workers),
                 resume=resume,
                 overwrite=overwrite,
                 is_shown=not (quiet or as_json),
@@ -216,6 +215,7 @@ def compare(
         }
         sides = read_sides(results, ish=ish, rule_set=rule_set)
         pair = compare_sides(*sides, bands=bands, seed=seed)
+
         page = write_pair_report(folder, pair, *sides)
         document = write_pair_json(folder, pair)
         if as_json:

@@ -18,13 +18,15 @@ from her2path.errors import Her2pathError
 __all__ = [
     "ERRORS",
     "OUTPUT",
+    "SOME_FAILED",
     "check_free",
     "fail",
     "new_file",
     "readable_errors",
+    "refuse_resume_and_overwrite",
     "refuse_unused",
     "set_up_logging",
-    "use_one_thread",
+    "use_threads",
 ]
 
 # Results that were asked for go to standard output, all else to standard error. As it is written:
@@ -32,6 +34,8 @@ __all__ = [
 OUTPUT = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 ERRORS = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
+# How a command ends; 0 where all went well.
+SOME_FAILED = 1
 WRONG_USE = 2
 # What a shell expects of a program that was interrupted.
 INTERRUPTED = 130
@@ -90,6 +94,12 @@ def check_free(out: Path, document: str, what: str, remedy: str) -> None:
         )
 
 
+def refuse_resume_and_overwrite(*, resume: bool, overwrite: bool) -> None:
+    """End the program where both were asked for."""
+    if resume and overwrite:
+        raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
+
+
 def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> None:
     """End the program where options were given that nothing would come of.
 
@@ -140,10 +150,10 @@ def set_up_logging(*, debug: bool) -> None:
         logging.getLogger("her2path").setLevel(logging.DEBUG)
 
 
-def use_one_thread() -> None:
-    """Keep libraries to one thread each; must come before they are imported.
+def use_threads(n: int) -> None:
+    """Keep libraries to `n` threads each; must come before they are imported.
 
-    Processes share the work. What a user has set stays.
+    One where processes share the work. What a user has set stays.
     """
     for variable in THREADS:
-        os.environ.setdefault(variable, "1")
+        os.environ.setdefault(variable, str(n))

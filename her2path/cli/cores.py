@@ -15,6 +15,7 @@ from her2path.cli.options import Debug, Json, Quiet
 if TYPE_CHECKING:
     from her2path.geometry import Mpp
     from her2path.results.geojson import Feature
+    from her2path.slides.slide import Rgb
     from her2path.tissue.cores import CoreGrid
 
 __all__ = ["EXAMPLES", "cores"]
@@ -59,12 +60,6 @@ def cores(
     """Find the cores of a tissue microarray and name them by row and column."""
     set_up_logging(debug=debug)
     with readable_errors(debug=debug, resumes=False):
-        import cv2
-        import numpy as np
-
-        from her2path.report.cores import draw_cores
-        from her2path.report.pictures import as_png
-        from her2path.results.atomic import write_bytes
         from her2path.results.geojson import write_geojson
         from her2path.slides import open_slide, read_overview, require_mpp
         from her2path.tissue import estimate_white_point, find_tissue
@@ -84,10 +79,7 @@ def cores(
         tissue = find_tissue(rgb, scale, white_point=white.rgb)
         grid = find_cores(tissue, diameter_um=None if diameter is None else diameter * 1e3)
         write_geojson(path, features_of(grid, at_zero), slide_id=slide.name)
-        shrunk = min(1.0, PICTURE_PX / max(rgb.shape))
-        size = [max(1, round(side * shrunk)) for side in rgb.shape[1::-1]]
-        small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-        write_bytes(picture, as_png(draw_cores(small, grid, mpp=scale / shrunk)))
+        write_picture(picture, rgb, grid, mpp=scale)
         if as_json:
             OUTPUT.print(json.dumps(summary_of(path, picture, grid)))
         elif not quiet:
@@ -106,6 +98,21 @@ def features_of(grid: CoreGrid, mpp: Mpp) -> Iterator[Feature]:
     for core in grid.cores:
         center = core.x_um / mpp.mean, core.y_um / mpp.mean
         yield core_feature(core.name, center, grid.radius_um / mpp.mean, is_missing=core.is_missing)
+
+
+def write_picture(path: Path, rgb: Rgb, grid: CoreGrid, *, mpp: float) -> None:
+    """Write the overview with the cores drawn on it, made smaller where it is large."""
+    import cv2
+    import numpy as np
+
+    from her2path.report.cores import draw_cores
+    from her2path.report.pictures import as_png
+    from her2path.results.atomic import write_bytes
+
+    shrunk = min(1.0, PICTURE_PX / max(rgb.shape))
+    size = [max(1, round(side * shrunk)) for side in rgb.shape[1::-1]]
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    write_bytes(path, as_png(draw_cores(small, grid, mpp=mpp / shrunk)))
 
 
 def summary_of(path: Path, picture: Path, grid: CoreGrid) -> dict[str, object]:

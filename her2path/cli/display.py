@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from her2path.cli.bar import Bar
 from her2path.cli.console import ERRORS
 from her2path.criteria.score import Score
 from her2path.pipeline.progress import (
@@ -28,6 +28,8 @@ __all__ = ["Display", "duration_words", "say_failures"]
 # In a log file one line a minute tells that a large slide goes on.
 PLAIN_EVERY_S = 60.0
 SCORE_WIDTH = 4
+# The one task of the bar.
+BATCH = "batch"
 
 
 def duration_words(seconds: float) -> str:
@@ -103,7 +105,7 @@ class Estimate:
         return text
 
 
-class Display:
+class Display(Bar):
     """A listener that shows events; use it in a `with` block.
 
     Parameters
@@ -113,35 +115,22 @@ class Display:
     """
 
     def __init__(self, console: Console) -> None:
-        self.console = console
+        super().__init__(console=console)
         self.estimate = Estimate()
-        self.progress: Progress | None = None
-        self.task = TaskID(0)
         self.spoken = time.perf_counter()
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self.progress = Progress(
-                SpinnerColumn(),
-                BarColumn(bar_width=30),
-                TextColumn("{task.percentage:>3.0f} %"),
-                # Names of slides may hold what rich takes for markup.
-                TextColumn("{task.description}", markup=False),
-                console=self.console,
-                transient=True,
-            )
-            self.progress.start()
-            self.task = self.progress.add_task("looking at slides", total=1.0)
+        self.show(BATCH, 0.0, 1.0, words="looking at slides")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.progress is not None:
-            self.progress.stop()
+    def columns(self) -> tuple[ProgressColumn, ...]:
+        """Return what the line consists of."""
+        return (
+            SpinnerColumn(),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.description}", markup=False),
+        )
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -150,12 +139,8 @@ class Display:
         if line is not None:
             self.console.print(line)
             self.spoken = time.perf_counter()
-        if self.progress is not None:
-            self.progress.update(
-                self.task,
-                completed=self.estimate.fraction,
-                description=self.estimate.words(),
-            )
+        if self.is_shown:
+            self.show(BATCH, self.estimate.fraction, 1.0, words=self.estimate.words())
         elif time.perf_counter() - self.spoken > PLAIN_EVERY_S:
             self.console.print(self.estimate.words())
             self.spoken = time.perf_counter()
@@ -172,7 +157,7 @@ class Display:
             case WorkerDied():
                 names = ", ".join(event.slide_ids)
                 return Text(f"A worker process died; trying again one by one: {names}")
-            case SlideStarted() if self.progress is None:
+            case SlideStarted() if not self.is_shown:
                 return Text(f"       {event.slide_id} …")
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +16,9 @@ from her2path.cli.console import (
     fail,
     readable_errors,
     set_up_logging,
-    use_one_thread,
+    use_threads,
 )
-from her2path.cli.options import Debug, Quiet
+from her2path.cli.options import Debug, OverwriteResults, Quiet, SeedOfResampling
 
 __all__ = ["EXAMPLES", "evaluate"]
 
@@ -55,10 +56,8 @@ def evaluate(
             "without, the call."
         ),
     ] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into --out although it holds results.")
-    ] = False,
+    seed: SeedOfResampling = 0,
+    overwrite: OverwriteResults = False,
     quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write evaluation.json to standard output as well.")
@@ -66,15 +65,13 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Hold scores, probabilities, flags and cells against references."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     if (reference is None) == (truth is None):
         raise fail("give either --reference TABLE.csv or --truth FOLDER")
     if not results.exists():
         raise fail(f"{results} does not exist; name the folder given to score with --out")
     with readable_errors(debug=debug, resumes=False):
-        import json
-
         from her2path.evaluation import evaluate as hold_against
         from her2path.evaluation import (
             read_readings,

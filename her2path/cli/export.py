@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from her2path.cli.console import ERRORS, OUTPUT, fail, readable_errors, set_up_logging
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    SOME_FAILED,
+    fail,
+    readable_errors,
+    set_up_logging,
+)
 from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:
@@ -103,7 +110,7 @@ def export(
                 ERRORS.print(line_of(exported))
     if as_json:
         OUTPUT.print(json.dumps([document_of(e) for e in done], indent=2))
-    raise typer.Exit(1 if any(e.error for e in done) else 0)
+    raise typer.Exit(SOME_FAILED if any(e.error for e in done) else 0)
 
 
 def chosen_slides(run: ResultsFolder, wanted: Sequence[str]) -> tuple[str, ...]:

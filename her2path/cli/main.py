@@ -8,38 +8,46 @@ from typing import Annotated
 
 import typer
 
-from her2path.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
-from her2path.cli.calibrate import calibrate
-from her2path.cli.cohort import EXAMPLES as COHORT_EXAMPLES
-from her2path.cli.cohort import cohort
-from her2path.cli.compare import COMPARE_EXAMPLES, REPEATABILITY_EXAMPLES, compare, repeatability
+from her2path.cli import (
+    calibrate,
+    cohort,
+    compare,
+    cores,
+    evaluate,
+    export,
+    outcomes,
+    review,
+    synth,
+    train,
+)
 from her2path.cli.console import (
     OUTPUT,
     fail,
     readable_errors,
     set_up_logging,
-    use_one_thread,
+    use_threads,
 )
-from her2path.cli.cores import EXAMPLES as CORES_EXAMPLES
-from her2path.cli.cores import cores
-from her2path.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
-from her2path.cli.evaluate import evaluate
-from her2path.cli.export import EXAMPLES as EXPORT_EXAMPLES
-from her2path.cli.export import export
 from her2path.cli.models import models_app
-from her2path.cli.options import ColorProfile, Debug, IccChoice, Json, Quiet, Workers
-from her2path.cli.outcomes import EXAMPLES as OUTCOMES_EXAMPLES
-from her2path.cli.outcomes import outcomes
-from her2path.cli.review import EXAMPLES as REVIEW_EXAMPLES
-from her2path.cli.review import review
-from her2path.cli.synth import EXAMPLES as SYNTH_EXAMPLES
-from her2path.cli.synth import synth
-from her2path.cli.train import EXAMPLES as TRAIN_EXAMPLES
-from her2path.cli.train import train
-from her2path.criteria.score import IshResult, Specimen
+from her2path.cli.options import (
+    ColorProfile,
+    CriteriaName,
+    Debug,
+    Device,
+    IccChoice,
+    Json,
+    MppOfSlides,
+    Quiet,
+    RegionSide,
+    SeedOfResampling,
+    SpecimenKind,
+    WhitePointText,
+    Workers,
+)
+from her2path.criteria.score import IshResult
 
 __all__ = ["app", "main"]
 
+# As the record of a slide says it, which is not for `--help` to load.
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 app = typer.Typer(
@@ -57,14 +65,6 @@ criteria_app = typer.Typer(
 )
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(models_app, name="models")
-
-
-class Device(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 class CellsChoice(StrEnum):
@@ -145,17 +145,9 @@ def score(
             help="Added to outlines, level-0 px: for viewers that crop the slide to its bounds.",
         ),
     ] = "0,0",
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
-    ] = None,
-    criteria: Annotated[
-        str,
-        typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file."),
-    ] = "asco-cap-2018",
-    specimen: Annotated[
-        Specimen | None, typer.Option(help="Decides which gastric criteria apply.")
-    ] = None,
+    mpp: MppOfSlides = None,
+    criteria: CriteriaName = "asco-cap-2018",
+    specimen: SpecimenKind = None,
     ish: Annotated[
         IshResult | None, typer.Option(help="In-situ hybridisation, where it is known.")
     ] = None,
@@ -163,10 +155,7 @@ def score(
         Path | None,
         typer.Option(help="Cut-offs of your site; without, a generic one that says so."),
     ] = None,
-    white_point: Annotated[
-        str,
-        typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view."),
-    ] = "",
+    white_point: WhitePointText = "",
     icc: ColorProfile = IccChoice.OFF,
     exclude_controls: Annotated[
         bool,
@@ -176,9 +165,7 @@ def score(
             "and are flagged with the score that the slide has without them.",
         ),
     ] = False,
-    region_um: Annotated[
-        float, typer.Option(min=100, max=10_000, help="Side of the grid's squares, µm.")
-    ] = 500.0,
+    region_um: RegionSide = 500.0,
     cells_geojson: Annotated[
         CellsChoice,
         typer.Option(help="Write cell outlines for QuPath: none, chosen (stained, doubtful), all."),
@@ -210,13 +197,13 @@ def score(
         bool,
         typer.Option("--overwrite", help="Score all slides again although --out holds results."),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    seed: SeedOfResampling = 0,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Score slides and write a report that a pathologist can check."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
         from her2path.cli.score import ScoreOptions
@@ -276,7 +263,7 @@ def info(
 @app.command()
 def doctor(*, as_json: Json = False, debug: Debug = False) -> None:
     """Check this installation: versions, readers of slides, processors, disk."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     from her2path.cli.doctor import examine
 
@@ -300,17 +287,17 @@ def report(
         OUTPUT.print(f"{rebuild_report(folder, with_pictures=pictures)}")
 
 
-app.command(epilog=REVIEW_EXAMPLES)(review)
-app.command(epilog=EXPORT_EXAMPLES)(export)
-app.command(epilog=CORES_EXAMPLES)(cores)
-app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
-app.command(epilog=COMPARE_EXAMPLES)(compare)
-app.command(epilog=REPEATABILITY_EXAMPLES)(repeatability)
-app.command(epilog=COHORT_EXAMPLES)(cohort)
-app.command(epilog=OUTCOMES_EXAMPLES)(outcomes)
-app.command(epilog=SYNTH_EXAMPLES)(synth)
-app.command(epilog=TRAIN_EXAMPLES)(train)
-app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+app.command(epilog=review.EXAMPLES)(review.review)
+app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=cores.EXAMPLES)(cores.cores)
+app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(epilog=compare.COMPARE_EXAMPLES)(compare.compare)
+app.command(epilog=compare.REPEATABILITY_EXAMPLES)(compare.repeatability)
+app.command(epilog=cohort.EXAMPLES)(cohort.cohort)
+app.command(epilog=outcomes.EXAMPLES)(outcomes.outcomes)
+app.command(epilog=synth.EXAMPLES)(synth.synth)
+app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 
 
 @criteria_app.command("list")

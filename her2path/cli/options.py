@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["ColorProfile", "Debug", "IccChoice", "Json", "Quiet", "Workers"]
+from her2path.criteria.score import Specimen
+
+__all__ = [
+    "ColorProfile",
+    "CriteriaName",
+    "Debug",
+    "Device",
+    "DeviceOfPairs",
+    "IccChoice",
+    "Json",
+    "MppOfPairs",
+    "MppOfSlides",
+    "OverwriteResults",
+    "Quiet",
+    "RegionSide",
+    "SeedOfResampling",
+    "SpecimenKind",
+    "StudyFolder",
+    "WhitePointText",
+    "Workers",
+    "worker_count",
+]
+
+
+class Device(StrEnum):
+    """Where the network runs, or is trained."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 class IccChoice(StrEnum):
@@ -17,6 +48,7 @@ class IccChoice(StrEnum):
     SRGB = "srgb"
 
 
+# How slides are read.
 ColorProfile = Annotated[
     IccChoice,
     typer.Option(
@@ -25,15 +57,58 @@ ColorProfile = Annotated[
         "measured, to read scanners alike; a calibration must be made with the same.",
     ),
 ]
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
-Json = Annotated[
-    bool, typer.Option("--json", help="Write JSON to standard output, and say nothing else.")
+CriteriaName = Annotated[
+    str, typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+DeviceOfPairs = Annotated[
+    str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
+]
+MppOfPairs = Annotated[
+    float | None, typer.Option(help="µm per pixel of slides, where the file is silent or wrong.")
+]
+MppOfSlides = Annotated[
+    float | None,
+    typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
+]
+RegionSide = Annotated[
+    float, typer.Option(min=100, max=10_000, help="Side of the grid's squares, µm.")
+]
+SpecimenKind = Annotated[
+    Specimen | None, typer.Option(help="Decides which gastric criteria apply.")
+]
+WhitePointText = Annotated[
+    str, typer.Option(metavar="R,G,B", help="Value of empty glass, where none is in view.")
+]
+
+# How a run goes.
+SeedOfResampling = Annotated[int, typer.Option(min=0, help="Seed of the resampling.")]
 Workers = Annotated[
     int,
     typer.Option(
         min=0, max=256, help="Processes; 0: one per processor, up to 8. Changes no result."
     ),
 ]
+
+# What is written, and what is said.
+StudyFolder = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder for page, tables and figures.")
+]
+OverwriteResults = Annotated[
+    bool, typer.Option("--overwrite", help="Write into --out although it holds results.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Write JSON to standard output, and say nothing else.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
+
+
+def worker_count(workers: int) -> int:
+    """Return how many processes `--workers` asks for; 0: one per processor it may use, up to 8."""
+    if workers:
+        return workers
+    try:
+        n = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        n = os.cpu_count() or 1
+    return max(1, min(n, 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +16,13 @@ from her2path.cli.console import (
     readable_errors,
     refuse_unused,
     set_up_logging,
-    use_one_thread,
+    use_threads,
 )
-from her2path.cli.options import Debug, Json, Quiet
+from her2path.cli.options import Debug, Json, OverwriteResults, Quiet, StudyFolder
 from her2path.criteria.score import Organ
+
+if TYPE_CHECKING:
+    from her2path.outcomes.analysis import Outcomes
 
 __all__ = ["EXAMPLES", "outcomes"]
 
@@ -50,7 +53,7 @@ def outcomes(
         Path, typer.Argument(metavar="TABLE.csv", help="One row per patient.", show_default=False)
     ],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, tables and figures.")],
+    out: StudyFolder,
     score: Annotated[
         str, typer.Option(metavar="COLUMN", help="Score; score when there is such a column.")
     ] = "",
@@ -101,23 +104,20 @@ def outcomes(
         typer.Option(metavar="GROUP", help="Group that hazards are compared with; the largest."),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of exact tests by random tables.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into --out although it holds results.")
-    ] = False,
+    overwrite: OverwriteResults = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Compare HER2 groups: baseline, response, survival, hazards."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug, resumes=False):
         from her2path.outcomes.analysis import analyse_outcomes
         from her2path.outcomes.patients import Columns, read_patients
         from her2path.outcomes.writing import OUTCOMES_JSON, outcomes_document, write_outcomes
-        from her2path.report.outcomes import outcome_findings, write_outcomes_page
+        from her2path.report.outcomes import write_outcomes_page
         from her2path.results.folder import ResultsFolder
-        from her2path.results.record import RESEARCH_USE
         from her2path.results.run_record import describe_input
 
         if not overwrite:
@@ -157,15 +157,23 @@ def outcomes(
             document.update(outcomes_document(found, source=source))
             OUTPUT.print(json.dumps(document, ensure_ascii=False))
         elif not quiet:
-            for words in outcome_findings(found, endpoint=endpoint, unit=unit):
-                ERRORS.print(words)
-            of_models = [f"{m.name}: {words}" for m in found.models for words in m.remarks]
-            for remark in (*found.remarks, *of_models):
-                ERRORS.print(f"  - {remark}", style="yellow")
-            ERRORS.print(f"Page: {page}", style="bold")
-            ERRORS.print(RESEARCH_USE, style="dim")
+            say_end(found, page, endpoint=endpoint, unit=unit)
 
 
 def listed(text: str) -> tuple[str, ...]:
     """Return names that commas separate, each once."""
     return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+
+
+def say_end(found: Outcomes, page: Path, *, endpoint: str, unit: str) -> None:
+    """Say in a few lines what was found, with its remarks, and where the page is."""
+    from her2path.report.outcomes import outcome_findings
+    from her2path.results.record import RESEARCH_USE
+
+    for words in outcome_findings(found, endpoint=endpoint, unit=unit):
+        ERRORS.print(words)
+    of_models = [f"{m.name}: {words}" for m in found.models for words in m.remarks]
+    for remark in (*found.remarks, *of_models):
+        ERRORS.print(f"  - {remark}", style="yellow")
+    ERRORS.print(f"Page: {page}", style="bold")
+    ERRORS.print(RESEARCH_USE, style="dim")

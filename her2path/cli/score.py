@@ -10,8 +10,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from her2path.cli.console import ERRORS, OUTPUT, fail
+from her2path.cli.console import ERRORS, OUTPUT, SOME_FAILED, fail, refuse_resume_and_overwrite
 from her2path.cli.display import Display, duration_words, say_failures
+from her2path.cli.options import worker_count
 from her2path.criteria.score import IshResult, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
@@ -39,38 +40,40 @@ from her2path.slides.mpp import as_mpp
 
 __all__ = ["ScoreOptions", "score"]
 
-SOME_FAILED = 1
 CUDA = "cuda"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreOptions:
-    """The command line as read, before any of it is checked."""
+    """The command line as read, before any of it is checked.
+
+    What `her2path cohort` has no option for is as `her2path score` has it by default.
+    """
 
     sources: Sequence[str]
     out: Path
     criteria: str
-    manifest: Path | None
-    roi: Path | None
-    roi_offset: str
+    manifest: Path | None = None
+    roi: Path | None = None
+    roi_offset: str = "0,0"
     mpp: float | None
     calibration: Path | None
     white_point: str
     icc: Icc
-    ish: IshResult | None
-    specimen: Specimen | None
+    ish: IshResult | None = None
+    specimen: Specimen | None = None
     model: str
     device: str
     workers: int
     resume: bool
     overwrite: bool
     exclude_controls: bool
-    region_um: float
+    region_um: float = 500.0
     seed: int
-    cells_geojson: str
+    cells_geojson: str = "none"
     geojson_origin: Origin = Origin.LEVEL0
     quiet: bool
-    as_json: bool
+    as_json: bool = False
 
 
 def score(options: ScoreOptions) -> int:
@@ -78,7 +81,7 @@ def score(options: ScoreOptions) -> int:
     settings = settings_of(options)
     jobs = jobs_of(options)
     out = ResultsFolder(Path(os.path.abspath(options.out)))
-    n_workers = options.workers or default_workers()
+    n_workers = worker_count(options.workers)
     # The summary names what failed by itself.
     silent = nullcontext(None if options.as_json else say_failures)
     display = silent if options.quiet or options.as_json else Display(ERRORS)
@@ -110,8 +113,7 @@ def score(options: ScoreOptions) -> int:
 
 def settings_of(options: ScoreOptions) -> ScoreSettings:
     """Return the settings of the run, or end it when they cannot be meant."""
-    if options.resume and options.overwrite:
-        raise fail("--resume keeps what is done and --overwrite scores it again; choose one")
+    refuse_resume_and_overwrite(resume=options.resume, overwrite=options.overwrite)
     network = find_network(options.model, device=options.device)
     if network is not None and options.device == CUDA:
         # Before the first slide, not with each: whether the card is there.
@@ -159,15 +161,6 @@ def offset_of(text: str) -> Location:
             f"--roi-offset {text!r}: give two whole numbers of px, for example 0,0"
         ) from error
     return Location(x, y)
-
-
-def default_workers() -> int:
-    """Return one worker per processor that this process may use, at most 8."""
-    try:
-        n = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS or Windows
-        n = os.cpu_count() or 1
-    return max(1, min(n, 8))
 
 
 def summary_of(

@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from her2path.cli.bar import Bar
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
     fail,
     readable_errors,
     set_up_logging,
-    use_one_thread,
+    use_threads,
 )
 from her2path.cli.options import Debug, Json, Quiet
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from her2path.synth.laboratory import Laboratory
     from her2path.synth.pairs import WrittenPair
-    from her2path.synth.recipe import MixEntry
+    from her2path.synth.recipe import MixEntry, SlideRecipe
     from her2path.synth.writing import WrittenSlide
 
 __all__ = ["EXAMPLES", "synth"]
@@ -123,7 +121,7 @@ def synth(
     debug: Debug = False,
 ) -> None:
     """Draw slides with known truth: every cell, every membrane, the score."""
-    use_one_thread()
+    use_threads(1)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug, resumes=False):
         from her2path.synth.laboratory import load_laboratory
@@ -171,49 +169,24 @@ def drawn(
     progress: Display,
 ) -> list[dict[str, Any]]:
     """Draw slides or pairs and return what `--json` prints; nothing is drawn when a fault shows."""
-    from dataclasses import replace
-
-    from her2path.errors import list_faults
     from her2path.results.atomic import remove_leftovers
     from her2path.results.lock import only_run_in
     from her2path.synth.pairs import write_pair
-    from her2path.synth.reading import read_laboratory, read_recipe
-    from her2path.synth.recipe import RecipeError
     from her2path.synth.writing import draw_slides
 
-    faults: list[str] = []
-
-    def read(function: Callable[[Given], Found], given: Given) -> Found | None:
-        try:
-            return function(given)
-        except RecipeError as error:
-            faults.append(str(error))
-            return None
-
-    recipe = read(read_recipe, recipe_path)
-    found = [read(read_laboratory, name) for name in dict.fromkeys(laboratories)]
-    labs = [lab for lab in found if lab is not None]
-    after = read(mix_after, pair)
-    if laboratories[0] != laboratories[1] and not pair:
-        faults.append("--after-laboratory is for pairs: add --pair MIX or --pair same")
-    sides = ("-before", "-after") if pair else ("",)
-    if recipe is not None and not overwrite:
-        names = [f"{recipe.name}-{seed}{side}{suffix}" for seed in seeds for side in sides]
-        # The truth carries no format in its name: another format would replace that of a slide.
-        beside = [f"{recipe.name}-{seed}{side}.truth.json" for seed in seeds for side in sides]
-        there = [name for name in (*names, *beside) if (out / name).exists()]
-        if there:
-            faults.append(
-                f"{len(there)} files of these slides are in {out} already, {there[0]} first: add "
-                "--overwrite, or choose another --seed or --out"
-            )
-    if faults or recipe is None:
-        words = faults[0] if len(faults) == 1 else list_faults("nothing was drawn", faults)
-        raise fail(words)
+    recipe, labs, after = checked(
+        recipe_path,
+        out,
+        laboratories=laboratories,
+        seeds=seeds,
+        suffix=suffix,
+        pair=pair,
+        overwrite=overwrite,
+    )
     make_folder(out)
     with only_run_in(out):
         remove_leftovers(out)
-        progress.begin(len(seeds) * len(sides))
+        progress.begin(len(seeds) * len(sides_of(pair)))
         if not pair:
             written = draw_slides(
                 recipe_path,
@@ -230,7 +203,7 @@ def drawn(
                 replace(recipe, name=f"{recipe.name}-{seed}"),
                 after,
                 out,
-                laboratories=(labs[0], labs[-1]),
+                laboratories=labs,
                 seed=seed,
                 suffix=suffix,
                 with_profile=with_profile,
@@ -239,6 +212,63 @@ def drawn(
             for seed in seeds
         ]
         return [pair_words(written) for written in pairs]
+
+
+def checked(
+    recipe_path: Path,
+    out: Path,
+    *,
+    laboratories: tuple[str, str],
+    seeds: range,
+    suffix: str,
+    pair: str,
+    overwrite: bool,
+) -> tuple[SlideRecipe, tuple[Laboratory, Laboratory], tuple[MixEntry, ...] | None]:
+    """Return recipe, laboratories and the mix after, or end and tell every fault at once."""
+    from her2path.errors import list_faults
+    from her2path.synth.reading import read_laboratory, read_recipe
+    from her2path.synth.recipe import RecipeError
+
+    faults: list[str] = []
+
+    def read(function: Callable[[Given], Found], given: Given) -> Found | None:
+        try:
+            return function(given)
+        except RecipeError as error:
+            faults.append(str(error))
+            return None
+
+    recipe = read(read_recipe, recipe_path)
+    found = [read(read_laboratory, name) for name in dict.fromkeys(laboratories)]
+    labs = [lab for lab in found if lab is not None]
+    after = read(mix_after, pair)
+    if laboratories[0] != laboratories[1] and not pair:
+        faults.append("--after-laboratory is for pairs: add --pair MIX or --pair same")
+    if recipe is not None and not overwrite:
+        stems = [f"{recipe.name}-{seed}{side}" for seed in seeds for side in sides_of(pair)]
+        there = files_there(out, stems, suffix)
+        if there:
+            faults.append(
+                f"{len(there)} files of these slides are in {out} already, {there[0]} first: add "
+                "--overwrite, or choose another --seed or --out"
+            )
+    if faults or recipe is None:
+        words = faults[0] if len(faults) == 1 else list_faults("nothing was drawn", faults)
+        raise fail(words)
+    return recipe, (labs[0], labs[-1]), after
+
+
+def sides_of(pair: str) -> tuple[str, ...]:
+    """Return what the names of the slides of one seed end in."""
+    return ("-before", "-after") if pair else ("",)
+
+
+def files_there(out: Path, stems: Sequence[str], suffix: str) -> list[str]:
+    """Return the names of slides, then of truths, that are in the folder already."""
+    # The truth carries no format in its name: another format would replace that of a slide.
+    endings = (suffix, ".truth.json")
+    names = [f"{stem}{ending}" for ending in endings for stem in stems]
+    return [name for name in names if (out / name).exists()]
 
 
 def mix_after(text: str) -> tuple[MixEntry, ...] | None:
@@ -334,47 +364,23 @@ def toml_of(laboratory: Laboratory) -> str:
     return "\n".join([*lines, ""])
 
 
-class Display:
-    """Shows how far it is: a bar at a terminal, one line per slide elsewhere."""
+class Display(Bar):
+    """Shows how far it is: a bar at a terminal, and a line for each slide that is drawn."""
 
     def __init__(self, *, is_quiet: bool) -> None:
-        self.is_quiet = is_quiet
-        self.bar: Progress | None = None
-        self.task: TaskID | None = None
+        super().__init__(is_quiet=is_quiet)
         self.n_slides = 0
         self.n_done = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
 
     def begin(self, n_slides: int) -> None:
         """Show that so many slides will be drawn."""
         self.n_slides = n_slides
-        if ERRORS.is_terminal and not self.is_quiet:
-            from rich.progress import Progress, TextColumn
-
-            # Names of slides may hold what rich takes for markup.
-            words = TextColumn("{task.description}", markup=False)
-            _, *others = Progress.get_default_columns()
-            self.bar = Progress(words, *others, console=ERRORS, transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task("drawing", total=float(n_slides))
+        self.show("slides", 0, n_slides, words="drawing")
 
     def __call__(self, name: str, n_rows: int, of: int) -> None:
         """Show that `n_rows` of a slide's rows are drawn."""
         is_done = n_rows >= of
-        if self.bar is not None and self.task is not None:
-            completed = self.n_done + n_rows / of
-            self.bar.update(self.task, completed=completed, description=name)
+        self.show("slides", self.n_done + n_rows / of, self.n_slides, words=name)
         self.n_done += is_done
         if is_done and not self.is_quiet:
             ERRORS.print(f"{self.n_done} of {self.n_slides}: {name}")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from her2path.cli.console import ERRORS, OUTPUT, THREADS, fail, readable_errors, set_up_logging
-from her2path.cli.options import Debug, Quiet
+from her2path.cli.bar import Bar
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    fail,
+    readable_errors,
+    set_up_logging,
+    use_threads,
+)
+from her2path.cli.options import Debug, Device, Quiet
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
     from her2path.models.training import Progress, TrainingResult
+    from her2path.models.training_recipe import TrainingRecipe
 
 __all__ = ["EXAMPLES", "train"]
 
@@ -43,14 +47,6 @@ FIGURES = {
     "data_tumor_accuracy": "tumor in --data",
     "data_score_kappa": "scores in --data",
 }
-
-
-class Device(StrEnum):
-    """Where the network is trained."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def train(
@@ -132,24 +128,16 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train a network on drawn slides, and on annotated ones where you have them."""
-    for variable in THREADS:
-        os.environ.setdefault(variable, str(threads))
+    use_threads(threads)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
-        from her2path.models.training_recipe import read_training_recipe, shipped_recipes
-
-        if bool(recipe) == (recipe_file is not None):
-            known = ", ".join(shipped_recipes())
-            raise fail(f"give a recipe with --recipe, one of {known}; or a RECIPE.toml")
-
-        chosen = read_training_recipe(recipe_file if recipe_file is not None else recipe)
-        if max_minutes is not None:
-            chosen = chosen.model_copy(update={"max_minutes": max_minutes})
+        chosen = chosen_recipe(recipe, recipe_file, max_minutes=max_minutes)
         if print_recipe:
             OUTPUT.print(chosen.to_toml())
             return
         if out is None:
             raise fail("give a folder for the run: --out RUN")
+        # torch takes seconds to load: not for a recipe that is only printed.
         from her2path.models.training import TrainingOptions
         from her2path.models.training import train as train_network
 
@@ -170,10 +158,23 @@ def train(
         with Display(is_quiet=quiet or as_json or not speaks) as display:
             result = train_network(chosen, options, seed=seed, progress=display)
         if speaks:
-            show(result, as_json=as_json, is_quiet=quiet)
+            say_end(result, as_json=as_json, is_quiet=quiet)
 
 
-def show(result: TrainingResult, *, as_json: bool, is_quiet: bool) -> None:
+def chosen_recipe(name: str, file: Path | None, *, max_minutes: float | None) -> TrainingRecipe:
+    """Return the recipe of that name or file, or end when not just one of them is given."""
+    from her2path.models.training_recipe import read_training_recipe, shipped_recipes
+
+    if bool(name) == (file is not None):
+        known = ", ".join(shipped_recipes())
+        raise fail(f"give a recipe with --recipe, one of {known}; or a RECIPE.toml")
+    recipe = read_training_recipe(name if file is None else file)
+    if max_minutes is None:
+        return recipe
+    return recipe.model_copy(update={"max_minutes": max_minutes})
+
+
+def say_end(result: TrainingResult, *, as_json: bool, is_quiet: bool) -> None:
     """Say what came out."""
     if as_json:
         OUTPUT.print(
@@ -196,30 +197,8 @@ def words_of(figures: dict[str, float]) -> str:
     return " · ".join(f"{word} {figures[name]:.3f}" for name, word in known.items())
 
 
-class Display:
+class Display(Bar):
     """Shows how far training is: a bar at a terminal, and a line for each validation."""
-
-    def __init__(self, *, is_quiet: bool) -> None:
-        self.is_quiet = is_quiet
-        self.bar: Bar | None = None
-        self.tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        if ERRORS.is_terminal and not self.is_quiet:
-            from rich.progress import Progress as Bar
-
-            self.bar = Bar(console=ERRORS, transient=True)
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
 
     def __call__(self, progress: Progress) -> None:
         """Show how far it is."""
@@ -228,10 +207,8 @@ class Display:
         if progress.words:
             ERRORS.print(progress.words)
             return
-        if self.bar is not None:
-            if progress.stage not in self.tasks:
-                self.tasks[progress.stage] = self.bar.add_task(progress.stage, total=progress.of)
-            self.bar.update(self.tasks[progress.stage], completed=progress.done)
+        if self.is_shown:
+            self.show(progress.stage, progress.done, progress.of)
         elif progress.stage == "drawing" and progress.done in (0, progress.of):
             ERRORS.print(f"drawing fields: {progress.done} of {progress.of}")
         if progress.figures is not None:

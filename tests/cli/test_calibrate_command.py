@@ -61,3 +61,9 @@ def test_progress_is_one_line_per_stage_in_a_log(capsys: pytest.CaptureFixture[s
         display("measuring cells", 1, 2)
         display("measuring cells", 2, 2)
     assert capsys.readouterr().err == "measuring cells: 2 done\n"
+
+
+def test_progress_is_not_told_to_the_quiet(capsys: pytest.CaptureFixture[str]):
+    with Display(is_quiet=True) as display:
+        display("measuring cells", 2, 2)
+    assert capsys.readouterr().err == ""

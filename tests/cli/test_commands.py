@@ -19,7 +19,7 @@ from her2path.cli import outcomes as outcomes_module
 from her2path.cli.cohort import cohort
 from her2path.cli.compare import compare
 from her2path.cli.display import Display, done_line, duration_words
-from her2path.cli.main import app, score
+from her2path.cli.main import RESEARCH_USE, app, score
 from her2path.criteria.rule_set import DEFAULT_CRITERIA
 from her2path.criteria.score import Score, Status
 from her2path.pipeline.progress import (
@@ -31,6 +31,7 @@ from her2path.pipeline.progress import (
     TilesMeasured,
     WorkerDied,
 )
+from her2path.results import record
 
 
 def run(*arguments: object) -> Result:
@@ -94,6 +95,7 @@ def test_gastric_alone_is_answered_with_names_that_every_command_takes():
 
 def test_the_version_says_research_use():
     assert "Research Use Only" in run("--version").output
+    assert RESEARCH_USE == record.RESEARCH_USE
 
 
 def test_help_loads_no_heavy_library():
