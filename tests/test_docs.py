@@ -10,7 +10,7 @@ import typer
 
 from her2path.cli.main import app
 from her2path.flags.evidence import SEVERITY, ReviewFlag
-from her2path.report.phrases import FLAG_TITLES
+from her2path.report.phrases import FLAG_ADVICE, FLAG_TITLES
 from her2path.results.columns import data_dictionary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,7 +118,11 @@ def test_the_pages_that_people_act_on_state_the_intended_use(name: str):
     )
 
 
-def test_every_flag_stands_in_the_documents_with_its_title():
-    row = re.compile(r"^\| `(\w+)` \| ([^|]+) \| (review|note) \|", re.MULTILINE)
+def test_every_flag_stands_in_the_documents_with_its_words():
+    row = re.compile(
+        r"^\| `(\w+)` \| ([^|]+) \| (review|note) \| [^|]+ \| ([^|]+) \|$", re.MULTILINE
+    )
     listed = row.findall(text_of(ROOT / "docs/results.md"))
-    assert listed == [(flag.value, FLAG_TITLES[flag], SEVERITY[flag]) for flag in ReviewFlag]
+    assert listed == [
+        (flag.value, FLAG_TITLES[flag], SEVERITY[flag], FLAG_ADVICE[flag]) for flag in ReviewFlag
+    ]

@@ -18,6 +18,7 @@ from her2path.errors import ResultsError
 from her2path.report.charts import hex_of, text_on
 from her2path.report.phrases import (
     EXCLUSION_WORDS,
+    FLAG_ADVICE,
     FLAG_TITLES,
     FLAGS_WITHOUT_CUT,
     FLAGS_WITHOUT_NUMBER,
@@ -257,6 +258,7 @@ def environment() -> jinja2.Environment:
         EXPRESSION_SCORES=EXPRESSION_SCORES,
         FLAGS_WITHOUT_CUT=FLAGS_WITHOUT_CUT,
         FLAGS_WITHOUT_NUMBER=FLAGS_WITHOUT_NUMBER,
+        FLAG_ADVICE=FLAG_ADVICE,
         FLAG_TITLES=FLAG_TITLES,
         INTENSITIES=tuple(Intensity),
         ISH_WORDS=ISH_WORDS,

@@ -18,9 +18,9 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
@@ -44,6 +44,11 @@ OWN_NAMES = frozenset({HOST, "localhost"})
 # With the port: a browser sends the cookies of one server of this machine to all others.
 COOKIE = "her2path_review_{port}"
 HTML = "text/html; charset=utf-8"
+GO_ON = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>her2path review</title>
+<meta http-equiv="refresh" content="0;url=/"></head>
+<body><p><a href="/">Go on to the review page.</a></p></body></html>
+"""
 # Everything comes from this server; Leaflet places its tiles by style attributes set in script,
 # which this allows.
 CONTENT_POLICY = (
@@ -62,8 +67,10 @@ TILE_CACHE = "private, max-age=3600"
 # name: package, path in it, media type
 STATIC = {
     "review.css": ("her2path.review", "static/review.css", "text/css"),
-    "review.js": ("her2path.review", "static/review.js", "text/javascript"),
-    "slide_map.js": ("her2path.review", "static/slide_map.js", "text/javascript"),
+    **{
+        name: ("her2path.review", f"static/{name}", "text/javascript")
+        for name in ("dom.js", "panel.js", "review.js", "server.js", "slide_map.js")
+    },
     "leaflet.css": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.css", "text/css"),
     "leaflet.js": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.js", "text/javascript"),
 }
@@ -114,26 +121,30 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
     """
     # Its own pages load scripts from elsewhere.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    opened: dict[int, float] = {}
+    guard(app, token)
+    explain_errors(app)
+    app.include_router(page_routes(token))
     # A browser keeps tiles. The next run on this port has other slides under the same numbers.
     session = secrets.token_urlsafe(6)
+    app.include_router(case_routes(queue, session))
+    app.include_router(picture_routes(queue, slides, session))
+    return app
 
-    @lru_cache(maxsize=MAX_TABLES)
-    def cells_of(slide_id: str, _created: str) -> CellTable:
-        return read_cells(queue.results.slide(slide_id).cells_parquet, columns=OUTLINE_COLUMNS)
 
-    def readable(case: Case) -> Case:
-        if not queue.may_tell(case):
-            raise HTTPException(403, "give your own reading first")
-        return case
+def guard(app: FastAPI, token: str) -> None:
+    """Let nobody in but this server's own page, and tell browsers what it may do."""
 
     @app.middleware("http")
-    async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def check(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         fault = refusal(request, token)
         response = await answer(request) if fault is None else fault
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+def explain_errors(app: FastAPI) -> None:
+    """Turn errors into words that the page shows."""
 
     @app.exception_handler(Her2pathError)
     async def explain(_request: Request, error: Exception) -> Response:
@@ -146,61 +157,48 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
         faults = [{"loc": f["loc"], "msg": f["msg"]} for f in error.errors()]
         return JSONResponse({"detail": faults}, 422)
 
-    @app.get("/")
-    def page(request: Request) -> Response:
-        if "token" in request.query_params:
-            # Out of the address, which stands in histories and screenshots.
-            response: Response = RedirectResponse("/", 303)
-            response.set_cookie(cookie_of(request), token, httponly=True, samesite="strict")
-            return response
-        return Response(static_bytes("her2path.review", "static/review.html"), media_type=HTML)
 
-    @app.get("/static/{name}")
+def page_routes(token: str) -> APIRouter:
+    """Return the page and what it loads."""
+    routes = APIRouter()
+
+    @routes.get("/")
+    def page(request: Request) -> Response:
+        if "token" not in request.query_params:
+            return Response(static_bytes("her2path.review", "static/review.html"), media_type=HTML)
+        # Out of the address, which stands in histories and screenshots. The page goes on by itself
+        # rather than by a redirect: after a link on another page, such as a terminal in a browser,
+        # that would come without the cookie.
+        response = Response(GO_ON, media_type=HTML)
+        response.set_cookie(cookie_of(request), token, httponly=True, samesite="strict")
+        return response
+
+    @routes.get("/static/{name}")
     def static(name: str) -> Response:
         if name not in STATIC:
             raise HTTPException(404, "there is no such file")
         package, path, kind = STATIC[name]
         return Response(static_bytes(package, path), media_type=kind)
 
-    @app.get("/api/queue")
+    return routes
+
+
+def case_routes(queue: ReviewQueue, session: str) -> APIRouter:
+    """Return the list of cases, each case, and what a reader gives it."""
+    routes = APIRouter(prefix="/api")
+    opened: dict[int, float] = {}
+
+    @routes.get("/queue")
     def show_queue() -> Any:  # noqa: ANN401 - JSON has no narrower type
         return to_json(tell_queue(queue) | {"session": session})
 
-    @app.get("/api/cases/{number}")
+    @routes.get("/cases/{number}")
     def show_case(number: Number) -> Any:  # noqa: ANN401 - JSON has no narrower type
         case = queue.case(number)
         opened.setdefault(number, time.monotonic())
         return to_json(tell_case(queue, case))
 
-    @app.get("/api/cases/{number}/tiles/{of}/{zoom}/{column}/{row}.jpg")
-    def show_tile(
-        number: Number, of: str, zoom: Position, column: Position, row: Position
-    ) -> Response:
-        if of != session:
-            raise HTTPException(404, "the server was started again; load the page again")
-        case = queue.case(number)
-        record = queue.record(case)
-        # That there is no such tile anybody may hear; what else goes wrong names files.
-        pyramid_of(record).region(zoom, column, row)
-        try:
-            jpeg = slides.tile(record, zoom, column, row)
-        except Her2pathError:
-            if queue.may_tell(case):
-                raise
-            raise unseen(case) from None
-        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": TILE_CACHE})
-
-    @app.get("/api/cases/{number}/outlines")
-    def show_outlines(number: Number, x: Pixel, y: Pixel, width: Pixel, height: Pixel) -> Any:  # noqa: ANN401 - JSON has no narrower type
-        case = readable(queue.case(number))
-        record = queue.record(case)
-        if not queue.folder(case).cells_parquet.exists():
-            return {"n_cells": 0, "cells": []}
-        cells = cells_of(case.slide_id, record.created)
-        box = Region(int(x), int(y), int(width), int(height))
-        return tell_outlines(cells, box, mpp=scored_mpp(record))
-
-    @app.post("/api/cases/{number}/reading")
+    @routes.post("/cases/{number}/reading")
     def take_reading(number: Number, given: GivenReading) -> Any:  # noqa: ANN401 - JSON has no narrower type
         case = queue.case(number)
         began = opened.get(number)
@@ -214,13 +212,54 @@ def make_app(queue: ReviewQueue, slides: SlidePool, *, token: str) -> FastAPI:
         )
         return to_json(tell_case(queue, case))
 
-    @app.post("/api/cases/{number}/decision")
+    @routes.post("/cases/{number}/decision")
     def take_decision(number: Number, given: GivenDecision) -> Any:  # noqa: ANN401 - JSON has no narrower type
         case = queue.case(number)
         queue.decide(case, given.score, reason=given.reason)
         return to_json(tell_case(queue, case))
 
-    return app
+    return routes
+
+
+def picture_routes(queue: ReviewQueue, slides: SlidePool, session: str) -> APIRouter:
+    """Return tiles of the slides, and outlines of their cells where these may be told."""
+    routes = APIRouter(prefix="/api/cases/{number}")
+
+    @lru_cache(maxsize=MAX_TABLES)
+    def cells_of(slide_id: str, _created: str) -> CellTable:
+        return read_cells(queue.results.slide(slide_id).cells_parquet, columns=OUTLINE_COLUMNS)
+
+    @routes.get("/tiles/{of}/{zoom}/{column}/{row}.jpg")
+    def show_tile(
+        number: Number, of: str, zoom: Position, column: Position, row: Position
+    ) -> Response:
+        if of != session:
+            raise HTTPException(404, "The server was started again: press “Try again”.")
+        case = queue.case(number)
+        record = queue.record(case)
+        # That there is no such tile anybody may hear; what else goes wrong names files.
+        pyramid_of(record).region(zoom, column, row)
+        try:
+            jpeg = slides.tile(record, zoom, column, row)
+        except Her2pathError:
+            if queue.may_tell(case):
+                raise
+            raise unseen(case) from None
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": TILE_CACHE})
+
+    @routes.get("/outlines")
+    def show_outlines(number: Number, x: Pixel, y: Pixel, width: Pixel, height: Pixel) -> Any:  # noqa: ANN401 - JSON has no narrower type
+        case = queue.case(number)
+        if not queue.may_tell(case):
+            raise HTTPException(403, "give your own reading first")
+        record = queue.record(case)
+        if not queue.folder(case).cells_parquet.exists():
+            return {"n_cells": 0, "cells": []}
+        cells = cells_of(case.slide_id, record.created)
+        box = Region(int(x), int(y), int(width), int(height))
+        return tell_outlines(cells, box, mpp=scored_mpp(record))
+
+    return routes
 
 
 def unseen(case: Case) -> SlideError:

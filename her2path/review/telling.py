@@ -10,10 +10,10 @@ from her2path.cells.table import OUTLINE_STEP_UM
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ResultsError
 from her2path.geometry import Mpp, Region
-from her2path.report.charts import hex_of
+from her2path.report.charts import hex_of, text_on
 from her2path.report.fields import read_gallery
 from her2path.report.overlay import UNSTAINED_COLOR
-from her2path.report.phrases import FIELD_TITLES, FLAG_TITLES
+from her2path.report.phrases import FIELD_TITLES, FLAG_ADVICE, FLAG_TITLES
 from her2path.report.view import scores_used
 from her2path.report.wording import SCORE_WORDS, STATUS_WORDS, counted, percent, sentence
 from her2path.results.cells import CellTable
@@ -46,6 +46,7 @@ def tell_queue(queue: ReviewQueue) -> Told:
         "research_use": RESEARCH_USE,
         "score_words": {score.value: SCORE_WORDS[score] for score in Score},
         "score_colors": {score.value: hex_of(color) for score, color in SCORE_COLORS.items()},
+        "score_inks": {score.value: text_on(color) for score, color in SCORE_COLORS.items()},
         "intensity_colors": {
             level.label: hex_of(color) for level, color in INTENSITY_COLORS.items()
         },
@@ -124,6 +125,7 @@ def tell_result(record: SlideRecord, folder: SlideFolder) -> Told:
     return {
         "score": record.score.value,
         "status": STATUS_WORDS[record.status],
+        "status_comment": sentence(record.status_comment) if record.status_comment else "",
         "criterion": sentence(call.criterion_text if call else record.tissue.explanation),
         "facts": facts,
         "probabilities": [
@@ -137,6 +139,7 @@ def tell_result(record: SlideRecord, folder: SlideFolder) -> Told:
                 "title": FLAG_TITLES[flag.flag],
                 "severity": flag.severity,
                 "sentence": sentence(flag.sentence),
+                "advice": FLAG_ADVICE[flag.flag],
             }
             for flag in sorted(record.flags, key=lambda flag: flag.severity != "review")
         ],

@@ -18,7 +18,7 @@ from her2path.criteria.tally import Tally
 from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.report import illustrate_slide, write, write_report
 from her2path.report.fields import FIELDS_FOLDER
-from her2path.report.phrases import FLAG_TITLES
+from her2path.report.phrases import FLAG_ADVICE, FLAG_TITLES
 from her2path.report.wording import DASH, count, decimal, interval, percent, quantity
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import RESEARCH_USE, Stability, Trial
@@ -223,8 +223,9 @@ def test_a_flag_that_is_yes_or_no_has_no_number_and_no_cut(shown):
         Flag(ReviewFlag.MPP_BY_HAND, 0.25, 0.25, "µm/px", "Given by hand."),
     )
     text = Page(report_of(shown, replace(shown.record, flags=flags))).text
-    assert f"None was measured. Number: {DASH} Cut: {DASH}" in text
-    assert f"Given by hand. Number: 0.250 µm/px Cut: {DASH}" in spaced(text)
+    advice = {flag: FLAG_ADVICE[flag.flag] for flag in flags}
+    assert f"None was measured. {advice[flags[0]]} Number: {DASH} Cut: {DASH}" in text
+    assert f"Given by hand. {advice[flags[1]]} Number: 0.250 µm/px Cut: {DASH}" in spaced(text)
 
 
 def test_a_row_that_holds_the_score_longer_than_the_named_one_says_so(shown):

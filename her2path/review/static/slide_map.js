@@ -1,52 +1,100 @@
-"use strict";
 // The slide in view: tiles, magnification, scale, outlines. Positions are level-0 px; on the map
 // (x, y) lies at latitude -y / s and longitude x / s, where s is px of level 0 per px of zoom 0.
-class SlideMap {
-  static POWERS = [2.5, 5, 10, 20, 40];
-  // Outlines closer together than this cannot be told apart.
-  static OUTLINES_TO_MPP = 1.01;
-  static BAR_LENGTHS_UM = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
+/* global L */
+import { ask, whyMissing } from "/static/server.js";
 
-  constructor(element, { onHint }) {
-    this.onHint = onHint;
+const POWERS = [2.5, 5, 10, 20, 40];
+// 40× is 0.25 µm on each px of the screen, as scanners count.
+const UM_AT_1X = 10;
+// Outlines closer together than this cannot be told apart.
+const OUTLINES_TO_MPP = 1.01;
+const BAR_LENGTHS_UM = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
+// Screens with more than one dot for each px of a page show the finer tiles.
+const DOTS = window.devicePixelRatio >= 1.5 ? 1 : 0;
+
+export class SlideMap {
+  static POWERS = POWERS;
+
+  // `onHint` is told what the outlines lack, `onTrouble` why no tiles come (empty: they do again),
+  // `onView` that the view is another, or that its tiles have come.
+  constructor(element, { onHint, onTrouble, onView }) {
+    Object.assign(this, { onHint, onTrouble, onView, highestPower: 0, isSeen: false, colors: null });
     this.map = L.map(element, {
-      crs: L.CRS.Simple, zoomSnap: 0.25, zoomDelta: 1, attributionControl: false,
+      // Any magnification, so that 40× is 40× on every scanner.
+      crs: L.CRS.Simple, zoomSnap: 0, zoomDelta: 1, attributionControl: false,
       preferCanvas: true, wheelPxPerZoomLevel: 90, maxBoundsViscosity: 0.7,
     });
     this.outlines = L.layerGroup().addTo(this.map);
     this.frame = L.layerGroup().addTo(this.map);
     this.addScale();
-    this.map.on("moveend", () => { this.drawScale(); this.drawOutlines(); });
+    this.map.on("moveend", () => {
+      if (!this.shown) return;
+      this.drawScale();
+      this.drawOutlines();
+      this.onView();
+    });
   }
 
-  show(shown) {
-    if (this.tiles) this.tiles.remove();
-    this.shown = shown;
-    this.wantsOutlines = false;
-    this.step = 2 ** shown.max_zoom;
+  // Takes away what was in view: another case follows, or one that cannot be shown.
+  clear() {
+    this.tiles?.remove();
+    this.shown = null;
+    this.colors = null;
+    this.isSeen = false;
+    this.highestPower = 0;
     this.outlines.clearLayers();
     this.frame.clearLayers();
+    this.onHint("");
+    this.onTrouble("");
+    this.scaleBox.hidden = true;
+    this.onView();
+  }
+
+  show(shown, session) {
+    this.clear();
+    this.shown = shown;
+    this.step = 2 ** shown.max_zoom;
     const whole = this.bounds(0, 0, shown.width, shown.height);
+    // Small slides are shown as small as they are at the lowest power.
+    const lowest = Math.min(0, this.zoomOf(POWERS[0]));
     this.map.setMaxBounds(null);
-    this.map.setMinZoom(0);
+    this.map.setMinZoom(lowest);
     this.map.setMaxZoom(shown.max_zoom + 2);
-    this.tiles = L.tileLayer(`/api/cases/${shown.number}/tiles/${this.session}/{z}/{x}/{y}.jpg`, {
-      tileSize: shown.tile_px, minZoom: 0, maxZoom: shown.max_zoom + 2,
-      maxNativeZoom: shown.max_zoom, bounds: whole, noWrap: true, keepBuffer: 1,
-    });
-    let hasFailed = false;
-    this.tiles.on("tileerror", async ({ tile }) => {
-      if (hasFailed) return;
-      hasFailed = true;
-      const answer = await fetch(tile.src);
-      const body = await answer.json().catch(() => ({}));
-      this.onHint(answer.ok ? "" : (body.detail ?? "The slide cannot be read."));
-    });
-    this.tiles.addTo(this.map);
+    // Before there are tiles: they would be asked for where the last case was looked at.
     this.map.fitBounds(whole, { animate: false });
     this.map.setMaxBounds(whole.pad(0.4));
-    this.onHint("");
+    this.tiles = L.tileLayer(this.address(session), {
+      tileSize: shown.tile_px / 2 ** DOTS, zoomOffset: DOTS, bounds: whole, noWrap: true,
+      minZoom: Math.floor(lowest), minNativeZoom: -DOTS,
+      maxZoom: shown.max_zoom + 2, maxNativeZoom: shown.max_zoom - DOTS, keepBuffer: 1,
+    });
+    this.tiles.on("loading", () => { this.hasFailed = false; });
+    this.tiles.on("tileload", () => {
+      this.isSeen = true;
+      this.onView();
+    });
+    this.tiles.on("tileerror", async ({ tile }) => {
+      if (this.hasFailed) return;
+      this.hasFailed = true;
+      const tiles = this.tiles, words = await whyMissing(tile.src);
+      if (tiles === this.tiles) this.onTrouble(words || "Some of the slide did not load.");
+    });
+    this.tiles.on("load", () => {
+      if (this.hasFailed) return;
+      this.highestPower = Math.max(this.highestPower, this.power());
+      this.onTrouble("");
+      this.onView();
+    });
+    this.scaleBox.hidden = false;
+    this.tiles.addTo(this.map);
   }
+
+  // Asks for the tiles once more, as a server that was started again knows them.
+  retry(session) {
+    if (this.shown) this.tiles.setUrl(this.address(session));
+  }
+
+  address(session) { return `/api/cases/${this.shown.number}/tiles/${session}/{z}/{x}/{y}.jpg`; }
 
   point(x, y) { return [-y / this.step, x / this.step]; }
 
@@ -56,10 +104,13 @@ class SlideMap {
 
   mpp() { return this.shown.mpp * 2 ** (this.shown.max_zoom - this.map.getZoom()); }
 
-  // 40× is 0.25 µm/px on the screen, as scanners count.
-  magnify(power) { this.map.setZoom(this.shown.max_zoom - Math.log2(10 / power / this.shown.mpp)); }
+  power() { return this.shown ? UM_AT_1X / this.mpp() : 0; }
 
-  zoom(steps) { this.map.setZoom(this.map.getZoom() + steps); }
+  zoomOf(power) { return this.shown.max_zoom - Math.log2(UM_AT_1X / power / this.shown.mpp); }
+
+  magnify(power) { if (this.shown) this.map.setZoom(this.zoomOf(power)); }
+
+  zoom(steps) { if (this.shown) this.map.setZoom(this.map.getZoom() + steps); }
 
   goTo({ x, y, width, height }) {
     const box = this.bounds(x, y, width, height);
@@ -69,39 +120,41 @@ class SlideMap {
     this.map.fitBounds(box, { animate: false });
   }
 
-  setOutlines(isWanted, colors) {
-    this.wantsOutlines = isWanted;
-    this.colors = colors ?? this.colors;
+  // Shows outlines in these colors; null hides them.
+  setOutlines(colors) {
+    this.colors = colors;
     this.drawOutlines();
   }
 
   async drawOutlines() {
     const asked = this.shown;
     const ticket = this.ticket = {};
-    if (!asked || !this.wantsOutlines) { this.outlines.clearLayers(); return; }
-    if (this.mpp() > SlideMap.OUTLINES_TO_MPP) {
+    const hideFor = (words) => {
       this.outlines.clearLayers();
-      this.onHint("Outlines are shown from 10×.");
-      return;
-    }
+      this.onHint(words);
+    };
+    if (!asked || !this.colors) { hideFor(""); return; }
+    if (this.mpp() > OUTLINES_TO_MPP) { hideFor("Outlines are shown from 10×."); return; }
     const view = this.map.getBounds();
     const box = {
       x: Math.floor(view.getWest() * this.step), y: Math.floor(-view.getNorth() * this.step),
       width: Math.ceil((view.getEast() - view.getWest()) * this.step),
       height: Math.ceil((view.getNorth() - view.getSouth()) * this.step),
     };
-    const answer = await fetch(`/api/cases/${asked.number}/outlines?${new URLSearchParams(box)}`);
-    const found = await answer.json();
+    let found = null, trouble = "";
+    try {
+      found = await ask(`/api/cases/${asked.number}/outlines?${new URLSearchParams(box)}`);
+    } catch (error) {
+      trouble = error.message;
+    }
     // Another view was asked for meanwhile.
     if (ticket !== this.ticket) return;
-    this.outlines.clearLayers();
-    if (!answer.ok || found.cells === null) {
-      this.onHint(answer.ok ? `${found.n_cells} cells in view: go closer to see their outlines.`
-        : found.detail);
-      return;
+    if (!found) hideFor(trouble);
+    else if (found.cells === null) hideFor(`${found.n_cells} cells in view: go closer to see their outlines.`);
+    else {
+      hideFor("");
+      this.draw(found.cells);
     }
-    this.onHint("");
-    this.draw(found.cells);
   }
 
   draw(cells) {
@@ -138,22 +191,19 @@ class SlideMap {
   addScale() {
     const scale = L.control({ position: "bottomleft" });
     scale.onAdd = () => {
-      const box = L.DomUtil.create("div", "scale");
-      this.scaleWords = L.DomUtil.create("div", "", box);
-      this.scaleBar = L.DomUtil.create("div", "bar", box);
-      return box;
+      this.scaleBox = L.DomUtil.create("div", "scale");
+      this.scaleWords = L.DomUtil.create("div", "", this.scaleBox);
+      this.scaleBar = L.DomUtil.create("div", "bar", this.scaleBox);
+      return this.scaleBox;
     };
     scale.addTo(this.map);
   }
 
   drawScale() {
-    if (!this.shown) return;
-    const mpp = this.mpp();
-    const fitting = SlideMap.BAR_LENGTHS_UM.filter((um) => um / mpp <= 140);
-    const um = fitting.length ? fitting[fitting.length - 1] : SlideMap.BAR_LENGTHS_UM[0];
-    const power = 10 / mpp;
+    const mpp = this.mpp(), power = this.power();
+    const um = BAR_LENGTHS_UM.filter((length) => length / mpp <= 140).pop() ?? BAR_LENGTHS_UM[0];
     const words = um < 1000 ? `${um} µm` : `${um / 1000} mm`;
-    this.scaleWords.textContent = `${words} · ${power < 10 ? power.toFixed(1) : Math.round(power)}×`;
+    this.scaleWords.textContent = `${words} · ${power < 9.95 ? power.toFixed(1) : Math.round(power)}×`;
     this.scaleBar.style.width = `${um / mpp}px`;
   }
 }
