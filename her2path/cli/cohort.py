@@ -27,13 +27,15 @@ from her2path.cli.console import (
 from her2path.cli.options import (
     ColorProfile,
     Debug,
-    DeviceOfPairs,
+    Device,
     IccChoice,
     Json,
     MppOfPairs,
+    NetworkDevice,
     Quiet,
     StudyFolder,
     WhitePointText,
+    Workers,
 )
 
 if TYPE_CHECKING:
@@ -90,11 +92,8 @@ def cohort(
     model: Annotated[
         str, typer.Option(metavar="NAME|none", help="Network that reads slides, as for score.")
     ] = "auto",
-    device: DeviceOfPairs = "auto",
-    workers: Annotated[
-        int,
-        typer.Option(min=0, max=256, help="Processes; 0: one per processor, up to 8."),
-    ] = 0,
+    device: NetworkDevice = Device.AUTO,
+    workers: Workers = 0,
     resume: Annotated[
         bool,
         typer.Option(
@@ -165,7 +164,7 @@ def cohort(
                 white_point=white_point,
                 icc=Icc(icc.value),
                 model=model,
-                device=device,
+                device=device.value,
                 workers=workers,
                 resume=not overwrite and ResultsFolder(slides).journal.exists(),
                 overwrite=overwrite,

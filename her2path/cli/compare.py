@@ -15,6 +15,7 @@ from her2path.cli.console import (
     ERRORS,
     OUTPUT,
     SOME_FAILED,
+    check_free,
     fail,
     new_file,
     readable_errors,
@@ -27,10 +28,11 @@ from her2path.cli.options import (
     ColorProfile,
     CriteriaName,
     Debug,
-    DeviceOfPairs,
+    Device,
     IccChoice,
     Json,
     MppOfPairs,
+    NetworkDevice,
     Quiet,
     RegionSide,
     SeedOfResampling,
@@ -130,7 +132,7 @@ def compare(
     model: Annotated[
         str, typer.Option(metavar="NAME|none", help="Network for slides to be scored, as score.")
     ] = "auto",
-    device: DeviceOfPairs = "auto",
+    device: NetworkDevice = Device.AUTO,
     workers: Workers = 0,
     seed: SeedOfResampling = 0,
     resume: Annotated[
@@ -163,15 +165,14 @@ def compare(
 
         refuse_resume_and_overwrite(resume=resume, overwrite=overwrite)
         folder = Path(os.path.abspath(out))
-        if (folder / PAIR_JSON).exists() and not (overwrite or resume):
-            raise fail(f"--out {out} holds a comparison already; add --overwrite to replace it")
+        if not (overwrite or resume):
+            check_free(out, PAIR_JSON, "a comparison", "--overwrite to replace it")
 
         bands = default_bands() if repeatability is None else read_bands(repeatability)
         rule_set = find_rule_set(criteria, specimen=specimen)
-        scales = {
-            name: None if given is None else as_mpp(given).mean
-            for name, given in (("before", before_mpp or mpp), ("after", after_mpp or mpp))
-        }
+        stated = {"before": before_mpp, "after": after_mpp}
+        stated = {name: mpp if own is None else own for name, own in stated.items()}
+        scales = {name: None if own is None else as_mpp(own).mean for name, own in stated.items()}
         ish = {"before": before_ish, "after": after_ish}
         of_both = JobDefaults(
             rule_set=rule_set,
@@ -186,7 +187,7 @@ def compare(
         sources = find_side_sources({"before": before or [], "after": after or []}, mpp=scales)
         network = None
         if any(source.pictures for source in sources.values()):
-            network = find_network(model, device=device)
+            network = find_network(model, device=device.value)
         else:
             # Results need no network: they were read already.
             refuse_unused(

@@ -36,6 +36,7 @@ from her2path.cli.options import (
     IccChoice,
     Json,
     MppOfSlides,
+    NetworkDevice,
     Quiet,
     RegionSide,
     SeedOfResampling,
@@ -185,9 +186,7 @@ def score(
             "that ships, none the rules alone; `her2path models list` names others.",
         ),
     ] = "auto",
-    device: Annotated[
-        Device, typer.Option(help="Where the network runs; the rules use the CPU.")
-    ] = Device.AUTO,
+    device: NetworkDevice = Device.AUTO,
     workers: Workers = 0,
     resume: Annotated[
         bool,

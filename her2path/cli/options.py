@@ -16,11 +16,11 @@ __all__ = [
     "CriteriaName",
     "Debug",
     "Device",
-    "DeviceOfPairs",
     "IccChoice",
     "Json",
     "MppOfPairs",
     "MppOfSlides",
+    "NetworkDevice",
     "OverwriteResults",
     "Quiet",
     "RegionSide",
@@ -60,15 +60,15 @@ ColorProfile = Annotated[
 CriteriaName = Annotated[
     str, typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file.")
 ]
-DeviceOfPairs = Annotated[
-    str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")
-]
 MppOfPairs = Annotated[
     float | None, typer.Option(help="µm per pixel of slides, where the file is silent or wrong.")
 ]
 MppOfSlides = Annotated[
     float | None,
     typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
+]
+NetworkDevice = Annotated[
+    Device, typer.Option(help="Where the network runs; the rules use the CPU.")
 ]
 RegionSide = Annotated[
     float, typer.Option(min=100, max=10_000, help="Side of the grid's squares, µm.")

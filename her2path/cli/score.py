@@ -17,7 +17,7 @@ from her2path.criteria.score import IshResult, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
-from her2path.pipeline.network import find_network, reader_of
+from her2path.pipeline.network import find_network
 from her2path.pipeline.settings import (
     CellsGeojson,
     ScoreSettings,
@@ -39,8 +39,6 @@ from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 
 __all__ = ["ScoreOptions", "score"]
-
-CUDA = "cuda"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +112,13 @@ def score(options: ScoreOptions) -> int:
 def settings_of(options: ScoreOptions) -> ScoreSettings:
     """Return the settings of the run, or end it when they cannot be meant."""
     refuse_resume_and_overwrite(resume=options.resume, overwrite=options.overwrite)
-    network = find_network(options.model, device=options.device)
-    if network is not None and options.device == CUDA:
-        # Before the first slide, not with each: whether the card is there.
-        reader_of(network)
     return ScoreSettings(
         exclude_controls=options.exclude_controls,
         region_um=options.region_um,
         seed=options.seed,
         cells_geojson=CellsGeojson(options.cells_geojson),
         geojson_origin=options.geojson_origin,
-        network=network,
+        network=find_network(options.model, device=options.device),
     )
 
 

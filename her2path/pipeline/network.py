@@ -19,6 +19,7 @@ from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError
 from her2path.geometry import Mpp, Region
 from her2path.models.description import read_verified
+from her2path.models.devices import choose_device
 from her2path.models.shipped import FoundModel, find_model, list_models
 from her2path.results.record import NetworkFacts, RegionKind, RegionRecord
 from her2path.statistics.readers import (
@@ -99,7 +100,8 @@ def find_network(name: str, *, device: str = "auto") -> NetworkUse | None:
     Raises
     ------
     ModelError
-        If there is no such network, its description does not fit, or a file of it is damaged.
+        If there is no such network, its description does not fit, a file of it is damaged, or the
+        device is not there.
     """
     if name == NO_NETWORK:
         return None
@@ -115,7 +117,9 @@ def find_network(name: str, *, device: str = "auto") -> NetworkUse | None:
 
 
 def whole(model: FoundModel, device: str) -> NetworkUse:
-    """Return a network to use, its files checked once, before the first slide."""
+    """Return a network to use; its files and the device are checked before the first slide."""
+    if device != "auto":
+        choose_device(device)
     description = model.describe()
     for name in description.files:
         read_verified(model.folder, description, name)

@@ -127,3 +127,17 @@ def test_slides_are_scored_first(tmp_path):
     assert document["score"]["change"] == "loss"
     assert document["verdict"] == "changed"
     assert (out / "before" / "slides.csv").is_file()
+
+
+def test_wrong_use_of_a_pair_is_refused_before_anything_is_read(tmp_path, slides):
+    pair = ("compare", "--before", slides[0].path, "--after", slides[1].path)
+    nowhere = tmp_path / "nowhere"
+    assert "--device" in run(*pair, "--out", nowhere, "--device", "gpu").output
+    scale = run(*pair, "--out", nowhere, "--before-mpp", 0)
+    assert (scale.exit_code, "µm" in scale.output) == (2, True), scale.output
+    scored = tmp_path / "scored"
+    scored.mkdir()
+    (scored / "run.json").write_text("{}")
+    taken = run(*pair, "--out", scored)
+    assert (taken.exit_code, "results folder of her2path score" in taken.output) == (2, True)
+    assert not nowhere.exists()
