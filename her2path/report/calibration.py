@@ -89,6 +89,7 @@ def figure_of(site: SiteCalibration) -> bytes:
     axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     for at, (name, controls) in zip(axes, shown, strict=True):
         draw_score(at, name, controls, site)
+    name_classes(axes[0], site)
     axes[-1].set_xlabel("DAB OD of the membrane line, stained cells")
     figure.suptitle(f"Calibration {site.calibration.name}", fontsize=12, fontweight="bold")
     figure.text(0.005, 0.002, RESEARCH_USE, ha="left", va="bottom", fontsize=6, color="#5b6573")
@@ -96,6 +97,17 @@ def figure_of(site: SiteCalibration) -> bytes:
     # Without a date and a version the same controls give the same bytes.
     figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
+
+
+def name_classes(at: Axes, site: SiteCalibration) -> None:
+    """Write the names of the classes over the cuts between them."""
+    cuts = site.calibration.intensity
+    edges = (OD_SHOWN[0], cuts.weak_od, cuts.moderate_od, cuts.intense_od, OD_SHOWN[1])
+    for level, low, high in zip(CLASSES, edges[:-1], edges[1:], strict=True):
+        at.text(
+            (low * high) ** 0.5, 0.97, level.label, ha="center", va="top", fontsize=8,
+            transform=at.get_xaxis_transform(),
+        )  # fmt: skip
 
 
 def draw_score(
@@ -120,6 +132,8 @@ def draw_score(
         at.axvline(edge, color="#1c2430", linewidth=1.0, linestyle="--")
     at.set_xscale("log")
     at.set_xlim(*OD_SHOWN)
+    # Where no cell is stained the scale would be that of nothing, about zero.
+    at.set_ylim(0, None if counts.any() else 1)
     ticks = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
     at.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     at.set_ylabel("% of cells", fontsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +18,15 @@ __all__ = ["draw_survival", "has_bands"]
 ROW_INCHES = 0.19
 # More intervals than this hide each other.
 MOST_BANDS = 3
+# Curves are told apart without their colors too.
+Dashes = str | tuple[float, Sequence[float]]
+DASHES: tuple[Dashes, ...] = (
+    "solid",
+    (0, (6, 2)),
+    (0, (2, 1.5)),
+    (0, (7, 2, 1.5, 2)),
+    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
+)
 
 
 def has_bands(survival: Survival) -> bool:
@@ -46,8 +56,10 @@ def draw_survival(
             2, 1, height_ratios=(3.4, 0.25 + ROW_INCHES * len(curves)), sharex=True
         )
         last = max([float(curve.observed.max()) for curve in curves], default=1.0) or 1.0
-        for curve in curves:
-            draw_curve(axes, curve, colors[curve.group], has_band=has_bands(survival))
+        for curve, dashes in zip(curves, cycle(DASHES), strict=False):
+            draw_curve(
+                axes, curve, colors[curve.group], dashes=dashes, has_band=has_bands(survival)
+            )
         axes.axhline(50, color=QUIET, linewidth=0.6, linestyle=(0, (2, 3)), zorder=0)
         axes.set_ylim(0, 102)
         axes.set_xlim(0, last * 1.02)
@@ -59,7 +71,7 @@ def draw_survival(
         if curves:
             axes.legend(
                 loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(3, len(curves)),
-                frameon=False, handlelength=1.6, title=note or None, title_fontsize=8,
+                frameon=False, handlelength=2.8, title=note or None, title_fontsize=8,
                 alignment="left", borderaxespad=0.2,
             )  # fmt: skip
         ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= last * 1.02]
@@ -72,7 +84,14 @@ def draw_survival(
     return Plate.of(figure, name="survival", words=f"{endpoint}: {words or 'nobody observed'}")
 
 
-def draw_curve(axes: Axes, curve: Curve, color: str, *, has_band: bool) -> None:
+def draw_curve(
+    axes: Axes,
+    curve: Curve,
+    color: str,
+    *,
+    dashes: Dashes,
+    has_band: bool,
+) -> None:
     end = float(curve.observed.max())
     time = np.append(curve.time, end)
     steps = {
@@ -86,7 +105,10 @@ def draw_curve(axes: Axes, curve: Curve, color: str, *, has_band: bool) -> None:
             time, steps["lower"], steps["upper"], step="post", color=color, alpha=0.13, linewidth=0
         )
     label = f"{curve.group} ({curve.n_events} of {curve.n})"
-    axes.step(time, steps["survival"], where="post", color=color, linewidth=1.5, label=label)
+    axes.step(
+        time, steps["survival"], where="post", color=color, linewidth=1.5, linestyle=dashes,
+        label=label,
+    )  # fmt: skip
     if curve.censored.size:
         places = np.searchsorted(curve.time, curve.censored, side="right") - 1
         axes.plot(

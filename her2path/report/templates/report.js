@@ -15,6 +15,13 @@
       }
     });
   }
+  for (const button of document.querySelectorAll("button.review-switch")) {
+    button.addEventListener("click", () => {
+      const isOnly = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(isOnly));
+      document.getElementById("slides").classList.toggle("only-review", isOnly);
+    });
+  }
   for (const figure of document.querySelectorAll(".outlined")) {
     figure.addEventListener("click", () => flip(figure));
     figure.addEventListener("keydown", (event) => {
