@@ -18,6 +18,7 @@ from her2path.cli.console import (
     OUTPUT,
     fail,
     readable_errors,
+    refuse_resume_and_overwrite,
     set_up_logging,
     use_threads,
 )
@@ -104,6 +105,9 @@ def synth(
         str,
         typer.Option(metavar="NAME|FILE.toml", help="Of the second slide of a pair, if another."),
     ] = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on: keep the slides that are drawn already.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace slides that are there.")
     ] = False,
@@ -123,7 +127,7 @@ def synth(
     """Draw slides with known truth: every cell, every membrane, the score."""
     use_threads(1)
     set_up_logging(debug=debug)
-    with readable_errors(debug=debug, resumes=False):
+    with readable_errors(debug=debug):
         from her2path.synth.laboratory import load_laboratory
         from her2path.synth.reading import example_recipe
 
@@ -136,6 +140,7 @@ def synth(
         else:
             if recipe is None or out is None:
                 raise fail("name a RECIPE.toml and --out DIR; --print-recipe shows a recipe")
+            refuse_resume_and_overwrite(resume=resume, overwrite=overwrite)
             with Display(is_quiet=quiet or as_json) as progress:
                 truths = drawn(
                     recipe,
@@ -145,6 +150,7 @@ def synth(
                     suffix=f".{slide_format}",
                     with_profile=profile,
                     pair=pair,
+                    resume=resume,
                     overwrite=overwrite,
                     progress=progress,
                 )
@@ -165,6 +171,7 @@ def drawn(
     suffix: str,
     with_profile: bool,
     pair: str,
+    resume: bool,
     overwrite: bool,
     progress: Display,
 ) -> list[dict[str, Any]]:
@@ -181,7 +188,7 @@ def drawn(
         seeds=seeds,
         suffix=suffix,
         pair=pair,
-        overwrite=overwrite,
+        may_be_there=resume or overwrite,
     )
     make_folder(out)
     with only_run_in(out):
@@ -195,6 +202,7 @@ def drawn(
                 seeds=seeds,
                 suffix=suffix,
                 with_profile=with_profile,
+                resumes=resume,
                 progress=progress,
             )
             return [slide_words(slide) for slide in written]
@@ -207,6 +215,7 @@ def drawn(
                 seed=seed,
                 suffix=suffix,
                 with_profile=with_profile,
+                resumes=resume,
                 progress=progress,
             )
             for seed in seeds
@@ -222,7 +231,7 @@ def checked(
     seeds: range,
     suffix: str,
     pair: str,
-    overwrite: bool,
+    may_be_there: bool,
 ) -> tuple[SlideRecipe, tuple[Laboratory, Laboratory], tuple[MixEntry, ...] | None]:
     """Return recipe, laboratories and the mix after, or end and tell every fault at once."""
     from her2path.errors import list_faults
@@ -244,13 +253,13 @@ def checked(
     after = read(mix_after, pair)
     if laboratories[0] != laboratories[1] and not pair:
         faults.append("--after-laboratory is for pairs: add --pair MIX or --pair same")
-    if recipe is not None and not overwrite:
+    if recipe is not None and not may_be_there:
         stems = [f"{recipe.name}-{seed}{side}" for seed in seeds for side in sides_of(pair)]
         there = files_there(out, stems, suffix)
         if there:
             faults.append(
                 f"{len(there)} files of these slides are in {out} already, {there[0]} first: add "
-                "--overwrite, or choose another --seed or --out"
+                "--resume to go on or --overwrite, or choose another --seed or --out"
             )
     if faults or recipe is None:
         words = faults[0] if len(faults) == 1 else list_faults("nothing was drawn", faults)

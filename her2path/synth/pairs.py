@@ -40,6 +40,7 @@ def write_pair(
     seed: int,
     suffix: str = ".svs",
     with_profile: bool = False,
+    resumes: bool = False,
     progress: Progress | None = None,
 ) -> WrittenPair:
     """Write the slides of one patient before and after.
@@ -60,7 +61,7 @@ def write_pair(
         Seed of the patient.
     suffix : str
         ``.svs``, ``.ome.tif`` or ``.dcm``.
-    with_profile, progress
+    with_profile, resumes, progress
         As for `write_slide`.
     """
     folder = Path(folder)
@@ -77,6 +78,7 @@ def write_pair(
             folder / f"{side.name}{suffix}",
             seed=2 * seed + position,
             with_profile=with_profile,
+            resumes=resumes,
             progress=progress,
         )
         for position, (side, laboratory) in enumerate(

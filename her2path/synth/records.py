@@ -28,6 +28,7 @@ __all__ = [
     "cells_by_block",
     "describe",
     "describe_recipe",
+    "described",
     "tally_slide",
     "write_cells",
     "write_truth",
@@ -94,8 +95,31 @@ def describe(tally: Tally) -> dict[str, Any]:
     return known
 
 
+def described(
+    recipe: SlideRecipe,
+    laboratory: Laboratory,
+    *,
+    seed: int,
+    files: dict[str, str],
+    with_profile: bool,
+) -> dict[str, Any]:
+    """Return what a truth says of how its slide was drawn: the same makes the same bytes."""
+    return {
+        "seed": seed,
+        "files": files,
+        **({"has_profile": True} if with_profile else {}),
+        "laboratory": asdict(laboratory),
+        "recipe": describe_recipe(recipe),
+    }
+
+
 def write_truth(
-    scene: Scene, laboratory: Laboratory, path: Path, *, files: dict[str, str]
+    scene: Scene,
+    laboratory: Laboratory,
+    path: Path,
+    *,
+    files: dict[str, str],
+    with_profile: bool = False,
 ) -> dict[str, Any]:
     """Write the truth of a slide as JSON and return it.
 
@@ -107,13 +131,16 @@ def write_truth(
         The JSON file.
     files : dict
         Names of the files that belong to the slide, by what they hold.
+    with_profile : bool
+        Whether a color profile was written into the slide.
     """
     tallies = tally_slide(scene, laboratory)
     total = sum(tallies, start=Tally.zero())
     recipe = scene.recipe
+    made = described(recipe, laboratory, seed=scene.seed, files=files, with_profile=with_profile)
     truth: dict[str, Any] = {
         "slide_id": recipe.name,
-        "seed": scene.seed,
+        "seed": made.pop("seed"),
         "mpp": laboratory.mpp,
         "width_px": round(recipe.width_um / laboratory.mpp),
         "height_px": round(recipe.height_um / laboratory.mpp),
@@ -123,9 +150,7 @@ def write_truth(
             {"name": entry.name, "disc": entry.disc, **describe(tally)}
             for entry, tally in zip(recipe.regions, tallies, strict=True)
         ],
-        "files": files,
-        "laboratory": asdict(laboratory),
-        "recipe": describe_recipe(recipe),
+        **made,
     }
     write_text(path, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
     return truth

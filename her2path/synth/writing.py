@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from her2path.geometry import Region
 from her2path.results.atomic import write_bytes
+from her2path.results.jsonable import read_json
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.pyramids import PyramidWriter
 from her2path.synth.reading import read_laboratory, read_recipe
 from her2path.synth.recipe import RecipeError, SlideRecipe
-from her2path.synth.records import write_cells, write_truth
+from her2path.synth.records import described, write_cells, write_truth
 from her2path.synth.scene import Scene
 
 __all__ = ["Progress", "WrittenSlide", "draw_slides", "sha256_of", "write_slide"]
@@ -53,6 +55,7 @@ def write_slide(
     *,
     seed: int,
     with_profile: bool = False,
+    resumes: bool = False,
     progress: Progress | None = None,
 ) -> WrittenSlide:
     """Draw a slide tile by tile and write it with its truth beside it.
@@ -70,6 +73,8 @@ def write_slide(
         The same seed gives the same bytes.
     with_profile : bool
         Whether a color profile (ICC) that undoes the laboratory's gamma is written.
+    resumes : bool
+        Whether a slide that was drawn before, by its truth, is left as it is.
     progress : callable, optional
         Called with the slide's file name, the rows drawn, and all rows.
 
@@ -80,7 +85,8 @@ def write_slide(
     Raises
     ------
     RecipeError
-        When the suffix is none of those, or the slide has more than MAX_SLIDE_PX.
+        When the suffix is none of those, the slide has more than MAX_SLIDE_PX, or what was to be
+        gone on with is the truth of something else.
     """
     path = Path(path)
     suffix = next((s for s in SUFFIXES if path.name.endswith(s)), None)
@@ -92,6 +98,13 @@ def write_slide(
         "cells": path.with_name(f"{stem}.cells.csv.gz"),
         "masks": path.with_name(f"{stem}.masks.png"),
     }
+    files = {"slide": path.name, **{k: p.name for k, p in beside.items() if k != "truth"}}
+    if resumes and beside["truth"].exists():
+        made = described(recipe, laboratory, seed=seed, files=files, with_profile=with_profile)
+        truth = truth_of_before(beside["truth"], made)
+        if progress is not None:
+            progress(path.name, 1, 1)
+        return WrittenSlide(path, beside["truth"], beside["cells"], beside["masks"], truth)
     scene = Scene(recipe, seed=seed)
     width = round(recipe.width_um / laboratory.mpp)
     height = round(recipe.height_um / laboratory.mpp)
@@ -115,9 +128,34 @@ def write_slide(
     PyramidWriter(width, height, laboratory, stem, with_profile).write(path, draw)
     write_bytes(beside["masks"], bytes(imagecodecs.png_encode(masks, level=9)))
     write_cells(scene, laboratory, beside["cells"])
-    files = {"slide": path.name, **{k: p.name for k, p in beside.items() if k != "truth"}}
-    truth = write_truth(scene, laboratory, beside["truth"], files=files)
+    # Last: a slide with its truth is whole.
+    truth = write_truth(scene, laboratory, beside["truth"], files=files, with_profile=with_profile)
     return WrittenSlide(path, beside["truth"], beside["cells"], beside["masks"], truth)
+
+
+def truth_of_before(path: Path, made: dict[str, Any]) -> dict[str, Any]:
+    """Return the truth of a slide that was drawn before, in just this way and whole.
+
+    Raises
+    ------
+    RecipeError
+        If it is of another recipe, laboratory, seed or format, or a file of it is missing.
+    """
+    truth = read_json(path)
+    # As the file has it: a tuple is a list there.
+    wanted = json.loads(json.dumps(made))
+    found = {name: truth.get(name) for name in ("has_profile", *wanted) if name in truth}
+    if found != wanted:
+        raise RecipeError(
+            f"{path.name} is the truth of a slide drawn otherwise (another recipe, laboratory, "
+            "seed, profile or format): choose another --out, or --overwrite"
+        )
+    missing = [name for name in made["files"].values() if not path.with_name(name).exists()]
+    if missing:
+        raise RecipeError(
+            f"{path.name} is there, but {missing[0]} is not: delete it to draw the slide again"
+        )
+    return truth
 
 
 def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -138,6 +176,7 @@ def draw_slides(
     seeds: Iterable[int] = (1,),
     suffix: str = ".svs",
     with_profile: bool = False,
+    resumes: bool = False,
     progress: Progress | None = None,
 ) -> list[WrittenSlide]:
     """Write one slide per seed from a recipe file.
@@ -154,7 +193,7 @@ def draw_slides(
         One slide each, named ``NAME-SEED``.
     suffix : str
         ``.svs``, ``.ome.tif`` or ``.dcm``.
-    with_profile, progress
+    with_profile, resumes, progress
         As for `write_slide`.
     """
     recipe, lab = read_recipe(recipe_path), read_laboratory(laboratory)
@@ -165,7 +204,15 @@ def draw_slides(
         named = replace(recipe, name=f"{recipe.name}-{seed}")
         path = folder / f"{named.name}{suffix}"
         written.append(
-            write_slide(named, lab, path, seed=seed, with_profile=with_profile, progress=progress)
+            write_slide(
+                named,
+                lab,
+                path,
+                seed=seed,
+                with_profile=with_profile,
+                resumes=resumes,
+                progress=progress,
+            )
         )
     return written
 

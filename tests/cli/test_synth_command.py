@@ -179,3 +179,41 @@ def test_a_folder_is_drawn_into_by_one_run_and_what_a_killed_one_left_goes(
     assert "another run is using" in shown.output
     assert run(recipe, "--out", out).exit_code == 0
     assert not list(out.glob(f"{PREFIX}*"))
+
+
+def test_an_interrupted_series_goes_on_and_keeps_what_is_drawn(recipe: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    asked = (recipe, "--out", out, "--count", 2, "--profile")
+    assert run(*asked).exit_code == 0
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    # Killed before the second truth, which is the last file of its slide.
+    (out / "s-2.truth.json").unlink()
+    (out / "s-2.cells.csv.gz").unlink()
+    kept = (out / "s-1.svs").stat().st_mtime_ns
+    shown = run(*asked, "--resume", "--json")
+    assert shown.exit_code == 0, shown.output
+    assert [Path(slide["path"]).name for slide in json.loads(shown.stdout)] == [
+        "s-1.svs",
+        "s-2.svs",
+    ]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+    assert (out / "s-1.svs").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--laboratory", "test-b"), "drawn otherwise"),
+        (("--profile",), "drawn otherwise"),
+        (("--format", "ome.tif"), "drawn otherwise"),
+        (("--overwrite",), "choose one"),
+    ],
+)
+def test_a_series_goes_on_only_as_it_began(recipe: Path, tmp_path: Path, more: tuple, words: str):
+    assert run(recipe, "--out", tmp_path, "--quiet").exit_code == 0
+    before = (tmp_path / "s-1.svs").read_bytes()
+    shown = run(recipe, "--out", tmp_path, "--resume", *more)
+    assert (shown.exit_code, words in shown.output) == (2, True), shown.output
+    (tmp_path / "s-1.masks.png").unlink()
+    assert "s-1.masks.png is not" in run(recipe, "--out", tmp_path, "--resume").output
+    assert (tmp_path / "s-1.svs").read_bytes() == before
