@@ -21,7 +21,7 @@ from her2path.cells.calibration import Calibration
 from her2path.compare.sides import Side
 from her2path.criteria.score import Intensity
 from her2path.pipeline.scoring import CountedCells
-from her2path.statistics.paired import BlockRatio, mean_error
+from her2path.statistics.paired import mean_error
 
 __all__ = ["Adjustment", "DriftCheck", "adjust", "adjusted_cells", "adjustment_of", "drift_checks"]
 
@@ -151,14 +151,8 @@ def control_od(side: Side) -> tuple[float, float] | None:
     used = (control.intensity > Intensity.NONE) & (od > 0)
     if int(used.sum()) < LEAST_CONTROL_CELLS:
         return None
-    _, block = np.unique(control.block[used], return_inverse=True)
-    logs = np.log(od[used])
-    logs_by_block = BlockRatio(
-        np.bincount(block, weights=logs).astype(np.float64),
-        np.bincount(block).astype(np.float64),
-        np.bincount(block, weights=logs**2).astype(np.float64),
-        is_share=False,
-    )
+    logs = np.log(np.where(used, od, 1.0))
+    logs_by_block = control.mean_by_block(logs, used)
     return logs_by_block.value, mean_error(logs_by_block)[0]
 
 

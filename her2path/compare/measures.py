@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from her2path.criteria.score import Extent, Intensity
 from her2path.criteria.tally import H_WEIGHTS, accumulate, measure_name
 from her2path.pipeline.scoring import CountedCells
+from her2path.statistics.neighborhoods import Neighborhoods
 from her2path.statistics.paired import BlockRatio, draw_ratio
 
 __all__ = ["MEASURES", "Measure", "class_distance", "cumulative", "ratios_of", "share_ratio"]
@@ -38,11 +39,16 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def share_ratio(blocks: NDArray[np.int64], intensity: Intensity, extent: Extent) -> BlockRatio:
+def share_ratio(
+    blocks: NDArray[np.int64],
+    intensity: Intensity,
+    extent: Extent,
+    wider: tuple[Neighborhoods, ...],
+) -> BlockRatio:
     """Return the cells of at least this intensity and extent, over all, in each block."""
     upward = accumulate(blocks)
     points = upward[:, intensity, extent]
-    return BlockRatio(points, upward[:, 0, 0], points, is_share=True)
+    return BlockRatio(points, upward[:, 0, 0], points, True, wider)
 
 
 def ratios_of(
@@ -56,11 +62,11 @@ def ratios_of(
     also : (Intensity, Extent), optional
         One more share, counted upwards: the one that decides between two scores.
     """
-    blocks = counted.block_tallies()
+    blocks, wider = counted.block_tallies(), counted.wider_blocks()
     by_intensity = blocks.sum(axis=2).astype(np.float64)
     n = by_intensity.sum(axis=1)
     ratios = {
-        measure_name(intensity, extent): share_ratio(blocks, intensity, extent)
+        measure_name(intensity, extent): share_ratio(blocks, intensity, extent, wider)
         for intensity, extent in (
             (Intensity.FAINT, Extent.INCOMPLETE),
             (Intensity.WEAK, Extent.COMPLETE),
@@ -69,33 +75,23 @@ def ratios_of(
     }
     for level in Intensity:
         points = by_intensity[:, level]
-        ratios[f"pct_{level.label}"] = BlockRatio(points, n, points, is_share=True)
+        ratios[f"pct_{level.label}"] = BlockRatio(points, n, points, True, wider)
     weights = np.asarray(H_WEIGHTS, np.float64) / max(H_WEIGHTS)
-    ratios["h_score"] = BlockRatio(by_intensity @ weights, n, by_intensity @ weights**2, True)
+    ratios["h_score"] = BlockRatio(
+        by_intensity @ weights, n, by_intensity @ weights**2, True, wider
+    )
     for name in ("membrane_od", "membrane_width_um"):
-        ratios[name] = mean_ratio(counted, getattr(counted, name))
+        values = getattr(counted, name)
+        is_used = (counted.intensity > Intensity.NONE) & np.isfinite(values)
+        ratios[name] = counted.mean_by_block(values, is_used)
     return ratios
-
-
-def mean_ratio(counted: CountedCells, values: NDArray[np.float32]) -> BlockRatio:
-    """Return the mean of a measurement over stained cells, in each block."""
-    _, block = np.unique(counted.block, return_inverse=True)
-    n_blocks = int(block.max()) + 1 if block.size else 0
-    is_used = (counted.intensity > Intensity.NONE) & np.isfinite(values)
-    used, block = values[is_used].astype(np.float64), block[is_used]
-
-    def summed(weights: Floats) -> Floats:
-        total: Floats = np.bincount(block, weights=weights, minlength=n_blocks).astype(np.float64)
-        return total
-
-    return BlockRatio(summed(used), summed(np.ones_like(used)), summed(used**2), is_share=False)
 
 
 def cumulative(counted: CountedCells) -> tuple[BlockRatio, ...]:
     """Return the shares of cells of at least faint, weak, moderate, intense staining."""
-    blocks = counted.block_tallies()
+    blocks, wider = counted.block_tallies(), counted.wider_blocks()
     return tuple(
-        share_ratio(blocks, level, Extent.INCOMPLETE) for level in Intensity if level.value
+        share_ratio(blocks, level, Extent.INCOMPLETE, wider) for level in Intensity if level.value
     )
 
 

@@ -32,9 +32,7 @@ from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Extent, Intensity, Score, Status
 from her2path.criteria.tally import measure_name
 from her2path.pipeline.scoring import CountedCells
-from her2path.statistics.paired import (
-    cautious_share,
-)
+from her2path.statistics.neighborhoods import cautious_share
 from her2path.statistics.resampling import score_probabilities
 
 __all__ = ["Comparison", "Pair", "SideReading", "compare_sides"]
@@ -252,6 +250,7 @@ def read(side: Side, counted: CountedCells, blank_upper_pct: float, seed: int) -
         rng=np.random.default_rng([seed, number]),
         n_resamples=N_DRAWS,
         clusters=side.clusters(counted),
+        wider=counted.wider_blocks(),
         share_of=cautious_share,
     )
     return Read(side=side, counted=counted, call=call, probabilities=probabilities)

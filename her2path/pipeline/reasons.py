@@ -94,7 +94,7 @@ def flags_of_reading(
             seen_on_scan(survey, call),
             n_tumor_cells=tally.n_cells,
             n_effective_blocks=effective_number(blocks.sum(axis=(1, 2))),
-            borders=borders_of(call, blocks),
+            borders=borders_of(call, blocks, counted.wider_blocks()),
             changed_trials_pct=stability.changed_pct,
             regions=heterogeneity.regions,
             cluster=heterogeneity.cluster,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ from her2path.flags.evidence import Border
 from her2path.results.record import Estimate, Reading
 from her2path.statistics.intervals import Interval
 from her2path.statistics.means import mean_of_blocks
+from her2path.statistics.neighborhoods import Neighborhoods, neighborhoods_of
+from her2path.statistics.paired import BlockRatio
 from her2path.statistics.resampling import score_probabilities, share_at_least, share_intervals
 
 __all__ = [
@@ -123,6 +125,27 @@ class CountedCells:
         counts = np.bincount(flat, minlength=n_blocks * SHAPE[0] * SHAPE[1])
         return counts.reshape(n_blocks, *SHAPE)
 
+    def wider_blocks(self) -> tuple[Neighborhoods, ...]:
+        """Return the blocks of `block_tallies` taken together with their neighbors."""
+        names, index = np.unique(self.block, return_inverse=True)
+        corner = np.full((2, len(names)), np.inf)
+        for place, values in zip(corner, (self.x_um, self.y_um), strict=True):
+            np.minimum.at(place, index, values)
+        return neighborhoods_of(*corner)
+
+    def mean_by_block(self, values: NDArray[np.floating], is_used: NDArray[np.bool_]) -> BlockRatio:
+        """Return the mean of a measurement over some of the cells, as sums over blocks."""
+        _, block = np.unique(self.block, return_inverse=True)
+        n_blocks = int(block.max()) + 1 if block.size else 0
+        used, block = values[is_used].astype(np.float64), block[is_used]
+
+        def summed(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.bincount(block, weights=weights, minlength=n_blocks).astype(np.float64)
+
+        return BlockRatio(
+            summed(used), summed(np.ones_like(used)), summed(used**2), False, self.wider_blocks()
+        )
+
 
 def block_of(
     x_um: NDArray[np.float64], y_um: NDArray[np.float64], block_um: float
@@ -146,10 +169,12 @@ def clusters_of(counted: CountedCells, rule_set: RuleSet) -> Clusters | None:
     )
 
 
-def rule_intervals(blocks: NDArray[np.int64], rule_set: RuleSet) -> dict[str, Interval]:
+def rule_intervals(
+    blocks: NDArray[np.int64], wider: Sequence[Neighborhoods], rule_set: RuleSet
+) -> dict[str, Interval]:
     """Return the interval, in percent, of each share that a row of the rule set looks at."""
     return {
-        row.measure: share_at_least(blocks, row.intensity, row.extent).interval().scaled(100)
+        row.measure: share_at_least(blocks, row.intensity, row.extent, wider).interval().scaled(100)
         for row in rule_set.criteria
         if row.cluster_cells is None
     }
@@ -165,12 +190,12 @@ def read_counted(
     clusters: Clusters | None = None,
 ) -> Reading:
     """Sum, then divide: shares, their intervals, and how probable each score is."""
-    blocks = counted.block_tallies()
+    blocks, wider = counted.block_tallies(), counted.wider_blocks()
     tally = counted.tally
     return Reading(
         tally=tally,
         shares=tally.shares().columns(),
-        intervals={**share_intervals(blocks), **rule_intervals(blocks, rule_set)},
+        intervals={**share_intervals(blocks, wider), **rule_intervals(blocks, wider, rule_set)},
         probabilities=score_probabilities(
             rule_set,
             blocks,
@@ -178,6 +203,7 @@ def read_counted(
             rng=rng,
             n_resamples=n_resamples,
             clusters=clusters,
+            wider=wider,
         ),
         n_blocks=len(blocks),
         measures=measures_of(counted),
@@ -186,7 +212,6 @@ def read_counted(
 
 def measures_of(counted: CountedCells) -> Mapping[str, Estimate]:
     """Return means over stained cells, and of the cytoplasm over all."""
-    _, block = np.unique(counted.block, return_inverse=True)
     is_stained = counted.intensity > Intensity.NONE
     everywhere = np.ones_like(is_stained)
     sources = (
@@ -198,7 +223,7 @@ def measures_of(counted: CountedCells) -> Mapping[str, Estimate]:
     found = {}
     for name, values, chosen, unit in sources:
         used = chosen & np.isfinite(values)
-        estimate = mean_of_blocks(values[used], block[used])
+        estimate = mean_of_blocks(counted.mean_by_block(values, used))
         if estimate is not None:
             found[name] = Estimate(estimate[0], estimate[1], int(used.sum()), unit)
     return found
@@ -215,12 +240,14 @@ def empty_reading() -> Reading:
     )
 
 
-def borders_of(call: Call, block_tallies: NDArray[np.int64]) -> tuple[Border, ...]:
+def borders_of(
+    call: Call, blocks: NDArray[np.int64], wider: Sequence[Neighborhoods]
+) -> tuple[Border, ...]:
     """Return the shares that hold a call where it is, with their intervals, the nearest first."""
 
     def border(deciding: Deciding) -> Border:
         row = deciding.criterion
-        share = share_at_least(block_tallies, row.intensity, row.extent)
+        share = share_at_least(blocks, row.intensity, row.extent, wider)
         return Border(deciding, share.interval().scaled(100))
 
     rows = dict.fromkeys((*call.near, *call.higher))

@@ -21,7 +21,13 @@ from scipy.special import betaincc, ndtri, stdtrit
 
 from her2path.statistics.intervals import Interval
 
-__all__ = ["ClusteredShare", "effective_number", "estimate_share"]
+__all__ = [
+    "ClusteredShare",
+    "Scatter",
+    "between_blocks",
+    "effective_number",
+    "estimate_share",
+]
 
 # Two blocks have one degree of freedom, whose t quantile (12.7) says nothing at all; from two
 # degrees on the coverage in the study is right and the interval still of use.
@@ -93,6 +99,45 @@ class ClusteredShare:
         return float(betaincc(points + prior_points, n - points + 1 - prior_points, cut))
 
 
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Variance of an estimate, and the degrees of freedom by which it is known."""
+
+    variance: float
+    df: float
+
+    @property
+    def reach(self) -> float:
+        """The variance that makes an interval of 95 % as wide under the normal distribution."""
+        return self.variance * (float(stdtrit(self.df, 0.975)) / float(ndtri(0.975))) ** 2
+
+
+def between_blocks(residuals: ArrayLike, sizes: ArrayLike) -> Scatter:
+    """Return the scatter of a ratio of sums over two blocks or more.
+
+    Parameters
+    ----------
+    residuals : array_like of shape (n_blocks,)
+        Sum over the cells of each block of their distance from the mean of all.
+    sizes : array_like of shape (n_blocks,)
+        Cells of each block; those without one are left out.
+
+    References
+    ----------
+    Ratio estimate: Cochran 1977, Sampling Techniques, chapter 6.
+    """
+    e, n = np.asarray(residuals, np.float64), np.asarray(sizes, np.float64)
+    e, n = e[n > 0], n[n > 0]
+    n_blocks, squares = len(n), e**2
+    variance = n_blocks / (n_blocks - 1) * float(squares.sum()) / float(n.sum()) ** 2
+    # Satterthwaite's df of a sum of squares: when one block makes most of the variance, the
+    # variance is known as badly as from one block.
+    fourth = float((squares**2).sum())
+    contributing = float(squares.sum()) ** 2 / fourth if fourth > 0 else n_blocks
+    df = min(2 * contributing * (n_blocks - 1) / n_blocks, effective_number(n) - 1)
+    return Scatter(variance, max(df, LEAST_DF))
+
+
 def effective_number(sizes: ArrayLike) -> float:
     """Kish's effective number of blocks: (Σ n)² / Σ n², between 1 and the number of blocks.
 
@@ -123,13 +168,12 @@ def estimate_share(points: ArrayLike, sizes: ArrayLike) -> ClusteredShare:
 
     References
     ----------
-    Ratio estimate: Cochran 1977, Sampling Techniques, chapter 6. Wilson interval with an effective
-    size: Franco et al. 2019, 10.1093/jssam/smy019.
+    Wilson interval with an effective size: Franco et al. 2019, 10.1093/jssam/smy019.
     """
     k, n = np.asarray(points, np.float64), np.asarray(sizes, np.float64)
     if k.shape != n.shape or k.ndim != 1:
         raise ValueError(f"give points and size of each block, got shapes {k.shape}, {n.shape}")
-    if np.any(k < 0) or np.any(k > n):
+    if not (np.all(k >= 0) and np.all(k <= n)):
         raise ValueError("points of a block must lie between 0 and its number of cells")
     k, n = k[n > 0], n[n > 0]
     total = float(n.sum())
@@ -140,12 +184,6 @@ def estimate_share(points: ArrayLike, sizes: ArrayLike) -> ClusteredShare:
     spread = fraction * (1 - fraction)
     if n_blocks == 1:
         return ClusteredShare(fraction, round(total), 1, total, NORMAL_DF)
-    squares = (k - fraction * n) ** 2
-    variance = n_blocks / (n_blocks - 1) * float(squares.sum()) / total**2
-    n_effective = min(total, spread / variance) if variance > 0 else total
-    # Satterthwaite's df of a sum of squares: when one block makes most of the variance, the
-    # variance is known as badly as from one block.
-    fourth = float((squares**2).sum())
-    contributing = float(squares.sum()) ** 2 / fourth if fourth > 0 else n_blocks
-    df = min(2 * contributing * (n_blocks - 1) / n_blocks, effective_number(n) - 1)
-    return ClusteredShare(fraction, round(total), n_blocks, n_effective, max(df, LEAST_DF))
+    found = between_blocks(k - fraction * n, n)
+    n_effective = min(total, spread / found.variance) if found.variance > 0 else total
+    return ClusteredShare(fraction, round(total), n_blocks, n_effective, found.df)

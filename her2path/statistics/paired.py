@@ -10,43 +10,32 @@ difference of both sides' draws.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 
-from her2path.statistics.clustered import (
-    LEAST_DF,
-    NORMAL_DF,
-    ClusteredShare,
-    effective_number,
-    estimate_share,
-)
+from her2path.statistics.clustered import LEAST_DF, Scatter, between_blocks
 from her2path.statistics.intervals import Interval
+from her2path.statistics.neighborhoods import (
+    Neighborhoods,
+    block_scatter,
+    cautious_share,
+    mean_scatter,
+    normal_number,
+)
 
 __all__ = [
     "SIGNIFICANT",
     "BlockRatio",
     "can_tell",
-    "cautious_share",
     "change_interval",
     "draw_levels",
     "draw_ratio",
     "permutation_p",
     "permuted_labels",
 ]
-
-# Below so many effective blocks the scatter between them is hardly known: it is taken to be no
-# smaller than this correlation of cells in a block makes it. Nests of drawn tumors give about as
-# much (`scripts/pair_study.py` prints it).
-LEAST_BLOCKS = 4.0
-ASSUMED_ICC = 0.10
-
-# Nests of tumor, 170 µm wide as drawn ones are, lie across the borders of blocks of 250 µm: two
-# blocks then resemble each other, and their scatter misses part of what a nest has in common: of
-# one that falls anywhere on the grid 1 − 170 / (3 · 250) of its variance is left in each direction.
-ACROSS_BORDERS = (1 - 170 / (3 * 250)) ** -2
 
 # Above this p a permutation test tells nothing apart.
 SIGNIFICANT = 0.05
@@ -70,12 +59,15 @@ class BlockRatio:
         Sum of the squared values.
     is_share : bool
         Whether values lie in 0–1, so that the estimate is a fraction.
+    wider : tuple of Neighborhoods
+        Of the blocks, where it is known where they lie.
     """
 
     points: Floats
     sizes: Floats
     squares: Floats
     is_share: bool
+    wider: tuple[Neighborhoods, ...] = ()
 
     @property
     def n_cells(self) -> float:
@@ -87,64 +79,21 @@ class BlockRatio:
         """The estimate; NaN where no cell counted."""
         return float(self.points.sum()) / self.n_cells if self.n_cells else math.nan
 
+    @property
+    def residuals(self) -> Floats:
+        """Sum over the cells of each block of their distance from the estimate."""
+        return self.points - self.value * self.sizes
 
-def cautious_share(points: ArrayLike, sizes: ArrayLike) -> ClusteredShare:
-    """Estimate a fraction from blocks, with what blocks alone do not show.
-
-    What cells of a block share beyond chance is taken `ACROSS_BORDERS` times. With fewer than
-    `LEAST_BLOCKS` effective blocks the interval is at least as wide as a correlation of
-    `ASSUMED_ICC` between cells of a block makes it: many cells in one field make no narrow
-    interval.
-    """
-    share = estimate_share(points, sizes)
-    n = np.asarray(sizes, np.float64)
-    if share.n_cells == 0:
-        return share
-    design_effect = 1 + (share.design_effect - 1) * ACROSS_BORDERS
-    share = replace(share, n_effective=share.n_cells / design_effect)
-    if effective_number(n) >= LEAST_BLOCKS:
-        return share
-    block_size = float((n * n).sum()) / float(n.sum())
-    assumed = share.n_cells / (1 + max(block_size - 1, 0.0) * ASSUMED_ICC)
-    if assumed < normal_number(share):
-        return replace(share, n_effective=assumed, df=NORMAL_DF)
-    return share
-
-
-def normal_number(share: ClusteredShare) -> float:
-    """Return the number of cells whose normal interval is as wide as that of the share.
-
-    Few degrees of freedom lower the number of cells as much as they widen an interval.
-    """
-    return share.n_effective * (float(ndtri(0.975)) / float(stdtrit(share.df, 0.975))) ** 2
+    @property
+    def squared_distance(self) -> float:
+        """Sum over all cells of their squared distance from the estimate."""
+        return max(float(self.squares.sum()) - self.value**2 * self.n_cells, 0.0)
 
 
 def mean_error(ratio: BlockRatio) -> tuple[float, float]:
-    """Return standard error and degrees of freedom of a mean over cells in blocks.
-
-    References
-    ----------
-    Ratio estimate: Cochran 1977, Sampling Techniques, chapter 6.
-    """
-    n, mean = ratio.n_cells, ratio.value
-    within = max(float(ratio.squares.sum()) / n - mean * mean, 0.0)
-    variance = within / max(n - 1, 1)
-    used = ratio.sizes > 0
-    sums, sizes = (ratio.points - mean * ratio.sizes)[used], ratio.sizes[used]
-    n_blocks = sizes.size
-    df = n - 1.0
-    if n_blocks > 1:
-        between = n_blocks / (n_blocks - 1) * float((sums**2).sum()) / n**2
-        if between > variance:
-            variance += (between - variance) * ACROSS_BORDERS
-            df = effective_number(sizes) - 1
-    if effective_number(sizes) < LEAST_BLOCKS:
-        block_size = float((sizes * sizes).sum()) / n
-        assumed = within / max(n - 1, 1) * (1 + max(block_size - 1, 0.0) * ASSUMED_ICC)
-        factor = float(stdtrit(max(df, LEAST_DF), 0.975)) / float(ndtri(0.975))
-        if assumed > variance * factor**2:
-            return math.sqrt(assumed), NORMAL_DF
-    return math.sqrt(variance), max(df, LEAST_DF)
+    """Return standard error and degrees of freedom of a mean over cells in blocks."""
+    found = mean_scatter(ratio.residuals, ratio.sizes, ratio.squared_distance, ratio.wider)
+    return math.sqrt(found.variance), found.df
 
 
 def resampled_sums(n_blocks: int, n_draws: int, rng: np.random.Generator) -> Floats:
@@ -188,7 +137,7 @@ def draw_ratio(ratio: BlockRatio, levels: tuple[Floats, Floats]) -> Floats:
     level[order] = (np.arange(n_draws) + 0.5) / n_draws
     nodes = ndtr(NODES)
     if ratio.is_share:
-        share = cautious_share(ratio.points, ratio.sizes)
+        share = cautious_share(ratio.points, ratio.sizes, ratio.wider)
         n = normal_number(share)
         k = share.fraction * n
         quantiles = betaincinv(k + 0.5, n - k + 0.5, nodes)
@@ -263,22 +212,24 @@ def permutation_p(before: BlockRatio, after: BlockRatio, labels: Floats) -> floa
     n_late = labels.sum(axis=1)
     statistic = np.abs(studentised(early, labels.shape[1] - n_late, late, n_late))
     # Relabelling tears neighbors apart, so it misses what they share across borders.
-    observed = statistic[0] / math.sqrt(across_borders(before, after))
+    observed = statistic[0] / math.sqrt(beyond_blocks(before, after))
     # Sums in another order differ in their last bits.
     return float((statistic >= observed * (1 - 1e-9)).mean())
 
 
-def across_borders(before: BlockRatio, after: BlockRatio) -> float:
-    """Return by how much the variance of a change exceeds that of blocks without neighbors, ≥ 1."""
-    variance, plain = 0.0, 0.0
+def beyond_blocks(before: BlockRatio, after: BlockRatio) -> float:
+    """Return by how much the variance of a change exceeds what blocks apart show of it, ≥ 1."""
+    wide, plain = 0.0, 0.0
     for side in (before, after):
-        n, mean = side.n_cells, side.value
-        within = max(float(side.squares.sum()) / n - mean * mean, 0.0) / max(n - 1, 1)
-        residual = side.points - mean * side.sizes
-        between = max(float((residual**2).sum()) / n**2, within)
-        plain += between
-        variance += within + (between - within) * ACROSS_BORDERS
-    return variance / plain if plain > 0 else 1.0
+        n = side.n_cells
+        within = Scatter(side.squared_distance / n / max(n - 1, 1), max(n - 1, LEAST_DF))
+        apart = within
+        if np.count_nonzero(side.sizes) > 1:
+            apart = between_blocks(side.residuals, side.sizes)
+        found = block_scatter(side.residuals, side.sizes, within, side.wider)
+        plain += max(apart.reach, within.reach)
+        wide += found.reach
+    return max(wide / plain, 1.0) if plain > 0 else 1.0
 
 
 def studentised(early: Floats, n_early: Floats, late: Floats, n_late: Floats) -> Floats:

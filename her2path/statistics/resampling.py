@@ -1,14 +1,14 @@
 """Uncertainty of shares and scores when tiles, not cells, are what was sampled.
 
-Each share gets the interval of `clustered.estimate_share`. The probabilities of the five scores
-need all shares at once: how far each may be off comes from the same estimate, how they go
-together from a bootstrap of the blocks (a rank coupling: Schefzik et al. 2013,
-10.1214/13-STS443). So intervals and probabilities never contradict each other.
+Each share gets the interval of `neighborhoods.share_of_blocks`. The probabilities of the five
+scores need all shares at once: how far each may be off comes from the same estimate, how they go
+together from a bootstrap of the blocks (a rank coupling: Schefzik et al. 2013, 10.1214/13-STS443).
+So intervals and probabilities never contradict each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,9 @@ from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
 from her2path.criteria.tally import H_WEIGHTS, accumulate, h_scores, part_of_staining
-from her2path.statistics.clustered import ClusteredShare, estimate_share
+from her2path.statistics.clustered import ClusteredShare
 from her2path.statistics.intervals import Interval
+from her2path.statistics.neighborhoods import Neighborhoods, share_of_blocks
 
 __all__ = [
     "estimate_measures",
@@ -30,6 +31,8 @@ __all__ = [
 
 # Enough for probabilities to the second decimal (standard error ≤ 0.016), done in a millisecond.
 N_RESAMPLES = 1000
+
+ShareOf = Callable[[ArrayLike, ArrayLike, Sequence[Neighborhoods]], ClusteredShare]
 
 
 def _blocks(tallies: ArrayLike) -> NDArray[np.float64]:
@@ -75,19 +78,28 @@ def resample_tallies(
     return np.rint(sums).astype(np.int64).reshape(n_resamples, *blocks.shape[1:])
 
 
-def share_at_least(tallies: ArrayLike, intensity: Intensity, extent: Extent) -> ClusteredShare:
+def share_at_least(
+    tallies: ArrayLike,
+    intensity: Intensity,
+    extent: Extent,
+    wider: Sequence[Neighborhoods] = (),
+) -> ClusteredShare:
     """Estimate from blocks the fraction of cells at least so strong and so extensive."""
     upward = accumulate(_blocks(tallies))
-    return estimate_share(upward[:, intensity, extent], upward[:, 0, 0])
+    return share_of_blocks(upward[:, intensity, extent], upward[:, 0, 0], wider)
 
 
-def estimate_measures(tallies: ArrayLike) -> dict[str, ClusteredShare]:
+def estimate_measures(
+    tallies: ArrayLike, wider: Sequence[Neighborhoods] = ()
+) -> dict[str, ClusteredShare]:
     """Estimate each share of the results table, and the H-score as a fraction of 300.
 
     Parameters
     ----------
     tallies : array_like of shape (n_blocks, 5, 3)
         Tally of each block.
+    wider : sequence of Neighborhoods
+        Of these blocks.
 
     Returns
     -------
@@ -98,18 +110,20 @@ def estimate_measures(tallies: ArrayLike) -> dict[str, ClusteredShare]:
     by_intensity = blocks.sum(axis=2)
     n = by_intensity.sum(axis=1)
     measures = {
-        f"pct_{intensity.label}": estimate_share(by_intensity[:, intensity], n)
+        f"pct_{intensity.label}": share_of_blocks(by_intensity[:, intensity], n, wider)
         for intensity in Intensity
     }
-    measures["pct_complete"] = share_at_least(blocks, Intensity.WEAK, Extent.COMPLETE)
-    measures["pct_stained"] = share_at_least(blocks, Intensity.FAINT, Extent.INCOMPLETE)
+    measures["pct_complete"] = share_at_least(blocks, Intensity.WEAK, Extent.COMPLETE, wider)
+    measures["pct_stained"] = share_at_least(blocks, Intensity.FAINT, Extent.INCOMPLETE, wider)
     # Points rest on a whole number of thirds: exact ends where all cells are intense.
     points = (by_intensity @ np.asarray(H_WEIGHTS, np.float64)) / max(H_WEIGHTS)
-    measures["h_score"] = estimate_share(points, n)
+    measures["h_score"] = share_of_blocks(points, n, wider)
     return measures
 
 
-def share_intervals(tallies: ArrayLike, *, confidence: float = 0.95) -> dict[str, Interval]:
+def share_intervals(
+    tallies: ArrayLike, wider: Sequence[Neighborhoods] = (), *, confidence: float = 0.95
+) -> dict[str, Interval]:
     """Return the interval of each share in percent, and of the H-score (0–300).
 
     Same keys as `estimate_measures`. Blocks should be tiles small enough that there are ten or
@@ -117,7 +131,7 @@ def share_intervals(tallies: ArrayLike, *, confidence: float = 0.95) -> dict[str
     """
     return {
         name: share.interval(confidence=confidence).scaled(300 if name == "h_score" else 100)
-        for name, share in estimate_measures(tallies).items()
+        for name, share in estimate_measures(tallies, wider).items()
     }
 
 
@@ -129,7 +143,8 @@ def score_probabilities(
     rng: np.random.Generator,
     n_resamples: int = N_RESAMPLES,
     clusters: Clusters | None = None,
-    share_of: Callable[[ArrayLike, ArrayLike], ClusteredShare] = estimate_share,
+    wider: Sequence[Neighborhoods] = (),
+    share_of: ShareOf = share_of_blocks,
 ) -> dict[Score, float]:
     """Tell how probable each score is, given how the cells scatter over the blocks.
 
@@ -147,8 +162,10 @@ def score_probabilities(
         Draws for the coupling.
     clusters : Clusters, optional
         For rules that look at clusters; they do not vary.
+    wider : sequence of Neighborhoods
+        Of these blocks.
     share_of : callable, optional
-        Estimates a share from points and sizes of blocks.
+        Estimates a share from points and sizes of blocks, and their neighborhoods.
 
     Returns
     -------
@@ -174,7 +191,7 @@ def score_probabilities(
             order = np.lexsort((tie_breaker, upward[:, row.intensity, row.extent] / n))
             level = np.empty(n_resamples)
             level[order] = levels
-            share = share_of(counted[:, row.intensity, row.extent], counted[:, 0, 0])
+            share = share_of(counted[:, row.intensity, row.extent], counted[:, 0, 0], wider)
             probability = share.probability_above(
                 row.cut_pct(blank_upper_pct) / 100,
                 prior_points=0.5 * part_of_staining(row.intensity, row.extent),

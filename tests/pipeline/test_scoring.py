@@ -19,6 +19,7 @@ from her2path.pipeline.scoring import (
     score_of,
 )
 from her2path.statistics.means import mean_of_blocks
+from her2path.statistics.paired import BlockRatio
 
 RULES = load_rule_set("asco-cap-2018")
 
@@ -63,7 +64,7 @@ def test_an_uncertain_share_is_a_border_although_another_row_is_nearer_to_firing
     call = RULES.call(Tally.from_array(blocks.sum(axis=0)), blank_upper_pct=2.0)
     assert call.score is Score.ONE_PLUS
     assert "2+ complete" not in {deciding.criterion.id for deciding in call.near}
-    borders = {border.deciding.criterion.id: border for border in borders_of(call, blocks)}
+    borders = {border.deciding.criterion.id: border for border in borders_of(call, blocks, ())}
     assert borders["2+ complete"].deciding.cut in borders["2+ complete"].interval_pct
     distances = [border.deciding.distance for border in borders.values()]
     assert distances == sorted(distances)
@@ -148,11 +149,17 @@ def test_each_point_lies_in_the_square_that_claims_it(
         assert box.y <= py < box.bottom
 
 
+def by_block(values: np.ndarray, blocks: np.ndarray) -> BlockRatio:
+    """Return a measurement as sums over blocks."""
+    parts = (np.bincount(blocks, weights=w) for w in (values, np.ones_like(values), values**2))
+    return BlockRatio(*parts, is_share=False)
+
+
 @given(n=st.integers(2, 200), n_blocks=st.integers(1, 20), seed=st.integers(0, 99))
 def test_a_mean_lies_in_its_interval(n: int, n_blocks: int, seed: int):
     rng = np.random.default_rng(seed)
     values, blocks = rng.normal(size=n), rng.integers(0, n_blocks, n)
-    found = mean_of_blocks(values, blocks)
+    found = mean_of_blocks(by_block(values, blocks))
     assert found is not None
     mean, interval = found
     assert mean == pytest.approx(values.mean())
@@ -164,7 +171,7 @@ def test_cells_that_are_alike_within_blocks_widen_the_interval_of_their_mean():
     blocks = np.repeat(np.arange(10), 50)
     alike = rng.normal(size=10)[blocks] + 0.1 * rng.normal(size=500)
     independent = rng.permutation(alike)
-    widths = [mean_of_blocks(v, blocks)[1].width for v in (alike, independent)]
+    widths = [mean_of_blocks(by_block(v, blocks))[1].width for v in (alike, independent)]
     assert widths[0] > 3 * widths[1]
 
 
@@ -174,9 +181,9 @@ def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_says():
     hits = 0
     for _ in range(400):
         values = rng.normal(size=12)[blocks] + rng.normal(size=480)
-        hits += 0.0 in mean_of_blocks(values, blocks)[1]
+        hits += 0.0 in mean_of_blocks(by_block(values, blocks))[1]
     assert 0.92 <= hits / 400 <= 0.98
 
 
 def test_one_cell_has_no_interval():
-    assert mean_of_blocks([1.0], [0]) is None
+    assert mean_of_blocks(by_block(np.ones(1), np.zeros(1, int))) is None

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from her2path.statistics.clustered import estimate_share
+from her2path.statistics.neighborhoods import cautious_share
 from her2path.statistics.paired import (
     BlockRatio,
-    cautious_share,
     change_interval,
     draw_levels,
     draw_ratio,
