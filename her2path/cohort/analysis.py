@@ -331,8 +331,8 @@ def remarks_on(
     alike = look_alikes(pair.patient_id for pair in pairs)
     if alike:
         found.append(f"patients that look alike and are taken for different ones: {alike}")
+    n_patients = len({pair.patient_id for pair in evaluable})
     if is_clustered:
-        n_patients = len({pair.patient_id for pair in evaluable})
         found.append(
             f"{len(evaluable)} pairs come from {n_patients} "
             f"{'patient' if n_patients == 1 else 'patients'}: intervals, tests and "
@@ -340,4 +340,6 @@ def remarks_on(
         )
     if len(evaluable) < FEW_PAIRS:
         found.append(f"few pairs ({len(evaluable)}): intervals are wide and tests weak")
+    elif n_patients < FEW_PAIRS:
+        found.append(f"few patients ({n_patients}): intervals are wide and tests weak")
     return tuple(found)

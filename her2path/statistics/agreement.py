@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from her2path.statistics.intervals import Interval
 
@@ -16,6 +17,10 @@ __all__ = ["Agreement", "Weights", "weighted_agreement", "weighted_kappa"]
 # Ends of a BCa interval lie in the tails: fewer resamples make them jump between seeds.
 N_RESAMPLES = 4999
 CHUNK_NUMBERS = 4_000_000
+# With fewer patients of several pairs each, resampled patients scatter far too little.
+FEW_PATIENTS = 20
+# Fisher's z of a κ of 1 is infinite.
+MOST_KAPPA = 0.999
 
 Weights = Literal["linear", "quadratic"]
 Floats = NDArray[np.float64]
@@ -129,6 +134,14 @@ def weighted_agreement(
     if not np.isfinite(estimate):
         why = "all pairs have one score" if x.size else "no pair has a score on both sides"
         return Agreement(None, None, weights, f"not defined: {why}")
+    if np.any(kinds.sum(axis=1) > 1) and n_patients < FEW_PATIENTS:
+        interval = jackknife(estimate, kappas(total - kinds), times, confidence=confidence)
+        method = (
+            f"jackknife over {n_patients} patients, Fisher's z"
+            if interval
+            else "no interval: too few patients"
+        )
+        return Agreement(estimate, interval, weights, method)
     drawn = []
     left = n_resamples
     while left:
@@ -143,6 +156,36 @@ def weighted_agreement(
     left_out = kappas(total - kinds)
     interval = bca(resampled, estimate, left_out, times, confidence=confidence)
     return Agreement(estimate, interval, weights, method)
+
+
+def jackknife(
+    estimate: float, left_out: Floats, times: NDArray[np.int64], *, confidence: float
+) -> Interval | None:
+    """Return the interval of a κ from what leaving out each patient makes of it.
+
+    On the scale of Fisher's z, with a t quantile: where patients are few, resampling them finds
+    far too little scatter. None where one patient makes a κ that is not defined.
+
+    Parameters
+    ----------
+    estimate : float
+        Of all patients, −1 to 1.
+    left_out : ndarray of shape (n_kinds,), float64
+        Without one patient of each kind.
+    times : ndarray of shape (n_kinds,), int64
+        How many patients there are of each.
+    confidence : float
+    """
+    n = int(times.sum())
+    if n < 2 or not np.isfinite(left_out).all():
+        return None
+    squares = float(times @ (left_out - np.average(left_out, weights=times)) ** 2)
+    error = math.sqrt((n - 1) / n * squares)
+    inside = min(max(estimate, -MOST_KAPPA), MOST_KAPPA)
+    middle = math.atanh(inside)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * error / (1 - inside**2)
+    lower, upper = math.tanh(middle - half), math.tanh(middle + half)
+    return Interval(min(lower, estimate), max(upper, estimate))
 
 
 def bca(

@@ -129,3 +129,51 @@ def test_wrong_scores_are_refused(before, after, words):
 def test_a_table_is_square():
     with pytest.raises(ValueError, match="square"):
         weighted_kappa([[1, 2, 3]], weights="linear")
+
+
+def clustered(n_patients: int, each: int, source: np.random.Generator):
+    """Draw scores of patients with several pairs, which resemble each other."""
+    own = np.repeat(source.normal(size=n_patients), each)
+    common = own * np.sqrt(0.7) + source.normal(size=own.size) * np.sqrt(0.3)
+    apart = np.repeat(source.normal(size=n_patients), each) * 0.3
+    before, after = (
+        np.digitize(
+            common + sign * apart + 0.4 * source.normal(size=own.size), [-1, -0.3, 0.4, 1.2]
+        )
+        for sign in (1, -1)
+    )
+    return before, after, np.repeat(np.arange(n_patients), each)
+
+
+def test_several_pairs_of_few_patients_make_no_narrow_interval():
+    before, after, patients = clustered(3, 8, np.random.default_rng(3))
+    few = weighted_agreement(
+        before, after, n_categories=5, weights="linear", patients=patients, rng=rng()
+    )
+    alone = weighted_agreement(before, after, n_categories=5, weights="linear", rng=rng())
+    assert "jackknife over 3 patients" in few.method
+    assert few.kappa == alone.kappa
+    assert few.kappa in few.interval
+    assert few.interval.width > 1.2 * alone.interval.width
+    one = weighted_agreement(
+        before, after, n_categories=5, weights="linear", patients=np.zeros(24), rng=rng()
+    )
+    assert (one.interval, "too few patients" in one.method) == (None, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_patients", "each"), [(3, 8), (6, 4), (15, 4)])
+def test_intervals_of_few_patients_hold_the_kappa_of_all(n_patients: int, each: int):
+    many = clustered(200_000, 1, np.random.default_rng(6))
+    table = np.zeros((5, 5))
+    np.add.at(table, many[:2], 1)
+    true, source = float(weighted_kappa(table, weights="linear")), np.random.default_rng(77)
+    held = []
+    for _ in range(200):
+        before, after, patients = clustered(n_patients, each, source)
+        found = weighted_agreement(
+            before, after, n_categories=5, weights="linear", patients=patients, rng=rng()
+        )
+        if found.interval is not None:
+            held.append(true in found.interval)
+    assert np.mean(held) > 0.89
