@@ -31,6 +31,8 @@ class HazardRatio:
 
     `term` is what it is about, `level` is compared with `reference` (empty for a measured
     covariate, whose ratio is per unit). `p_proportional` is small where the hazards are not.
+    `runs_away` says that the likelihood grows without end: none of the numbers is an estimate, and
+    a large p tells nothing (Hauck and Donner 1977, 10.1080/01621459.1977.10479969).
     """
 
     term: str
@@ -42,6 +44,7 @@ class HazardRatio:
     ci95: Interval
     p: float
     p_proportional: float | None
+    runs_away: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,11 +260,12 @@ def estimated(
         log.info("Cox model: %s", warning.message)
     table = fit.summary
     coefficients = table["coef"].to_numpy(np.float64)
-    if np.any(np.abs(coefficients) > LARGEST_COEFFICIENT * scales(terms)):
+    runs_away = np.abs(coefficients) > LARGEST_COEFFICIENT * scales(terms)
+    if runs_away.any():
         remarks.append("an estimate runs away: a group or category has too few events")
     p_check = dict(zip(check.summary.index, np.ravel(check.p_value), strict=True))
     ratios = []
-    for key, term in zip(keys, terms, strict=True):
+    for key, term, is_running in zip(keys, terms, runs_away.tolist(), strict=True):
         row = table.loc[key]
         is_of = term.values > 0 if term.level else np.ones(len(rows), np.bool_)
         ratios.append(
@@ -277,6 +281,7 @@ def estimated(
                 ci95=Interval(float(row["exp(coef) lower 95%"]), float(row["exp(coef) upper 95%"])),
                 p=float(row["p"]),
                 p_proportional=float(p_check[key]) if key in p_check else None,
+                runs_away=is_running,
             )
         )
     try:

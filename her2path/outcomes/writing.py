@@ -124,6 +124,10 @@ def curve_json(curve: Curve) -> dict[str, Any]:
     }
 
 
+# What tables say of a coefficient that no finite number is an estimate of.
+RUNS_AWAY = "runs_away"
+
+
 def cox_json(model: CoxModel) -> dict[str, Any]:
     return {
         "model": model.name,
@@ -137,10 +141,11 @@ def cox_json(model: CoxModel) -> dict[str, Any]:
                 "term": ratio.term,
                 "level": ratio.level,
                 "reference": ratio.reference,
-                "hazard_ratio": ratio.ratio,
-                "ci95": ends(ratio.ci95),
-                "p": ratio.p,
-                "p_proportional": ratio.p_proportional,
+                "hazard_ratio": None if ratio.runs_away else ratio.ratio,
+                "ci95": None if ratio.runs_away else ends(ratio.ci95),
+                "p": None if ratio.runs_away else ratio.p,
+                "p_proportional": None if ratio.runs_away else ratio.p_proportional,
+                "estimate": RUNS_AWAY if ratio.runs_away else "ok",
             }
             for ratio in model.ratios
         ],
@@ -266,9 +271,10 @@ def cox_rows(outcomes: Outcomes) -> Iterator[Row]:
                 "reference": ratio.reference,
                 "n": ratio.n,
                 "events": ratio.n_events,
-                "hazard_ratio": ratio.ratio,
-                "lower": ratio.ci95.lower,
-                "upper": ratio.ci95.upper,
-                "p": ratio.p,
-                "p_proportional": ratio.p_proportional,
+                "hazard_ratio": None if ratio.runs_away else ratio.ratio,
+                "lower": None if ratio.runs_away else ratio.ci95.lower,
+                "upper": None if ratio.runs_away else ratio.ci95.upper,
+                "p": None if ratio.runs_away else ratio.p,
+                "p_proportional": None if ratio.runs_away else ratio.p_proportional,
+                "estimate": RUNS_AWAY if ratio.runs_away else "ok",
             }

@@ -12,7 +12,7 @@ from scipy import stats
 from her2path.errors import MissingLibraryError, TableError
 from her2path.outcomes.analysis import Outcomes, analyse_outcomes
 from her2path.outcomes.patients import Columns, read_patients
-from her2path.outcomes.writing import baseline_table
+from her2path.outcomes.writing import baseline_table, cox_rows
 
 ARM = Columns(group="arm", time="weeks", event="relapse")
 
@@ -293,3 +293,17 @@ def test_no_concordance_where_no_two_patients_can_be_put_in_order(tmp_path: Path
     (model,) = found.models
     assert model.concordance is None
     assert any("no concordance" in remark for remark in model.remarks)
+
+
+def test_a_ratio_that_runs_away_is_no_number_in_the_tables(tmp_path: Path):
+    # All of one arm relapse before anybody of the other does.
+    rows = [
+        {"arm": "ab"[k % 2], "weeks": 1 + k // 2 + 30 * (k % 2), "relapse": int(k % 3 < 2)}
+        for k in range(40)
+    ]
+    found = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM)
+    (model,) = found.models
+    assert any("runs away" in words for words in model.remarks)
+    (row,) = cox_rows(found)
+    assert row["estimate"] == "runs_away"
+    assert {row[name] for name in ("hazard_ratio", "lower", "upper", "p")} == {None}
