@@ -31,8 +31,9 @@ KNOWN_STATUSES = (
 )
 EVALUABLE = "pairs with a score on both sides"
 NOT_EXPRESSING = "pairs at 0 or 0+ before"
-# Below this a change of any size may be chance, whatever its interval.
-FEW_PAIRS = 20
+# Of pairs that tell something each, which are those of different patients: with fewer a change of
+# any size may be chance, whatever its interval.
+FEW_PATIENTS = 20
 
 Flag = Callable[[Pair], bool]
 
@@ -335,11 +336,10 @@ def remarks_on(
     if is_clustered:
         found.append(
             f"{len(evaluable)} pairs come from {n_patients} "
-            f"{'patient' if n_patients == 1 else 'patients'}: intervals, tests and "
-            "bootstrap take patients, not pairs, as independent"
+            f"{'patient' if n_patients == 1 else 'patients'}: intervals and tests "
+            "take patients, not pairs, as independent"
         )
-    if len(evaluable) < FEW_PAIRS:
-        found.append(f"few pairs ({len(evaluable)}): intervals are wide and tests weak")
-    elif n_patients < FEW_PAIRS:
-        found.append(f"few patients ({n_patients}): intervals are wide and tests weak")
+    if n_patients < FEW_PATIENTS:
+        few = "patients" if is_clustered else "pairs"
+        found.append(f"few {few} ({n_patients}): intervals are wide and tests weak")
     return tuple(found)

@@ -91,7 +91,11 @@ def floor_rows(pairs: Sequence[Pair]) -> tuple[FloorRow, ...]:
             difference=difference,
             difference_ci95=ends,
             excess=excess(
-                observed.n, observed.of, reference=reference, design_effect=observed.design_effect
+                observed.n,
+                observed.of,
+                reference=reference,
+                design_effect=observed.design_effect,
+                df=observed.df,
             ),
             is_like_for_like=is_like_for_like,
             note=note,

@@ -31,6 +31,8 @@ class Rate:
         How the interval was made.
     design_effect : float
         How many times the variance exceeds that of independent pairs; 1 when each patient has one.
+    df : float or None
+        Degrees of freedom of a variance that was estimated between patients; None where none was.
     """
 
     n: int
@@ -39,6 +41,7 @@ class Rate:
     ci95: Interval | None
     method: str
     design_effect: float = 1.0
+    df: float | None = None
 
     @property
     def rate(self) -> float | None:
@@ -96,4 +99,5 @@ def rate_of(
         ci95=share.interval(),
         method=f"Wilson with the effective number of pairs, {clusters}",
         design_effect=share.design_effect,
+        df=share.df if share.df < NORMAL_DF else None,
     )

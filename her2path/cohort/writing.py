@@ -116,6 +116,7 @@ def rate_json(rate: Rate) -> dict[str, Any]:
         "denominator": rate.denominator,
         "method": rate.method,
         "design_effect": rate.design_effect,
+        "df": rate.df,
     }
 
 

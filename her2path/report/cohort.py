@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def write_cohort_page(folder: Path, cohort: Cohort, *, source_name: str) -> Path
         rate_method=rate_method(cohort),
         floor=[(FLOOR_LABELS[row.name], row) for row in cohort.floor],
         floor_words=floor_words(),
+        excess_method=excess_method(cohort.floor),
         is_stomach=cohort.is_stomach,
         floor_source=NOISE_FLOOR,
         tests=(
@@ -131,6 +133,12 @@ def excess_words(row: FloorRow) -> str:
     if row.excess.p < 0.05:
         return f"the excess is more than chance explains ({p})"
     return f"an excess over that is not shown ({p})"
+
+
+def excess_method(rows: Sequence[FloorRow]) -> str:
+    """Say how the p of the rows were computed, which need not be alike for all."""
+    methods = dict.fromkeys(row.excess.method for row in rows if row.observed.of)
+    return "; or ".join(methods) or "none, no pair to compare"
 
 
 def matrix(cohort: Cohort) -> list[MatrixRow]:

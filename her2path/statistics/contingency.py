@@ -22,8 +22,9 @@ Floats = NDArray[np.float64]
 def without_empty(table: ArrayLike) -> Floats:
     """Return the table without rows and columns of zeros."""
     counts = np.asarray(table, np.float64)
-    if counts.ndim != 2 or np.any(counts < 0):
-        raise ValueError(f"give a table of counts, got shape {counts.shape}")
+    # NaN is not at least 0 either.
+    if counts.ndim != 2 or not np.all(counts >= 0):
+        raise ValueError(f"give a table of counts, all at least 0, got shape {counts.shape}")
     return counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
 
 
@@ -86,8 +87,10 @@ def stratified_association(tables: ArrayLike) -> Significance | None:
     Landis, Heyman and Koch 1978, 10.2307/1402373.
     """
     counts = np.asarray(tables, np.float64)
-    if counts.ndim != 3 or np.any(counts < 0):
-        raise ValueError(f"give one table of counts per stratum, got shape {counts.shape}")
+    if counts.ndim != 3 or not np.all(counts >= 0):
+        raise ValueError(
+            f"give one table of counts, all at least 0, per stratum, got shape {counts.shape}"
+        )
     _, rows, columns = counts.shape
     size = max(rows - 1, 0) * max(columns - 1, 0)
     difference, variance = np.zeros(size), np.zeros((size, size))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp, ndtr
+from scipy.special import gammaln, logsumexp, ndtr, stdtr
 
 from her2path.statistics.intervals import Interval, wilson
 from her2path.statistics.significance import Significance
@@ -15,7 +15,12 @@ __all__ = ["difference_interval", "excess"]
 
 
 def excess(
-    k: int, n: int, *, reference: tuple[int, int], design_effect: float = 1.0
+    k: int,
+    n: int,
+    *,
+    reference: tuple[int, int],
+    design_effect: float = 1.0,
+    df: float | None = None,
 ) -> Significance:
     """Test whether k of n is more than the reference, which is itself an estimate.
 
@@ -26,8 +31,11 @@ def excess(
     reference : tuple of 2 int
         The same two of the reference.
     design_effect : float
-        How many times the variance of the rate exceeds that of independent pairs, ≥ 1. The exact
-        test is of the effective numbers; where these are no whole ones a z test takes its place.
+        How many times the variance of the rate exceeds that of independent pairs, ≥ 1.
+    df : float, optional
+        Degrees of freedom of that variance where it was estimated, from patients of several pairs:
+        the test is then a t test of the effective numbers. Without, it is exact; where effective
+        numbers are no whole ones a z test takes its place.
 
     Returns
     -------
@@ -39,15 +47,18 @@ def excess(
     Fisher 1935, The Design of Experiments; effective number: Rao and Scott 1992, 10.2307/2532311.
     """
     k0, n0 = reference
-    if not 0 <= k <= n or not 0 <= k0 <= n0 or n0 == 0 or design_effect < 1:
+    is_possible = 0 <= k <= n and 0 <= k0 <= n0 and n0 > 0 and design_effect >= 1
+    if not is_possible or (df is not None and not df > 0):
         raise ValueError(
-            f"need 0 ≤ k ≤ n and a design effect ≥ 1, got {k}/{n}, {k0}/{n0}, {design_effect}"
+            "need 0 ≤ k ≤ n, a design effect ≥ 1 and df > 0, got "
+            f"{k}/{n}, {k0}/{n0}, {design_effect}, {df}"
         )
     if n == 0:
         return Significance(None, None, 1.0, "no pair to compare")
     m = n / design_effect
     whole_k, whole_m = round(k / design_effect), round(m)
-    if math.isclose(m, whole_m) and math.isclose(k / design_effect, whole_k, abs_tol=1e-9):
+    is_whole = math.isclose(m, whole_m) and math.isclose(k / design_effect, whole_k, abs_tol=1e-9)
+    if df is None and is_whole:
         of_patients = "" if design_effect == 1 else " of the effective number of pairs"
         return Significance(
             None,
@@ -58,6 +69,9 @@ def excess(
     pooled = (k / design_effect + k0) / (m + n0)
     error = math.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n0))
     z = (k / n - k0 / n0) / error if error > 0 else 0.0
+    if df is not None:
+        method = "one-sided t test with the effective number of pairs"
+        return Significance(z, df, float(stdtr(df, -z)), method)
     return Significance(
         z, None, float(ndtr(-z)), "one-sided z test with the effective number of pairs"
     )

@@ -15,8 +15,9 @@ class Significance:
     ----------
     statistic : float or None
         None for exact tests that have none.
-    df : int or None
-        Degrees of freedom; None for statistics without any.
+    df : float or None
+        Degrees of freedom, whole but for those of an estimated variance; None for statistics
+        without any.
     p : float
         Two-sided unless `method` says otherwise, 0–1.
     method : str
@@ -24,6 +25,6 @@ class Significance:
     """
 
     statistic: float | None
-    df: int | None
+    df: float | None
     p: float
     method: str

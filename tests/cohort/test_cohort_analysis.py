@@ -157,7 +157,9 @@ def test_several_pairs_of_a_patient_are_not_several_patients():
     assert loss.ci95.width > 1.4 * wilson(15, 45).width
     assert "15 patients as clusters" in loss.method
     assert thrice.bowker.p == pytest.approx(once.bowker.p, abs=0.01)
-    assert thrice.floor[-1].excess.method.startswith("one-sided z test with the effective number")
+    assert thrice.floor[-1].excess.method.startswith("one-sided t test with the effective number")
+    assert thrice.floor[-1].excess.df == loss.df == pytest.approx(14)
+    assert once.rates["loss"].df is None
     assert any("45 pairs come from 15 patients" in remark for remark in thrice.remarks)
 
 
@@ -186,6 +188,28 @@ def test_patients_with_equal_shares_count_as_patients():
     assert loss.ci95.lower == pytest.approx(alone.ci95.lower)
     assert loss.ci95.upper == pytest.approx(alone.ci95.upper)
     assert cohort.floor[0].excess.p == pytest.approx(single.floor[0].excess.p)
+
+
+def test_patients_that_are_few_are_told_however_many_their_pairs():
+    rows = [("2+", ("0", "1+", "2+")[(k // 2 + k % 2) % 3], f"P{k % 2}") for k in range(24)]
+    cohort = analyse(pairs_of(rows))
+    assert "few patients (2): intervals are wide and tests weak" in cohort.remarks
+    assert cohort.kappa["linear"].interval is None
+    alone = analyse(pairs_of([(before, after, k) for k, (before, after, _) in enumerate(rows)]))
+    assert not any(remark.startswith("few") for remark in alone.remarks)
+    fewer = analyse(pairs_of([(before, after, k) for k, (before, after, _) in enumerate(rows[:9])]))
+    assert "few pairs (9): intervals are wide and tests weak" in fewer.remarks
+
+
+def test_a_variance_that_is_clipped_keeps_its_degrees_of_freedom():
+    # Pairs of a patient differ more than those of two: no design effect, but three patients.
+    rows = [("1+", after, k) for k in range(3) for after in ("0", "1+")] + [("1+", "0", 3)]
+    cohort = analyse(pairs_of(rows))
+    loss = cohort.rates["loss"]
+    assert loss.design_effect == 1
+    assert loss.df is not None
+    assert cohort.floor[0].excess.method.startswith("one-sided t test")
+    assert cohort.floor[0].excess.df == loss.df
 
 
 def test_one_patient_is_told_in_the_singular():

@@ -270,6 +270,28 @@ def test_the_page_of_the_stomach_names_its_rule_and_has_no_floor(tmp_path: Path)
     assert json.loads((tmp_path / "o" / "cohort.json").read_text())["noise_floor"]["rates"] == {}
 
 
+def test_the_page_and_the_document_tell_what_few_patients_are_worth(tmp_path: Path):
+    # Of those at 0 each patient has one pair.
+    afters = {"P1": ("0", "1+", "1+"), "P2": ("0", "0", "1+"), "P3": ("1+", "1+", "1+")}
+    rows = [
+        {"patient_id": name, "pair": k, "before": "1+", "after": after}
+        for name, found in afters.items()
+        for k, after in enumerate(found)
+    ]
+    rows += [{"patient_id": f"Q{k}", "before": "0", "after": "1+"} for k in range(2)]
+    table = write_rows(tmp_path / "t.csv", *rows)
+    assert run("cohort", table, "--out", tmp_path / "c", "--quiet").exit_code == 0
+    page = (tmp_path / "c" / "cohort.html").read_text(encoding="utf-8")
+    document = json.loads((tmp_path / "c" / "cohort.json").read_text(encoding="utf-8"))
+    assert "one-sided t test with the effective number of pairs; or Fisher" in page
+    assert document["loss"]["df"] == 2
+    assert document["gain"]["df"] is None
+    assert document["noise_floor"]["rates"]["loss"]["excess"]["df"] == 2
+    assert document["kappa"]["linear"]["method"].startswith("jackknife over 5 patients")
+    assert document["kappa"]["linear"]["method"] in page.replace("&#39;", "'")
+    assert "few patients (5): intervals are wide and tests weak" in document["remarks"]
+
+
 def test_help_teaches_the_table():
     shown = run("cohort", "--help").output
     assert "her2path cohort pairs.csv --out cohort" in shown

@@ -166,6 +166,21 @@ def test_the_curve_ends_with_all_slides_and_no_order_beats_the_best(
     assert curve.area >= curve.area_at_best - 1e-9
 
 
+def test_very_many_statements_err_by_chance_as_drawn_ones_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = rng()
+    stated = generator.random(20_001) ** 3
+    came_true = generator.random(20_001) < stated
+    found = reliability(stated, came_true, rng=rng()).error_by_chance
+    # A million would take a minute to draw: none is.
+    other = np.random.default_rng(1)
+    assert found == reliability(stated, came_true, rng=other).error_by_chance
+    monkeypatch.setattr("her2path.evaluation.stated.MANY_STATEMENTS", 10**9)
+    drawn = reliability(stated, came_true, rng=other).error_by_chance
+    assert found == pytest.approx(drawn, rel=0.03)
+
+
 def test_many_statements_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = rng()
     stated = generator.random(20_000)

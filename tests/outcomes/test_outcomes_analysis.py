@@ -12,7 +12,7 @@ from scipy import stats
 from her2path.errors import MissingLibraryError, TableError
 from her2path.outcomes.analysis import Outcomes, analyse_outcomes
 from her2path.outcomes.patients import Columns, read_patients
-from her2path.outcomes.writing import baseline_table, cox_rows
+from her2path.outcomes.writing import baseline_table, cox_json, cox_rows
 
 ARM = Columns(group="arm", time="weeks", event="relapse")
 
@@ -305,5 +305,22 @@ def test_a_ratio_that_runs_away_is_no_number_in_the_tables(tmp_path: Path):
     (model,) = found.models
     assert any("runs away" in words for words in model.remarks)
     (row,) = cox_rows(found)
-    assert row["estimate"] == "runs_away"
-    assert {row[name] for name in ("hazard_ratio", "lower", "upper", "p")} == {None}
+    assert (list(row)[-1], row["estimate"]) == ("estimate", "runs_away")
+    numbers = ("hazard_ratio", "lower", "upper", "p", "p_proportional")
+    assert {row[name] for name in numbers} == {None}
+    (told,) = cox_json(model)["ratios"]
+    assert (told["hazard_ratio"], told["ci95"], told["p"]) == (None, None, None)
+    assert (told["p_proportional"], told["estimate"]) == (None, "runs_away")
+
+
+def test_a_ratio_that_runs_away_takes_no_other_with_it(tmp_path: Path):
+    # All of c relapse before anybody of a and b, who are alike.
+    rows = [
+        {"arm": "abc"[k % 3], "weeks": 1 + k // 3 + (0 if k % 3 == 2 else 30 + k % 7), "relapse": 1}
+        for k in range(60)
+    ]
+    found = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM, reference="a")
+    told = {row["level"]: row for row in cox_rows(found)}
+    assert {level: row["estimate"] for level, row in told.items()} == {"b": "ok", "c": "runs_away"}
+    assert told["b"]["lower"] < told["b"]["hazard_ratio"] < told["b"]["upper"]
+    assert told["b"]["p"] is not None

@@ -104,9 +104,11 @@ def test_empty_categories_change_nothing():
     assert wide == association([[20, 30], [40, 25]], rng=rng())
 
 
-@pytest.mark.parametrize("table", [[1, 2], [[-1, 2], [3, 4]]])
+@pytest.mark.parametrize("table", [[1, 2], [[-1, 2], [3, 4]], [[np.nan, 2], [3, 4]]])
 def test_what_is_no_table_is_refused(table):
     with pytest.raises(ValueError, match="counts"):
         association(table, rng=rng())
     with pytest.raises(ValueError, match="counts"):
         stratified_association(table)
+    with pytest.raises(ValueError, match="counts"):
+        stratified_association([table])

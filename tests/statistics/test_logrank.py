@@ -1,9 +1,12 @@
 """The log-rank test: against statsmodels, and where its groups have nothing in common."""
 
+import time as clock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from statsmodels.duration.survfunc import survdiff
 
 from her2path.statistics.logrank import logrank
@@ -45,6 +48,28 @@ def test_strata_that_share_no_group_allow_no_comparison_across_them() -> None:
 )
 def test_without_a_comparison_there_is_no_test(time, event) -> None:
     assert logrank(time, event, ["a", "a", "b", "b"]) is None
+
+
+def test_a_hundred_thousand_patients_take_no_time() -> None:
+    rng = np.random.default_rng(0)
+    time, event, group = rng.random(100_000), rng.random(100_000) < 0.6, np.arange(100_000) % 5
+    began = clock.process_time()
+    found = logrank(time, event, group, strata=np.arange(100_000) // 2 % 20_000)
+    # Looking at all of them again at every event took 25 s.
+    assert clock.process_time() - began < 5
+    assert found.df == 4
+    assert found.p == pytest.approx(stats.chi2.sf(found.statistic, 4))
+
+
+def test_nobody_is_no_comparison() -> None:
+    assert logrank([], [], []) is None
+
+
+def test_an_unknown_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        logrank([1, np.nan, 3, 4], [1, 1, 1, 1], ["a", "b", "a", "b"])
+    with pytest.raises(ValueError, match="shapes"):
+        logrank([1, 2], [1], ["a", "b"])
 
 
 def test_a_known_example_by_hand() -> None:
