@@ -17,9 +17,9 @@ __all__ = ["Agreement", "Weights", "weighted_agreement", "weighted_kappa"]
 # Ends of a BCa interval lie in the tails: fewer resamples make them jump between seeds.
 N_RESAMPLES = 4999
 CHUNK_NUMBERS = 4_000_000
-# With fewer patients of several pairs, resampled patients scatter too little. In simulations BCa
-# held κ in 37 % with 2 patients, 54 % with 3, 81 % with 5, 88 % with 15 and 92 % with 20 to 25;
-# the jackknife in 92 % with 2 and 91–97 % with 3 to 60. From 30 patients on both hold 93–96 %.
+# With fewer patients of several pairs, resampled patients scatter too little, and the fewer they
+# are the less; a jackknife over patients holds κ about as often as it says
+# (`tests/statistics/test_agreement.py`).
 FEW_PATIENTS = 30
 # The t quantile of 2 patients (12.7) makes an interval of nearly all that κ can be.
 LEAST_PATIENTS = 3
