@@ -3,10 +3,10 @@
 Cells of a nest resemble each other, and so do neighboring nests. Where that reaches further than a
 block, two blocks side by side resemble each other, and their scatter makes intervals too narrow:
 with nests of 600 µm, blocks of 250 µm alone hold the truth in less than three of four slides, not
-in 95 % (`tests/statistics/test_neighborhoods.py`). So neighbors are taken together into blocks twice and
-four times as wide, as long as enough of these are left, and the widest answer stands. Each wide
-block is laid in four ways over the tissue, half a width apart, which steadies the answer (with
-more ways this is Bartlett's kernel: Conley 1999, 10.1016/S0304-4076(98)00084-0).
+in 95 % (`tests/statistics/test_neighborhoods.py`). So neighbors are taken together into blocks
+twice and four times as wide, as long as enough of these are left, and the widest answer stands.
+Each wide block is laid in four ways over the tissue, half a width apart, which steadies the answer
+(with more ways this is Bartlett's kernel: Conley 1999, 10.1016/S0304-4076(98)00084-0).
 """
 
 from __future__ import annotations
