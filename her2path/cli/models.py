@@ -66,7 +66,8 @@ def row_of(model: FoundModel) -> dict[str, object]:
     except ModelError as error:
         return row | {"mpp": "–", "reads": "cannot be used", "error": str(error)}
     low, high = found.mpp_range
-    reads = [*found.planes, *(["score"] if found.scores else [])]
+    kinds = ["/".join(found.tissue_classes)] if found.tissue_classes else []
+    reads = [*found.planes, *kinds, *(["score"] if found.scores else [])]
     return row | {
         "mpp": f"{found.mpp:g} (takes {low:g}–{high:g})",
         "reads": ", ".join(reads),
