@@ -92,6 +92,13 @@ class ReviewQueue:
         self.entries = by_slide(log.entries())
         self.records: dict[int, tuple[int, SlideRecord]] = {}
 
+    @property
+    def key(self) -> str:
+        """Return what tells this list of cases from any other: the same after another start."""
+        parts = [self.reader, str(self.is_blinded), str(self.results.path.resolve())]
+        parts += [case.slide_id for case in self.cases]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
     def case(self, number: int) -> Case:
         """Return a case; raises ResultsError for a number that is not in the queue."""
         if not 1 <= number <= len(self.cases):

@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,6 +46,7 @@ COOKIE = "her2path_review_{port}"
 HTML = "text/html; charset=utf-8"
 GO_ON = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>her2path review</title>
+<link rel="icon" href="data:,">
 <meta http-equiv="refresh" content="0;url=/"></head>
 <body><p><a href="/">Go on to the review page.</a></p></body></html>
 """
@@ -185,12 +186,12 @@ def page_routes(token: str) -> APIRouter:
 
 def case_routes(queue: ReviewQueue, session: str) -> APIRouter:
     """Return the list of cases, each case, and what a reader gives it."""
-    routes = APIRouter(prefix="/api")
+    routes = APIRouter(prefix="/api", dependencies=[Depends(same_list(queue))])
     opened: dict[int, float] = {}
 
     @routes.get("/queue")
     def show_queue() -> Any:  # noqa: ANN401 - JSON has no narrower type
-        return to_json(tell_queue(queue) | {"session": session})
+        return to_json(tell_queue(queue) | {"session": session, "list": queue.key})
 
     @routes.get("/cases/{number}")
     def show_case(number: Number) -> Any:  # noqa: ANN401 - JSON has no narrower type
@@ -223,7 +224,7 @@ def case_routes(queue: ReviewQueue, session: str) -> APIRouter:
 
 def picture_routes(queue: ReviewQueue, slides: SlidePool, session: str) -> APIRouter:
     """Return tiles of the slides, and outlines of their cells where these may be told."""
-    routes = APIRouter(prefix="/api/cases/{number}")
+    routes = APIRouter(prefix="/api/cases/{number}", dependencies=[Depends(same_list(queue))])
 
     @lru_cache(maxsize=MAX_TABLES)
     def cells_of(slide_id: str, _created: str) -> CellTable:
@@ -260,6 +261,21 @@ def picture_routes(queue: ReviewQueue, slides: SlidePool, session: str) -> APIRo
         return tell_outlines(cells, box, mpp=scored_mpp(record))
 
     return routes
+
+
+def same_list(queue: ReviewQueue) -> Callable[[str], None]:
+    """Return the check that a page means the cases that are served.
+
+    One that stayed open while the server was started again, for another reader say, has other
+    slides under the same numbers: what is given there must not be logged for these.
+    """
+    key = queue.key
+
+    def check(named: Annotated[str, Query(alias="list")] = key) -> None:
+        if named != key:
+            raise HTTPException(410, "Another list of cases is served now: load the page again.")
+
+    return check
 
 
 def unseen(case: Case) -> SlideError:

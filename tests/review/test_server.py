@@ -181,6 +181,19 @@ def test_a_tile_of_an_earlier_server_is_none_of_this_one(opened: Opener) -> None
         assert client.get(first).status_code == 404
 
 
+def test_what_is_given_to_another_list_of_cases_is_not_logged(
+    opened: Opener, run: ResultsFolder
+) -> None:
+    (before,) = (sent(one.get("/api/queue"))["list"] for one in browser(opened(reader="A")))
+    for again in browser(opened(reader="A")):
+        assert sent(again.get("/api/queue"))["list"] == before
+    for other in browser(opened(reader="B")):
+        answer = other.post(f"/api/cases/1/reading?list={before}", json={"score": "1+"})
+        assert (answer.status_code, "load the page again" in answer.text) == (410, True)
+        assert other.get(f"/api/cases/1?list={before}").status_code == 410
+    assert not run.reviews_csv.exists()
+
+
 def test_two_servers_in_one_browser_do_not_shut_each_other_out(opened: Opener) -> None:
     names = set()
     for port in (8771, 8772):

@@ -13,6 +13,8 @@ export class Panel {
     Object.assign(this, { element, slide, onRead, onDecide, onGoTo, onNext, isSending: false });
     // What a form shows of what was chosen and seen; each form has its own.
     this.refresh = () => {};
+    // Sends the form in view, where a score was chosen in it.
+    this.save = () => {};
   }
 
   // Draws a case. `draft` holds what its forms hold, and is kept by the page; `notice` is said
@@ -47,7 +49,7 @@ export class Panel {
 
   // Says why a case cannot be shown; the others can.
   drawTrouble(title, trouble, retry) {
-    this.refresh = () => {};
+    this.refresh = this.save = () => {};
     this.element.replaceChildren(
       this.heading(title), make("p", { class: "error", role: "alert", text: trouble }),
       make("button", { type: "button", class: "plain", text: "Try again", on: { click: retry } }),
@@ -76,8 +78,11 @@ export class Panel {
     return make("div", { class: "scores", role: "group", "aria-label": "Score", children: buttons });
   }
 
-  // Sends a form; what went wrong is said inside it, and what was typed stays.
-  sending(form, save, give) {
+  // Sends a form; what went wrong is said inside it, and what was typed stays. `isChosen` tells
+  // whether the reader chose in it: from elsewhere on the page nothing else is saved, so that
+  // pressing once more after a reading does not confirm what they have not looked at.
+  sending(form, save, { isChosen, give }) {
+    this.save = () => { if (isChosen() && !save.disabled) form.requestSubmit(save); };
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       form.querySelector(".error")?.remove();
@@ -128,10 +133,10 @@ export class Panel {
         : isFar ? "You have not looked at 40× yet, where 0, 0+ and 1+ are told apart." : "";
       if (why.textContent !== said) why.textContent = said;
     };
-    return this.sending(form, save, () => this.onRead(shown.number, {
+    return this.sending(form, save, { isChosen: () => draft.score, give: () => this.onRead(shown.number, {
       score: draft.score, is_sure: !draft.isInDoubt, remark: draft.remark ?? "",
       pct_stained: draft.share ? Number(draft.share) : null,
-    }));
+    }) });
   }
 
   decisionForm(shown, draft) {
@@ -154,8 +159,8 @@ export class Panel {
         : `Confirm ${this.queue.score_words[chosen()]}`;
       save.disabled = this.isSending;
     };
-    return this.sending(form, save, () => this.onDecide(shown.number,
-      { score: chosen(), reason: draft.reason ?? "" }));
+    return this.sending(form, save, { isChosen: () => draft.decision, give: () => this.onDecide(
+      shown.number, { score: chosen(), reason: draft.reason ?? "" }) });
   }
 
   entryWords(entry) {

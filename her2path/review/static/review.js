@@ -35,11 +35,20 @@ const slide = new SlideMap(byId("slide"), {
   onHint: showHint, onTrouble: showTrouble, onView: () => { showPower(); panel.refresh(); },
 });
 
-const loadQueue = async () => { queue = await ask("/api/queue"); };
+// Numbers of another list, as of another reader, stand for other slides: the server takes no such list.
+const loadQueue = async () => { queue = await ask(inList("/api/queue")); };
+const inList = (path) => (queue ? `${path}?list=${queue.list}` : path);
 
 const nextOpen = () => {
   const inOrder = [...queue.cases.slice(current), ...queue.cases.slice(0, current)];
   return inOrder.find((one) => one.state === "open")?.number;
+};
+
+// Scrolls the list alone. scrollIntoView would have Tab go on from there, past the way to the form.
+const keepInView = (button) => {
+  if (!button) return;
+  const nav = byId("cases").parentElement, view = nav.getBoundingClientRect(), { top, bottom } = button.getBoundingClientRect();
+  nav.scrollTop += Math.min(0, top - view.top) + Math.max(0, bottom - view.bottom);
 };
 
 const drawList = () => {
@@ -65,7 +74,7 @@ const drawList = () => {
     if (one.number === current) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   }
-  list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  keepInView(list.querySelector("[aria-current]"));
 };
 
 const drawCase = (notice = "") => {
@@ -89,7 +98,7 @@ const open = async (number, notice = "") => {
   drawList();
   let found, trouble = "";
   try {
-    found = await ask(`/api/cases/${number}`);
+    found = await ask(inList(`/api/cases/${number}`));
   } catch (error) {
     trouble = error.message;
   }
@@ -104,7 +113,7 @@ const open = async (number, notice = "") => {
     return;
   }
   shown = found;
-  slide.show(found, queue.session);
+  slide.show(found, queue);
   drawCase(notice);
   say(`Case ${number}, ${STATES[found.state]}.`);
 };
@@ -120,19 +129,20 @@ const retry = async () => {
   if (!shown) { open(current || 1); return; }
   drawList();
   showTrouble("");
-  slide.retry(queue.session);
+  slide.retry(queue);
 };
 
 // Saves what a reader gives; returns what went wrong, in words.
 const give = async (number, path, given, done) => {
   let found;
   try {
-    found = await ask(`/api/cases/${number}/${path}`, given);
+    found = await ask(inList(`/api/cases/${number}/${path}`), given);
     drafts.delete(number);
     await loadQueue();
   } catch (error) {
     // It was given in another window: that stands, and is shown.
     if (error.status === 409 && path === "reading") {
+      drafts.delete(number);
       await loadQueue();
       if (number === current) await open(number, error.message);
       return "";
@@ -167,6 +177,11 @@ const drawLegend = () => {
 };
 
 document.addEventListener("keydown", (event) => {
+  // A form answers by itself to keys pressed in it.
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.defaultPrevented) {
+    if (!event.repeat) panel.save();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || !queue) return;
   if (event.target.matches("textarea, input[type=number]")) return;
   const key = event.key.toLowerCase();

@@ -50,9 +50,10 @@ export class SlideMap {
     this.onView();
   }
 
-  show(shown, session) {
+  show(shown, { session, list }) {
     this.clear();
     this.shown = shown;
+    this.list = list;
     this.step = 2 ** shown.max_zoom;
     const whole = this.bounds(0, 0, shown.width, shown.height);
     // Small slides are shown as small as they are at the lowest power.
@@ -63,11 +64,18 @@ export class SlideMap {
     // Before there are tiles: they would be asked for where the last case was looked at.
     this.map.fitBounds(whole, { animate: false });
     this.map.setMaxBounds(whole.pad(0.4));
+    this.scaleBox.hidden = false;
+    this.addTiles(session);
+  }
+
+  addTiles(session) {
+    const { width, height, tile_px, max_zoom } = this.shown;
     this.tiles = L.tileLayer(this.address(session), {
-      tileSize: shown.tile_px / 2 ** DOTS, zoomOffset: DOTS, bounds: whole, noWrap: true,
-      minZoom: Math.floor(lowest), minNativeZoom: -DOTS,
-      maxZoom: shown.max_zoom + 2, maxNativeZoom: shown.max_zoom - DOTS, keepBuffer: 1,
+      tileSize: tile_px / 2 ** DOTS, zoomOffset: DOTS, bounds: this.bounds(0, 0, width, height),
+      noWrap: true, minZoom: Math.floor(this.map.getMinZoom()), minNativeZoom: -DOTS,
+      maxZoom: max_zoom + 2, maxNativeZoom: max_zoom - DOTS, keepBuffer: 1,
     });
+    this.tiles.on("tileloadstart", ({ tile, coords }) => this.cut(tile, coords));
     this.tiles.on("loading", () => { this.hasFailed = false; });
     this.tiles.on("tileload", () => {
       this.isSeen = true;
@@ -85,13 +93,22 @@ export class SlideMap {
       this.onTrouble("");
       this.onView();
     });
-    this.scaleBox.hidden = false;
     this.tiles.addTo(this.map);
   }
 
-  // Asks for the tiles once more, as a server that was started again knows them.
-  retry(session) {
-    if (this.shown) this.tiles.setUrl(this.address(session));
+  // Leaves of a tile what lies on the scan: what it holds beyond is white, as glass is.
+  cut(tile, { x, y, z }) {
+    const { width, height, tile_px, max_zoom } = this.shown, side = tile_px * 2 ** (max_zoom - z - DOTS);
+    const beyond = (n, length) => Math.max(0, 100 * (n + 1 - length / side));
+    tile.style.clipPath = `inset(0 ${beyond(x, width)}% ${beyond(y, height)}% 0)`;
+  }
+
+  // Asks for the tiles once more: the server was started again, or a slide has come back. By a new
+  // layer, since Leaflet's own redraw asks for tiles of broken zooms, which there are not.
+  retry({ session }) {
+    if (!this.shown) return;
+    this.tiles.remove();
+    this.addTiles(session);
   }
 
   address(session) { return `/api/cases/${this.shown.number}/tiles/${session}/{z}/{x}/{y}.jpg`; }
@@ -143,7 +160,7 @@ export class SlideMap {
     };
     let found = null, trouble = "";
     try {
-      found = await ask(`/api/cases/${asked.number}/outlines?${new URLSearchParams(box)}`);
+      found = await ask(`/api/cases/${asked.number}/outlines?${new URLSearchParams({ ...box, list: this.list })}`);
     } catch (error) {
       trouble = error.message;
     }
