@@ -1,31 +1,34 @@
-"""A finished run of three slides, two of which ask for a second read."""
+"""Finished runs, queues over them, and a browser that looks at the page."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from browsing import NO_PLAYWRIGHT, Site, Windows
+from made_run import write_run
 from opener import Opener
 from report_slides import cell_columns, drawn_slide, record_of, tally_of
 
 from her2path.criteria.score import EXPRESSION_SCORES, Score
-from her2path.geometry import Mpp
-from her2path.pipeline.rows import row_of
-from her2path.results.cells import write_cells
+from her2path.geometry import Region
+from her2path.report.fields import FieldPicture, Gallery, write_gallery
+from her2path.report.interest import FieldKind
 from her2path.results.folder import ResultsFolder
-from her2path.results.journal import Fingerprint, Journal
-from her2path.results.jsonable import write_json
-from her2path.results.record import write_record
 from her2path.results.review_log import ReviewLog
 from her2path.review import ReviewQueue, open_queue
 
-HASH = "a" * 64
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> ResultsFolder:
     """Flagged "a & b" and, less sure, "b 3+"; "c" has no flag, "d" failed. All show one picture."""
-    results = ResultsFolder(tmp_path / "run").create()
     picture = tmp_path / "slide.png"
     drawn_slide(picture)
     columns = cell_columns()
@@ -37,25 +40,7 @@ def run(tmp_path: Path) -> ResultsFolder:
         unsure,
         replace(unsure, slide_id="c", review=False, flags=()),
     ]
-    write_json(results.run_json, {"settings_hash": HASH})
-    with Journal(results.journal, settings_hash=HASH, resume=False) as journal:
-        names = [*(record.slide_id for record in records), "d"]
-        journal.plan([(name, picture / name, Fingerprint(1, 1, HASH)) for name in names])
-        journal.start("d")
-        journal.fail("d", "the file is truncated", seconds=1.0)
-        for record in records:
-            folder = results.slide(record.slide_id).create()
-            write_record(folder.slide_json, record)
-            write_cells(
-                folder.cells_parquet,
-                columns,
-                slide_id=record.slide_id,
-                mpp=Mpp(0.5, 0.5),
-                software_version="0.1.0",
-            )
-            journal.start(record.slide_id)
-            journal.finish(record.slide_id, row_of(record), seconds=1.0)
-    return results
+    return write_run(tmp_path / "run", records, columns, failed=["d"])
 
 
 @pytest.fixture
@@ -75,3 +60,86 @@ def opened(run: ResultsFolder) -> Iterator[Opener]:
     yield open_one
     for log in logs:
         log.close()
+
+
+@pytest.fixture(scope="session")
+def three_scales(tmp_path_factory: pytest.TempPathFactory) -> ResultsFolder:
+    """Three flagged slides of 0.5, 0.25 and 0.46 µm/px, the first with a field to go to."""
+    folder = tmp_path_factory.mktemp("three_scales")
+    picture = folder / "slide.png"
+    drawn_slide(picture)
+    columns = cell_columns()
+    record = record_of(picture, tally_of(columns))
+    records = [
+        replace(record, slide_id=name, scan=replace(record.scan, mpp_x=mpp, mpp_y=mpp))
+        for name, mpp in (("half & half", 0.5), ("quarter 3+", 0.25), ("odd", 0.46))
+    ]
+    results = write_run(folder / "run", records, columns)
+    field = FieldPicture(
+        file="1.jpg",
+        number=1,
+        kind=FieldKind.DECIDING,
+        box=Region(400, 300, 200, 200),
+        width=200,
+        height=200,
+        mpp=0.5,
+        region_id="r1",
+        by_intensity={},
+        n_complete=0,
+        n_marked=0,
+        n_not_counted=0,
+        doubts={},
+        cells=(),
+    )
+    for record in records:
+        path = results.slide(record.slide_id).path
+        (path / "fields").mkdir()
+        write_gallery(path, Gallery(overview_file="overview.png", fields=(field,)))
+    return results
+
+
+@pytest.fixture
+def sites() -> Iterator[Callable[[ResultsFolder], Site]]:
+    """Return a function that makes the page over a run; `start` and `stop` it, or leave it."""
+    made: list[Site] = []
+
+    def make(results: ResultsFolder) -> Site:
+        made.append(Site(results))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.stop()
+
+
+@pytest.fixture
+def site(
+    sites: Callable[[ResultsFolder], Site], three_scales: ResultsFolder, tmp_path: Path
+) -> Site:
+    """The page over a copy of the three slides, running."""
+    shutil.copytree(three_scales.path, tmp_path / "run")
+    site = sites(ResultsFolder(tmp_path / "run"))
+    site.start()
+    return site
+
+
+@pytest.fixture(scope="module")
+def chromium() -> "Iterator[Browser]":
+    """A browser without a screen. Of one module, since playwright holds the thread's event loop."""
+    playwright = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
+    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if found is None:
+        pytest.skip(f"no Chromium is here: install one as {', '.join(CHROMIUMS)} on the PATH")
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def windows(chromium: "Browser") -> Iterator[Windows]:
+    """Opens windows; afterwards nothing may have gone wrong in them that was not expected."""
+    windows = Windows(chromium)
+    yield windows
+    windows.close()
+    assert windows.unexpected() == []
