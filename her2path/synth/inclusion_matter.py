@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.synth.inclusions import LOBES, Inclusions, polar, trig_of, wave_um
+from her2path.synth.inclusions import (
+    LOBES,
+    InclusionKind,
+    Inclusions,
+    polar,
+    trig_of,
+    wave_um,
+)
 from her2path.synth.matter import between_nodes
 from her2path.synth.noise import sample
-from her2path.synth.stain_maps import StainMaps
-from her2path.synth.stroma import StromaNoise, muscle_od
+from her2path.synth.stain_maps import Grid, Lattice, StainMaps
+from her2path.synth.stroma import StromaLook, StromaNoise, muscle_od
 
 __all__ = ["draw_inclusions"]
 
@@ -19,13 +28,9 @@ def draw_inclusions(
     maps: StainMaps,
     inclusions: Inclusions,
     near: NDArray[np.intp],
-    depth: NDArray[np.float32],
-    step: int,
-    haze: NDArray[np.float64],
-    tone: NDArray[np.float64],
-    x0: int,
-    y0: int,
-    mpp: float,
+    lattice: Lattice,
+    look: StromaLook,
+    grid: Grid,
     noise: StromaNoise,
 ) -> None:
     """Draw the matter of inclusions over the stroma (in place); their nuclei come later.
@@ -36,52 +41,66 @@ def draw_inclusions(
         Where it is drawn; nothing is but where the label is −1.
     inclusions, near :
         Of the slide, and those to draw.
-    depth : ndarray, float32
-        Depth in the tissue (µm) on a lattice of `step` pixels.
-    haze, tone : ndarray of shape (regions,), float64
-        DAB OD of the stroma and factor on its hematoxylin, of each region.
-    x0, y0, mpp :
-        First pixel of the maps and µm/px.
+    lattice : Lattice
+        Depth in the tissue.
+    look : StromaLook
+        Of the stroma round them, whose haze and tone they share.
+    grid : Grid
+        Where the maps lie.
+    noise : StromaNoise
+        As for the stroma.
     """
     for k in near:
+        region = inclusions.region[k]
         _draw(
-            maps.h,
-            maps.d,
-            maps.tissue,
-            maps.label,
-            depth,
-            step,
             int(inclusions.kind[k]),
             inclusions.shape[k],
-            float(haze[inclusions.region[k]]),
-            float(tone[inclusions.region[k]]),
-            x0,
-            y0,
-            mpp,
-            noise.coarse,
-            noise.fine,
+            float(look.stroma_haze_od[region]),
+            float(look.stroma_od[region]),
+            maps,
+            lattice,
+            grid,
+            noise,
         )
+
+
+class _Point(NamedTuple):
+    """A pixel of an inclusion.
+
+    Attributes
+    ----------
+    x, y : float
+        Place, µm.
+    far, cos, sin : float
+        As `inclusions.polar` returns them.
+    inside : float
+        How far inside the ragged border, µm.
+    """
+
+    x: float
+    y: float
+    far: float
+    cos: float
+    sin: float
+    inside: float
 
 
 @nb.njit(cache=True)
 def _draw(
-    h: NDArray[np.float32],
-    d: NDArray[np.float32],
-    tissue: NDArray[np.bool_],
-    label: NDArray[np.int32],
-    depth: NDArray[np.float32],
-    step: int,
     kind: int,
     shape: NDArray[np.float64],
     haze: float,
     tone: float,
-    x0: int,
-    y0: int,
-    mpp: float,
-    coarse: NDArray[np.float32],
-    fine: NDArray[np.float32],
+    maps: StainMaps,
+    lattice: Lattice,
+    grid: Grid,
+    noise: StromaNoise,
 ) -> None:
+    """Draw one inclusion; `haze` and `tone` are DAB OD and factor of the stroma round it."""
+    h, d = maps.h, maps.d
+    x0, y0, mpp = grid
     rows, cols = h.shape
+    step = lattice.step
     reach = LOBES * shape[2] + 4.0
     r_from = max(0, int((shape[1] - reach) / mpp) - y0)
     r_to = min(rows - 1, int((shape[1] + reach) / mpp) - y0 + 1)
@@ -94,7 +113,7 @@ def _draw(
         lr = (y0 + r) // step - y0 // step
         tr = ((y0 + r) % step) / step
         for c in range(c_from, c_to + 1):
-            if label[r, c] != -1:
+            if maps.label[r, c] != -1:
                 continue
             x = (x0 + c + 0.5) * mpp
             far, ct, st = polar(x, y, shape, trig)
@@ -102,45 +121,55 @@ def _draw(
                 continue
             lc = (x0 + c) // step - x0 // step
             tc = ((x0 + c) % step) / step
-            edge = min(1.0, between_nodes(depth, lr, lc, tr, tc) / 1.5)
+            edge = min(1.0, between_nodes(lattice.depth, lr, lc, tr, tc) / 1.5)
             if edge <= 0:
                 continue
-            # How far inside the border, µm; the border itself is ragged.
-            inside = (1 - far) * half + 0.8 * sample(fine, x / 2.5 + 31.0, y / 2.5)
-            if kind == 0:
-                if inside < -3.0:
-                    continue
-                level = _nerve(x, y, inside, shape, trig, coarse, fine)
-                cover = min(1.0, (inside + 3.0) / 1.5)
-            elif kind == 1:
-                if inside < 0:
-                    continue
-                level = _wall(x, y, far, ct, st, shape, coarse, fine)
-                cover = min(1.0, inside / 2.0)
-            else:
-                # Infiltrates and histiocytes have no sheath: they thin out.
-                cover = min(0.9, inside / 14.0)
-                if cover <= 0:
-                    continue
-                grain = sample(fine, x / 0.9 + 12.0, y / 0.9)
-                net = sample(fine, x / 3.1 + 4.0, y / 3.1 + 70.0)
-                level = 0.028 * max(0.0, 1 + 0.5 * grain + 0.7 * net)
-            tissue[r, c] = True
+            inside = (1 - far) * half + 0.8 * sample(noise.fine, x / 2.5 + 31.0, y / 2.5)
+            cover = _cover(kind, inside)
+            if cover <= 0:
+                continue
+            level = _matter(kind, _Point(x, y, far, ct, st, inside), shape, trig, noise)
+            maps.tissue[r, c] = True
             h[r, c] += cover * (edge * tone * level - h[r, c])
             d[r, c] += cover * (edge * haze * min(1.0, 18.0 * level) - d[r, c])
 
 
-@nb.njit(cache=True)
-def _nerve(
-    x: float,
-    y: float,
-    inside: float,
+@nb.njit(cache=True, inline="always")
+def _cover(kind: int, inside: float) -> float:
+    """Return how much of the stroma an inclusion covers (≤ 1) so far inside its border (µm)."""
+    if kind == InclusionKind.NERVE:
+        return min(1.0, (inside + 3.0) / 1.5)
+    if kind == InclusionKind.WALL:
+        return min(1.0, inside / 2.0)
+    # Infiltrates and histiocytes have no sheath: they thin out.
+    return min(0.9, inside / 14.0)
+
+
+@nb.njit(cache=True, inline="always")
+def _matter(
+    kind: int,
+    at: _Point,
     shape: NDArray[np.float64],
     trig: NDArray[np.float64],
-    coarse: NDArray[np.float32],
-    fine: NDArray[np.float32],
+    noise: StromaNoise,
+) -> float:
+    """Return the hematoxylin OD of an inclusion at a pixel."""
+    if kind == InclusionKind.NERVE:
+        return _nerve(at, shape, trig, noise)
+    if kind == InclusionKind.WALL:
+        return _wall(at, shape, noise)
+    grain = sample(noise.fine, at.x / 0.9 + 12.0, at.y / 0.9)
+    net = sample(noise.fine, at.x / 3.1 + 4.0, at.y / 3.1 + 70.0)
+    return 0.028 * max(0.0, 1 + 0.5 * grain + 0.7 * net)
+
+
+@nb.njit(cache=True)
+def _nerve(
+    at: _Point, shape: NDArray[np.float64], trig: NDArray[np.float64], noise: StromaNoise
 ) -> float:
     """Return the hematoxylin of a nerve: pale wavy fibres in a layered sheath with a cleft."""
+    x, y, inside = at.x, at.y, at.inside
+    coarse, fine = noise.coarse, noise.fine
     grain = sample(fine, x * 2.2, y * 2.2)
     if inside < 0:
         # The sheath has shrunk away from the stroma here and there.
@@ -165,23 +194,14 @@ def _nerve(
 
 
 @nb.njit(cache=True)
-def _wall(
-    x: float,
-    y: float,
-    far: float,
-    ct: float,
-    st: float,
-    shape: NDArray[np.float64],
-    coarse: NDArray[np.float32],
-    fine: NDArray[np.float32],
-) -> float:
+def _wall(at: _Point, shape: NDArray[np.float64], noise: StromaNoise) -> float:
     """Return the hematoxylin of muscle that runs round a lumen, or round nothing."""
-    half = shape[3]
+    far, half = at.far, shape[3]
     lumen = shape[6]
     if lumen > 0:
         if abs(far - lumen) < 0.15 * lumen + 3.0 / half:
             # An artery's inner border is pleated.
-            theta = np.arctan2(st, ct)
+            theta = np.arctan2(at.sin, at.cos)
             lumen *= 1 + 0.05 * np.sin(15 * theta + shape[5]) + 0.04 * np.sin(7 * theta)
         within = (far - lumen) * half
         if within < 0:
@@ -191,9 +211,9 @@ def _wall(
         if within < 2.2:
             return 0.015
     # A circle in the noise: streaks close on themselves and wind outwards a little.
-    along = half * ct + shape[5]
-    across = far * half + 0.11 * half * st
+    along = half * at.cos + shape[5]
+    across = far * half + 0.11 * half * at.sin
     # Bundles swerve, most of all where there is no lumen to hold them.
-    swerve = sample(coarse, x / 42.0 + 5.0, y / 42.0 + 260.0)
+    swerve = sample(noise.coarse, at.x / 42.0 + 5.0, at.y / 42.0 + 260.0)
     across += (3.0 if lumen > 0 else 13.0) * swerve
-    return muscle_od(x, y, along, across, 1.2, fine)
+    return muscle_od(at.x, at.y, along, across, 1.2, noise.fine)

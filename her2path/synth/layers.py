@@ -13,7 +13,7 @@ from her2path.synth.noise import stream
 from her2path.synth.nuclei import Nuclei
 from her2path.synth.optics import HALO_UM
 from her2path.synth.recipe import RegionRecipe
-from her2path.synth.stain_maps import StainMaps
+from her2path.synth.stain_maps import Grid, StainMaps
 from her2path.synth.stroma import StromaNoise, region_values
 
 __all__ = ["draw_membranes", "draw_nuclei_of", "label_cells"]
@@ -66,9 +66,7 @@ class _Lines:
         )
 
 
-def label_cells(
-    label: NDArray[np.int32], block: Block, offset: int, x0: int, y0: int, mpp: float
-) -> None:
+def label_cells(label: NDArray[np.int32], block: Block, offset: int, grid: Grid) -> None:
     """Mark lumens (−2) and cells (their index in the block plus `offset`) in `label`."""
     n_lumens = len(block.lumen_start) - 1
     fill_polygons(
@@ -77,14 +75,12 @@ def label_cells(
         block.lumen_x,
         block.lumen_y,
         np.full(n_lumens, -2, np.int32),
-        x0,
-        y0,
-        mpp,
+        *grid,
     )
     start, x, y = block.graph.outlines()
     value = np.arange(block.graph.n_cells, dtype=np.int32) + offset
     value[~block.is_kept] = -1
-    fill_polygons(label, start, x, y, value, x0, y0, mpp)
+    fill_polygons(label, start, x, y, value, *grid)
 
 
 def draw_nuclei_of(
@@ -94,9 +90,7 @@ def draw_nuclei_of(
     own: NDArray[np.int32],
     clearing: NDArray[np.float64],
     roughness: NDArray[np.float64],
-    x0: int,
-    y0: int,
-    mpp: float,
+    grid: Grid,
 ) -> None:
     """Draw nuclei into `maps`; `own`, `clearing` and `roughness` as `drawing.draw_nuclei` says."""
     draw_nuclei(
@@ -117,11 +111,8 @@ def draw_nuclei_of(
         nuclei.nucleoli,
         nuclei.phase,
         nuclei.edge_um,
-        x0,
-        y0,
-        mpp,
-        noise.coarse,
-        noise.fine,
+        *grid,
+        *noise,
     )
 
 
@@ -130,18 +121,16 @@ def draw_membranes(
     fine: NDArray[np.float32],
     block: Block,
     regions: tuple[RegionRecipe, ...],
-    frame: tuple[float, float, float, float],
-    x0: int,
-    y0: int,
-    mpp: float,
+    grid: Grid,
     *,
     seed: int,
     key: tuple[int, int],
 ) -> None:
-    """Draw the sides of a block's cells that reach into `frame` (x, y, right, bottom).
+    """Draw the sides of a block's cells that reach into the maps.
 
     Stained ones, and those that show without DAB where the recipe asks for it.
     """
+    frame = grid.frame(maps.d.shape)
 
     def put(plane: NDArray[np.float32], lines: _Lines) -> None:
         lines = lines.within(frame)
@@ -157,9 +146,7 @@ def draw_membranes(
             region_values(regions, "patchiness")[lines.region],
             region_values(regions, "veil")[lines.region],
             maps.membrane,
-            x0,
-            y0,
-            mpp,
+            *grid,
             fine,
         )
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.geometry import Region
-from her2path.synth.artefacts import draw_artefacts, place_artefacts
+from her2path.synth.artefact_matter import draw_artefacts
+from her2path.synth.artefacts import place_artefacts
 from her2path.synth.blocks import Block, CellKind, build_block
 from her2path.synth.drawing import draw_cytoplasm, draw_discs, fade_to_borders
 from her2path.synth.inclusion_cells import inclusion_cells
@@ -32,8 +33,8 @@ from her2path.synth.nuclei import EDGE_UM, defocused, join_nuclei
 from her2path.synth.optics import HALO_UM, expose
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.scanning import unscanned
-from her2path.synth.stain_maps import StainMaps
-from her2path.synth.stroma import StromaNoise, draw_stroma, region_values
+from her2path.synth.stain_maps import Grid, Lattice, StainMaps
+from her2path.synth.stroma import StromaLook, StromaNoise, draw_stroma, region_values
 from her2path.synth.stroma_cells import (
     StromaCells,
     activated_cells,
@@ -47,19 +48,11 @@ __all__ = ["Scene"]
 # Blocks kept in memory, about 8 MB each where tumor is dense: three rows of a slide 30 mm wide,
 # so that drawing row by row makes each block once.
 _CACHED_BLOCKS = 90
-_DEPTH_STEP = 8
+_LATTICE_STEP = 8
 # How much of the stroma's brown its nuclei cover.
 _STROMA_CLEARING = 0.55
 # How much the outlines of nuclei wander, as a share of their radius.
 _ROUGHNESS = 0.10
-_STROMA_KNOBS = (
-    "muscle_share",
-    "cleft_share",
-    "retraction_um",
-    "stroma_od",
-    "fibre_scale",
-    "fibre_contrast",
-)
 
 
 class Scene:
@@ -177,19 +170,26 @@ class Scene:
         mpp : float
             µm per pixel of the grid.
         """
-        recipe = self.recipe
-        maps = StainMaps.blank(height, width)
-        lx = (np.arange(x0 // _DEPTH_STEP, (x0 + width) // _DEPTH_STEP + 2)) * (_DEPTH_STEP * mpp)
-        ly = (np.arange(y0 // _DEPTH_STEP, (y0 + height) // _DEPTH_STEP + 2)) * (_DEPTH_STEP * mpp)
-        gx, gy = np.meshgrid(lx, ly)
-        depth = tissue_depth(gx, gy, recipe, seed=self.seed).astype(np.float32)
-        frame = (x0 * mpp, y0 * mpp, (x0 + width) * mpp, (y0 + height) * mpp)
-        if float(depth.max()) > 0:
-            distance = self._nest_distance(lx, ly, frame)
-            region = region_at(gx, gy, recipe)
-            self._draw_tissue(maps, depth, region, distance, frame, x0, y0, mpp)
-        draw_artefacts(self.artefacts, maps, depth, _DEPTH_STEP, x0, y0, mpp, self._noise)
+        maps, grid = StainMaps.blank(height, width), Grid(x0, y0, mpp)
+        lattice = self._lattice(grid, maps.h.shape)
+        if float(lattice.depth.max()) > 0:
+            self._draw_tissue(maps, lattice, grid)
+        draw_artefacts(self.artefacts, maps, lattice, grid, self._noise)
         return maps
+
+    def _lattice(self, grid: Grid, shape: tuple[int, ...]) -> Lattice:
+        """Return what changes slowly over maps of this shape; on glass no more than the depth."""
+        (x0, y0, mpp), (height, width) = grid, shape
+        step = _LATTICE_STEP
+        x = (np.arange(x0 // step, (x0 + width) // step + 2)) * (step * mpp)
+        y = (np.arange(y0 // step, (y0 + height) // step + 2)) * (step * mpp)
+        gx, gy = np.meshgrid(x, y)
+        depth = tissue_depth(gx, gy, self.recipe, seed=self.seed).astype(np.float32)
+        if float(depth.max()) <= 0:
+            far = np.full(depth.shape, FAR_UM, np.float32)
+            return Lattice(step, depth, np.zeros(depth.shape, np.int16), far)
+        distance = self._nest_distance(x, y, grid.frame(shape))
+        return Lattice(step, depth, region_at(gx, gy, self.recipe), distance)
 
     def _nest_distance(
         self,
@@ -204,63 +204,47 @@ class Scene:
         nests = [n for key in self.blocks_near(*frame) for n in self._nests_of(*key)]
         return nest_distance(nests, x, y)
 
-    def _draw_tissue(
-        self,
-        maps: StainMaps,
-        depth: NDArray[np.float32],
-        region: NDArray[np.int16],
-        distance: NDArray[np.float32],
-        frame: tuple[float, float, float, float],
-        x0: int,
-        y0: int,
-        mpp: float,
+    def _draw_tissue(self, maps: StainMaps, lattice: Lattice, grid: Grid) -> None:
+        """Draw stroma, then the epithelium over it (in place)."""
+        near = self.blocks_near(*grid.frame(maps.h.shape))
+        blocks = [self.block(*key) for key in near]
+        offsets = np.cumsum([0, *(block.graph.n_cells for block in blocks)])[:-1]
+        placed = list(zip(blocks, offsets.tolist(), strict=True))
+        for block, offset in placed:
+            label_cells(maps.label, block, offset, grid)
+        self._draw_stroma(maps, lattice, grid, [self.stroma(*key) for key in near])
+        self._draw_cytoplasm(maps, lattice, grid, blocks)
+        for block, offset in placed:
+            self._draw_within_cells(maps, grid, block, offset)
+        granules = region_values(self.recipe.all_regions, "edge_granules_od")
+        if granules.any():
+            step, _, region, distance = lattice
+            draw_edge_granules(maps.d, distance, region, step, granules, *grid, *self._noise)
+        for key, block in zip(near, blocks, strict=True):
+            draw_membranes(
+                maps,
+                self._noise.fine,
+                block,
+                self.recipe.all_regions,
+                grid,
+                seed=self.seed,
+                key=key,
+            )
+        is_tumor = [block.kind == CellKind.TUMOR for block in blocks]
+        # Labels −1 and −2 pick the two last values.
+        maps.tumor[:] = np.concatenate([*is_tumor, np.zeros(2, bool)])[maps.label]
+
+    def _draw_stroma(
+        self, maps: StainMaps, lattice: Lattice, grid: Grid, cells: list[StromaCells]
     ) -> None:
-        regions = self.recipe.all_regions
-        h, d, label = maps.h, maps.d, maps.label
-        coarse, fine = self._noise.coarse, self._noise.fine
-        near = self.blocks_near(*frame)
-        offset = 0
-        for key in near:
-            block = self.block(*key)
-            label_cells(label, block, offset, x0, y0, mpp)
-            offset += block.graph.n_cells
-        draw_stroma(
-            h,
-            d,
-            maps.tissue,
-            label,
-            depth,
-            _DEPTH_STEP,
-            region,
-            x0,
-            y0,
-            mpp,
-            region_values(regions, "oedema"),
-            region_values(regions, "fat_share"),
-            region_values(regions, "stroma_haze_od"),
-            region_values(regions, "fibre_brown_od"),
-            region_values(regions, "mesh_share"),
-            np.stack([region_values(regions, name) for name in _STROMA_KNOBS]),
-            distance,
-            coarse,
-            fine,
-        )
-        draw_inclusions(
-            maps,
-            self._inclusions,
-            self._inclusions.near(frame),
-            depth,
-            _DEPTH_STEP,
-            region_values(regions, "stroma_haze_od"),
-            region_values(regions, "stroma_od"),
-            x0,
-            y0,
-            mpp,
-            self._noise,
-        )
-        for key in near:
-            draw_stroma_bodies(maps, self.stroma(*key), x0, y0, mpp, fine)
-        nuclei = join_nuclei([self.stroma(*key).nuclei for key in near])
+        """Draw collagen, fat and inclusions, and the cells in them."""
+        look = StromaLook.of(self.recipe.all_regions)
+        draw_stroma(maps, lattice, look, grid, self._noise)
+        near = self._inclusions.near(grid.frame(maps.h.shape))
+        draw_inclusions(maps, self._inclusions, near, lattice, look, grid, self._noise)
+        for part in cells:
+            draw_stroma_bodies(maps, part, grid, self._noise.fine)
+        nuclei = join_nuclei([part.nuclei for part in cells])
         draw_nuclei_of(
             maps,
             self._noise,
@@ -269,68 +253,55 @@ class Scene:
             np.full(len(nuclei), _STROMA_CLEARING),
             # What is out of focus shows no outline of its own: it looks ragged.
             np.where(nuclei.edge_um > EDGE_UM, 2.5 * _ROUGHNESS, _ROUGHNESS),
-            x0,
-            y0,
-            mpp,
+            grid,
         )
-        tumor_cells: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
-        cytoplasm: list[tuple[NDArray[np.float32], ...]] = []
-        for key in near:
-            block = self.block(*key)
-            tumor_cells.append(block.kind == CellKind.TUMOR)
-            cytoplasm.append(
-                (
-                    block.cytoplasm_h_od,
-                    block.cytoplasm_dab_od,
-                    block.granular_od,
-                    block.blotch_od,
-                )
-            )
-        per_cell = [
-            np.concatenate([part[k] for part in cytoplasm] or [np.zeros(0, np.float32)])
-            for k in range(4)
-        ]
-        cell_region = np.concatenate([self.block(*key).region for key in near])
-        texture = (region_values(regions, name)[cell_region] for name in ("blotch_um", "mottle"))
-        draw_cytoplasm(h, d, label, *per_cell, *texture, x0, y0, mpp, fine)
+
+    def _draw_cytoplasm(
+        self, maps: StainMaps, lattice: Lattice, grid: Grid, blocks: list[Block]
+    ) -> None:
+        """Fill epithelial cells, and a share of the lumens between them."""
+        regions, (coarse, fine) = self.recipe.all_regions, self._noise
+        h, d, label = maps.h, maps.d, maps.label
+        cell_region = np.concatenate([block.region for block in blocks])
+        draw_cytoplasm(
+            h,
+            d,
+            label,
+            np.concatenate([block.cytoplasm_h_od for block in blocks]),
+            np.concatenate([block.cytoplasm_dab_od for block in blocks]),
+            np.concatenate([block.granular_od for block in blocks]),
+            np.concatenate([block.blotch_od for block in blocks]),
+            region_values(regions, "blotch_um")[cell_region],
+            region_values(regions, "mottle")[cell_region],
+            *grid,
+            fine,
+        )
         inset = region_values(regions, "brown_inset_um")
         if inset.any():
-            fade_to_borders(d, label, inset[cell_region], mpp)
+            fade_to_borders(d, label, inset[cell_region], grid.mpp)
         share = region_values(regions, "secretion_share")
         if share.any():
-            draw_secretion(h, d, label, region, _DEPTH_STEP, share, x0, y0, mpp, coarse, fine)
-        clearing = 1 - region_values(regions, "nucleus_brown")
-        offset = 0
-        for key in near:
-            block = self.block(*key)
-            draw_discs(h, d, block.lumens, x0, y0, mpp, fine)
-            if len(block.vacuoles):
-                own = (block.vacuoles[:, 3].astype(np.int64) + offset).astype(np.int32)
-                place = (block.vacuoles[:, k].copy() for k in range(3))
-                draw_vacuoles(h, d, label, own, *place, x0, y0, mpp, fine)
-            kept = np.flatnonzero(block.is_seen)
-            draw_nuclei_of(
-                maps,
-                self._noise,
-                block.nuclei.select(kept),
-                (kept + offset).astype(np.int32),
-                clearing[block.region[kept]],
-                _ROUGHNESS * region_values(regions, "wobble")[block.region[kept]],
-                x0,
-                y0,
-                mpp,
-            )
-            offset += block.graph.n_cells
-        granules = region_values(regions, "edge_granules_od")
-        if granules.any():
-            draw_edge_granules(
-                d, distance, region, _DEPTH_STEP, granules, x0, y0, mpp, coarse, fine
-            )
-        for key in near:
-            block = self.block(*key)
-            draw_membranes(maps, fine, block, regions, frame, x0, y0, mpp, seed=self.seed, key=key)
-        # Labels −1 and −2 pick the two last values.
-        maps.tumor[:] = np.concatenate([*tumor_cells, np.zeros(2, bool)])[label]
+            draw_secretion(h, d, label, lattice.region, lattice.step, share, *grid, coarse, fine)
+
+    def _draw_within_cells(self, maps: StainMaps, grid: Grid, block: Block, offset: int) -> None:
+        """Draw holes, vacuoles and nuclei of a block whose labels begin at `offset`."""
+        regions, fine = self.recipe.all_regions, self._noise.fine
+        draw_discs(maps.h, maps.d, block.lumens, *grid, fine)
+        if len(block.vacuoles):
+            own = (block.vacuoles[:, 3].astype(np.int64) + offset).astype(np.int32)
+            place = (block.vacuoles[:, k].copy() for k in range(3))
+            draw_vacuoles(maps.h, maps.d, maps.label, own, *place, *grid, fine)
+        kept = np.flatnonzero(block.is_seen)
+        region = block.region[kept]
+        draw_nuclei_of(
+            maps,
+            self._noise,
+            block.nuclei.select(kept),
+            (kept + offset).astype(np.int32),
+            1 - region_values(regions, "nucleus_brown")[region],
+            _ROUGHNESS * region_values(regions, "wobble")[region],
+            grid,
+        )
 
     def render(self, region: Region, laboratory: Laboratory) -> NDArray[np.uint8]:
         """Draw a rectangle as the laboratory's scanner sees it, before compression.

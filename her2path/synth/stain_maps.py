@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["StainMaps"]
+__all__ = ["Grid", "Lattice", "StainMaps"]
+
+# Tuples with names, not dataclasses: numba's functions take them as they are.
 
 
-@dataclass(frozen=True, slots=True)
-class StainMaps:
+class Grid(NamedTuple):
+    """Where the pixels of stain maps lie on the slide.
+
+    Attributes
+    ----------
+    x0, y0 : int
+        First column and row, px of the slide at `mpp`; may be negative.
+    mpp : float
+        µm per pixel.
+    """
+
+    x0: int
+    y0: int
+    mpp: float
+
+    def frame(self, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+        """Return the rectangle (left, top, right, bottom; µm) of maps of this shape."""
+        height, width = shape
+        x0, y0, mpp = self
+        return x0 * mpp, y0 * mpp, (x0 + width) * mpp, (y0 + height) * mpp
+
+
+class Lattice(NamedTuple):
+    """What changes slowly over the tissue, at every `step`-th pixel of the slide.
+
+    Attributes
+    ----------
+    step : int
+        Pixels from node to node. The first node lies at or before the grid's first pixel.
+    depth : ndarray of shape (R, C), float32
+        Depth in the tissue, µm; ≤ 0 = glass.
+    region : ndarray of shape (R, C), int16
+        Region of the recipe.
+    distance : ndarray of shape (R, C), float32
+        Distance outside the nests, µm; negative = inside.
+    """
+
+    step: int
+    depth: NDArray[np.float32]
+    region: NDArray[np.int16]
+    distance: NDArray[np.float32]
+
+
+class StainMaps(NamedTuple):
     """Amounts of stain on a grid of pixels, before any optics.
 
     Attributes
@@ -63,4 +107,4 @@ class StainMaps:
 
     def cut(self, rows: slice, cols: slice) -> StainMaps:
         """Return a part of the maps."""
-        return StainMaps(*(getattr(self, f.name)[rows, cols] for f in fields(self)))
+        return StainMaps._make(plane[rows, cols] for plane in self)

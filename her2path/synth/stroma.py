@@ -2,100 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.synth.matter import quantile
 from her2path.synth.noise import sample
 from her2path.synth.recipe import RegionRecipe
+from her2path.synth.stain_maps import Grid, Lattice, StainMaps
+from her2path.synth.stroma_places import (
+    CHOICE,
+    THETA,
+    cleft_at,
+    fat_at,
+    flow_at,
+    mesh_at,
+    muscle_at,
+)
 
 __all__ = [
+    "StromaLook",
     "StromaNoise",
-    "cleft_at",
-    "direction_at",
     "draw_stroma",
-    "fat_at",
-    "mesh_at",
-    "muscle_at",
     "muscle_od",
     "region_values",
 ]
 
 # Adipocytes are 50–100 µm wide.
 _FAT_UM = 62.0
-# Collagen runs in two directions, chosen by place, bends over some ten microns and is crimped.
-_THETA = (0.4, 1.75)
-_CHOICE = 0.25
-_BEND_UM = 34.0
+# Collagen is crimped by so much.
 _CRIMP_UM = 0.5
+# What changes slowly, in this order; the last three only where some region asks for them.
+_DEPTH, _FAT, _CHOSEN, _BEND, _PHASE, _LOOSE, _MUSCLE, _CLEFT, _DISTANCE = range(9)
+_N_PLAIN, _N_ALL = 6, 9
 
 
-@dataclass(frozen=True, slots=True)
-class StromaNoise:
+class StromaNoise(NamedTuple):
     """Noise tiles that stroma is made of: coarse to bend, fine to draw."""
 
     coarse: NDArray[np.float32]
     fine: NDArray[np.float32]
 
 
-@nb.njit(cache=True)
-def _flow(x: float, y: float, coarse: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Return choice of direction, bend (µm) and phase of the crimp at a point."""
-    return (
-        sample(coarse, x / 130.0 + 50.0, y / 130.0 + 9.0),
-        _BEND_UM * sample(coarse, x / 85.0, y / 85.0),
-        5.0 * sample(coarse, x / 60.0 + 20.0, y / 60.0),
-    )
+class StromaLook(NamedTuple):
+    """How the stroma of each region looks: fields of `RegionRecipe` of the same names.
 
+    Each is an ndarray of shape (regions,), float64.
+    """
 
-@nb.njit(cache=True)
-def direction_at(x: float, y: float, coarse: NDArray[np.float32]) -> float:
-    """Return the direction of the collagen at a point, radians clockwise from +x."""
-    choice, bend, _ = _flow(x, y, coarse)
-    theta = _THETA[0] if choice < _CHOICE else _THETA[1]
-    # Slope of the bend, by a step of 4 µm along the fibre.
-    ahead = _flow(x + 4.0 * np.cos(theta), y + 4.0 * np.sin(theta), coarse)[1]
-    return theta - np.arctan2(ahead - bend, 4.0)
+    oedema: NDArray[np.float64]
+    fat_share: NDArray[np.float64]
+    stroma_haze_od: NDArray[np.float64]
+    fibre_brown_od: NDArray[np.float64]
+    mesh_share: NDArray[np.float64]
+    muscle_share: NDArray[np.float64]
+    cleft_share: NDArray[np.float64]
+    retraction_um: NDArray[np.float64]
+    stroma_od: NDArray[np.float64]
+    fibre_scale: NDArray[np.float64]
+    fibre_contrast: NDArray[np.float64]
 
-
-@nb.njit(cache=True)
-def fat_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
-    """Return how far inside fat a point lies, in units of the noise (negative = no fat)."""
-    if share <= 0:
-        return -9.0
-    return sample(coarse, x / 160.0 + 300.0, y / 160.0 + 77.0) - quantile(share)
-
-
-@nb.njit(cache=True)
-def muscle_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
-    """Return how far inside smooth muscle a point lies, as `fat_at` does for fat."""
-    if share <= 0:
-        return -9.0
-    return sample(coarse, x / 190.0 + 35.0, y / 190.0 + 220.0) - quantile(share)
-
-
-@nb.njit(cache=True)
-def mesh_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
-    """Return how far inside a loose mesh a point lies, as `fat_at` does for fat."""
-    if share <= 0:
-        return -9.0
-    return sample(coarse, x / 110.0 + 88.0, y / 110.0 + 5.0) - quantile(share)
-
-
-@nb.njit(cache=True)
-def cleft_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> float:
-    """Return how far inside a cleft between bundles a point lies (negative = none)."""
-    if share <= 0:
-        return -9.0
-    choice, bend, _ = _flow(x, y, coarse)
-    theta = _THETA[0] if choice < _CHOICE else _THETA[1]
-    along = x * np.cos(theta) + y * np.sin(theta)
-    across = -x * np.sin(theta) + y * np.cos(theta) + bend
-    wide = sample(coarse, along / 75.0 + 17.0, across / 21.0 + 160.0)
-    return wide + 0.35 * sample(coarse, along / 24.0, across / 7.0 + 44.0) - 1.06 * quantile(share)
+    @staticmethod
+    def of(regions: tuple[RegionRecipe, ...]) -> StromaLook:
+        """Return the look of these regions."""
+        return StromaLook(*(region_values(regions, name) for name in StromaLook._fields))
 
 
 @nb.njit(cache=True)
@@ -119,148 +90,233 @@ def _adipocyte(x: float, y: float, coarse: NDArray[np.float32]) -> float:
     return (np.sqrt(f2) - np.sqrt(f1)) * 0.5 * _FAT_UM
 
 
+class _Fibres(NamedTuple):
+    """The fibres of collagen at a pixel.
+
+    Attributes
+    ----------
+    strand, fibril, grain : float
+        Noise stretched along the fibres, wide and narrow, and without a direction.
+    fibre, thin : float
+        How much of a fibre, and of a thin one, lies there, about 0–1.
+    """
+
+    strand: float
+    fibril: float
+    grain: float
+    fibre: float
+    thin: float
+
+
+class _Look(NamedTuple):
+    """How the stroma of one region looks, as `StromaLook` says of all."""
+
+    haze_od: float
+    oedema: float
+    mesh_share: float
+    retraction_um: float
+    stroma_od: float
+    fibre_brown_od: float
+    fibre_scale: float
+    fibre_contrast: float
+
+
+class _Point(NamedTuple):
+    """A pixel of collagen.
+
+    Attributes
+    ----------
+    x, y : float
+        Place, µm.
+    along, across : float
+        The same along and across the fibres, µm; bent and crimped as they are.
+    loose : float
+        How loose the stroma is there, in units of the noise.
+    gap : float
+        How much of it is glass, 0–1.
+    """
+
+    x: float
+    y: float
+    along: float
+    across: float
+    loose: float
+    gap: float
+
+
 @nb.njit(cache=True)
 def draw_stroma(
-    h: NDArray[np.float32],
-    d: NDArray[np.float32],
-    tissue: NDArray[np.bool_],
-    label: NDArray[np.int32],
-    depth: NDArray[np.float32],
-    depth_step: int,
-    region: NDArray[np.int16],
-    x0: int,
-    y0: int,
-    mpp: float,
-    oedema: NDArray[np.float64],
-    fat: NDArray[np.float64],
-    haze: NDArray[np.float64],
-    brown: NDArray[np.float64],
-    mesh: NDArray[np.float64],
-    more: NDArray[np.float64],
-    distance: NDArray[np.float32],
-    coarse: NDArray[np.float32],
-    fine: NDArray[np.float32],
+    maps: StainMaps, lattice: Lattice, look: StromaLook, grid: Grid, noise: StromaNoise
 ) -> None:
-    """Draw the stroma into the stain maps (in place).
+    """Draw the stroma into the stain maps (in place), and mark where there is tissue.
 
     Parameters
     ----------
-    h, d : ndarray of shape (M, N), float32
-        Hematoxylin and DAB OD.
-    tissue : ndarray of shape (M, N), bool
-        Set where there is tissue.
-    label : ndarray of shape (M, N), int32
-        Nothing is drawn but where it is −1: the rest is epithelium.
-    depth, region : ndarray
-        Depth in the tissue (µm) and region on a lattice of `depth_step` pixels.
-    x0, y0, mpp :
-        First pixel of the maps and µm/px.
-    oedema, fat, haze, brown, mesh : ndarray of shape (regions,), float64
-        Of each region; `brown` is the DAB OD along fibres, `mesh` the share that is a mesh.
-    more : ndarray of shape (6, regions), float64
-        Share of muscle, share of clefts, width of the clefts round nests (µm), factors on the
-        hematoxylin, on the thickness of fibres and on how they stand out.
-    distance : ndarray
-        Distance outside the nests, µm, on the same lattice as `depth`.
-    coarse, fine : ndarray
-        Noise.
+    maps : StainMaps
+        Nothing is drawn but where the label is −1: the rest is epithelium.
+    lattice : Lattice
+        Depth, region and distance outside the nests.
+    look : StromaLook
+        Of each region.
+    grid : Grid
+        Where the maps lie.
+    noise : StromaNoise
+        Bends and draws the fibres.
     """
+    h, d, tissue, label = maps.h, maps.d, maps.tissue, maps.label
+    step, region = lattice.step, lattice.region
+    coarse, fine = noise
+    x0, y0, mpp = grid
     rows, cols = h.shape
-    lattice = _lattice(depth, region, depth_step, x0, y0, mpp, fat, more, distance, coarse)
-    n_slow = lattice.shape[2]
-    is_plain = n_slow == 6
-    f = np.empty(n_slow)
-    c0, s0 = np.cos(_THETA[0]), np.sin(_THETA[0])
-    c1, s1 = np.cos(_THETA[1]), np.sin(_THETA[1])
+    is_plain = _is_plain(look)
+    slow = _slow_values(lattice, look, grid, coarse, _N_PLAIN if is_plain else _N_ALL)
+    ways = (
+        (np.cos(THETA[0]), np.sin(THETA[0])),
+        (np.cos(THETA[1]), np.sin(THETA[1])),
+    )
+    f = np.empty(slow.shape[2])
     for r in range(rows):
         y = (y0 + r + 0.5) * mpp
         # The lattice is anchored to the slide, not to the picture.
-        lr = (y0 + r) // depth_step - y0 // depth_step
-        tr = ((y0 + r) % depth_step) / depth_step
+        lr = (y0 + r) // step - y0 // step
+        tr = ((y0 + r) % step) / step
         for c in range(cols):
-            lc = (x0 + c) // depth_step - x0 // depth_step
-            tc = ((x0 + c) % depth_step) / depth_step
-            for q in range(n_slow):
-                upper = lattice[lr, lc, q] + tc * (lattice[lr, lc + 1, q] - lattice[lr, lc, q])
-                lower = lattice[lr + 1, lc, q] + tc * (
-                    lattice[lr + 1, lc + 1, q] - lattice[lr + 1, lc, q]
-                )
-                f[q] = upper + tr * (lower - upper)
-                # Depth comes first, and epithelium needs no more.
-                if q == 0 and (f[0] <= 0 or label[r, c] != -1):
-                    break
-            if f[0] <= 0:
+            lc = (x0 + c) // step - x0 // step
+            tc = ((x0 + c) % step) / step
+            f[_DEPTH] = _between(slow, lr, lc, tr, tc, _DEPTH)
+            if f[_DEPTH] <= 0:
                 continue
             tissue[r, c] = True
+            # Epithelium needs no more.
             if label[r, c] != -1:
                 continue
+            for k in range(1, f.size):
+                f[k] = _between(slow, lr, lc, tr, tc, k)
             x = (x0 + c + 0.5) * mpp
-            q = region[lr, lc]
-            edge = min(1.0, f[0] / 1.5)
-            if f[1] > 0:
-                wall = _adipocyte(x, y, coarse)
-                w = 0.9 + 0.3 * sample(fine, x * 0.33, y * 0.33)
-                line = max(0.0, 1.0 - abs(wall) / max(0.3, w))
+            own = _look_of(look, region[lr, lc])
+            haze = own.haze_od
+            edge = min(1.0, f[_DEPTH] / 1.5)
+            if f[_FAT] > 0:
+                line = _fat_wall(x, y, coarse, fine)
                 h[r, c] = 0.10 * line * edge
-                d[r, c] = haze[q] * line
+                d[r, c] = haze * line
                 continue
             gap = 0.0
             if not is_plain:
-                gap = _gap(x, y, f[7], f[8], more[2, q], coarse, fine)
+                gap = _gap(x, y, f[_CLEFT], f[_DISTANCE], own.retraction_um, coarse, fine)
                 if gap >= 1:
-                    tissue[r, c] = f[7] <= 0
+                    tissue[r, c] = f[_CLEFT] <= 0
                     continue
-            cs, sn = (c0, s0) if f[2] < _CHOICE else (c1, s1)
-            along = x * cs + y * sn
-            across = -x * sn + y * cs + f[3] + _CRIMP_UM * np.sin(along * 0.28 + f[4])
-            loose = f[5]
+            along, across = _fibre_frame(x, y, f, ways)
             if not is_plain:
-                if f[6] > 0.1 * sample(fine, x / 4.0, y / 4.0):
-                    h[r, c] = (
-                        more[3, q]
-                        * (1 - gap)
-                        * edge
-                        * muscle_od(x, y, along, across, more[5, q], fine)
-                    )
-                    d[r, c] = haze[q] * (1 - gap) * edge
+                if f[_MUSCLE] > 0.1 * sample(fine, x / 4.0, y / 4.0):
+                    level = muscle_od(x, y, along, across, own.fibre_contrast, fine)
+                    h[r, c] = own.stroma_od * (1 - gap) * edge * level
+                    d[r, c] = haze * (1 - gap) * edge
                     continue
-                along *= 1.0 / more[4, q]
-                across *= 1.0 / more[4, q]
-            strand = sample(fine, along * 0.08, across * 0.9)
-            fibril = sample(fine, along * 0.16 + 91.0, across * 1.25 + 33.0)
-            grain = sample(fine, x * 2.2, y * 2.2)
-            cleft = sample(fine, along * 0.07 + 200.0, across * 0.6 + 60.0)
-            opening = 2.1 - 2.6 * oedema[q] - 0.55 * loose
-            # Fibres are the lines where noise stretched along them changes its sign: thin, long,
-            # wavy and crisp.
-            fibre = max(0.0, 1.0 - 2.6 * abs(strand)) * max(0.0, 0.8 + 0.7 * fibril)
-            thin = max(0.0, 1.0 - 2.2 * abs(fibril))
-            level = 0.024 * (1 + 0.35 * loose) + 0.055 * fibre + 0.022 * thin + 0.017 * grain
-            if not is_plain:
-                # Fibres that stand out have glass between them.
-                over = more[5, q] - 1.0
-                level += over * (0.055 * fibre + 0.022 * thin - 0.018)
-                opening -= 0.45 * over
-            # Refractile spots: brighter than glass when sharp.
-            speck = sample(fine, x * 1.1 + 60.0, y * 1.1 + 7.0)
-            if speck > 1.0:
-                level -= 0.035 * (speck - 1.0)
-            if cleft > opening:
-                # A cleft has a crisp border.
-                level *= 1 - 0.93 * min(1.0, (cleft - opening) * 3.5)
-            if mesh[q] > 0:
-                netted = min(1.0, max(0.0, 0.5 + 2.5 * mesh_at(x, y, mesh[q], coarse)))
-                if netted > 0:
-                    level += netted * (_mesh(x, y, more[4, q], fibril, grain, fine) - level)
-            if not is_plain:
-                level *= more[3, q] * (1 - gap)
+                along *= 1.0 / own.fibre_scale
+                across *= 1.0 / own.fibre_scale
+            at = _Point(x, y, along, across, f[_LOOSE], gap)
+            fibres = _fibres_at(at, fine)
+            level = _collagen_od(at, fibres, is_plain, own, coarse, fine)
             h[r, c] = max(-0.01, level) * edge
-            d[r, c] = haze[q] * max(0.0, 0.7 + 0.3 * strand + 0.4 * loose) * edge
-            if brown[q] > 0:
-                # Fibres take it up in places, and what lies between them a little.
-                where = 0.15 + max(0.0, 0.6 * sample(coarse, x / 55.0 + 63.0, y / 55.0 + 18.0))
-                held = fibre + 0.5 * thin + 0.25 * max(0.0, 1 + grain)
-                d[r, c] += brown[q] * where * held * (1 - gap) * edge
+            d[r, c] = haze * max(0.0, 0.7 + 0.3 * fibres.strand + 0.4 * at.loose) * edge
+            if own.fibre_brown_od > 0:
+                d[r, c] += _fibre_brown(own.fibre_brown_od, at, fibres, coarse) * (1 - gap) * edge
+
+
+@nb.njit(cache=True, inline="always")
+def _look_of(look: StromaLook, region: int) -> _Look:
+    return _Look(
+        look.stroma_haze_od[region],
+        look.oedema[region],
+        look.mesh_share[region],
+        look.retraction_um[region],
+        look.stroma_od[region],
+        look.fibre_brown_od[region],
+        look.fibre_scale[region],
+        look.fibre_contrast[region],
+    )
+
+
+@nb.njit(cache=True)
+def _fat_wall(x: float, y: float, coarse: NDArray[np.float32], fine: NDArray[np.float32]) -> float:
+    """Return how much of a pixel the wall between two fat cells covers, 0–1."""
+    wall = _adipocyte(x, y, coarse)
+    w = 0.9 + 0.3 * sample(fine, x * 0.33, y * 0.33)
+    return max(0.0, 1.0 - abs(wall) / max(0.3, w))
+
+
+@nb.njit(cache=True)
+def _fibre_frame(
+    x: float,
+    y: float,
+    slow: NDArray[np.float64],
+    ways: tuple[tuple[float, float], tuple[float, float]],
+) -> tuple[float, float]:
+    """Return a place along and across the fibres, µm; `ways` are cosines and sines of both."""
+    cs, sn = ways[0] if slow[_CHOSEN] < CHOICE else ways[1]
+    along = x * cs + y * sn
+    across = -x * sn + y * cs + slow[_BEND] + _CRIMP_UM * np.sin(along * 0.28 + slow[_PHASE])
+    return along, across
+
+
+@nb.njit(cache=True, inline="always")
+def _fibres_at(at: _Point, fine: NDArray[np.float32]) -> _Fibres:
+    strand = sample(fine, at.along * 0.08, at.across * 0.9)
+    fibril = sample(fine, at.along * 0.16 + 91.0, at.across * 1.25 + 33.0)
+    grain = sample(fine, at.x * 2.2, at.y * 2.2)
+    # Fibres are the lines where noise stretched along them changes its sign: thin, long, wavy
+    # and crisp.
+    fibre = max(0.0, 1.0 - 2.6 * abs(strand)) * max(0.0, 0.8 + 0.7 * fibril)
+    return _Fibres(strand, fibril, grain, fibre, max(0.0, 1.0 - 2.2 * abs(fibril)))
+
+
+@nb.njit(cache=True, inline="always")
+def _collagen_od(
+    at: _Point,
+    fibres: _Fibres,
+    is_plain: bool,
+    own: _Look,
+    coarse: NDArray[np.float32],
+    fine: NDArray[np.float32],
+) -> float:
+    """Return the hematoxylin OD of collagen, with its clefts, specks and mesh."""
+    x, y = at.x, at.y
+    fibre, thin = fibres.fibre, fibres.thin
+    opening = 2.1 - 2.6 * own.oedema - 0.55 * at.loose
+    level = 0.024 * (1 + 0.35 * at.loose) + 0.055 * fibre + 0.022 * thin + 0.017 * fibres.grain
+    if not is_plain:
+        # Fibres that stand out have glass between them.
+        over = own.fibre_contrast - 1.0
+        level += over * (0.055 * fibre + 0.022 * thin - 0.018)
+        opening -= 0.45 * over
+    # Refractile spots: brighter than glass when sharp.
+    speck = sample(fine, x * 1.1 + 60.0, y * 1.1 + 7.0)
+    if speck > 1.0:
+        level -= 0.035 * (speck - 1.0)
+    cleft = sample(fine, at.along * 0.07 + 200.0, at.across * 0.6 + 60.0)
+    if cleft > opening:
+        # A cleft has a crisp border.
+        level *= 1 - 0.93 * min(1.0, (cleft - opening) * 3.5)
+    if own.mesh_share > 0:
+        inside = mesh_at(x, y, own.mesh_share, coarse)
+        netted = min(1.0, max(0.0, 0.5 + 2.5 * inside))
+        if netted > 0:
+            net = _mesh(x, y, own.fibre_scale, fibres.fibril, fibres.grain, fine)
+            level += netted * (net - level)
+    if not is_plain:
+        level *= own.stroma_od * (1 - at.gap)
+    return level
+
+
+@nb.njit(cache=True)
+def _fibre_brown(od: float, at: _Point, fibres: _Fibres, coarse: NDArray[np.float32]) -> float:
+    """Return the DAB OD that fibres take up at a pixel; `od` is that of the region."""
+    # Fibres take it up in places, and what lies between them a little.
+    where = 0.15 + max(0.0, 0.6 * sample(coarse, at.x / 55.0 + 63.0, at.y / 55.0 + 18.0))
+    held = fibres.fibre + 0.5 * fibres.thin + 0.25 * max(0.0, 1 + fibres.grain)
+    return od * where * held
 
 
 @nb.njit(cache=True)
@@ -317,38 +373,47 @@ def muscle_od(
 
 
 @nb.njit(cache=True)
-def _lattice(
-    depth: NDArray[np.float32],
-    region: NDArray[np.int16],
-    step: int,
-    x0: int,
-    y0: int,
-    mpp: float,
-    fat: NDArray[np.float64],
-    more: NDArray[np.float64],
-    distance: NDArray[np.float32],
-    coarse: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Return what changes slowly (depth, fat, choice, bend, crimp phase, looseness).
+def _is_plain(look: StromaLook) -> bool:
+    """Return whether no region asks for more than collagen and fat of the usual kind."""
+    asked = (look.muscle_share != 0) | (look.cleft_share != 0) | (look.retraction_um != 0)
+    changed = (look.stroma_od != 1) | (look.fibre_scale != 1) | (look.fibre_contrast != 1)
+    return not (asked | changed).any()
 
-    Where any region asks for it also muscle, clefts and the distance outside the nests.
-    """
-    rows, cols = depth.shape
-    is_plain = not (more[:3] != 0).any() and not (more[3:] != 1).any()
-    out = np.empty((rows, cols, 6 if is_plain else 9), np.float32)
+
+@nb.njit(cache=True)
+def _slow_values(
+    lattice: Lattice, look: StromaLook, grid: Grid, coarse: NDArray[np.float32], n_values: int
+) -> NDArray[np.float32]:
+    """Return what changes slowly at each node, shape (R, C, `n_values`): `_DEPTH` and so on."""
+    step, region = lattice.step, lattice.region
+    rows, cols = region.shape
+    out = np.empty((rows, cols, n_values), np.float32)
     for r in range(rows):
-        y = (y0 // step + r) * step * mpp
+        y = (grid.y0 // step + r) * step * grid.mpp
         for c in range(cols):
-            x = (x0 // step + c) * step * mpp
-            out[r, c, 0] = depth[r, c]
-            out[r, c, 1] = fat_at(x, y, fat[region[r, c]], coarse)
-            out[r, c, 2], out[r, c, 3], out[r, c, 4] = _flow(x, y, coarse)
-            out[r, c, 5] = sample(coarse, x / 45.0 + 140.0, y / 45.0)
-            if not is_plain:
-                out[r, c, 6] = muscle_at(x, y, more[0, region[r, c]], coarse)
-                out[r, c, 7] = cleft_at(x, y, more[1, region[r, c]], coarse)
-                out[r, c, 8] = distance[r, c]
+            x = (grid.x0 // step + c) * step * grid.mpp
+            q = region[r, c]
+            out[r, c, _DEPTH] = lattice.depth[r, c]
+            out[r, c, _FAT] = fat_at(x, y, look.fat_share[q], coarse)
+            choice, bend, phase = flow_at(x, y, coarse)
+            out[r, c, _CHOSEN], out[r, c, _BEND], out[r, c, _PHASE] = choice, bend, phase
+            out[r, c, _LOOSE] = sample(coarse, x / 45.0 + 140.0, y / 45.0)
+            if n_values == _N_ALL:
+                out[r, c, _MUSCLE] = muscle_at(x, y, look.muscle_share[q], coarse)
+                out[r, c, _CLEFT] = cleft_at(x, y, look.cleft_share[q], coarse)
+                out[r, c, _DISTANCE] = lattice.distance[r, c]
     return out
+
+
+@nb.njit(cache=True, inline="always")
+def _between(
+    slow: NDArray[np.float32], row: int, col: int, down: float, right: float, k: int
+) -> float:
+    """Return value `k` between four nodes, as `matter.between_nodes` does."""
+    upper = slow[row, col, k] + right * (slow[row, col + 1, k] - slow[row, col, k])
+    lower = slow[row + 1, col, k] + right * (slow[row + 1, col + 1, k] - slow[row + 1, col, k])
+    value: float = upper + down * (lower - upper)
+    return value
 
 
 def region_values(regions: tuple[RegionRecipe, ...], name: str) -> NDArray[np.float64]:

@@ -14,16 +14,9 @@ from her2path.synth.matter import draw_bodies
 from her2path.synth.noise import sample, stream
 from her2path.synth.nuclei import EDGE_UM, NUCLEUS_OD, Nuclei, join_nuclei
 from her2path.synth.recipe import SlideRecipe
-from her2path.synth.stain_maps import StainMaps
-from her2path.synth.stroma import (
-    StromaNoise,
-    cleft_at,
-    direction_at,
-    fat_at,
-    mesh_at,
-    muscle_at,
-    region_values,
-)
+from her2path.synth.stain_maps import Grid, StainMaps
+from her2path.synth.stroma import StromaNoise, region_values
+from her2path.synth.stroma_places import cleft_at, direction_at, fat_at, mesh_at, muscle_at
 
 __all__ = [
     "StromaCells",
@@ -268,7 +261,7 @@ def _scatter(
 
 
 def draw_stroma_bodies(
-    maps: StainMaps, cells: StromaCells, x0: int, y0: int, mpp: float, fine: NDArray[np.float32]
+    maps: StainMaps, cells: StromaCells, grid: Grid, fine: NDArray[np.float32]
 ) -> None:
     """Draw the cytoplasm of the cells that show any (in place)."""
     nuclei = cells.nuclei
@@ -283,9 +276,7 @@ def draw_stroma_bodies(
         nuclei.angle,
         cells.body_h_od,
         cells.body_dab_od,
-        x0,
-        y0,
-        mpp,
+        *grid,
         fine,
     )
 
