@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.criteria.score import Pattern
-from her2path.synth.cells import CellGraph, polygons_to_graph, voronoi_cells
+from her2path.synth.cell_kinds import CellKind
+from her2path.synth.cells import CellGraph, Polygons, polygons_to_graph, voronoi_cells
 from her2path.synth.growth import Epithelium, grow_epithelium
 from her2path.synth.inclusions import nests_beside
 from her2path.synth.layout import Nest, NestKind, block_grid
-from her2path.synth.membranes import (
-    LINE_OD,
-    LINE_WIDTH_UM,
-    UNDECIDED,
-    MembraneTruth,
-    Paint,
-    derive_truth,
-    paint_membranes,
-    surplus_cells,
-)
-from her2path.synth.noise import noise_tile, sampled, stream
+from her2path.synth.membranes import UNDECIDED, MembraneTruth
+from her2path.synth.noise import noise_tile, stream
 from her2path.synth.nuclei import (
     Moments,
     Nuclei,
@@ -32,31 +23,12 @@ from her2path.synth.nuclei import (
     epithelial_nuclei,
     polygon_moments,
 )
+from her2path.synth.painting import Paint
 from her2path.synth.parting import parted
-from her2path.synth.recipe import MixEntry, SlideRecipe, mix_of
+from her2path.synth.recipe import SlideRecipe
+from her2path.synth.staining import draw_stain, stain_cells
 
 __all__ = ["Block", "CellKind", "build_block"]
-
-# Rounds in which what is meant is mended after what came out; shares are within a few percent
-# of those asked after three, the rest is met by taking cells out.
-_ROUNDS = 5
-# Largest share of the outline that an incomplete membrane is meant to cover.
-_MOST_ARC = 0.6
-
-
-class CellKind(IntEnum):
-    """What a cell is."""
-
-    TUMOR = 0
-    IN_SITU = 1
-    BENIGN = 2
-    STROMA = 3
-    LYMPHOCYTE = 4
-    PLASMA = 5
-    ENDOTHELIUM = 6
-    CONTROL = 7
-    NERVE = 8
-    HISTIOCYTE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +107,10 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     rng = stream(seed, 31, column, row)
     tissue = grow_epithelium(nests, recipe, seed=seed)
     warp = noise_tile(seed, 32, rolloff=1.2)
-    start, vx, vy, neighbour = _polygons(tissue)
     nest = tissue.cell_nest
     region = np.array([item.region for item in nests] or [0], dtype=np.int32)[nest]
     wobble = np.array([r.wobble for r in recipe.all_regions])[region]
-    graph = polygons_to_graph(start, vx, vy, neighbour, warp, wobble)
+    graph = polygons_to_graph(_polygons(tissue), warp, wobble)
     n = graph.n_cells
     nest_kind = np.array([int(item.kind) for item in nests] or [0], dtype=np.uint8)[nest]
     kind = np.full(n, CellKind.TUMOR, np.uint8)
@@ -165,9 +136,8 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
         & (nuclei.y >= 0)
         & (nuclei.y < recipe.height_um)
     )
-    paint, truth, surplus = _stain(
-        graph, recipe, tissue, kind, region, moments, is_countable, seed, (column, row)
-    )
+    drawn = draw_stain(recipe, tissue, region, moments, seed=seed, block=(column, row))
+    paint, truth, surplus = stain_cells(graph, recipe, drawn, kind, region, is_countable)
     # Between incomplete and complete lie only cells that are not counted, or taken out.
     truth = replace(
         truth,
@@ -230,9 +200,7 @@ def _vacuoles(
     return replace(nuclei, x=x, y=y), np.column_stack(place)
 
 
-def _polygons(
-    tissue: Epithelium,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
+def _polygons(tissue: Epithelium) -> Polygons:
     """Join Voronoi cells (holes dropped) and columnar cells into one list of polygons."""
     start, vx, vy, neighbour = voronoi_cells(
         tissue.x, tissue.y, tissue.nest, tissue.limit_um, tissue.hole
@@ -247,161 +215,12 @@ def _polygons(
         tissue.column_neighbour >= 0, tissue.column_neighbour + offset, tissue.column_neighbour
     ).astype(np.int32)
     counts = np.concatenate([counts, np.diff(tissue.column_start)])
-    return (
+    return Polygons(
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         np.concatenate([vx, tissue.column_x]),
         np.concatenate([vy, tissue.column_y]),
         np.concatenate([neighbour, column_neighbour]),
     )
-
-
-def _stain(
-    graph: CellGraph,
-    recipe: SlideRecipe,
-    tissue: Epithelium,
-    kind: NDArray[np.uint8],
-    region: NDArray[np.int32],
-    moments: Moments,
-    is_countable: NDArray[np.bool_],
-    seed: int,
-    block: tuple[int, int],
-) -> tuple[Paint, MembraneTruth, NDArray[np.bool_]]:
-    n = graph.n_cells
-    x, y = moments.x, moments.y
-    rng = stream(seed, 33, *block)
-    own = rng.random(n)
-    by_nest = rng.standard_normal(int(tissue.cell_nest.max(initial=0)) + 1)
-    clustering = np.array([r.clustering for r in recipe.all_regions])[region]
-    # Classes follow the nest, patches of some ten cells, or the cell. Cells that are stained all
-    # round need company: next to an unstained one their common line would stain both.
-    patches = noise_tile(seed, 34, rolloff=1.5)
-    scale = 1 / (14.0 + 26.0 * clustering)
-    field = (
-        1.2 * clustering * by_nest[tissue.cell_nest]
-        + sampled(patches, x * scale, y * scale)
-        + (0.05 + 0.9 * (1 - clustering) * ~_has_complete(recipe)[region]) * (own - 0.5)
-    )
-    scatter = np.array([r.scatter for r in recipe.all_regions])[region]
-    if scatter.any():
-        field += scatter * stream(seed, 37, *block).standard_normal(n)
-    angle = rng.uniform(0, 2 * math.pi, n)
-    base_x = np.where(np.isnan(tissue.base_x), x + 50 * np.cos(angle), tissue.base_x)
-    base_y = np.where(np.isnan(tissue.base_y), y + 50 * np.sin(angle), tissue.base_y)
-    free_x, free_y = x + 50 * np.cos(angle), y + 50 * np.sin(angle)
-    z = rng.standard_normal((2, n))
-    u = rng.random((2, n))
-    askew_um = np.array([r.askew_um for r in recipe.all_regions])[region]
-    least_arc = np.array([r.least_arc for r in recipe.all_regions])[region]
-    most_pieces = np.array([r.arc_pieces for r in recipe.all_regions])[region]
-    # Every whole number up to it as often.
-    n_pieces = (1 + stream(seed, 40, *block).random(n) * np.floor(most_pieces)).astype(np.int64)
-    askew_um = askew_um * stream(seed, 36, *block).uniform(0.3, 1.3, n)
-    is_invasive = kind == CellKind.TUMOR
-    counted = is_invasive & is_countable
-    intensity = np.zeros(n, np.uint8)
-    pattern = np.zeros(n, np.uint8)
-    unstained = mix_of(none=1.0)
-    meant: list[NDArray[np.float64]] = [
-        np.array([entry.share for entry in r.mix]) for r in recipe.all_regions
-    ]
-    rounds: list[tuple[Paint, MembraneTruth, NDArray[np.bool_]]] = []
-    for _ in range(_ROUNDS):
-        for r, entry in enumerate(recipe.all_regions):
-            # In-situ carcinoma is like the invasive part, unless the recipe says otherwise.
-            alike = is_invasive | (kind == CellKind.CONTROL)
-            in_situ = kind == CellKind.IN_SITU
-            if entry.dcis_mix is None:
-                alike |= in_situ
-            else:
-                members = np.flatnonzero((region == r) & in_situ)
-                share = np.array([item.share for item in entry.dcis_mix])
-                _mean(members, counted, entry.dcis_mix, share, field, intensity, pattern)
-            members = np.flatnonzero((region == r) & alike)
-            _mean(members, counted, entry.mix, meant[r], field, intensity, pattern)
-            members = np.flatnonzero((region == r) & (kind == CellKind.BENIGN))
-            benign = entry.benign_mix or unstained
-            share = np.array([item.share for item in benign])
-            _mean(members, counted, benign, share, field, intensity, pattern)
-        od, width = _lines(intensity, z, u)
-        width = np.hypot(width, askew_um).astype(np.float32)
-        basal = pattern == Pattern.BASOLATERAL
-        reach = np.where(basal, 0.5 + 0.22 * u[1], least_arc + (_MOST_ARC - least_arc) * u[1])
-        paint = paint_membranes(
-            graph,
-            intensity=intensity,
-            pattern=pattern,
-            od=od,
-            width_um=width,
-            base_x=np.where(basal, base_x, free_x),
-            base_y=np.where(basal, base_y, free_y),
-            reach=reach,
-            n_pieces=n_pieces,
-        )
-        truth = derive_truth(graph, paint, pattern)
-        surplus = np.zeros(n, np.bool_)
-        for r, entry in enumerate(recipe.all_regions):
-            members = counted & (region == r)
-            if not members.any():
-                continue
-            out, factor = surplus_cells(truth, entry.mix, is_counted=members, order=own)
-            surplus |= out
-            mended = meant[r] * np.clip(factor, 0.5, 2.0) ** 0.8
-            meant[r] = mended / mended.sum()
-        rounds.append((paint, truth, surplus))
-    return min(rounds, key=lambda item: int(item[2].sum()))
-
-
-def _has_complete(recipe: SlideRecipe) -> NDArray[np.bool_]:
-    """Return which regions hold both cells stained all round and unstained ones."""
-    return np.array(
-        [
-            any(e.pattern == Pattern.COMPLETE for e in r.mix)
-            and any(e.pattern == Pattern.ABSENT for e in r.mix)
-            for r in recipe.all_regions
-        ]
-    )
-
-
-def _mean(
-    members: NDArray[np.intp],
-    is_counted: NDArray[np.bool_],
-    mix: tuple[MixEntry, ...],
-    share: NDArray[np.float64],
-    field: NDArray[np.float64],
-    intensity: NDArray[np.uint8],
-    pattern: NDArray[np.uint8],
-) -> None:
-    """Give the members the classes of a mix, the strongest where the field is highest.
-
-    The shares are of the counted members; the others follow the same levels of the field.
-    """
-    strength = [
-        (entry.pattern == Pattern.COMPLETE, int(entry.intensity), int(entry.pattern))
-        for entry in mix
-    ]
-    order = sorted(range(len(mix)), key=lambda k: strength[k], reverse=True)
-    counted = members[is_counted[members]]
-    levels = np.sort(field[counted if len(counted) else members])[::-1]
-    cuts = np.rint(np.cumsum(share[order]) * len(levels)).astype(np.int64)
-    rank = np.searchsorted(-levels, -field[members], side="left")
-    position = np.minimum(np.searchsorted(cuts, rank, side="right"), len(mix) - 1)
-    intensity[members] = np.array([mix[k].intensity for k in order])[position]
-    pattern[members] = np.array([mix[k].pattern for k in order])[position]
-
-
-def _lines(
-    intensity: NDArray[np.uint8], z: NDArray[np.float64], u: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    low = np.zeros(5)
-    high = np.zeros(5)
-    mean = np.full(5, 0.64)
-    spread = np.zeros(5)
-    for level in LINE_OD:
-        low[level], high[level] = LINE_OD[level]
-        mean[level], spread[level] = LINE_WIDTH_UM[level]
-    od = low[intensity] + (high - low)[intensity] * u[0]
-    width = mean[intensity] + spread[intensity] * np.clip(z[0], -2, 2)
-    return od.astype(np.float32), width.astype(np.float32)
 
 
 def _cytoplasm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -17,6 +17,7 @@ __all__ = [
     "RIM",
     "SEGMENT_UM",
     "CellGraph",
+    "Polygons",
     "polygons_to_graph",
     "voronoi_cells",
 ]
@@ -33,8 +34,26 @@ MAX_SIDES = 24
 _LIMIT_SIDES = 14
 
 
-@dataclass(frozen=True, slots=True)
-class CellGraph:
+class Polygons(NamedTuple):
+    """Cells as polygons, before their sides are joined.
+
+    Attributes
+    ----------
+    start : ndarray of shape (n + 1,), int64
+        Vertices of polygon c are ``start[c]:start[c + 1]`` of the next three.
+    x, y : ndarray of shape (v,), float64
+        Vertices, µm.
+    neighbour : ndarray of shape (v,), int32
+        What shares the side from a vertex to the next: a cell, OUTSIDE or LUMEN.
+    """
+
+    start: NDArray[np.int64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    neighbour: NDArray[np.int32]
+
+
+class CellGraph(NamedTuple):
     """Cells, the sides between them, and the short segments that a side is made of.
 
     Attributes
@@ -123,7 +142,7 @@ def voronoi_cells(
     nest: NDArray[np.int32],
     limit: NDArray[np.float64],
     hole: NDArray[np.uint8],
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
+) -> Polygons:
     """Cut each point's polygon out of a disc by the bisectors with its neighbours.
 
     Points of one nest must stand together and see only each other. Holes (HOLE) cut like cells,
@@ -132,9 +151,8 @@ def voronoi_cells(
 
     Returns
     -------
-    start, vertex_x, vertex_y, neighbour
-        Vertices of polygon c are ``start[c]:start[c + 1]``; the side from a vertex to the next
-        is shared with `neighbour` of that vertex (a point, OUTSIDE or LUMEN).
+    Polygons
+        One of each point; their neighbours are points too.
     """
     n = x.size
     start = np.zeros(n + 1, np.int64)
@@ -199,29 +217,7 @@ def voronoi_cells(
             out_n[total] = pn[k]
             total += 1
         start[c + 1] = total
-    return start, out_x[:total], out_y[:total], out_n[:total]
-
-
-def polygons_to_graph(
-    start: NDArray[np.int64],
-    vertex_x: NDArray[np.float64],
-    vertex_y: NDArray[np.float64],
-    neighbour: NDArray[np.int32],
-    warp: NDArray[np.float32],
-    wobble: NDArray[np.float64],
-) -> CellGraph:
-    """Join polygons into cells with common sides and bend the sides a little.
-
-    Parameters
-    ----------
-    start, vertex_x, vertex_y, neighbour : ndarray
-        As `voronoi_cells` returns them.
-    warp : ndarray of shape (NOISE_SIZE, NOISE_SIZE), float32
-        Noise that bends the sides; both cells of a side see the same bend.
-    wobble : ndarray of shape (n,), float64
-        Factor on the bend of each cell's sides; the same for cells that touch.
-    """
-    return CellGraph(*_join(start, vertex_x, vertex_y, neighbour, warp, wobble))
+    return Polygons(start, out_x[:total], out_y[:total], out_n[:total])
 
 
 # Membranes wander by half a micron over a cell's side, and a little within a micron.
@@ -229,65 +225,38 @@ _BEND_UM = 0.62
 _BEND_SCALE = 0.26
 _QUIVER_UM = 0.16
 _QUIVER_SCALE = 0.9
+# However long a side, it has no more segments.
+_MOST_SEGMENTS = 60
 
 
 @nb.njit(cache=True)
-def _join(
-    start: NDArray[np.int64],
-    vx: NDArray[np.float64],
-    vy: NDArray[np.float64],
-    neighbour: NDArray[np.int32],
-    warp: NDArray[np.float32],
-    wobble: NDArray[np.float64],
-) -> tuple[
-    NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.int64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.int64],
-    NDArray[np.int32],
-    NDArray[np.bool_],
-]:
-    n = start.size - 1
-    total = start[n]
-    side_a = np.empty(total, np.int32)
-    side_b = np.empty(total, np.int32)
-    side_of = np.full(total, -1, np.int32)
-    n_segments = np.empty(total, np.int64)
-    n_sides = 0
-    for c in range(n):
-        for k in range(start[c], start[c + 1]):
-            other = neighbour[k]
-            k2 = k + 1 if k + 1 < start[c + 1] else start[c]
-            length = np.sqrt((vx[k2] - vx[k]) ** 2 + (vy[k2] - vy[k]) ** 2)
-            if 0 <= other < c:
-                # The neighbour has made this side already, unless rounding lost it there.
-                for q in range(start[other], start[other + 1]):
-                    if neighbour[q] == c and side_of[q] >= 0:
-                        side_of[k] = side_of[q]
-                        break
-            if side_of[k] < 0:
-                side_of[k] = n_sides
-                side_a[n_sides] = c
-                side_b[n_sides] = other if other < 0 or other > c else OUTSIDE
-                n_segments[n_sides] = min(60, max(1, int(length / SEGMENT_UM + 0.5)))
-                n_sides += 1
-    segment_start = np.zeros(n_sides + 1, np.int64)
-    for s in range(n_sides):
-        segment_start[s + 1] = segment_start[s] + n_segments[s]
+def polygons_to_graph(
+    polygons: Polygons, warp: NDArray[np.float32], wobble: NDArray[np.float64]
+) -> CellGraph:
+    """Join polygons into cells with common sides and bend the sides a little.
+
+    Parameters
+    ----------
+    polygons : Polygons
+        As `voronoi_cells` returns them.
+    warp : ndarray of shape (NOISE_SIZE, NOISE_SIZE), float32
+        Noise that bends the sides; both cells of a side see the same bend.
+    wobble : ndarray of shape (n,), float64
+        Factor on the bend of each cell's sides; the same for cells that touch.
+    """
+    start, vx, vy, _ = polygons
+    side_a, side_b, side_of, segment_start = _join_sides(polygons)
+    n_sides = side_a.size
     px = np.empty(segment_start[n_sides] + n_sides)
     py = np.empty(segment_start[n_sides] + n_sides)
     length = np.empty(segment_start[n_sides])
-    forward = np.zeros(total, np.bool_)
-    for c in range(n):
+    forward = np.zeros(side_of.size, np.bool_)
+    for c in range(start.size - 1):
         for k in range(start[c], start[c + 1]):
             s = side_of[k]
             if side_a[s] != c:
                 continue
             forward[k] = True
-            bend = wobble[c]
             k2 = k + 1 if k + 1 < start[c + 1] else start[c]
             m = segment_start[s + 1] - segment_start[s]
             first = segment_start[s] + s
@@ -295,33 +264,69 @@ def _join(
                 t = i / m
                 x = vx[k] + t * (vx[k2] - vx[k])
                 y = vy[k] + t * (vy[k2] - vy[k])
-                px[first + i] = (
-                    x
-                    + bend * _BEND_UM * sample(warp, x * _BEND_SCALE, y * _BEND_SCALE)
-                    + bend * _QUIVER_UM * sample(warp, x * _QUIVER_SCALE, y * _QUIVER_SCALE)
-                )
-                py[first + i] = (
-                    y
-                    + bend
-                    * _BEND_UM
-                    * sample(warp, x * _BEND_SCALE + 211.5, y * _BEND_SCALE + 97.25)
-                    + bend
-                    * _QUIVER_UM
-                    * sample(warp, x * _QUIVER_SCALE + 33.5, y * _QUIVER_SCALE + 301.0)
-                )
+                px[first + i], py[first + i] = _bent(x, y, wobble[c], warp)
             for i in range(m):
                 length[segment_start[s] + i] = np.sqrt(
                     (px[first + i + 1] - px[first + i]) ** 2
                     + (py[first + i + 1] - py[first + i]) ** 2
                 )
+    return CellGraph(side_a, side_b, segment_start, px, py, length, start.copy(), side_of, forward)
+
+
+@nb.njit(cache=True)
+def _join_sides(
+    polygons: Polygons,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """Make one side of the two that touching polygons have.
+
+    Returns
+    -------
+    side_a, side_b, side_of, segment_start : ndarray
+        Cells on both sides; the side that begins at each vertex; segments, as `CellGraph` says.
+    """
+    start, vx, vy, neighbour = polygons
+    total = start[-1]
+    side_a = np.empty(total, np.int32)
+    side_b = np.empty(total, np.int32)
+    side_of = np.full(total, -1, np.int32)
+    segment_start = np.zeros(total + 1, np.int64)
+    n_sides = 0
+    for c in range(start.size - 1):
+        for k in range(start[c], start[c + 1]):
+            other = neighbour[k]
+            if 0 <= other < c:
+                # The neighbour has made this side already, unless rounding lost it there.
+                for q in range(start[other], start[other + 1]):
+                    if neighbour[q] == c and side_of[q] >= 0:
+                        side_of[k] = side_of[q]
+                        break
+            if side_of[k] < 0:
+                k2 = k + 1 if k + 1 < start[c + 1] else start[c]
+                length = np.sqrt((vx[k2] - vx[k]) ** 2 + (vy[k2] - vy[k]) ** 2)
+                n_segments = min(_MOST_SEGMENTS, max(1, int(length / SEGMENT_UM + 0.5)))
+                side_of[k] = n_sides
+                side_a[n_sides] = c
+                side_b[n_sides] = other if other < 0 or other > c else OUTSIDE
+                segment_start[n_sides + 1] = segment_start[n_sides] + n_segments
+                n_sides += 1
     return (
         side_a[:n_sides].copy(),
         side_b[:n_sides].copy(),
-        segment_start,
-        px,
-        py,
-        length,
-        start.copy(),
         side_of,
-        forward,
+        segment_start[: n_sides + 1].copy(),
+    )
+
+
+@nb.njit(cache=True)
+def _bent(x: float, y: float, bend: float, warp: NDArray[np.float32]) -> tuple[float, float]:
+    """Return where a point of a side lies when membranes wander; `bend` is a factor on how far."""
+    wide_x, wide_y = x * _BEND_SCALE, y * _BEND_SCALE
+    near_x, near_y = x * _QUIVER_SCALE, y * _QUIVER_SCALE
+    return (
+        x
+        + bend * _BEND_UM * sample(warp, wide_x, wide_y)
+        + bend * _QUIVER_UM * sample(warp, near_x, near_y),
+        y
+        + bend * _BEND_UM * sample(warp, wide_x + 211.5, wide_y + 97.25)
+        + bend * _QUIVER_UM * sample(warp, near_x + 33.5, near_y + 301.0),
     )

@@ -1,4 +1,4 @@
-"""Stain on membranes: paint shared sides, derive each cell's truth, meet the asked shares.
+"""Stain on membranes: derive each cell's truth from painted sides, meet the asked shares.
 
 A stained line between two touching cells counts for the outline of both, so a cell's truth is
 never what was meant for it but what its own outline shows. Cells are first meant to be of some
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from her2path.criteria.score import Intensity, Pattern
 from her2path.synth.cells import LUMEN, CellGraph
+from her2path.synth.painting import Paint
 from her2path.synth.recipe import MixEntry, common_denominator
 
 __all__ = [
@@ -25,10 +26,8 @@ __all__ = [
     "LINE_WIDTH_UM",
     "UNDECIDED",
     "MembraneTruth",
-    "Paint",
     "derive_truth",
     "largest_remainders",
-    "paint_membranes",
     "surplus_cells",
 ]
 
@@ -57,15 +56,6 @@ UNDECIDED = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Paint:
-    """What is stained: class, OD and width of every segment (class 0 = unstained)."""
-
-    intensity: NDArray[np.uint8]
-    od: NDArray[np.float32]
-    width_um: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
 class MembraneTruth:
     """What the outlines show, per cell.
 
@@ -86,169 +76,6 @@ class MembraneTruth:
     completeness: NDArray[np.float32]
     od: NDArray[np.float32]
     width_um: NDArray[np.float32]
-
-
-def paint_membranes(
-    graph: CellGraph,
-    *,
-    intensity: NDArray[np.uint8],
-    pattern: NDArray[np.uint8],
-    od: NDArray[np.float32],
-    width_um: NDArray[np.float32],
-    base_x: NDArray[np.float64],
-    base_y: NDArray[np.float64],
-    reach: NDArray[np.float64],
-    n_pieces: NDArray[np.int64],
-) -> Paint:
-    """Paint the sides of all cells.
-
-    Parameters
-    ----------
-    graph : CellGraph
-        Cells and sides.
-    intensity, pattern : ndarray of shape (n,), uint8
-        What each cell is meant to be.
-    od, width_um : ndarray of shape (n,), float32
-        Line of each cell.
-    base_x, base_y : ndarray of shape (n,), float64
-        Place nearest to which an incomplete arc has its middle: the basal side, or any.
-    reach : ndarray of shape (n,), float64
-        Share of the outline that an incomplete arc is meant to cover.
-    n_pieces : ndarray of shape (n,), int64
-        Even parts that it lies in, evenly round the cell, unless it is basolateral.
-    """
-    n_segments = len(graph.length)
-    out_class = np.zeros(n_segments, np.uint8)
-    out_od = np.zeros(n_segments, np.float32)
-    out_width = np.zeros(n_segments, np.float32)
-    _paint(
-        graph.side_a,
-        graph.side_b,
-        graph.segment_start,
-        graph.point_x,
-        graph.point_y,
-        graph.length,
-        graph.cell_start,
-        graph.cell_side,
-        graph.cell_forward,
-        intensity,
-        pattern,
-        od,
-        width_um,
-        base_x,
-        base_y,
-        reach,
-        n_pieces,
-        out_class,
-        out_od,
-        out_width,
-    )
-    return Paint(out_class, out_od, out_width)
-
-
-@nb.njit(cache=True)
-def _paint(
-    side_a: NDArray[np.int32],
-    side_b: NDArray[np.int32],
-    segment_start: NDArray[np.int64],
-    point_x: NDArray[np.float64],
-    point_y: NDArray[np.float64],
-    length: NDArray[np.float64],
-    cell_start: NDArray[np.int64],
-    cell_side: NDArray[np.int32],
-    cell_forward: NDArray[np.bool_],
-    intensity: NDArray[np.uint8],
-    pattern: NDArray[np.uint8],
-    od: NDArray[np.float32],
-    width: NDArray[np.float32],
-    base_x: NDArray[np.float64],
-    base_y: NDArray[np.float64],
-    reach: NDArray[np.float64],
-    n_pieces: NDArray[np.int64],
-    out_class: NDArray[np.uint8],
-    out_od: NDArray[np.float32],
-    out_width: NDArray[np.float32],
-) -> None:
-    n = cell_start.size - 1
-    stained = np.zeros(n)
-    around = np.zeros(n)
-    for c in range(n):
-        for k in range(cell_start[c], cell_start[c + 1]):
-            s = cell_side[k]
-            for g in range(segment_start[s], segment_start[s + 1]):
-                around[c] += length[g]
-    # Complete cells first: all their sides. Of two the stronger line shows on even sides, the
-    # weaker on odd ones, so that neither loses its class to the other everywhere.
-    for c in range(n):
-        if pattern[c] != 3:
-            continue
-        for k in range(cell_start[c], cell_start[c + 1]):
-            s = cell_side[k]
-            other = side_b[s] if side_a[s] == c else side_a[s]
-            for g in range(segment_start[s], segment_start[s + 1]):
-                if out_class[g] == 0:
-                    stained[c] += length[g]
-                    if other >= 0:
-                        stained[other] += length[g]
-                elif s % 2 == 0 and out_class[g] >= intensity[c]:
-                    continue
-                out_class[g] = intensity[c]
-                out_od[g] = od[c]
-                out_width[g] = width[c]
-    # Then arcs: middle at the segment nearest to the base, growing to both ends in turn.
-    seg = np.empty(4096, np.int64)
-    nbr = np.empty(4096, np.int32)
-    for attempt in range(2):
-        for c in range(n):
-            if pattern[c] != 1 and pattern[c] != 2:
-                continue
-            if attempt == 1 and stained[c] > 0:
-                continue
-            m = 0
-            middle = 0
-            nearest = 1e18
-            for k in range(cell_start[c], cell_start[c + 1]):
-                s = cell_side[k]
-                count = segment_start[s + 1] - segment_start[s]
-                other = side_b[s] if side_a[s] == c else side_a[s]
-                for i in range(count):
-                    if m >= 4096:
-                        break
-                    j = i if cell_forward[k] else count - 1 - i
-                    seg[m] = segment_start[s] + j
-                    nbr[m] = other
-                    p = segment_start[s] + s + j
-                    d = (point_x[p] - base_x[c]) ** 2 + (point_y[p] - base_y[c]) ** 2
-                    if d < nearest:
-                        nearest = d
-                        middle = m
-                    m += 1
-            parts = n_pieces[c] if pattern[c] == 1 else 1
-            for part in range(parts):
-                goal = reach[c] * around[c] * (part + 1) / parts
-                step = 0
-                while step < m and stained[c] < goal:
-                    half = (step + 1) // 2
-                    i = (middle + part * m // parts + (half if step % 2 == 0 else -half)) % m
-                    step += 1
-                    g = seg[i]
-                    other = nbr[i]
-                    if out_class[g] > 0:
-                        continue
-                    if other == LUMEN and pattern[c] == 2:
-                        continue
-                    if other >= 0:
-                        if pattern[other] == 0 and attempt == 0:
-                            continue
-                        most = 0.72 * around[other]
-                        if pattern[other] != 3 and stained[other] + length[g] > most:
-                            continue
-                    out_class[g] = intensity[c]
-                    out_od[g] = od[c]
-                    out_width[g] = width[c]
-                    stained[c] += length[g]
-                    if other >= 0:
-                        stained[other] += length[g]
 
 
 def derive_truth(graph: CellGraph, paint: Paint, meant_pattern: NDArray[np.uint8]) -> MembraneTruth:

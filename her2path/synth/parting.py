@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.synth.cells import OUTSIDE, CellGraph
-from her2path.synth.membranes import Paint
 from her2path.synth.nuclei import Moments
+from her2path.synth.painting import Paint
 
 __all__ = ["parted"]
 
@@ -72,8 +70,7 @@ def parted(
         cell_side=np.arange(len(side), dtype=np.int32),
         cell_forward=graph.cell_forward,
     )
-    stain = replace(
-        paint,
+    stain = Paint(
         intensity=np.where(is_kept[of_segment], paint.intensity[segment], 0).astype(np.uint8),
         od=paint.od[segment],
         width_um=paint.width_um[segment],
