@@ -210,8 +210,12 @@ def test_keys_choose_and_control_enter_saves(site: Site, windows: Windows) -> No
     expect(page.locator("#progress")).to_have_text("1 of 3 read")
     expect(page.locator("#title")).to_have_text(site.names[0])
     # Once more decides nothing: nobody has looked at what the program found yet.
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
     page.keyboard.press("Control+Enter")
     page.keyboard.press("3")
+    assert chosen(page) == ["3+"]
+    assert "POST" not in sent
     page.keyboard.press("2")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#panel h3").nth(1)).to_have_text("Your decision")

@@ -62,6 +62,8 @@ def test_the_token_opens_the_page_and_leaves_the_address(client: TestClient) -> 
     # without the cookie, which no other site may make a browser send.
     assert answer.status_code == 200
     assert 'http-equiv="refresh" content="0;url=/"' in answer.text
+    # Without an icon of its own a browser asks for one that is not there, and says so.
+    assert '<link rel="icon" href="data:,">' in answer.text
     assert "samesite=strict" in answer.headers["set-cookie"].lower()
     assert 'src="/static/review.js"' in client.get("/").text
     assert client.get("/api/queue").status_code == 200
