@@ -12,7 +12,7 @@ from her2path.synth.cells import HOLE, LUMEN, OUTSIDE, RIM
 from her2path.synth.layout import N_RADII, Nest, NestKind
 from her2path.synth.noise import stream
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
-from her2path.synth.strata import border_of, stratified_cells
+from her2path.synth.strata import Strata, border_of, stratified_cells
 
 __all__ = ["Epithelium", "grow_epithelium"]
 
@@ -69,82 +69,85 @@ class Epithelium:
 def grow_epithelium(nests: list[Nest], recipe: SlideRecipe, *, seed: int) -> Epithelium:
     """Fill nests with cells."""
     points: list[NDArray[np.float64]] = []
-    columns: list[NDArray[np.float64]] = []
-    column_neighbours: list[NDArray[np.int32]] = []
-    column_nest: list[int] = []
-    column_base: list[tuple[float, float]] = []
-    column_row: list[bool] = []
+    columns: list[tuple[int, Strata]] = []
     lumens: list[tuple[float, float, float, float]] = []
-    outlines: list[NDArray[np.float64]] = []
     for position, nest in enumerate(nests):
         rng = stream(seed, 41, nest.region, nest.column, nest.row)
         region = recipe.all_regions[nest.region]
-        first = len(columns)
-        if (nest.kind == NestKind.STRATIFIED and not nest.is_grazed) or (
-            nest.kind == NestKind.BENIGN and nest.is_smooth
-        ):
-            strata = stratified_cells(
-                nest, region.cell_um, stream(seed, 42, nest.region, nest.column, nest.row)
-            )
-            if strata is not None:
-                columns.extend(strata.polygons)
-                column_neighbours.extend(
-                    np.where(other >= 0, other + first, other).astype(np.int32)
-                    for other in strata.neighbours
-                )
-                column_nest.extend([position] * len(strata.polygons))
-                column_row.extend([strata.is_column] * len(strata.polygons))
-                column_base.extend((float(a), float(b)) for a, b in strata.base)
-                outlines.append(strata.lumen)
-                continue
-        elif nest.kind in (NestKind.GLAND, NestKind.BENIGN):
-            made = _columns(nest, rng)
-            if made is not None:
-                polygons, lumen, base = made
-                m = len(polygons)
-                for i, polygon in enumerate(polygons):
-                    columns.append(polygon)
-                    left, right = first + (i - 1) % m, first + (i + 1) % m
-                    column_neighbours.append(
-                        np.array([OUTSIDE, right, LUMEN, left], dtype=np.int32)
-                    )
-                    column_nest.append(position)
-                    column_row.append(True)
-                column_base.extend(base)
-                outlines.append(lumen)
-                continue
-        cell = region.cell_um * rng.uniform(0.92, 1.1)
-        if nest.is_grazed:
-            cell *= _ACROSS
-        if nest.kind == NestKind.SCATTERED:
-            made_points = _apart(nest, cell, rng)
-        else:
-            made_points, holes = _points(nest, cell, region, rng)
-            lumens.extend(holes)
-        if nest.is_smooth:
-            made_points = _filled(made_points, nest, cell)
-        points.append(np.column_stack([made_points, np.full(len(made_points), position)]))
+        made = _grow_columns(nest, region, rng, seed=seed)
+        if made is not None:
+            columns.append((position, made))
+            continue
+        table, holes = _grow_points(nest, region, rng)
+        lumens.extend(holes)
+        points.append(np.column_stack([table, np.full(len(table), position)]))
+    return _joined(points, columns, lumens)
+
+
+def _grow_columns(
+    nest: Nest, region: RegionRecipe, rng: np.random.Generator, *, seed: int
+) -> Strata | None:
+    """Return the columns of a nest; None where it has none, or is too small for them."""
+    if (nest.kind == NestKind.STRATIFIED and not nest.is_grazed) or (
+        nest.kind == NestKind.BENIGN and nest.is_smooth
+    ):
+        own = stream(seed, 42, nest.region, nest.column, nest.row)
+        return stratified_cells(nest, region.cell_um, own)
+    if nest.kind in (NestKind.GLAND, NestKind.BENIGN):
+        return _columns(nest, rng)
+    return None
+
+
+def _grow_points(
+    nest: Nest, region: RegionRecipe, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], list[tuple[float, float, float, float]]]:
+    """Return points (x, y, limit, hole) of a nest that become Voronoi cells, and its lumens."""
+    cell = region.cell_um * rng.uniform(0.92, 1.1)
+    if nest.is_grazed:
+        cell *= _ACROSS
+    holes: list[tuple[float, float, float, float]] = []
+    if nest.kind == NestKind.SCATTERED:
+        table = _apart(nest, cell, rng)
+    else:
+        table, holes = _points(nest, cell, region, rng)
+    return (_filled(table, nest, cell) if nest.is_smooth else table), holes
+
+
+def _joined(
+    points: list[NDArray[np.float64]],
+    columns: list[tuple[int, Strata]],
+    lumens: list[tuple[float, float, float, float]],
+) -> Epithelium:
+    """Join points, and columns with the position of their nest, of all nests."""
     table = np.concatenate(points) if points else np.zeros((0, 5))
     hole = table[:, 3].astype(np.uint8)
     n_points = int((hole == 0).sum())
-    cell_nest = np.concatenate([table[hole == 0, 4], np.array(column_nest)]).astype(np.int32)
-    bases = np.full((n_points + len(columns), 2), np.nan)
-    if column_base:
-        bases[n_points:] = column_base
+    polygons = [polygon for _, made in columns for polygon in made.polygons]
+    n_round = np.array([len(made.polygons) for _, made in columns], dtype=np.int64)
+    first = np.cumsum(n_round) - n_round
+    neighbours = [
+        np.where(other >= 0, other + before, other).astype(np.int32)
+        for (_, made), before in zip(columns, first, strict=True)
+        for other in made.neighbours
+    ]
+    column_nest = np.repeat(np.array([position for position, _ in columns], np.int64), n_round)
+    is_column = np.repeat(np.array([made.is_column for _, made in columns], bool), n_round)
+    bases = np.full((n_points + len(polygons), 2), np.nan)
+    if polygons:
+        bases[n_points:] = np.concatenate([made.base for _, made in columns])
+    outlines = [made.lumen for _, made in columns]
     return Epithelium(
         x=table[:, 0].copy(),
         y=table[:, 1].copy(),
         limit_um=table[:, 2].copy(),
         nest=table[:, 4].astype(np.int32),
         hole=hole,
-        column_start=np.concatenate([[0], np.cumsum([len(p) for p in columns])]).astype(np.int64),
-        column_x=np.concatenate([p[:, 0] for p in columns]) if columns else np.zeros(0),
-        column_y=np.concatenate([p[:, 1] for p in columns]) if columns else np.zeros(0),
-        column_neighbour=(
-            np.concatenate(column_neighbours) if columns else np.zeros(0, dtype=np.int32)
-        ),
-        cell_nest=cell_nest,
-        is_column=np.concatenate([np.zeros(n_points, bool), np.array(column_row, bool)]),
+        column_start=np.concatenate([[0], np.cumsum([len(p) for p in polygons])]).astype(np.int64),
+        column_x=np.concatenate([p[:, 0] for p in polygons]) if polygons else np.zeros(0),
+        column_y=np.concatenate([p[:, 1] for p in polygons]) if polygons else np.zeros(0),
+        column_neighbour=np.concatenate(neighbours) if polygons else np.zeros(0, dtype=np.int32),
+        cell_nest=np.concatenate([table[hole == 0, 4], column_nest]).astype(np.int32),
+        is_column=np.concatenate([np.zeros(n_points, bool), is_column]),
         base_x=bases[:, 0].copy(),
         base_y=bases[:, 1].copy(),
         lumens=np.array(lumens, dtype=np.float64).reshape(-1, 4),
@@ -256,10 +259,8 @@ def _cord(largest: float, cell: float, rng: np.random.Generator) -> NDArray[np.f
     return along @ np.array([[c, d], [-d, c]])
 
 
-def _columns(
-    nest: Nest, rng: np.random.Generator
-) -> tuple[list[NDArray[np.float64]], NDArray[np.float64], list[tuple[float, float]]] | None:
-    """Return four-sided columnar cells (base, right, apex, left), the lumen and the bases."""
+def _columns(nest: Nest, rng: np.random.Generator) -> Strata | None:
+    """Return four-sided columnar cells (base, right, apex, left) round a lumen."""
     mean_radius = float(nest.radii.mean())
     if float(nest.radii.min()) < 14:
         return None
@@ -284,4 +285,7 @@ def _columns(
     after_base, after_apex = np.roll(base, -1, axis=0), np.roll(apex, -1, axis=0)
     polygons = [np.stack([base[i], after_base[i], after_apex[i], apex[i]]) for i in range(n)]
     middle = (base + after_base) / 2
-    return polygons, apex, [(float(a), float(b)) for a, b in middle]
+    neighbours = [
+        np.array([OUTSIDE, (i + 1) % n, LUMEN, (i - 1) % n], dtype=np.int32) for i in range(n)
+    ]
+    return Strata(polygons, neighbours, middle, apex, is_column=True)

@@ -9,11 +9,12 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.layout import N_RADII, Nest, region_at, tissue_depth
 from her2path.synth.matter import draw_bodies
 from her2path.synth.noise import sample, stream
 from her2path.synth.nuclei import EDGE_UM, NUCLEUS_OD, Nuclei, join_nuclei
-from her2path.synth.recipe import SlideRecipe
+from her2path.synth.recipe import RegionRecipe, SlideRecipe
 from her2path.synth.stain_maps import Grid, StainMaps
 from her2path.synth.stroma import StromaNoise, region_values
 from her2path.synth.stroma_places import cleft_at, direction_at, fat_at, mesh_at, muscle_at
@@ -102,47 +103,28 @@ def stroma_cells(
     seed, block :
         Name the random stream.
     """
+    regions = recipe.all_regions
     rng = stream(seed, 51, *block)
-    spindles = region_values(recipe.all_regions, "stroma_cells")
-    fx, fy = _scatter(bounds, _FIBROBLAST_UM / math.sqrt(spindles.max()), rng)
-    if spindles.min() < spindles.max():
-        wanted = spindles[region_at(fx, fy, recipe)] / spindles.max()
-        keep = stream(seed, 52, *block).random(len(fx)) < wanted
-        fx, fy = fx[keep], fy[keep]
-    lx, ly = _scatter(bounds, _LYMPHOCYTE_UM, rng)
-    region_l = region_at(lx, ly, recipe)
-    wanted = np.array([r.lymphocytes for r in recipe.all_regions])[region_l]
-    crowd = _crowd(lx, ly, noise.coarse)
-    keep = rng.random(len(lx)) < np.clip(wanted / 1000 * _LYMPHOCYTE_UM**2 * crowd, 0, 0.85)
-    lx, ly = lx[keep], ly[keep]
+    fx, fy = _scatter_spindles(recipe, bounds, rng, seed=seed, block=block)
+    lx, ly = _scatter_round(recipe, noise, bounds, rng)
     x, y = np.concatenate([fx, lx]), np.concatenate([fy, ly])
     is_round = np.arange(len(x)) >= len(fx)
     region = region_at(x, y, recipe).astype(np.int32)
-    retraction = region_values(recipe.all_regions, "retraction_um")
-    clear = clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0) + 0.8 * retraction[region])
+    retraction = region_values(regions, "retraction_um")[region]
+    clear = clear_of_nests(x, y, nests, np.where(is_round, 3.2, 3.0) + 0.8 * retraction)
     clear &= tissue_depth(x, y, recipe, seed=seed) > 4
-    fat = region_values(recipe.all_regions, "fat_share")
-    clear &= ~_in_fat(x, y, fat[region], noise.coarse)
-    muscle = region_values(recipe.all_regions, "muscle_share")
-    cleft = region_values(recipe.all_regions, "cleft_share")
-    if muscle.any() or cleft.any():
-        # Few round cells wander into muscle.
-        clear &= ~(is_round & (_muscle_at(x, y, muscle[region], noise.coarse) > 0))
-        clear &= _clefts_at(x, y, cleft[region], noise.coarse) < -0.1
+    clear &= _has_room(x, y, is_round, region, regions, noise)
     x, y, is_round, region = x[clear], y[clear], is_round[clear], region[clear]
     n = len(x)
     direction = _directions(x, y, noise.coarse) + rng.normal(0, 0.3, n)
     is_plasma = is_round & (rng.random(n) < 0.22)
     u = rng.random(n)
-    plump = u < 0.3
-    a = np.where(is_round, rng.normal(2.9, 0.25, n), np.where(plump, 5.0, 7.2) * near_one(rng, n))
-    b = np.where(
-        is_round, a * rng.uniform(0.82, 1.0, n), np.where(plump, 2.3, 1.3) * near_one(rng, n)
-    )
+    is_plump = ~is_round & (u < 0.3)
+    a, b = _half_axes(is_round, u < 0.3, rng)
     # Where they are many they are small.
-    small = np.where(is_round, 1.0, spindles[region] ** -0.2)
+    small = np.where(is_round, 1.0, region_values(regions, "stroma_cells")[region] ** -0.2)
     a, b = a * small, b * small
-    mesh = region_values(recipe.all_regions, "mesh_share")
+    mesh = region_values(regions, "mesh_share")
     if mesh.any():
         # A mesh has no direction, and its cells are stubby.
         in_mesh = ~is_round & (_mesh_at(x, y, mesh[region], noise.coarse) > 0)
@@ -150,16 +132,15 @@ def stroma_cells(
         direction = np.where(in_mesh, turn, direction)
         a, b = np.where(in_mesh, 0.62 * a, a), np.where(in_mesh, 1.35 * b, b)
     pale = np.ones(n)
+    muscle = region_values(regions, "muscle_share")
     if muscle.any():
         # Its own nuclei are long, pale rods.
         in_muscle = _muscle_at(x, y, muscle[region], noise.coarse) > 0
         a, b = np.where(in_muscle, 8.5 * near_one(rng, n), a), np.where(in_muscle, 1.7, b)
         pale = np.where(in_muscle, 0.8, 1.0)
     # Where the tumor's nuclei are pale or dark, these are so too, if less.
-    tone = region_values(recipe.all_regions, "nucleus_od") / NUCLEUS_OD
-    pale = pale * np.sqrt(tone)[region]
-    mottle = region_values(recipe.all_regions, "stroma_mottle")[region]
-    kind = np.where(is_plasma, 5, np.where(is_round, 4, np.where(u > 0.85, 6, 3)))
+    pale = pale * np.sqrt(region_values(regions, "nucleus_od") / NUCLEUS_OD)[region]
+    mottle = region_values(regions, "stroma_mottle")[region]
     nuclei = Nuclei(
         x=x,
         y=y,
@@ -171,24 +152,101 @@ def stroma_cells(
             0.12,
             0.9,
         ).astype(np.float32),
-        vesicular=np.where(plump & ~is_round, 0.45, 0.05).astype(np.float32),
+        vesicular=np.where(is_plump, 0.45, 0.05).astype(np.float32),
         clumping=(mottle * np.where(is_round, 0.34, 0.2)).astype(np.float32),
         nucleoli=np.zeros(n, np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
         edge_um=np.full(n, EDGE_UM),
     )
-    od = region_values(recipe.all_regions, "stroma_bodies_od")
-    is_plump = (kind == 3) & (nuclei.b_um > 1.9)
+    spindle = np.where(u > 0.85, CellKind.ENDOTHELIUM, CellKind.STROMA)
+    kind = np.where(is_round, CellKind.LYMPHOCYTE, spindle)
+    kind = np.where(is_plasma, CellKind.PLASMA, kind).astype(np.uint8)
+    return _with_bodies(kind, region, nuclei, region_values(regions, "stroma_bodies_od")[region])
+
+
+def _scatter_spindles(
+    recipe: SlideRecipe,
+    bounds: tuple[float, float, float, float],
+    rng: np.random.Generator,
+    *,
+    seed: int,
+    block: tuple[int, int],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places of spindle cells, as many as each region asks for."""
+    wanted = region_values(recipe.all_regions, "stroma_cells")
+    x, y = _scatter(bounds, _FIBROBLAST_UM / math.sqrt(wanted.max()), rng)
+    if wanted.min() < wanted.max():
+        share = wanted[region_at(x, y, recipe)] / wanted.max()
+        keep = stream(seed, 52, *block).random(len(x)) < share
+        x, y = x[keep], y[keep]
+    return x, y
+
+
+def _scatter_round(
+    recipe: SlideRecipe,
+    noise: StromaNoise,
+    bounds: tuple[float, float, float, float],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places of lymphocytes and plasma cells, in crowds."""
+    x, y = _scatter(bounds, _LYMPHOCYTE_UM, rng)
+    wanted = region_values(recipe.all_regions, "lymphocytes")[region_at(x, y, recipe)]
+    crowd = _crowd(x, y, noise.coarse)
+    keep = rng.random(len(x)) < np.clip(wanted / 1000 * _LYMPHOCYTE_UM**2 * crowd, 0, 0.85)
+    return x[keep], y[keep]
+
+
+def _has_room(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    is_round: NDArray[np.bool_],
+    region: NDArray[np.int32],
+    regions: tuple[RegionRecipe, ...],
+    noise: StromaNoise,
+) -> NDArray[np.bool_]:
+    """Return which places lie outside fat and clefts; few round cells wander into muscle."""
+    fat = region_values(regions, "fat_share")
+    room = ~_in_fat(x, y, fat[region], noise.coarse)
+    muscle, cleft = region_values(regions, "muscle_share"), region_values(regions, "cleft_share")
+    if muscle.any() or cleft.any():
+        room &= ~(is_round & (_muscle_at(x, y, muscle[region], noise.coarse) > 0))
+        room &= _clefts_at(x, y, cleft[region], noise.coarse) < -0.1
+    return room
+
+
+def _half_axes(
+    is_round: NDArray[np.bool_], is_plump: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw half axes of nuclei, µm: discs, and spindles that are plump or thin."""
+    n = len(is_round)
+    a = np.where(
+        is_round, rng.normal(2.9, 0.25, n), np.where(is_plump, 5.0, 7.2) * near_one(rng, n)
+    )
+    b = np.where(
+        is_round, a * rng.uniform(0.82, 1.0, n), np.where(is_plump, 2.3, 1.3) * near_one(rng, n)
+    )
+    return a, b
+
+
+def _with_bodies(
+    kind: NDArray[np.uint8],
+    region: NDArray[np.int32],
+    nuclei: Nuclei,
+    od: NDArray[np.float64],
+) -> StromaCells:
+    """Give cytoplasm to plasma cells and plump fibroblasts; `od` is its hematoxylin OD."""
+    is_plasma = kind == CellKind.PLASMA
+    is_plump = (kind == CellKind.STROMA) & (nuclei.b_um > 1.9)
     return StromaCells(
-        kind=kind.astype(np.uint8),
+        kind=kind,
         region=region,
         nuclei=nuclei,
         # A plasma cell's nucleus lies at one end of it.
         body_off_um=np.where(is_plasma, 2.2, 0.0),
         body_a_um=np.where(is_plasma, np.float32(5.2), 1.9 * nuclei.a_um).astype(np.float32),
         body_b_um=np.where(is_plasma, np.float32(4.2), 2.0 * nuclei.b_um).astype(np.float32),
-        body_h_od=np.where(is_plasma | is_plump, od[region], 0.0) * np.where(is_plasma, 1.0, 0.6),
-        body_dab_od=np.zeros(n),
+        body_h_od=np.where(is_plasma | is_plump, od, 0.0) * np.where(is_plasma, 1.0, 0.6),
+        body_dab_od=np.zeros(len(kind)),
     )
 
 
@@ -237,7 +295,7 @@ def activated_cells(
         edge_um=np.full(n, EDGE_UM),
     )
     return StromaCells(
-        kind=np.full(n, 3, np.uint8),
+        kind=np.full(n, CellKind.STROMA, np.uint8),
         region=region,
         nuclei=nuclei,
         body_off_um=np.zeros(n),

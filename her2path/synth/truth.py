@@ -11,8 +11,10 @@ from her2path.criteria.rule_set import DEFAULT_CRITERIA, load_rule_set
 from her2path.criteria.score import Extent, Intensity, Pattern, Score
 from her2path.criteria.tally import Tally
 from her2path.geometry import Region
-from her2path.synth.blocks import CellKind
+from her2path.synth.blocks import Block
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.scene import Scene
+from her2path.synth.stroma_cells import StromaCells
 
 __all__ = ["CellTruth", "Truth", "cells_within", "score_of", "shares_of", "tally_of"]
 
@@ -127,70 +129,25 @@ def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, N
     key : ndarray of shape (n,), int64
         Index that `StainMaps.label` uses for each cell, −1 for cells of the stroma.
     """
-    left, top, right, bottom = (v * mpp for v in (region.x, region.y, region.right, region.bottom))
-    # Whole px are up to half a px more or less than the recipe, whose cells they show: shares are
-    # those asked for at any µm/px.
-    if region.right == round(scene.recipe.width_um / mpp):
-        right = scene.recipe.width_um
-    if region.bottom == round(scene.recipe.height_um / mpp):
-        bottom = scene.recipe.height_um
-    frame = (left, top, right, bottom)
-    rows: list[dict[str, NDArray[np.generic]]] = []
-    outline_parts: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
+    frame = _counted_frame(scene, region, mpp)
+    rows: list[_Rows] = []
+    outlines: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     offset = 0
     # The same blocks in the same order as when drawn with its halo: the labels agree.
     for key in scene.blocks_near(*scene_frame(region, mpp)):
-        block = scene.block(*key)
-        n = block.graph.n_cells
+        block, stroma = scene.block(*key), scene.stroma(*key)
         chosen = np.flatnonzero(block.is_seen & _inside(block.nuclei.x, block.nuclei.y, frame))
-        rows.append(
-            {
-                "x": block.nuclei.x[chosen],
-                "y": block.nuclei.y[chosen],
-                "kind": block.kind[chosen],
-                "region": block.region[chosen],
-                "intensity": block.truth.intensity[chosen],
-                "pattern": block.truth.pattern[chosen],
-                "completeness": block.truth.completeness[chosen],
-                "membrane_od": block.truth.od[chosen],
-                "membrane_width_um": block.truth.width_um[chosen],
-                "nucleus_area_um2": np.pi * block.nuclei.a_um[chosen] * block.nuclei.b_um[chosen],
-                "key": chosen + offset,
-            }
-        )
+        rows.append(_epithelial_rows(block, chosen, offset))
         start, ox, oy = block.graph.outlines()
-        outline_parts.extend(
-            (
-                np.array([start[c], start[c + 1]]),
-                ox[start[c] : start[c + 1]],
-                oy[start[c] : start[c + 1]],
-            )
-            for c in chosen
-        )
-        offset += n
-        stroma = scene.stroma(*key)
+        outlines += [(ox[start[c] : start[c + 1]], oy[start[c] : start[c + 1]]) for c in chosen]
+        offset += block.graph.n_cells
         chosen = np.flatnonzero(_inside(stroma.nuclei.x, stroma.nuclei.y, frame))
-        m = len(chosen)
-        rows.append(
-            {
-                "x": stroma.nuclei.x[chosen],
-                "y": stroma.nuclei.y[chosen],
-                "kind": stroma.kind[chosen],
-                "region": stroma.region[chosen],
-                "intensity": np.zeros(m, np.uint8),
-                "pattern": np.zeros(m, np.uint8),
-                "completeness": np.zeros(m, np.float32),
-                "membrane_od": np.zeros(m, np.float32),
-                "membrane_width_um": np.zeros(m, np.float32),
-                "nucleus_area_um2": np.pi * stroma.nuclei.a_um[chosen] * stroma.nuclei.b_um[chosen],
-                "key": np.full(m, -1),
-            }
-        )
-        outline_parts.extend([(np.zeros(2, np.int64), np.zeros(0), np.zeros(0))] * m)
+        rows.append(_stroma_rows(stroma, chosen))
+        outlines += [(np.zeros(0), np.zeros(0))] * len(chosen)
     table = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     order = np.lexsort((table["x"], table["y"]))
-    outlines = [outline_parts[i] for i in order]
-    lengths = [len(part[1]) for part in outlines]
+    ordered = [outlines[i] for i in order]
+    lengths = [len(x) for x, _ in ordered]
     cells = CellTruth(
         x=table["x"][order] / mpp - region.x,
         y=table["y"][order] / mpp - region.y,
@@ -204,10 +161,62 @@ def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, N
         membrane_width_um=table["membrane_width_um"][order].astype(np.float32),
         nucleus_area_um2=table["nucleus_area_um2"][order].astype(np.float32),
         outline_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        outline_x=_joined([part[1] for part in outlines], mpp, region.x),
-        outline_y=_joined([part[2] for part in outlines], mpp, region.y),
+        outline_x=_joined([x for x, _ in ordered], mpp, region.x),
+        outline_y=_joined([y for _, y in ordered], mpp, region.y),
     )
     return cells, table["key"][order].astype(np.int64)
+
+
+# One array for each column of the cells, in µm, and the index of `StainMaps.label` as "key".
+_Rows = dict[str, NDArray[np.generic]]
+
+
+def _epithelial_rows(block: Block, chosen: NDArray[np.intp], offset: int) -> _Rows:
+    nuclei, truth = block.nuclei, block.truth
+    return {
+        "x": nuclei.x[chosen],
+        "y": nuclei.y[chosen],
+        "kind": block.kind[chosen],
+        "region": block.region[chosen],
+        "intensity": truth.intensity[chosen],
+        "pattern": truth.pattern[chosen],
+        "completeness": truth.completeness[chosen],
+        "membrane_od": truth.od[chosen],
+        "membrane_width_um": truth.width_um[chosen],
+        "nucleus_area_um2": np.pi * nuclei.a_um[chosen] * nuclei.b_um[chosen],
+        "key": chosen + offset,
+    }
+
+
+def _stroma_rows(stroma: StromaCells, chosen: NDArray[np.intp]) -> _Rows:
+    nuclei, n = stroma.nuclei, len(chosen)
+    return {
+        "x": nuclei.x[chosen],
+        "y": nuclei.y[chosen],
+        "kind": stroma.kind[chosen],
+        "region": stroma.region[chosen],
+        "intensity": np.zeros(n, np.uint8),
+        "pattern": np.zeros(n, np.uint8),
+        "completeness": np.zeros(n, np.float32),
+        "membrane_od": np.zeros(n, np.float32),
+        "membrane_width_um": np.zeros(n, np.float32),
+        "nucleus_area_um2": np.pi * nuclei.a_um[chosen] * nuclei.b_um[chosen],
+        "key": np.full(n, -1),
+    }
+
+
+def _counted_frame(scene: Scene, region: Region, mpp: float) -> tuple[float, float, float, float]:
+    """Return the rectangle (µm) whose nuclei are known.
+
+    Whole px are up to half a px more or less than the recipe, whose cells they show: shares are
+    those asked for at any µm/px.
+    """
+    left, top, right, bottom = scene_frame(region, mpp)
+    if region.right == round(scene.recipe.width_um / mpp):
+        right = scene.recipe.width_um
+    if region.bottom == round(scene.recipe.height_um / mpp):
+        bottom = scene.recipe.height_um
+    return left, top, right, bottom
 
 
 def scene_frame(region: Region, mpp: float) -> tuple[float, float, float, float]:
