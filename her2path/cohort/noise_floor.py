@@ -62,91 +62,101 @@ def floor_rows(pairs: Sequence[Pair]) -> tuple[FloorRow, ...]:
     """
     if any(side.organ is Organ.STOMACH for pair in pairs for side in (pair.before, pair.after)):
         return ()
-    patients = [pair.patient_id for pair in pairs]
+    return (*_low_to_zero(pairs), _zero_to_low(pairs), _loss(pairs))
+
+
+def _low_to_zero(pairs: Sequence[Pair]) -> list[FloorRow]:
+    """Low before and zero after; where 2+ before was left open, also with those taken for low."""
     is_zero_after = [not pair.after.expresses for pair in pairs]
     is_low = [pair.before.status is Status.LOW for pair in pairs]
     is_open = [pair.before.status is Status.EQUIVOCAL for pair in pairs]
     n_open = sum(is_open)
-
-    def row(
-        name: str,
-        counted: Sequence[bool],
-        eligible: Sequence[bool],
-        denominator: str,
-        *,
-        reference: tuple[int, int],
-        note: str = "",
-        is_like_for_like: bool = True,
-    ) -> FloorRow:
-        observed = rate_of(counted, eligible, patients=patients, denominator=denominator)
-        difference, ends = None, None
-        if observed.rate is not None and observed.ci95 is not None:
-            difference, ends = difference_interval(
-                observed.rate, observed.ci95, reference=reference
-            )
-        return FloorRow(
-            name=name,
-            observed=observed,
-            reference=reference,
-            difference=difference,
-            difference_ci95=ends,
-            excess=excess(
-                observed.n,
-                observed.of,
-                reference=reference,
-                design_effect=observed.design_effect,
-                df=observed.df,
-            ),
-            is_like_for_like=is_like_for_like,
-            note=note,
-        )
-
-    rows = [
-        row(
-            "low_to_zero",
-            is_zero_after,
-            is_low,
-            "pairs that are HER2-low before (1+, or 2+ not amplified)",
-            reference=LOW_TO_ZERO,
-            note=f"{n_open} at 2+ without ISH before are not in it" if n_open else "",
-        )
-    ]
-    if n_open:
-        rows.append(
-            row(
-                "low_to_zero_if_2plus_is_low",
-                is_zero_after,
-                [low or still_open for low, still_open in zip(is_low, is_open, strict=True)],
-                "pairs at 1+ or 2+ before that are not known to be amplified",
-                reference=LOW_TO_ZERO,
-                note=f"takes the {n_open} at 2+ without ISH before for low",
-                is_like_for_like=False,
-            )
-        )
-    is_zero_before = [not pair.before.expresses for pair in pairs]
-    is_clear = [pair.after.status is not Status.EQUIVOCAL for pair in pairs]
-    n_unclear = sum(
-        zero and not clear for zero, clear in zip(is_zero_before, is_clear, strict=True)
+    row = _row(
+        "low_to_zero",
+        pairs,
+        counted=is_zero_after,
+        eligible=is_low,
+        denominator="pairs that are HER2-low before (1+, or 2+ not amplified)",
+        reference=LOW_TO_ZERO,
+        note=f"{n_open} at 2+ without ISH before are not in it" if n_open else "",
     )
-    rows.append(
-        row(
-            "zero_to_low",
-            [pair.after.status is Status.LOW for pair in pairs],
-            [zero and clear for zero, clear in zip(is_zero_before, is_clear, strict=True)],
-            "pairs at 0 or 0+ before, after which the status is known",
-            reference=ZERO_TO_LOW,
-            note=f"{n_unclear} at 2+ without ISH after are not in it" if n_unclear else "",
-        )
-    )
-    rows.append(
-        row(
-            "loss",
-            is_zero_after,
-            [pair.before.expresses for pair in pairs],
-            EXPRESSING,
+    if not n_open:
+        return [row]
+    return [
+        row,
+        _row(
+            "low_to_zero_if_2plus_is_low",
+            pairs,
+            counted=is_zero_after,
+            eligible=[low or still_open for low, still_open in zip(is_low, is_open, strict=True)],
+            denominator="pairs at 1+ or 2+ before that are not known to be amplified",
             reference=LOW_TO_ZERO,
-            note="the floor is of HER2-low tumours alone; here every expressing one counts",
+            note=f"takes the {n_open} at 2+ without ISH before for low",
             is_like_for_like=False,
-        )
+        ),
+    ]
+
+
+def _zero_to_low(pairs: Sequence[Pair]) -> FloorRow:
+    """Zero before and low after."""
+    is_zero = [not pair.before.expresses for pair in pairs]
+    is_clear = [pair.after.status is not Status.EQUIVOCAL for pair in pairs]
+    n_unclear = sum(zero and not clear for zero, clear in zip(is_zero, is_clear, strict=True))
+    return _row(
+        "zero_to_low",
+        pairs,
+        counted=[pair.after.status is Status.LOW for pair in pairs],
+        eligible=[zero and clear for zero, clear in zip(is_zero, is_clear, strict=True)],
+        denominator="pairs at 0 or 0+ before, after which the status is known",
+        reference=ZERO_TO_LOW,
+        note=f"{n_unclear} at 2+ without ISH after are not in it" if n_unclear else "",
     )
-    return tuple(rows)
+
+
+def _loss(pairs: Sequence[Pair]) -> FloorRow:
+    """Any expression before and zero after, for which there is no floor of its own."""
+    return _row(
+        "loss",
+        pairs,
+        counted=[not pair.after.expresses for pair in pairs],
+        eligible=[pair.before.expresses for pair in pairs],
+        denominator=EXPRESSING,
+        reference=LOW_TO_ZERO,
+        note="the floor is of HER2-low tumours alone; here every expressing one counts",
+        is_like_for_like=False,
+    )
+
+
+def _row(
+    name: str,
+    pairs: Sequence[Pair],
+    *,
+    counted: Sequence[bool],
+    eligible: Sequence[bool],
+    denominator: str,
+    reference: tuple[int, int],
+    note: str,
+    is_like_for_like: bool = True,
+) -> FloorRow:
+    """Return the rate of the counted among the eligible pairs beside that of the reference."""
+    patients = [pair.patient_id for pair in pairs]
+    observed = rate_of(counted, eligible, patients=patients, denominator=denominator)
+    difference, ends = None, None
+    if observed.rate is not None and observed.ci95 is not None:
+        difference, ends = difference_interval(observed.rate, observed.ci95, reference=reference)
+    return FloorRow(
+        name=name,
+        observed=observed,
+        reference=reference,
+        difference=difference,
+        difference_ci95=ends,
+        excess=excess(
+            observed.n,
+            observed.of,
+            reference=reference,
+            design_effect=observed.design_effect,
+            df=observed.df,
+        ),
+        is_like_for_like=is_like_for_like,
+        note=note,
+    )
