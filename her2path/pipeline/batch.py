@@ -36,7 +36,7 @@ from her2path.pipeline.stages import (
     survey,
 )
 from her2path.results.folder import ResultsFolder
-from her2path.results.journal import Fingerprint, Journal, JournalState
+from her2path.results.journal import Fingerprint, Journal, JournalEntry, JournalState
 from her2path.results.record import SlideRecord
 from her2path.results.run_record import (
     InputFile,
@@ -145,31 +145,14 @@ def run_batch(
         for job in jobs:
             if job.slide_id in lost and journal.is_done(job.slide_id, job.path):
                 logger.warning("%s; its results are kept", lost.pop(job.slide_id))
-        planned = [
-            (job.slide_id, job.path, known[job.slide_id][0])
-            for job in jobs
-            if job.slide_id in known
-        ]
-        planned += [
-            (job.slide_id, job.path, Fingerprint(0, 0, hashed))
-            for job in jobs
-            if job.slide_id in lost
-        ]
-        # A slide whose results somebody deleted is scored again.
-        gone = {i for i in known if not out.slide(i).slide_json.exists()}
-        todo = set(journal.plan(planned, again=gone))
+        fingerprints = {slide_id: fingerprint for slide_id, (fingerprint, _) in known.items()}
+        # A slide that cannot be read has none.
+        fingerprints |= dict.fromkeys(lost, Fingerprint(0, 0, hashed))
+        todo = plan_slides(jobs, fingerprints, journal, out, lost=lost)
         if resume:
             run = run.going_on(out.run_json)
         run.write(out.run_json)
-        named = {job.slide_id for job in jobs}
-        others = (out.slide(name) for name in journal.forgotten if name not in named)
-        if left := [folder.path.name for folder in others if folder.slide_json.exists()]:
-            logger.warning(
-                "results of %s slides of the run that was overwritten stay in their folders (the "
-                "first is %s); they stand in no table and no report of this run",
-                f"{len(left):,}",
-                left[0],
-            )
+        warn_of_leftovers(jobs, journal, out)
         batch = Batch(
             jobs=[job for job in jobs if job.slide_id in todo],
             settings=settings,
@@ -192,13 +175,67 @@ def run_batch(
             executor.close()
             batch.write_table()
         run.ended().write(out.run_json)
-        everything = journal.entries()
-    entries = [entry for entry in everything if entry.slide_id in batch.order]
-    all_failed = {e.slide_id: e.error or "" for e in everything if e.state is JournalState.FAILED}
-    failed = {name: error for name, error in all_failed.items() if name in batch.order}
-    n_done = sum(e.state is JournalState.DONE for e in entries)
-    done = tuple(e.slide_id for e in everything if e.state is JournalState.DONE)
-    return BatchResult(len(jobs), n_done, failed, time.perf_counter() - begun, done, all_failed)
+        entries = journal.entries()
+    return result_of(jobs, entries, seconds=time.perf_counter() - begun)
+
+
+def plan_slides(
+    jobs: Sequence[SlideJob],
+    fingerprints: Mapping[str, Fingerprint],
+    journal: Journal,
+    out: ResultsFolder,
+    *,
+    lost: Mapping[str, str],
+) -> set[str]:
+    """Tell the journal what is to be scored, and return the slides that are not done yet.
+
+    Parameters
+    ----------
+    jobs : sequence of SlideJob
+    fingerprints : mapping of str to Fingerprint
+        Of each slide to plan; those without are left as they stand.
+    journal : Journal
+    out : ResultsFolder
+    lost : mapping of str to str
+        Slides that cannot be read, which come last.
+    """
+    ordered = sorted(
+        (job for job in jobs if job.slide_id in fingerprints),
+        key=lambda job: job.slide_id in lost,
+    )
+    # A slide whose results somebody deleted is scored again.
+    gone = {
+        job.slide_id
+        for job in ordered
+        if job.slide_id not in lost and not out.slide(job.slide_id).slide_json.exists()
+    }
+    planned = [(job.slide_id, job.path, fingerprints[job.slide_id]) for job in ordered]
+    return set(journal.plan(planned, again=gone))
+
+
+def warn_of_leftovers(jobs: Sequence[SlideJob], journal: Journal, out: ResultsFolder) -> None:
+    """Say which results of a run that was overwritten stay in the folder."""
+    named = {job.slide_id for job in jobs}
+    others = (out.slide(name) for name in journal.forgotten if name not in named)
+    if left := [folder.path.name for folder in others if folder.slide_json.exists()]:
+        logger.warning(
+            "results of %s slides of the run that was overwritten stay in their folders (the "
+            "first is %s); they stand in no table and no report of this run",
+            f"{len(left):,}",
+            left[0],
+        )
+
+
+def result_of(
+    jobs: Sequence[SlideJob], entries: Sequence[JournalEntry], *, seconds: float
+) -> BatchResult:
+    """Return how a batch ended, from all that stands in its journal."""
+    named = {job.slide_id for job in jobs}
+    done = tuple(e.slide_id for e in entries if e.state is JournalState.DONE)
+    all_failed = {e.slide_id: e.error or "" for e in entries if e.state is JournalState.FAILED}
+    failed = {name: error for name, error in all_failed.items() if name in named}
+    n_done = sum(slide_id in named for slide_id in done)
+    return BatchResult(len(jobs), n_done, failed, seconds, done, all_failed)
 
 
 def fingerprints_of(
