@@ -6,8 +6,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from her2path.errors import Her2pathError, ResultsError
@@ -145,16 +147,18 @@ def run_batch(
         for job in jobs:
             if job.slide_id in lost and journal.is_done(job.slide_id, job.path):
                 logger.warning("%s; its results are kept", lost.pop(job.slide_id))
-        fingerprints = {slide_id: fingerprint for slide_id, (fingerprint, _) in known.items()}
-        # A slide that cannot be read has none.
-        fingerprints |= dict.fromkeys(lost, Fingerprint(0, 0, hashed))
-        todo = plan_slides(jobs, fingerprints, journal, out, lost=lost)
+        prints = {slide_id: fingerprint for slide_id, (fingerprint, _) in known.items()}
+        # What cannot be read has none, and comes last.
+        prints |= dict.fromkeys(lost, Fingerprint(0, 0, hashed))
+        # A slide whose results somebody deleted is scored again.
+        gone = {i for i in known if not out.slide(i).slide_json.exists()}
+        todo = set(journal.plan(planned_slides(jobs, prints, last=set(lost)), again=gone))
         if resume:
             run = run.going_on(out.run_json)
         run.write(out.run_json)
         warn_of_leftovers(jobs, journal, out)
         batch = Batch(
-            jobs=[job for job in jobs if job.slide_id in todo],
+            jobs=[job for job in jobs if job.slide_id in todo and job.slide_id not in lost],
             settings=settings,
             out=out,
             journal=journal,
@@ -167,7 +171,6 @@ def run_batch(
         for slide_id, error in lost.items():
             journal.start(slide_id)
             batch.fail(slide_id, error, seconds=0.0)
-        batch.waiting = deque(job for job in batch.waiting if job.slide_id not in lost)
         executor = executor_for(n_workers)
         try:
             batch.run(executor)
@@ -179,38 +182,12 @@ def run_batch(
     return result_of(jobs, entries, seconds=time.perf_counter() - begun)
 
 
-def plan_slides(
-    jobs: Sequence[SlideJob],
-    fingerprints: Mapping[str, Fingerprint],
-    journal: Journal,
-    out: ResultsFolder,
-    *,
-    lost: Mapping[str, str],
-) -> set[str]:
-    """Tell the journal what is to be scored, and return the slides that are not done yet.
-
-    Parameters
-    ----------
-    jobs : sequence of SlideJob
-    fingerprints : mapping of str to Fingerprint
-        Of each slide to plan; those without are left as they stand.
-    journal : Journal
-    out : ResultsFolder
-    lost : mapping of str to str
-        Slides that cannot be read, which come last.
-    """
-    ordered = sorted(
-        (job for job in jobs if job.slide_id in fingerprints),
-        key=lambda job: job.slide_id in lost,
-    )
-    # A slide whose results somebody deleted is scored again.
-    gone = {
-        job.slide_id
-        for job in ordered
-        if job.slide_id not in lost and not out.slide(job.slide_id).slide_json.exists()
-    }
-    planned = [(job.slide_id, job.path, fingerprints[job.slide_id]) for job in ordered]
-    return set(journal.plan(planned, again=gone))
+def planned_slides(
+    jobs: Sequence[SlideJob], prints: Mapping[str, Fingerprint], *, last: AbstractSet[str]
+) -> list[tuple[str, Path, Fingerprint]]:
+    """Return id, path and fingerprint of all slides that have one, those of `last` behind."""
+    ordered = sorted(jobs, key=lambda job: job.slide_id in last)
+    return [(j.slide_id, j.path, prints[j.slide_id]) for j in ordered if j.slide_id in prints]
 
 
 def warn_of_leftovers(jobs: Sequence[SlideJob], journal: Journal, out: ResultsFolder) -> None:
