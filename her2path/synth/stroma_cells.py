@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -17,7 +18,13 @@ from her2path.synth.nuclei import EDGE_UM, NUCLEUS_OD, Nuclei, join_nuclei
 from her2path.synth.recipe import RegionRecipe, SlideRecipe
 from her2path.synth.stain_maps import Grid, StainMaps
 from her2path.synth.stroma import StromaNoise, region_values
-from her2path.synth.stroma_places import cleft_at, direction_at, fat_at, mesh_at, muscle_at
+from her2path.synth.stroma_places import (
+    clefts_at_points,
+    directions_at,
+    is_in_fat,
+    mesh_at_points,
+    muscle_at_points,
+)
 
 __all__ = [
     "StromaCells",
@@ -116,28 +123,21 @@ def stroma_cells(
     clear &= _has_room(x, y, is_round, region, regions, noise)
     x, y, is_round, region = x[clear], y[clear], is_round[clear], region[clear]
     n = len(x)
-    direction = _directions(x, y, noise.coarse) + rng.normal(0, 0.3, n)
+    direction = directions_at(x, y, noise.coarse) + rng.normal(0, 0.3, n)
     is_plasma = is_round & (rng.random(n) < 0.22)
     u = rng.random(n)
-    is_plump = ~is_round & (u < 0.3)
     a, b = _half_axes(is_round, u < 0.3, rng)
     # Where they are many they are small.
     small = np.where(is_round, 1.0, region_values(regions, "stroma_cells")[region] ** -0.2)
-    a, b = a * small, b * small
+    shape = _Shape(a * small, b * small, direction, np.ones(n))
     mesh = region_values(regions, "mesh_share")
     if mesh.any():
-        # A mesh has no direction, and its cells are stubby.
-        in_mesh = ~is_round & (_mesh_at(x, y, mesh[region], noise.coarse) > 0)
-        turn = stream(seed, 55, *block).uniform(0, math.pi, n)
-        direction = np.where(in_mesh, turn, direction)
-        a, b = np.where(in_mesh, 0.62 * a, a), np.where(in_mesh, 1.35 * b, b)
-    pale = np.ones(n)
+        in_mesh = ~is_round & (mesh_at_points(x, y, mesh[region], noise.coarse) > 0)
+        shape = shape.in_mesh(in_mesh, stream(seed, 55, *block))
     muscle = region_values(regions, "muscle_share")
     if muscle.any():
-        # Its own nuclei are long, pale rods.
-        in_muscle = _muscle_at(x, y, muscle[region], noise.coarse) > 0
-        a, b = np.where(in_muscle, 8.5 * near_one(rng, n), a), np.where(in_muscle, 1.7, b)
-        pale = np.where(in_muscle, 0.8, 1.0)
+        shape = shape.in_muscle(muscle_at_points(x, y, muscle[region], noise.coarse) > 0, rng)
+    a, b, direction, pale = shape
     # Where the tumor's nuclei are pale or dark, these are so too, if less.
     pale = pale * np.sqrt(region_values(regions, "nucleus_od") / NUCLEUS_OD)[region]
     mottle = region_values(regions, "stroma_mottle")[region]
@@ -152,7 +152,7 @@ def stroma_cells(
             0.12,
             0.9,
         ).astype(np.float32),
-        vesicular=np.where(is_plump, 0.45, 0.05).astype(np.float32),
+        vesicular=np.where(~is_round & (u < 0.3), 0.45, 0.05).astype(np.float32),
         clumping=(mottle * np.where(is_round, 0.34, 0.2)).astype(np.float32),
         nucleoli=np.zeros(n, np.uint8),
         phase=rng.uniform(0, 512, n).astype(np.float32),
@@ -162,6 +162,32 @@ def stroma_cells(
     kind = np.where(is_round, CellKind.LYMPHOCYTE, spindle)
     kind = np.where(is_plasma, CellKind.PLASMA, kind).astype(np.uint8)
     return _with_bodies(kind, region, nuclei, region_values(regions, "stroma_bodies_od")[region])
+
+
+class _Shape(NamedTuple):
+    """Half axes (µm) and direction of nuclei, and a factor on their hematoxylin."""
+
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    pale: NDArray[np.float64]
+
+    def in_mesh(self, inside: NDArray[np.bool_], rng: np.random.Generator) -> _Shape:
+        """Return the shapes where some lie in a mesh: it has no direction, its cells are stubby."""
+        turn = rng.uniform(0, math.pi, len(inside))
+        return self._replace(
+            a=np.where(inside, 0.62 * self.a, self.a),
+            b=np.where(inside, 1.35 * self.b, self.b),
+            direction=np.where(inside, turn, self.direction),
+        )
+
+    def in_muscle(self, inside: NDArray[np.bool_], rng: np.random.Generator) -> _Shape:
+        """Return the shapes where some lie in muscle, whose own nuclei are long, pale rods."""
+        return self._replace(
+            a=np.where(inside, 8.5 * near_one(rng, len(inside)), self.a),
+            b=np.where(inside, 1.7, self.b),
+            pale=np.where(inside, 0.8, 1.0),
+        )
 
 
 def _scatter_spindles(
@@ -206,11 +232,11 @@ def _has_room(
 ) -> NDArray[np.bool_]:
     """Return which places lie outside fat and clefts; few round cells wander into muscle."""
     fat = region_values(regions, "fat_share")
-    room = ~_in_fat(x, y, fat[region], noise.coarse)
+    room = ~is_in_fat(x, y, fat[region], noise.coarse)
     muscle, cleft = region_values(regions, "muscle_share"), region_values(regions, "cleft_share")
     if muscle.any() or cleft.any():
-        room &= ~(is_round & (_muscle_at(x, y, muscle[region], noise.coarse) > 0))
-        room &= _clefts_at(x, y, cleft[region], noise.coarse) < -0.1
+        room &= ~(is_round & (muscle_at_points(x, y, muscle[region], noise.coarse) > 0))
+        room &= clefts_at_points(x, y, cleft[region], noise.coarse) < -0.1
     return room
 
 
@@ -274,8 +300,8 @@ def activated_cells(
     clear &= tissue_depth(x, y, recipe, seed=seed) > 5
     fat = region_values(recipe.all_regions, "fat_share")
     cleft = region_values(recipe.all_regions, "cleft_share")
-    clear &= ~_in_fat(x, y, fat[region], noise.coarse)
-    clear &= _clefts_at(x, y, cleft[region], noise.coarse) < -0.1
+    clear &= ~is_in_fat(x, y, fat[region], noise.coarse)
+    clear &= clefts_at_points(x, y, cleft[region], noise.coarse) < -0.1
     x, y, region = x[clear], y[clear], region[clear]
     n = len(x)
     a = 5.2 * near_one(rng, n, 0.2)
@@ -286,7 +312,7 @@ def activated_cells(
         y=y,
         a_um=a.astype(np.float32),
         b_um=b.astype(np.float32),
-        angle=(_directions(x, y, noise.coarse) + rng.normal(0, 0.45, n)).astype(np.float32),
+        angle=(directions_at(x, y, noise.coarse) + rng.normal(0, 0.45, n)).astype(np.float32),
         h_od=np.clip(tone * rng.normal(0.14, 0.03, n), 0.04, 0.9).astype(np.float32),
         vesicular=rng.uniform(0.2, 0.9, n).astype(np.float32),
         clumping=rng.uniform(0.15, 0.4, n).astype(np.float32),
@@ -351,68 +377,6 @@ def _crowd(
     out = np.empty(x.size)
     for i in range(x.size):
         out[i] = np.exp(1.6 * sample(coarse, x[i] / 70.0 + 400.0, y[i] / 70.0) - 1.2)
-    return out
-
-
-@nb.njit(cache=True)
-def _directions(
-    x: NDArray[np.float64], y: NDArray[np.float64], coarse: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    out = np.empty(x.size)
-    for i in range(x.size):
-        out[i] = direction_at(x[i], y[i], coarse)
-    return out
-
-
-@nb.njit(cache=True)
-def _muscle_at(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    share: NDArray[np.float64],
-    coarse: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    out = np.empty(x.size)
-    for i in range(x.size):
-        out[i] = muscle_at(x[i], y[i], share[i], coarse)
-    return out
-
-
-@nb.njit(cache=True)
-def _mesh_at(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    share: NDArray[np.float64],
-    coarse: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    out = np.empty(x.size)
-    for i in range(x.size):
-        out[i] = mesh_at(x[i], y[i], share[i], coarse)
-    return out
-
-
-@nb.njit(cache=True)
-def _clefts_at(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    share: NDArray[np.float64],
-    coarse: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    out = np.empty(x.size)
-    for i in range(x.size):
-        out[i] = cleft_at(x[i], y[i], share[i], coarse)
-    return out
-
-
-@nb.njit(cache=True)
-def _in_fat(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    share: NDArray[np.float64],
-    coarse: NDArray[np.float32],
-) -> NDArray[np.bool_]:
-    out = np.empty(x.size, np.bool_)
-    for i in range(x.size):
-        out[i] = fat_at(x[i], y[i], share[i], coarse) > -0.05
     return out
 
 

@@ -13,11 +13,16 @@ __all__ = [
     "CHOICE",
     "THETA",
     "cleft_at",
+    "clefts_at_points",
     "direction_at",
+    "directions_at",
     "fat_at",
     "flow_at",
+    "is_in_fat",
     "mesh_at",
+    "mesh_at_points",
     "muscle_at",
+    "muscle_at_points",
 ]
 
 # Collagen runs in two directions, chosen by place, and bends over some ten microns.
@@ -81,3 +86,70 @@ def cleft_at(x: float, y: float, share: float, coarse: NDArray[np.float32]) -> f
     across = -x * np.sin(theta) + y * np.cos(theta) + bend
     wide = sample(coarse, along / 75.0 + 17.0, across / 21.0 + 160.0)
     return wide + 0.35 * sample(coarse, along / 24.0, across / 7.0 + 44.0) - 1.06 * quantile(share)
+
+
+@nb.njit(cache=True)
+def directions_at(
+    x: NDArray[np.float64], y: NDArray[np.float64], coarse: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the direction of the collagen at many points, shape (n,)."""
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = direction_at(x[i], y[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def muscle_at_points(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Return `muscle_at` of many points, shape (n,); `share` is that of each."""
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = muscle_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def mesh_at_points(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Return `mesh_at` of many points, shape (n,); `share` is that of each."""
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = mesh_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def clefts_at_points(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Return `cleft_at` of many points, shape (n,); `share` is that of each."""
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = cleft_at(x[i], y[i], share[i], coarse)
+    return out
+
+
+@nb.njit(cache=True)
+def is_in_fat(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    coarse: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """Return which of many points lie in fat or close to it, shape (n,), bool."""
+    out = np.empty(x.size, np.bool_)
+    for i in range(x.size):
+        out[i] = fat_at(x[i], y[i], share[i], coarse) > -0.05
+    return out
