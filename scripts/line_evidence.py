@@ -6,6 +6,7 @@ unstained: once as the limit of the rules alone, once as the limit that the netw
 (`her2path.cells.classify.line_limits`). Prints the area under the curve (AUC) of both, mean over
 laboratories, what the limits in use make of the cells, and what they would make of them if the
 network's membrane counted as seen from other probabilities (``calibrate_model.py --membrane-cut``).
+At the end, how many clear lines the network overlooks, of stained cells and of unstained ones.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
 from her2path.cells.calibration import generic_calibration
-from her2path.cells.classify import classify_cells
+from her2path.cells.classify import classify_cells, has_clear_line, is_imitated
 from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
 from her2path.cells.nuclei import typical_counterstain
@@ -143,6 +144,12 @@ def seen_from(cells: CellMeasurements, cut: float) -> CellMeasurements:
     return replace(cells, seen_line=shifted(cells.seen_line, cut))
 
 
+def overlooked(cells: CellMeasurements, is_asked: NDArray[np.bool_]) -> str:
+    """Say of how many of these cells with a clear line the network sees no membrane there."""
+    clear = has_clear_line(cells) & is_asked
+    return f"{int((clear & is_imitated(cells)).sum())} of {int(clear.sum())}"
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(
@@ -181,6 +188,10 @@ def main() -> int:
         kept = dict(figures_of(fields, [seen_from(field.cells, cut) for field in fields]))
         faint, none = kept["of faint cells read as stained"], kept["of unstained cells"]
         print(f"membrane from {cut:.2f}: faint {faint:.3f}, unstained {none:.4f}")
+    cells = CellMeasurements.concatenate(ways["both"])
+    is_true = np.concatenate([field.intensity for field in fields]) > Intensity.NONE
+    for kind, is_asked in (("stained", is_true), ("unstained", ~is_true)):
+        print(f"clear lines of {kind} cells that it overlooks: {overlooked(cells, is_asked)}")
     return 0
 
 

@@ -9,11 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.calibration import Calibration
+from her2path.cells.line_contrast import CLEAR_LINE_OD
 from her2path.cells.odds import EVEN
 from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity, Pattern
 
-__all__ = ["CellClasses", "classify_cells", "seen_along", "was_read"]
+__all__ = [
+    "CellClasses",
+    "classify_cells",
+    "has_clear_line",
+    "is_imitated",
+    "seen_along",
+    "was_read",
+]
 
 # Hysteresis: a sector half as clear as asked counts when it continues a clear one. Lines fade where
 # three cells meet and where they run askew through the section.
@@ -42,9 +50,18 @@ STRETCH_RATIO = np.float32(0.7)
 MAX_DIFFUSE_LIMIT_OD = np.float32(0.13)
 # Where a network reads beside the rules, both say whether there is a line: the limit of a cell
 # falls where the network sees a membrane along the clearest quarter of its outline, and rises where
-# it sees none, by its odds that there is none. Within bounds, so that neither reader decides alone:
-# a network may be blind to a stain that it never saw.
-LIMIT_FACTORS = (0.25, 3.0)
+# it sees none, by its odds that there is none. It never falls further than by this factor, so that
+# the network does not decide alone.
+LEAST_FACTOR = 0.25
+# Of faint lines of a stain that it never saw a network is unsure; of clear ones it is not, whatever
+# the stain. A clear line that it sees with less than this probability is a row of granules, a fold
+# of brown or a dot beside the nucleus (`scripts/line_evidence.py` counts them).
+LEAST_SEEN_OF_CLEAR = np.float32(0.4)
+# Where no network looked, lines inside a stained cell that are this share as clear as those at its
+# border tell the same. One cell says little, a tenth of them much: they count no less for it.
+INSIDE_SHARE = np.float32(0.25)
+# No contrast reaches this: optical densities are cut off at 3.
+BEYOND_REACH_OD = np.float32(4.0)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
 
@@ -67,7 +84,8 @@ class CellClasses:
     intensity, pattern : ndarray of shape (n,), int8
         Values of Intensity and Pattern.
     is_diffuse : ndarray of shape (n,), bool
-        Brown cytoplasm that could hide or imitate a membrane.
+        Brown cytoplasm that could hide a membrane, or that imitates one (`is_imitated`,
+        `is_stained_inside`).
     is_below_blank : ndarray of shape (n,), bool
         Stained by a line that reaches its limit only because a network sees the membrane.
     stained_sectors : ndarray of shape (n,), uint32
@@ -197,9 +215,7 @@ def classify_cells(
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
     alone = line_limits(cells, threshold)
-    limits = limits_by_both(
-        cells, alone, lowest_od=LIMIT_FACTORS[0] * calibration.min_line_contrast_od
-    )
+    limits = limits_by_both(cells, alone, lowest_od=LEAST_FACTOR * calibration.min_line_contrast_od)
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od,
         # Of a cell whose line does not go on, no sector is looked at.
@@ -221,6 +237,7 @@ def classify_cells(
     is_diffuse = (cells.cytoplasm_od >= MIN_DIFFUSE_OD) & (
         typical_contrast < DIFFUSE_RATIO * cells.cytoplasm_od
     )
+    is_diffuse |= is_imitated(cells) | (is_stained & is_stained_inside(cells))
     pattern = np.select(
         [is_stained & is_complete, is_stained & is_basolateral, is_stained, is_diffuse],
         [Pattern.COMPLETE, Pattern.BASOLATERAL, Pattern.INCOMPLETE, Pattern.CYTOPLASMIC],
@@ -293,6 +310,8 @@ def limits_by_both(
 ) -> NDArray[np.float32]:
     """Return the limits as a network raises or lowers them, where one looked, OD, shape (n,).
 
+    Beyond reach for lines that only seem to be membranes (`is_imitated`).
+
     Parameters
     ----------
     cells : CellMeasurements of n cells
@@ -303,9 +322,30 @@ def limits_by_both(
         network would else decide alone.
     """
     seen = seen_along(cells)
-    factor = np.clip((1 - seen) / np.maximum(seen, np.float32(1e-6)), *LIMIT_FACTORS)
+    factor = np.maximum((1 - seen) / np.maximum(seen, np.float32(1e-6)), LEAST_FACTOR)
     moved = np.maximum(alone * factor, np.minimum(alone, np.float32(lowest_od)))
+    moved = np.where(is_imitated(cells), BEYOND_REACH_OD, np.minimum(moved, BEYOND_REACH_OD))
     return np.where(was_read(cells), moved, alone).astype(np.float32)
+
+
+def is_imitated(cells: CellMeasurements) -> NDArray[np.bool_]:
+    """Tell which cells have a clear line in which a network sees no membrane, shape (n,)."""
+    is_seen = seen_along(cells) >= LEAST_SEEN_OF_CLEAR
+    imitated: NDArray[np.bool_] = was_read(cells) & has_clear_line(cells) & ~is_seen
+    return imitated
+
+
+def is_stained_inside(cells: CellMeasurements) -> NDArray[np.bool_]:
+    """Tell where no network looked which cells have lines inside too, shape (n,)."""
+    border = clearest_quarter(cells.line_contrast_od)
+    inside: NDArray[np.bool_] = ~was_read(cells) & (cells.inner_line_od >= INSIDE_SHARE * border)
+    return inside
+
+
+def has_clear_line(cells: CellMeasurements) -> NDArray[np.bool_]:
+    """Tell which cells have a clear line along a quarter of their outline, shape (n,)."""
+    clear: NDArray[np.bool_] = clearest_quarter(cells.line_contrast_od) >= CLEAR_LINE_OD
+    return clear
 
 
 def seen_along(cells: CellMeasurements) -> NDArray[np.float32]:
@@ -313,9 +353,15 @@ def seen_along(cells: CellMeasurements) -> NDArray[np.float32]:
 
     The mean of its probability along the clearest quarter of the outline.
     """
-    clearest = np.partition(cells.seen_line, N_SECTORS * 3 // 4, axis=1)[:, N_SECTORS * 3 // 4 :]
-    seen: NDArray[np.float32] = clearest.mean(axis=1, dtype=np.float32) / np.float32(255)
-    return seen
+    return clearest_quarter(cells.seen_line) / np.float32(255)
+
+
+def clearest_quarter(values: NDArray[np.floating] | NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the mean of each row over its highest quarter, shape (n,)."""
+    first = N_SECTORS * 3 // 4
+    highest = np.partition(values, first, axis=1)[:, first:]
+    mean: NDArray[np.float32] = highest.mean(axis=1, dtype=np.float32)
+    return mean
 
 
 def was_read(cells: CellMeasurements) -> NDArray[np.bool_]:

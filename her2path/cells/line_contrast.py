@@ -4,6 +4,8 @@ At each pixel and direction a short segment is compared with the *higher* of its
 and again in DAB − k·hematoxylin, and the smaller of the two answers is kept. A tissue edge and
 smooth cytoplasm cancel in the flanks; whatever makes brown out of gray or blue (chromatin, dust,
 refractile edges) moves both stains together and cancels in the guard. The white point cancels too.
+What stands out as much along a segment as across it is a granule, not a line: of each direction
+counts what it exceeds the one at right angles by.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from her2path.stain.separate import STEPS_PER_OD
 
-__all__ = ["N_DIRECTIONS", "LineMap", "line_map"]
+__all__ = ["CLEAR_LINE_OD", "N_DIRECTIONS", "LineMap", "line_map"]
 
 # 22.5° apart: a 2 µm segment turned by half of that leaves a 0.6 µm line by 0.2 µm at its ends.
 N_DIRECTIONS = 8
@@ -32,12 +34,14 @@ FLANKS_UM = (0.8, 1.3, 2.4)
 THICK_LINE_OD = 0.3
 # Blur before the filter: half an optical resolution length; takes pixel noise and JPEG grain.
 SMOOTHING_UM = 0.22
+# A line this clear (weak to moderate staining) is not to be overlooked.
+CLEAR_LINE_OD = 0.12
 # Sums of nine steps and their differences stay inside int16 within these bounds (−0.5 to 3.0 OD).
 LOWEST_STEP, HIGHEST_STEP = -512, 3071
 MAX_HALF_TAPS = 4
 LOWEST_SUM = np.int16(-32768)
-# 128 × 1024 sums in two planes are 600 kB: they stay in the second-level cache.
-BLOCK_ROWS, BLOCK_COLS = 128, 1024
+# 64 × 1024 sums in two planes, and two contrasts, are 600 kB: they stay in the second-level cache.
+BLOCK_ROWS, BLOCK_COLS = 64, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,34 +120,30 @@ def sum_segments(
 
 
 @numba.njit(nogil=True, cache=True)
-def raise_best(
+def stand_out(
     sums_dab: NDArray[np.int16],
     sums_guarded: NDArray[np.int16],
     flanks: NDArray[np.int64],
     pad: int,
-    index: np.uint8,
     thick: np.int16,
-    corner: tuple[int, int],
     size: tuple[int, int],
     scratch: NDArray[np.int16],
-    best: NDArray[np.int16],
-    direction: NDArray[np.uint8],
+    highest: NDArray[np.int16],
 ) -> None:
-    """Raise a block of `best` where the line in this direction has the higher contrast.
+    """Put into `highest` how far the segments of a block stand out from both of their sides.
 
-    `scratch` is room for two rows of a block.
+    `scratch` is room for a row of a block.
     """
     n_cols = size[1]
     n_flanks = flanks.shape[0]
-    in_d, highest = scratch[0, :n_cols], scratch[1, :n_cols]
+    in_d = scratch[:n_cols]
     # Two loops for a flank: with more arrays in one the compiler cannot tell in time that none
     # overlaps another, and gives up vector instructions, which are four times as fast.
     for row in range(size[0]):
         middle, here = row + pad, slice(pad, pad + n_cols)
         line_d, line_g = sums_dab[middle, here], sums_guarded[middle, here]
-        there = slice(corner[1], corner[1] + n_cols)
-        out, chosen = best[corner[0] + row, there], direction[corner[0] + row, there]
-        highest[:] = 0
+        out = highest[row, :n_cols]
+        out[:] = 0
         for f in range(n_flanks):
             dr, dc = flanks[f, 0], flanks[f, 1]
             ahead = slice(pad + dc, pad + dc + n_cols)
@@ -156,11 +156,34 @@ def raise_best(
                 in_d[i] = line_d[i] - max(max(d_ahead[i], d_behind[i]), least)
             for i in range(n_cols):
                 in_g = np.int16(line_g[i] - max(g_ahead[i], g_behind[i]))
-                highest[i] = max(highest[i], min(in_d[i], in_g))
+                out[i] = max(out[i], min(in_d[i], in_g))
+
+
+@numba.njit(nogil=True, cache=True)
+def raise_best(
+    along: NDArray[np.int16],
+    across: NDArray[np.int16],
+    index: np.uint8,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    best: NDArray[np.int16],
+    direction: NDArray[np.uint8],
+) -> None:
+    """Raise a block of `best` where one of two directions at right angles exceeds the other more.
+
+    `index` is the direction of `along`.
+    """
+    n_cols = size[1]
+    turned = np.uint8(index + N_DIRECTIONS // 2)
+    for row in range(size[0]):
+        there = slice(corner[1], corner[1] + n_cols)
+        out, chosen = best[corner[0] + row, there], direction[corner[0] + row, there]
+        ahead, side = along[row, :n_cols], across[row, :n_cols]
         for i in range(n_cols):
-            chosen[i] = index if highest[i] > out[i] else chosen[i]
+            clearer = index if ahead[i] > side[i] else turned
+            chosen[i] = clearer if abs(ahead[i] - side[i]) > out[i] else chosen[i]
         for i in range(n_cols):
-            out[i] = max(out[i], highest[i])
+            out[i] = max(out[i], abs(ahead[i] - side[i]))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -181,30 +204,23 @@ def best_lines(
     direction = np.zeros(dab.shape, np.uint8)
     sums_d = np.empty((BLOCK_ROWS + 2 * pad, BLOCK_COLS + 2 * pad), np.int16)
     sums_g = np.empty((BLOCK_ROWS + 2 * pad, BLOCK_COLS + 2 * pad), np.int16)
-    scratch = np.empty((2, BLOCK_COLS), np.int16)
+    # Along a direction, and at right angles to it.
+    both = np.empty((2, BLOCK_ROWS, BLOCK_COLS), np.int16)
+    scratch = np.empty(BLOCK_COLS, np.int16)
+    n_pairs = offsets.shape[0] // 2
     for top in range(2 * pad, n_rows - 2 * pad, BLOCK_ROWS):
         for left in range(2 * pad, n_cols - 2 * pad, BLOCK_COLS):
             corner, outer = (top, left), (top - pad, left - pad)
             rows = min(BLOCK_ROWS, n_rows - 2 * pad - top)
             cols = min(BLOCK_COLS, n_cols - 2 * pad - left)
             size, grown = (rows, cols), (rows + 2 * pad, cols + 2 * pad)
-            for k in range(offsets.shape[0]):
-                index = np.uint8(k)
-                sum_segments(dab, offsets[k], outer, grown, sums_d)
-                sum_segments(guarded, offsets[k], outer, grown, sums_g)
-                raise_best(
-                    sums_d,
-                    sums_g,
-                    flanks[k],
-                    pad,
-                    index,
-                    thick,
-                    corner,
-                    size,
-                    scratch,
-                    best,
-                    direction,
-                )
+            for k in range(n_pairs):
+                for turn in range(2):
+                    j = k + turn * n_pairs
+                    sum_segments(dab, offsets[j], outer, grown, sums_d)
+                    sum_segments(guarded, offsets[j], outer, grown, sums_g)
+                    stand_out(sums_d, sums_g, flanks[j], pad, thick, size, scratch, both[turn])
+                raise_best(both[0], both[1], np.uint8(k), corner, size, best, direction)
     return best, direction
 
 

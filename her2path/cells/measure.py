@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.enclosures import shares_an_enclosure
-from her2path.cells.line_contrast import N_DIRECTIONS, SMOOTHING_UM, line_map
+from her2path.cells.line_contrast import CLEAR_LINE_OD, N_DIRECTIONS, SMOOTHING_UM, line_map
 from her2path.cells.network_maps import (
     NetworkMaps,
     line_support,
@@ -31,8 +31,6 @@ __all__ = ["HALO_UM", "MeasureSettings", "measure_cells", "measure_planes"]
 # A cell depends on its neighbors' centers up to twice its own reach, and each center on its
 # surroundings within the widest blob filter and the nuclei that it may be a double of.
 HALO_UM = 2 * REACH_UM + 20.0
-# A line this clear (weak to moderate staining) bounds a cell beyond doubt.
-CLEAR_LINE_OD = 0.12
 # Left, top, right and bottom, px.
 Rectangle = tuple[float, float, float, float]
 

@@ -5,7 +5,8 @@ it is unsure of much that is no line where cytoplasm is brown or borders can be 
 Where nearly all cells without staining leave it cold, a line of which it is half sure is no chance:
 there, less than even odds are enough. Where most of a tumor is unstained, brown, and leaves it half
 sure, the brown is what it sees, and more than even odds are asked. The unstained cells are the
-palest quarter of those tumor cells that a first reading left unstained, as in `blank`.
+palest quarter of those tumor cells that a first reading left unstained, as in `blank`. Clear lines
+are new to no network: of these even odds are the least that is asked.
 
 And where a first reading finds many cells stained, a line of which the network is half sure is more
 often one than where it finds few: the odds that are asked follow the odds of a stained cell.
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from her2path.cells.blank import MIN_REFERENCE_CELLS, N_DEVIATIONS, palest_limit
-from her2path.cells.classify import MIN_DIFFUSE_OD, seen_along, was_read
+from her2path.cells.classify import MIN_DIFFUSE_OD, has_clear_line, seen_along, was_read
 from her2path.cells.odds import EVEN, log_odds, shifted
 from her2path.cells.table import CellMeasurements
 
@@ -102,9 +103,14 @@ def even_of_many(stained_frac: float) -> float:
 
 
 def with_own_even(cells: CellMeasurements, even: float) -> CellMeasurements:
-    """Return the cells with `seen_line` moved so that the probability `even` becomes one half."""
+    """Return the cells with `seen_line` moved so that the probability `even` becomes one half.
+
+    Cells with a clear line keep theirs where `even` asks for less than one half.
+    """
     if even == EVEN:
         return cells
     steps = shifted((np.arange(256) / 255).astype(np.float32), at=even)
-    moved = np.rint(255 * steps).astype(np.uint8)
-    return replace(cells, seen_line=moved[cells.seen_line])
+    moved = np.rint(255 * steps).astype(np.uint8)[cells.seen_line]
+    if even < EVEN:
+        moved = np.where(has_clear_line(cells)[:, None], cells.seen_line, moved)
+    return replace(cells, seen_line=moved)

@@ -1,11 +1,16 @@
 """What a line must reach on each cell: the blank, brown cytoplasm, and what a network sees."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from her2path.cells.calibration import generic_calibration
 from her2path.cells.classify import (
-    LIMIT_FACTORS,
+    BEYOND_REACH_OD,
+    INSIDE_SHARE,
+    LEAST_FACTOR,
+    LEAST_SEEN_OF_CLEAR,
     MAX_DIFFUSE_LIMIT_OD,
     MEMBRANOUS_RATIO,
     STRETCH,
@@ -15,12 +20,11 @@ from her2path.cells.classify import (
     limits_by_both,
     line_limits,
 )
+from her2path.cells.line_contrast import CLEAR_LINE_OD
 from her2path.cells.table import N_SECTORS
 from her2path.criteria.score import Pattern
 
 LIMIT = 0.03
-# In units of a limit: clear of it even where the network sees nothing.
-CLEAR = 1.1 * LIMIT_FACTORS[1]
 
 
 def seen_over(shares, part=1.0):
@@ -91,8 +95,8 @@ def test_the_limit_falls_with_what_the_network_sees_and_stays_within_bounds(make
     shares = np.linspace(0, 1, 21)
     found = both_limits(make_cells(21, seen_line=seen_over(shares)))
     assert (np.diff(found) <= 1e-9).all()
-    assert found[0] == pytest.approx(LIMIT_FACTORS[1] * LIMIT)
-    assert found[-1] == pytest.approx(LIMIT_FACTORS[0] * LIMIT)
+    assert found[0] == pytest.approx(BEYOND_REACH_OD)
+    assert found[-1] == pytest.approx(LEAST_FACTOR * LIMIT)
     even = make_cells(1, seen_line=seen_over([0.5]))
     assert both_limits(even)[0] == pytest.approx(LIMIT, rel=0.01)
 
@@ -103,30 +107,61 @@ def test_a_quarter_of_the_outline_is_enough_for_the_network(make_cells) -> None:
     assert both_limits(quarter) == pytest.approx(both_limits(whole))
 
 
-def test_a_line_between_the_bounds_counts_only_where_the_network_sees_it(make_cells) -> None:
+def test_a_line_counts_only_where_the_network_sees_it(make_cells) -> None:
     limit = generic_calibration().min_line_contrast_od
-    cells = seen_lines(
-        make_cells, np.array([1.0, 1.0, 0.2, CLEAR]) * limit, [0.9, 0.0, 0.9, 0.0], n_sectors=8
-    )
+    levels = np.array([1.0, 1.0, 3.5, 3.5, 0.2]) * limit
+    cells = seen_lines(make_cells, levels, [0.9, 0.0, 0.15, 0.25, 0.9], n_sectors=8)
     found = classify_cells(cells, generic_calibration())
-    # Nothing that is seen makes a line of noise, nothing unseen takes a clear one away.
-    assert (found.intensity > 0).tolist() == [True, False, False, True]
+    # The fainter, the surer it must be; but nothing that it sees makes a line of noise.
+    assert (found.intensity > 0).tolist() == [True, False, False, True, False]
+
+
+def test_a_clear_line_that_no_network_would_overlook_is_no_membrane(make_cells) -> None:
+    just, well = LEAST_SEEN_OF_CLEAR + 0.01, 0.9
+    seen = [LEAST_SEEN_OF_CLEAR - 0.01, just, well]
+    levels = np.full(3, 1.05 * CLEAR_LINE_OD)
+    found = classify_cells(
+        seen_lines(make_cells, levels, seen, n_sectors=16), generic_calibration()
+    )
+    assert (found.intensity > 0).tolist() == [False, True, True]
+    assert found.is_diffuse.tolist() == [True, False, False]
+    assert (found.pattern == Pattern.CYTOPLASMIC).tolist() == [True, False, False]
+    # Of a line that is not as clear, and where no network looked, nothing of the kind is said.
+    fainter = seen_lines(make_cells, 0.95 * levels, seen, n_sectors=16)
+    alone = replace(fainter, seen_tumor=np.full(3, np.nan, np.float32))
+    for cells in (fainter, alone):
+        found = classify_cells(cells, generic_calibration())
+        assert (found.intensity > 0).all()
+        assert not found.is_diffuse.any()
+
+
+def test_lines_inside_stained_cells_tell_of_brown_where_no_network_looked(make_cells) -> None:
+    inside = np.array([1.1, 0.9], np.float32) * INSIDE_SHARE * 4 * LIMIT
+    cells = replace(
+        gapped(make_cells, [1.0, 1.0], n_gap=0, seen_tumor=np.nan), inner_line_od=inside
+    )
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert found.is_diffuse.tolist() == [True, False]
+    assert (found.intensity > 0).all()
+    read = replace(cells, seen_tumor=np.full(2, 0.5, np.float32))
+    found = classify_cells(read, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert not found.is_diffuse.any()
 
 
 def test_a_weaker_stretch_is_part_of_the_membrane_where_the_network_sees_it(make_cells) -> None:
     strong, weak = 1.0, 0.15
     contrast = np.full((2, N_SECTORS), weak, np.float32)
     contrast[:, : N_SECTORS // 2] = strong
-    seen = seen_over([0.0, 0.9])
+    seen = seen_over([0.45, 0.9])
     cells = make_cells(2, line_contrast_od=contrast, line_height_od=contrast, seen_line=seen)
     found = classify_cells(cells, generic_calibration())
-    # Without the network the weaker half may be what the strong half lends its neighbours.
+    # Where the network is not sure, the weaker half may be lent by the strong one.
     assert found.completeness == pytest.approx([0.5, 1.0])
 
 
 def test_a_cell_is_below_the_blank_where_only_the_network_makes_its_line_count(make_cells) -> None:
     cells = seen_lines(
-        make_cells, np.array([0.6, 1.2, 0.6, CLEAR]) * LIMIT, [1.0, 1.0, 0.0, 0.0], n_sectors=16
+        make_cells, np.array([0.6, 1.2, 0.6, 3.5]) * LIMIT, [1.0, 1.0, 0.0, 0.25], n_sectors=16
     )
     found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
     assert (found.intensity > 0).tolist() == [True, True, False, True]
@@ -136,7 +171,7 @@ def test_a_cell_is_below_the_blank_where_only_the_network_makes_its_line_count(m
 def test_on_a_clean_slide_the_network_lowers_no_limit_further_than_elsewhere(make_cells) -> None:
     cells = make_cells(1, seen_line=seen_over([1.0]))
     low = np.float32(0.6 * LIMIT)
-    lowest = LIMIT_FACTORS[0] * LIMIT
+    lowest = LEAST_FACTOR * LIMIT
     assert limits_by_both(cells, low[None], lowest_od=lowest)[0] == pytest.approx(lowest)
     # A limit below it stays what it is.
     assert limits_by_both(cells, low[None] / 3, lowest_od=lowest)[0] == pytest.approx(low / 3)

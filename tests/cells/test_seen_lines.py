@@ -11,6 +11,7 @@ from scipy.special import expit
 from her2path.cells.blank import MIN_REFERENCE_CELLS
 from her2path.cells.calibration import generic_calibration
 from her2path.cells.classify import classify_cells, seen_along
+from her2path.cells.line_contrast import CLEAR_LINE_OD
 from her2path.cells.odds import EVEN
 from her2path.cells.seen_lines import (
     LEAST_EVEN,
@@ -131,3 +132,13 @@ def test_a_line_of_which_a_cold_network_is_half_sure_counts(make_cells) -> None:
     assert (own[:N] == Intensity.NONE).all()
     assert (own[N:] == Intensity.FAINT).all()
     assert seen_along(faint).max() < EVEN
+
+
+def test_clear_lines_are_new_to_no_network(make_cells) -> None:
+    level = np.full((2, N_SECTORS), 51, np.uint8)
+    contrast = np.array([0.9, 1.1], np.float32) * CLEAR_LINE_OD
+    cells = make_cells(2, seen_line=level, line_contrast_od=np.repeat(contrast[:, None], 32, 1))
+    # Of the faint one less than even odds are asked; more are asked of both.
+    assert seen_along(with_own_even(cells, 0.2)) == pytest.approx([0.5, 0.2], abs=0.01)
+    asked_more = seen_along(with_own_even(cells, 0.7))
+    assert asked_more[0] == asked_more[1] < 0.15
