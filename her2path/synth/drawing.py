@@ -23,6 +23,8 @@ FWHM = 2.3548
 # Width at half height that a point shows through the reference optics (0.75 NA, green light):
 # the widths of lines are widths seen through it, so lines are drawn narrower by that much.
 REFERENCE_PSF_UM = 0.45
+# No cell is deeper than this; squares up to it are whole numbers of float32.
+MOST_DEPTH_PX = 2000.0
 
 
 @nb.njit(cache=True)
@@ -174,6 +176,8 @@ def fade_to_borders(
     depth_px = cv2.distanceTransform(
         (~is_border).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )
+    # Its last bit depends on where an array lies in memory; the square of a distance is whole.
+    depth_px = np.sqrt(np.rint(np.minimum(depth_px, MOST_DEPTH_PX) ** 2))
     # Labels −1 and −2 pick the two last values: what lies outside keeps its brown.
     inset_px = np.append(inset_um / mpp, [0.0, 0.0]).astype(np.float32)[label]
     d *= np.where(inset_px > 0, np.minimum(depth_px / np.maximum(inset_px, 1e-3), 1), 1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 
 from her2path.criteria.score import Intensity, Pattern, Score
 from her2path.geometry import Region
@@ -21,6 +22,7 @@ from her2path.synth import (
     recipe_from_toml,
 )
 from her2path.synth.blocks import CellKind, build_block
+from her2path.synth.drawing import fade_to_borders
 from her2path.synth.scene import Scene
 from her2path.synth.truth import cells_within, score_of, tally_of
 
@@ -349,3 +351,19 @@ def test_in_situ_carcinoma_is_stained_as_asked_and_never_counted(words) -> None:
     stained = (cells.intensity[in_situ] == Intensity.INTENSE).mean()
     assert stained == (0.0 if "none" in words else 1.0)
     assert score_of(tally_of(cells)) == Score.ZERO
+
+
+def test_brown_fades_by_exact_distances_whatever_lies_where_in_memory() -> None:
+    rng = np.random.default_rng(0)
+    label = np.kron(rng.integers(0, 30, (12, 12)), np.ones((25, 25))).astype(np.int32)
+    brown, inset_um, mpp = np.ones(label.shape, np.float32), 1.7, 0.25
+    fade_to_borders(brown, label, np.full(30, inset_um), mpp)
+    across, down = np.diff(label, axis=1) != 0, np.diff(label, axis=0) != 0
+    inside = np.ones(label.shape, np.bool_)
+    inside[:, 1:] &= ~across
+    inside[:, :-1] &= ~across
+    inside[1:] &= ~down
+    inside[:-1] &= ~down
+    square = np.rint(distance_transform_edt(inside) ** 2).astype(np.float32)
+    exact = np.minimum(np.sqrt(square) / np.float32(inset_um / mpp), np.float32(1))
+    assert (brown == exact).all()
