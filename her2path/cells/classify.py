@@ -58,7 +58,8 @@ LEAST_FACTOR = 0.25
 # of brown or a dot beside the nucleus (`scripts/line_evidence.py` counts them).
 LEAST_SEEN_OF_CLEAR = np.float32(0.4)
 # Where no network looked, lines inside a stained cell that are this share as clear as those at its
-# border tell the same. One cell says little, a tenth of them much: they count no less for it.
+# border tell the same; not of an intense one, whose thick line may lie inside a wrong outline. One
+# cell says little, a tenth of them much: they count no less for it.
 INSIDE_SHARE = np.float32(0.25)
 # No contrast reaches this: optical densities are cut off at 3.
 BEYOND_REACH_OD = np.float32(4.0)
@@ -237,7 +238,8 @@ def classify_cells(
     is_diffuse = (cells.cytoplasm_od >= MIN_DIFFUSE_OD) & (
         typical_contrast < DIFFUSE_RATIO * cells.cytoplasm_od
     )
-    is_diffuse |= is_imitated(cells) | (is_stained & is_stained_inside(cells))
+    is_below_intense = is_stained & (intensity < Intensity.INTENSE)
+    is_diffuse |= is_imitated(cells) | (is_below_intense & is_stained_inside(cells))
     pattern = np.select(
         [is_stained & is_complete, is_stained & is_basolateral, is_stained, is_diffuse],
         [Pattern.COMPLETE, Pattern.BASOLATERAL, Pattern.INCOMPLETE, Pattern.CYTOPLASMIC],

@@ -143,6 +143,8 @@ def test_lines_inside_stained_cells_tell_of_brown_where_no_network_looked(make_c
     found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
     assert found.is_diffuse.tolist() == [True, False]
     assert (found.intensity > 0).all()
+    dark = replace(cells, line_height_od=np.ones_like(cells.line_height_od))
+    assert not classify_cells(dark, generic_calibration()).is_diffuse.any()
     read = replace(cells, seen_tumor=np.full(2, 0.5, np.float32))
     found = classify_cells(read, generic_calibration(), min_line_contrast_od=LIMIT)
     assert not found.is_diffuse.any()
