@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
 from her2path.cells.calibration import generic_calibration
-from her2path.cells.classify import classify_cells, has_clear_line, is_imitated
+from her2path.cells.classify import classify_cells, has_clear_line, is_refused
 from her2path.cells.cytoplasm import with_shared_cytoplasm
 from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
 from her2path.cells.nuclei import typical_counterstain
@@ -147,7 +147,7 @@ def seen_from(cells: CellMeasurements, cut: float) -> CellMeasurements:
 def overlooked(cells: CellMeasurements, is_asked: NDArray[np.bool_]) -> str:
     """Say of how many of these cells with a clear line the network sees no membrane there."""
     clear = has_clear_line(cells) & is_asked
-    return f"{int((clear & is_imitated(cells)).sum())} of {int(clear.sum())}"
+    return f"{int((clear & is_refused(cells)).sum())} of {int(clear.sum())}"
 
 
 def main() -> int:

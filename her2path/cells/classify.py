@@ -18,7 +18,7 @@ __all__ = [
     "CellClasses",
     "classify_cells",
     "has_clear_line",
-    "is_imitated",
+    "is_refused",
     "seen_along",
     "was_read",
 ]
@@ -57,11 +57,11 @@ LEAST_FACTOR = 0.25
 # the stain. A clear line that it sees with less than this probability is a row of granules, a fold
 # of brown or a dot beside the nucleus (`scripts/line_evidence.py` counts them).
 LEAST_SEEN_OF_CLEAR = np.float32(0.4)
-# Where no network looked, lines inside a stained cell that are this share as clear as those at its
-# border tell the same; not of an intense one, whose thick line may lie inside a wrong outline. One
-# cell says little, a tenth of them much: they count no less for it.
+# Where no network looked, lines inside a stained cell that are at least this share of those at its
+# border show granular brown; not in an intense one, whose thick line may lie inside a wrong
+# outline. One such cell proves nothing and stays stained; many of them raise a flag.
 INSIDE_SHARE = np.float32(0.25)
-# No contrast reaches this: optical densities are cut off at 3.
+# No contrast reaches this: planes of stain hold −0.5 to 3 OD where lines are looked for.
 BEYOND_REACH_OD = np.float32(4.0)
 # Cytoplasm fainter than this cannot hide a membrane.
 MIN_DIFFUSE_OD = 0.08
@@ -85,8 +85,8 @@ class CellClasses:
     intensity, pattern : ndarray of shape (n,), int8
         Values of Intensity and Pattern.
     is_diffuse : ndarray of shape (n,), bool
-        Brown cytoplasm that could hide a membrane, or that imitates one (`is_imitated`,
-        `is_stained_inside`).
+        Brown that could hide a membrane or be taken for one: diffuse cytoplasm, a clear line in
+        which the network sees no membrane (`is_refused`), lines inside (`has_lines_inside`).
     is_below_blank : ndarray of shape (n,), bool
         Stained by a line that reaches its limit only because a network sees the membrane.
     stained_sectors : ndarray of shape (n,), uint32
@@ -216,7 +216,10 @@ def classify_cells(
         calibration.min_line_contrast_od if min_line_contrast_od is None else min_line_contrast_od
     )
     alone = line_limits(cells, threshold)
-    limits = limits_by_both(cells, alone, lowest_od=LEAST_FACTOR * calibration.min_line_contrast_od)
+    lowest_od = LEAST_FACTOR * calibration.min_line_contrast_od
+    refused = is_refused(cells)
+    limits = limits_by_both(cells, alone, lowest_od=lowest_od)
+    limits = np.where(refused, BEYOND_REACH_OD, limits)
     stained, completeness, longest = stained_runs(
         cells.line_contrast_od,
         # Of a cell whose line does not go on, no sector is looked at.
@@ -239,7 +242,7 @@ def classify_cells(
         typical_contrast < DIFFUSE_RATIO * cells.cytoplasm_od
     )
     is_below_intense = is_stained & (intensity < Intensity.INTENSE)
-    is_diffuse |= is_imitated(cells) | (is_below_intense & is_stained_inside(cells))
+    is_diffuse |= refused | (is_below_intense & has_lines_inside(cells))
     pattern = np.select(
         [is_stained & is_complete, is_stained & is_basolateral, is_stained, is_diffuse],
         [Pattern.COMPLETE, Pattern.BASOLATERAL, Pattern.INCOMPLETE, Pattern.CYTOPLASMIC],
@@ -312,8 +315,6 @@ def limits_by_both(
 ) -> NDArray[np.float32]:
     """Return the limits as a network raises or lowers them, where one looked, OD, shape (n,).
 
-    Beyond reach for lines that only seem to be membranes (`is_imitated`).
-
     Parameters
     ----------
     cells : CellMeasurements of n cells
@@ -326,26 +327,26 @@ def limits_by_both(
     seen = seen_along(cells)
     factor = np.maximum((1 - seen) / np.maximum(seen, np.float32(1e-6)), LEAST_FACTOR)
     moved = np.maximum(alone * factor, np.minimum(alone, np.float32(lowest_od)))
-    moved = np.where(is_imitated(cells), BEYOND_REACH_OD, np.minimum(moved, BEYOND_REACH_OD))
+    moved = np.minimum(moved, BEYOND_REACH_OD)
     return np.where(was_read(cells), moved, alone).astype(np.float32)
 
 
-def is_imitated(cells: CellMeasurements) -> NDArray[np.bool_]:
-    """Tell which cells have a clear line in which a network sees no membrane, shape (n,)."""
+def is_refused(cells: CellMeasurements) -> NDArray[np.bool_]:
+    """Tell which cells have a clear line while a network sees no membrane on them, shape (n,)."""
     is_seen = seen_along(cells) >= LEAST_SEEN_OF_CLEAR
-    imitated: NDArray[np.bool_] = was_read(cells) & has_clear_line(cells) & ~is_seen
-    return imitated
+    refused: NDArray[np.bool_] = was_read(cells) & has_clear_line(cells) & ~is_seen
+    return refused
 
 
-def is_stained_inside(cells: CellMeasurements) -> NDArray[np.bool_]:
-    """Tell where no network looked which cells have lines inside too, shape (n,)."""
+def has_lines_inside(cells: CellMeasurements) -> NDArray[np.bool_]:
+    """Tell of cells that no network looked at which have lines inside too, shape (n,)."""
     border = clearest_quarter(cells.line_contrast_od)
     inside: NDArray[np.bool_] = ~was_read(cells) & (cells.inner_line_od >= INSIDE_SHARE * border)
     return inside
 
 
 def has_clear_line(cells: CellMeasurements) -> NDArray[np.bool_]:
-    """Tell which cells have a clear line along a quarter of their outline, shape (n,)."""
+    """Tell which cells have a clear line on the mean of their clearest quarter, shape (n,)."""
     clear: NDArray[np.bool_] = clearest_quarter(cells.line_contrast_od) >= CLEAR_LINE_OD
     return clear
 

@@ -5,7 +5,8 @@ and again in DAB − k·hematoxylin, and the smaller of the two answers is kept.
 smooth cytoplasm cancel in the flanks; whatever makes brown out of gray or blue (chromatin, dust,
 refractile edges) moves both stains together and cancels in the guard. The white point cancels too.
 What stands out as much along a segment as across it is a granule, not a line: of each direction
-counts what it exceeds the one at right angles by.
+counts what it exceeds the one at right angles by. Where lines cross, little is left of either: an
+outline has a gap of a sector there, which is closed (`classify`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from her2path.stain.separate import STEPS_PER_OD
 
 __all__ = ["CLEAR_LINE_OD", "N_DIRECTIONS", "LineMap", "line_map"]
 
-# 22.5° apart: a 2 µm segment turned by half of that leaves a 0.6 µm line by 0.2 µm at its ends.
+# In pairs at right angles, so an even number. 22.5° apart: a 2 µm segment turned by half of that
+# leaves a 0.6 µm line by 0.2 µm at its ends.
 N_DIRECTIONS = 8
 # Half the length of the segment. A membrane of 5 µm radius bends by 0.1 µm over it.
 HALF_LENGTH_UM = 1.0
@@ -34,7 +36,8 @@ FLANKS_UM = (0.8, 1.3, 2.4)
 THICK_LINE_OD = 0.3
 # Blur before the filter: half an optical resolution length; takes pixel noise and JPEG grain.
 SMOOTHING_UM = 0.22
-# A line this clear (weak to moderate staining) is not to be overlooked.
+# Contrast of weak to moderate staining: such a line bounds a cell beyond doubt, and no network that
+# knows membranes is unsure of it.
 CLEAR_LINE_OD = 0.12
 # Sums of nine steps and their differences stay inside int16 within these bounds (−0.5 to 3.0 OD).
 LOWEST_STEP, HIGHEST_STEP = -512, 3071

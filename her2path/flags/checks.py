@@ -164,7 +164,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         ReviewFlag.CYTOPLASMIC_STAINING,
         evidence.cytoplasmic_pct,
         cuts.cytoplasmic_pct,
-        "of the tumour cells have diffuse cytoplasmic staining that may hide the membrane",
+        "of the tumour cells have brown cytoplasm that may hide a membrane or be taken for one",
     )
     network, score = evidence.network_score, evidence.call.score
     if network is not None and network != score:

@@ -229,7 +229,7 @@ class FlagEvidence:
     cluster : Cluster3Plus
         The largest island of 3+ staining.
     cytoplasmic_pct : float
-        Percent of tumour cells whose brown is diffuse (line contrast small against cytoplasm).
+        Percent of tumour cells whose brown may hide a membrane or be taken for one.
     network_score : Score
         What the network read.
     network_set : tuple of Score

@@ -25,7 +25,7 @@ from her2path.errors import ModelError
 from her2path.geometry import Region
 from her2path.models.design import cell_class
 from her2path.results.atomic import atomic_path
-from her2path.synth.blocks import CellKind
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.scene import Scene
 from her2path.synth.stain_maps import StainMaps
 from her2path.synth.truth import cells_within, scene_frame

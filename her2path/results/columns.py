@@ -237,7 +237,7 @@ CELL_COLUMNS: tuple[Column, ...] = (
         "line_limit_od",
         Kind.FLOAT,
         "Line contrast from which a sector of this cell counts: the limit of blank, raised by "
-        "brown cytoplasm, lowered or raised by what a network sees.",
+        "brown cytoplasm, lowered or raised by what a network sees; 4 where it refuses a line.",
         "OD (log10)",
         low=0,
     ),

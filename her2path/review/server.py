@@ -263,7 +263,7 @@ def picture_routes(queue: ReviewQueue, slides: SlidePool, session: str) -> APIRo
     return routes
 
 
-def same_list(queue: ReviewQueue) -> Callable[[str], None]:
+def same_list(queue: ReviewQueue) -> Callable[[Request, str | None], None]:
     """Return the check that a page means the cases that are served.
 
     One that stayed open while the server was started again, for another reader say, has other
@@ -271,8 +271,10 @@ def same_list(queue: ReviewQueue) -> Callable[[str], None]:
     """
     key = queue.key
 
-    def check(named: Annotated[str, Query(alias="list")] = key) -> None:
-        if named != key:
+    def check(request: Request, named: Annotated[str | None, Query(alias="list")] = None) -> None:
+        # Whoever only looks may leave the list out; what is given is given for a list.
+        is_given = request.method == "POST"
+        if named != key and (is_given or named is not None):
             raise HTTPException(410, "Another list of cases is served now: load the page again.")
 
     return check

@@ -28,7 +28,7 @@ from her2path.synth.parting import parted
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.staining import draw_stain, stain_cells
 
-__all__ = ["Block", "CellKind", "build_block"]
+__all__ = ["Block", "build_block"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from her2path.synth.blocks import CellKind
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.inclusions import (
     WALL_FROM,
     InclusionKind,

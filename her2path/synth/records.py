@@ -18,7 +18,7 @@ from her2path.criteria.score import Intensity, Pattern
 from her2path.criteria.tally import Tally
 from her2path.geometry import Region
 from her2path.results.atomic import atomic_path, write_text
-from her2path.synth.blocks import CellKind
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.recipe import ADDED, Artefacts, RegionRecipe, SlideRecipe, TissueShape
 from her2path.synth.scene import Scene

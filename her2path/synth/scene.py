@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from her2path.geometry import Region
 from her2path.synth.artefact_matter import draw_artefacts
 from her2path.synth.artefacts import place_artefacts
-from her2path.synth.blocks import Block, CellKind, build_block
+from her2path.synth.blocks import Block, build_block
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.drawing import draw_cytoplasm, draw_discs, fade_to_borders
 from her2path.synth.inclusion_cells import inclusion_cells
 from her2path.synth.inclusion_matter import draw_inclusions

@@ -72,6 +72,15 @@ def test_noise_takes_little_from_a_faint_line() -> None:
     assert found[on_line].mean() > 0.8 * drawn[on_line].mean()
 
 
+def test_lines_that_cross_are_lost_for_a_micron_only() -> None:
+    crossing = np.maximum(drawn_line(0.3, angle_deg=0), drawn_line(0.3, angle_deg=90))
+    contrast, _ = contrast_of(crossing)
+    alone, _ = contrast_of(drawn_line(0.3, angle_deg=0))
+    beside = round(2.0 / MPP)
+    assert contrast[MIDDLE, MIDDLE] < 0.5 * alone[MIDDLE, MIDDLE]
+    assert contrast[MIDDLE, MIDDLE + beside] > 0.9 * alone[MIDDLE, MIDDLE]
+
+
 def test_an_edge_is_no_line() -> None:
     edge = np.zeros((SIDE, SIDE))
     edge[:, MIDDLE:] = 0.6

@@ -116,19 +116,19 @@ def test_a_line_counts_only_where_the_network_sees_it(make_cells) -> None:
     assert (found.intensity > 0).tolist() == [True, False, False, True, False]
 
 
-def test_a_clear_line_that_no_network_would_overlook_is_no_membrane(make_cells) -> None:
+def test_a_clear_line_in_which_the_network_sees_no_membrane_is_none(make_cells) -> None:
     just, well = LEAST_SEEN_OF_CLEAR + 0.01, 0.9
     seen = [LEAST_SEEN_OF_CLEAR - 0.01, just, well]
     levels = np.full(3, 1.05 * CLEAR_LINE_OD)
-    found = classify_cells(
-        seen_lines(make_cells, levels, seen, n_sectors=16), generic_calibration()
-    )
+    clear = seen_lines(make_cells, levels, seen, n_sectors=16)
+    found = classify_cells(clear, generic_calibration())
     assert (found.intensity > 0).tolist() == [False, True, True]
+    assert found.line_limit_od[0] == BEYOND_REACH_OD
     assert found.is_diffuse.tolist() == [True, False, False]
     assert (found.pattern == Pattern.CYTOPLASMIC).tolist() == [True, False, False]
     # Of a line that is not as clear, and where no network looked, nothing of the kind is said.
     fainter = seen_lines(make_cells, 0.95 * levels, seen, n_sectors=16)
-    alone = replace(fainter, seen_tumor=np.full(3, np.nan, np.float32))
+    alone = replace(clear, seen_tumor=np.full(3, np.nan, np.float32))
     for cells in (fainter, alone):
         found = classify_cells(cells, generic_calibration())
         assert (found.intensity > 0).all()

@@ -31,7 +31,7 @@ from her2path.models.scenes import (
     load_training_fields,
 )
 from her2path.synth import RegionRecipe, SlideRecipe
-from her2path.synth.blocks import CellKind
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.laboratory import Laboratory, laboratories
 from her2path.synth.scene import Scene
 

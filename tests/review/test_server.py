@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -39,8 +40,15 @@ def browser(queue) -> Iterator[TestClient]:
     app = make_app(queue, slides, token=TOKEN)
     with TestClient(app, base_url=HERE) as client:
         client.get("/", params={"token": TOKEN})
+        client.event_hooks = {"request": [partial(for_its_list, queue.key)]}
         yield client
     slides.close()
+
+
+def for_its_list(key: str, request: httpx2.Request) -> None:
+    """Name the list that a reading is for, as the page does."""
+    if request.method == "POST" and "list" not in request.url.params:
+        request.url = request.url.copy_add_param("list", key)
 
 
 def tile(client: TestClient, number: int, place: str) -> str:
@@ -193,6 +201,9 @@ def test_what_is_given_to_another_list_of_cases_is_not_logged(
         answer = other.post(f"/api/cases/1/reading?list={before}", json={"score": "1+"})
         assert (answer.status_code, "load the page again" in answer.text) == (410, True)
         assert other.get(f"/api/cases/1?list={before}").status_code == 410
+        # A page of an earlier version names none.
+        other.event_hooks = {}
+        assert other.post("/api/cases/1/reading", json={"score": "1+"}).status_code == 410
     assert not run.reviews_csv.exists()
 
 

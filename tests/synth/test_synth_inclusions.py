@@ -5,7 +5,8 @@ import pytest
 
 from her2path.geometry import Region
 from her2path.synth import Artefacts, RegionRecipe, SlideRecipe, TissueShape, mix_of
-from her2path.synth.blocks import CellKind, build_block
+from her2path.synth.blocks import build_block
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.inclusions import InclusionKind, inclusion_at, nests_beside, place_inclusions
 from her2path.synth.layout import NestKind, nests_of_block, tissue_depth
 from her2path.synth.nuclei import polygon_moments

@@ -18,7 +18,8 @@ from her2path.synth import (
     mix_of,
     recipe_from_toml,
 )
-from her2path.synth.blocks import CellKind, build_block
+from her2path.synth.blocks import build_block
+from her2path.synth.cell_kinds import CellKind
 from her2path.synth.layout import Nest, NestKind
 from her2path.synth.matter import FAR_UM, nest_distance, quantile
 from her2path.synth.nuclei import polygon_moments
