@@ -81,7 +81,9 @@ def test_a_reading_in_the_browser_is_in_the_table_when_the_server_ends(
     assert "samesite=strict" in cookie.lower()
     body = json.dumps({"score": "1+"})
     headers = {"Cookie": cookie.split(";")[0], "Content-Type": "application/json"}
-    connection.request("POST", "/api/cases/1/reading", body=body, headers=headers)
+    connection.request("GET", "/api/queue", headers=headers)
+    served = json.loads(connection.getresponse().read())["list"]
+    connection.request("POST", f"/api/cases/1/reading?list={served}", body=body, headers=headers)
     answer = connection.getresponse()
     assert answer.status == 200, answer.read()
     answer.read()

@@ -66,7 +66,8 @@ class ToldReader:
         return SimpleNamespace(
             nucleus=seen,
             centre=seen,
-            membrane=np.zeros_like(seen),
+            # Even odds: the lines of the picture decide.
+            membrane=np.full_like(seen, 128),
             tumor=np.full_like(seen, 255),
             weight=np.full(grid, 0.5, np.float32),
             features=np.full((*grid, 4), 0.25, np.float32),
@@ -206,7 +207,9 @@ def test_counting_stained_cells_alone_is_flagged(conclude, read_once, monkeypatc
 
 
 def test_a_score_that_hangs_on_cells_below_the_blank_is_flagged(conclude, read_once):
-    assert conclude(Score.ONE_PLUS).blank.below_pct < 33
+    usual = conclude(Score.ONE_PLUS)
+    assert usual.blank.below_pct < 70
+    assert usual.blank.score_without_below is usual.score
     # As if no line reached its limit by itself, and the network saw them all.
     survey, cells, positions = read_once
     faint = np.minimum(cells.line_contrast_od, np.float32(0.012))
@@ -232,7 +235,7 @@ def test_unstained_cells_say_how_sure_the_network_must_be(read_once):
 
     def read(others: int):
         """Half sure of a membrane on two of three cells, and so sure of it on all others."""
-        seen = np.where(most, 90, others).astype(np.uint8)[:, None]
+        seen = np.where(most, 115, others).astype(np.uint8)[:, None]
         found = conclude_cells(
             survey,
             replace(cells, seen_line=np.broadcast_to(seen, cells.seen_line.shape)),
@@ -243,7 +246,7 @@ def test_unstained_cells_say_how_sure_the_network_must_be(read_once):
         is_half_sure = found.counted.selection.is_counted & most
         return found.record, (found.counted.classes.intensity > 0)[is_half_sure].mean()
 
-    (cold, stained_if_cold), (unsure, stained_if_unsure) = read(4), read(90)
+    (cold, stained_if_cold), (unsure, stained_if_unsure) = read(4), read(115)
     assert cold.blank.line_even == LEAST_EVEN
     # Many of its cells are stained all the same.
     assert LEAST_EVEN_OF_MANY <= unsure.blank.line_even < EVEN
