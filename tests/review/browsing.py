@@ -226,6 +226,13 @@ def whole_view(page: Page) -> None:
     page.wait_for_function(ALL_TILES_ARE_THERE)
 
 
+def close_unasked(page: Page, windows: Windows) -> None:
+    """Close a window as a person does; a question before it closes is one fault of `windows`."""
+    page.on("dialog", lambda dialog: windows.note("dialog", dialog.type))
+    with page.expect_event("close"):
+        page.close(run_before_unload=True)
+
+
 def magnify(page: Page, power: str) -> None:
     """Take a magnification by its button, and wait until it is shown."""
     button = f"#powers [data-power='{power}']"

@@ -14,6 +14,7 @@ from browsing import (
     Site,
     Sites,
     Windows,
+    close_unasked,
     magnify,
     received,
     whole_view,
@@ -292,9 +293,7 @@ def test_a_window_with_something_unsaved_asks_before_it_closes(
     assert asked.value.type == "beforeunload"
     asked.value.dismiss()
     page.fill("#remark", "")
-    page.on("dialog", lambda dialog: windows.note("dialog", dialog.type))
-    with page.expect_event("close"):
-        page.close(run_before_unload=True)
+    close_unasked(page, windows)
 
 
 def test_a_reading_shows_what_the_program_found_and_can_be_confirmed(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browsing import NO_PLAYWRIGHT, PATIENCE_S, Site, Sites, Windows, whole_view
+from browsing import NO_PLAYWRIGHT, PATIENCE_S, Site, Sites, Windows, close_unasked, whole_view
 from made_run import write_run
 from report_slides import cell_columns, drawn_slide, record_of, tally_of
 
@@ -109,9 +109,7 @@ def test_a_second_window_is_told_that_the_case_is_read_already(
     (row,) = site.readings()
     assert (row["score"], row["remark"]) == ("1+", "")
     # Nothing is left to lose, so nothing is asked.
-    second.on("dialog", lambda dialog: windows.note("dialog", dialog.type))
-    with second.expect_event("close"):
-        second.close(run_before_unload=True)
+    close_unasked(second, windows)
 
 
 def test_a_server_that_was_stopped_and_started_again_costs_nothing_typed(
