@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from her2path.criteria.score import Pattern
 from her2path.synth.cell_kinds import CellKind
 from her2path.synth.cells import CellGraph, Polygons, polygons_to_graph, voronoi_cells
+from her2path.synth.cytoplasm import Cytoplasm, Dots, dots_beside_nuclei, stain_cytoplasm
 from her2path.synth.growth import Epithelium, grow_epithelium
 from her2path.synth.inclusions import nests_beside
-from her2path.synth.layout import Nest, NestKind, block_grid
+from her2path.synth.layout import NestKind, block_grid
 from her2path.synth.membranes import UNDECIDED, MembraneTruth
 from her2path.synth.noise import noise_tile, stream
 from her2path.synth.nuclei import (
@@ -53,8 +54,10 @@ class Block:
         What the outlines show.
     nuclei : Nuclei
         One per cell.
-    cytoplasm_h_od, cytoplasm_dab_od, granular_od, blotch_od : ndarray of shape (n,), float32
+    cytoplasm : Cytoplasm
         Stain between nucleus and outline.
+    dots : Dots
+        Brown beside nuclei.
     lumens : ndarray of shape (k, 4), float64
         Holes in epithelium: x, y, radius (µm) and kind (0 clear, 1 secretion, 2 necrosis).
     lumen_start, lumen_x, lumen_y : ndarray
@@ -72,10 +75,8 @@ class Block:
     paint: Paint
     truth: MembraneTruth
     nuclei: Nuclei
-    cytoplasm_h_od: NDArray[np.float32]
-    cytoplasm_dab_od: NDArray[np.float32]
-    granular_od: NDArray[np.float32]
-    blotch_od: NDArray[np.float32]
+    cytoplasm: Cytoplasm
+    dots: Dots
     lumens: NDArray[np.float64]
     lumen_start: NDArray[np.int64]
     lumen_x: NDArray[np.float64]
@@ -149,7 +150,8 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
     if gap.any():
         gap = gap * stream(seed, 39, column, row).uniform(0.4, 1.6, n)
         graph, paint = parted(graph, paint, moments, gap, ~surplus)
-    cytoplasm_h, cytoplasm_d, granular, blotch = _cytoplasm(recipe, nests, nest, region, kind, rng)
+    tone = np.exp(rng.normal(0, 0.25, max(1, len(nests))))[nest]
+    place = (column, row)
     return Block(
         graph=graph,
         is_kept=~surplus,
@@ -160,10 +162,8 @@ def build_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> Blo
         paint=paint,
         truth=truth,
         nuclei=nuclei,
-        cytoplasm_h_od=cytoplasm_h,
-        cytoplasm_dab_od=cytoplasm_d,
-        granular_od=granular,
-        blotch_od=blotch,
+        cytoplasm=stain_cytoplasm(recipe, tone, region, kind, rng, seed=seed, block=place),
+        dots=dots_beside_nuclei(recipe, nuclei, region, seed=seed, block=place),
         lumens=tissue.lumens,
         lumen_start=tissue.lumen_start,
         lumen_x=tissue.lumen_x,
@@ -221,22 +221,3 @@ def _polygons(tissue: Epithelium) -> Polygons:
         np.concatenate([vy, tissue.column_y]),
         np.concatenate([neighbour, column_neighbour]),
     )
-
-
-def _cytoplasm(
-    recipe: SlideRecipe,
-    nests: list[Nest],
-    nest: NDArray[np.int32],
-    region: NDArray[np.int32],
-    kind: NDArray[np.uint8],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], ...]:
-    n = len(nest)
-    nest_tone = np.exp(rng.normal(0, 0.25, max(1, len(nests))))[nest]
-    mean_h = np.array([r.cytoplasm_h_od for r in recipe.all_regions])[region]
-    h = mean_h * nest_tone * np.exp(rng.normal(0, 0.18, n))
-    parts = [h]
-    for name, spread in (("cytoplasm_od", 0.3), ("granular_od", 0.3), ("blotch_od", 0.6)):
-        level = np.array([getattr(r, name) for r in recipe.all_regions])[region]
-        parts.append(level * np.exp(rng.normal(0, spread, n)) * np.where(kind == 0, 1.0, 0.4))
-    return tuple(part.astype(np.float32) for part in parts)

@@ -1,8 +1,7 @@
-"""Put cells, nuclei and membranes into stain maps."""
+"""Put polygons, holes, nuclei and membranes into stain maps."""
 
 from __future__ import annotations
 
-import cv2
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +9,9 @@ from numpy.typing import NDArray
 from her2path.synth.noise import sample
 
 __all__ = [
-    "draw_cytoplasm",
     "draw_discs",
     "draw_lines",
     "draw_nuclei",
-    "fade_to_borders",
     "fill_polygons",
 ]
 
@@ -23,8 +20,6 @@ FWHM = 2.3548
 # Width at half height that a point shows through the reference optics (0.75 NA, green light):
 # the widths of lines are widths seen through it, so lines are drawn narrower by that much.
 REFERENCE_PSF_UM = 0.45
-# No cell is deeper than this; squares up to it are whole numbers of float32.
-MOST_DEPTH_PX = 2000.0
 
 
 @nb.njit(cache=True)
@@ -106,81 +101,6 @@ def draw_discs(
                     dust = max(0.0, sample(fine, x / 0.9 + 70.0, y / 0.9) - 1.1)
                     h[r, c] = max(0.0, 0.09 + 0.04 * mottle + 0.22 * dust)
                     d[r, c] = max(0.0, 0.03 + 0.02 * mottle)
-
-
-@nb.njit(cache=True)
-def draw_cytoplasm(
-    h: NDArray[np.float32],
-    d: NDArray[np.float32],
-    label: NDArray[np.int32],
-    h_od: NDArray[np.float32],
-    dab_od: NDArray[np.float32],
-    granular_od: NDArray[np.float32],
-    blotch_od: NDArray[np.float32],
-    blotch_um: NDArray[np.float64],
-    mottle: NDArray[np.float64],
-    x0: int,
-    y0: int,
-    mpp: float,
-    fine: NDArray[np.float32],
-) -> None:
-    """Fill the cells (label ≥ 0; −2 is a lumen) with cytoplasm (in place).
-
-    Each value belongs to the cell of that label; `mottle` is the contrast of its texture.
-    """
-    rows, cols = h.shape
-    for r in range(rows):
-        y = (y0 + r + 0.5) * mpp
-        for c in range(cols):
-            cell = label[r, c]
-            if cell == -1:
-                continue
-            x = (x0 + c + 0.5) * mpp
-            if cell == -2:
-                wisp = max(0.0, sample(fine, x / 2.2 + 11.0, y / 2.2) - 1.2)
-                h[r, c] = 0.03 * wisp
-                d[r, c] = 0.004 * wisp
-                continue
-            foam = sample(fine, x / 0.42, y / 0.42)
-            cloud = sample(fine, x / 2.6 + 50.0, y / 2.6)
-            net = sample(fine, x / 0.95 + 90.0, y / 0.95 + 12.0)
-            m = mottle[cell]
-            h[r, c] = h_od[cell] * max(0.0, 1 + m * 0.42 * foam + m * 0.26 * cloud + m * 0.30 * net)
-            brown = dab_od[cell] * max(
-                0.0, 1 + m * 0.35 * foam + (0.2 + 0.8 * m) * 0.4 * cloud + m * 0.4 * net
-            )
-            if granular_od[cell] > 0:
-                grain = sample(fine, x / 0.55 + 17.0, y / 0.55 + 5.0)
-                brown += granular_od[cell] * max(0.0, grain - 0.9) * 1.2
-            if blotch_od[cell] > 0:
-                size = blotch_um[cell]
-                blotch = sample(fine, x / size + 29.0, y / size + 61.0)
-                brown += blotch_od[cell] * min(1.0, max(0.0, 0.5 + blotch))
-            d[r, c] = brown
-
-
-def fade_to_borders(
-    d: NDArray[np.float32],
-    label: NDArray[np.int32],
-    inset_um: NDArray[np.float64],
-    mpp: float,
-) -> None:
-    """Let the brown of cells fade within `inset_um` (of each cell) of their borders (in place)."""
-    is_border = np.zeros(label.shape, np.bool_)
-    across, down = label[:, 1:] != label[:, :-1], label[1:] != label[:-1]
-    is_border[:, 1:] |= across
-    is_border[:, :-1] |= across
-    is_border[1:] |= down
-    is_border[:-1] |= down
-    # Exact distances: those of the chamfer kind would depend on where a tile begins.
-    depth_px = cv2.distanceTransform(
-        (~is_border).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-    )
-    # Its last bit depends on where an array lies in memory; the square of a distance is whole.
-    depth_px = np.sqrt(np.rint(np.minimum(depth_px, MOST_DEPTH_PX) ** 2))
-    # Labels −1 and −2 pick the two last values: what lies outside keeps its brown.
-    inset_px = np.append(inset_um / mpp, [0.0, 0.0]).astype(np.float32)[label]
-    d *= np.where(inset_px > 0, np.minimum(depth_px / np.maximum(inset_px, 1e-3), 1), 1)
 
 
 @nb.njit(cache=True)

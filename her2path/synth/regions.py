@@ -238,6 +238,12 @@ class RegionRecipe:
         between two bright ones (< 0), as where light is bent with the condenser closed.
     blotch_od, blotch_um : float
         DAB OD of brown that lies in the cytoplasm in blotches, and their size.
+    granule_um, streak_od : float
+        Size of the granules of `granular_od`; DAB OD of fine streaks in the cytoplasm.
+    foam_share, foam_um : float
+        Share of the cytoplasm that is clear in small bubbles, and their size.
+    dot_share, dot_od : float
+        Share of the cells with one to three brown dots beside the nucleus, and their DAB OD.
     stroma_mottle : float
         Contrast of the chromatin of lymphocytes, plasma and spindle cells, 0 = even discs.
     brown_inset_um : float
@@ -327,6 +333,12 @@ class RegionRecipe:
     arc_pieces: float = 1.0
     brown_inset_um: float = 0.0
     passed_share: float = 0.0
+    granule_um: float = 0.55
+    streak_od: float = 0.0
+    foam_share: float = 0.0
+    foam_um: float = 0.9
+    dot_share: float = 0.0
+    dot_od: float = 0.0
 
     def __post_init__(self) -> None:
         check_name(self.name, "name of a region")
@@ -419,6 +431,12 @@ _ADDED_RANGES = (
     ("arc_pieces", 1, 5),
     ("brown_inset_um", 0, 6),
     ("passed_share", 0, 0.8),
+    ("granule_um", 0.2, 2),
+    ("streak_od", 0, 2),
+    ("foam_share", 0, 0.8),
+    ("foam_um", 0.3, 3),
+    ("dot_share", 0, 1),
+    ("dot_od", 0, 2),
 )
 # Fields that came after the first recipes.
 ADDED_TO_REGIONS = ("benign_mix", *(name for name, _, _ in _ADDED_RANGES))

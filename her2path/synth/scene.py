@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from her2path.synth.artefact_matter import draw_artefacts
 from her2path.synth.artefacts import place_artefacts
 from her2path.synth.blocks import Block, build_block
 from her2path.synth.cell_kinds import CellKind
-from her2path.synth.drawing import draw_cytoplasm, draw_discs, fade_to_borders
+from her2path.synth.cytoplasm import Cytoplasm, draw_cytoplasm, draw_dots, fade_to_borders
+from her2path.synth.drawing import draw_discs
 from her2path.synth.inclusion_cells import inclusion_cells
 from her2path.synth.inclusion_matter import draw_inclusions
 from her2path.synth.inclusions import inclusion_at, nests_beside, place_inclusions
@@ -28,6 +29,7 @@ from her2path.synth.matter import (
     draw_secretion,
     draw_vacuoles,
     nest_distance,
+    quantile,
 )
 from her2path.synth.noise import noise_tile, stream
 from her2path.synth.nuclei import EDGE_UM, defocused, join_nuclei
@@ -264,15 +266,25 @@ class Scene:
         regions, (coarse, fine) = self.recipe.all_regions, self._noise
         h, d, label = maps.h, maps.d, maps.label
         cell_region = np.concatenate([block.region for block in blocks])
+        own = Cytoplasm.join([block.cytoplasm for block in blocks])
+        foam = region_values(regions, "foam_share")
+        cut = np.array([quantile(share) if share > 0 else np.inf for share in foam])
         draw_cytoplasm(
             h,
             d,
             label,
-            np.concatenate([block.cytoplasm_h_od for block in blocks]),
-            np.concatenate([block.cytoplasm_dab_od for block in blocks]),
-            np.concatenate([block.granular_od for block in blocks]),
-            np.concatenate([block.blotch_od for block in blocks]),
+            own.h_od,
+            own.dab_od,
+            own.granular_od,
+            own.blotch_od,
+            own.streak_od,
+            own.streak_angle,
+            own.streak_um,
+            own.streak_stretch,
+            region_values(regions, "granule_um")[cell_region],
             region_values(regions, "blotch_um")[cell_region],
+            cut[cell_region],
+            region_values(regions, "foam_um")[cell_region],
             region_values(regions, "mottle")[cell_region],
             *grid,
             fine,
@@ -285,13 +297,16 @@ class Scene:
             draw_secretion(h, d, label, lattice.region, lattice.step, share, *grid, coarse, fine)
 
     def _draw_within_cells(self, maps: StainMaps, grid: Grid, block: Block, offset: int) -> None:
-        """Draw holes, vacuoles and nuclei of a block whose labels begin at `offset`."""
+        """Draw holes, vacuoles, dots and nuclei of a block whose labels begin at `offset`."""
         regions, fine = self.recipe.all_regions, self._noise.fine
         draw_discs(maps.h, maps.d, block.lumens, *grid, fine)
         if len(block.vacuoles):
             own = (block.vacuoles[:, 3].astype(np.int64) + offset).astype(np.int32)
             place = (block.vacuoles[:, k].copy() for k in range(3))
             draw_vacuoles(maps.h, maps.d, maps.label, own, *place, *grid, fine)
+        if len(block.dots):
+            cell, *dots = (getattr(block.dots, f.name) for f in fields(block.dots))
+            draw_dots(maps.d, maps.label, cell + offset, *dots, *grid)
         kept = np.flatnonzero(block.is_seen)
         region = block.region[kept]
         draw_nuclei_of(

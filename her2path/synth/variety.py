@@ -39,7 +39,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
 # How often little shows beside nuclei and membranes.
 _BARE = 0.3
 # How often cells are brown inside whatever their membranes are.
-_BROWN = 0.22
+_BROWN = 0.3
 # So that each score is drawn about as often as another, faint ones somewhat more often.
 _OFTEN = (0.13, 0.20, 0.09, 0.07, 0.07, 0.07, 0.12, 0.08, 0.17)
 
@@ -200,6 +200,12 @@ def _brown(rng: Rng) -> dict[str, Any]:
         # Little brown is common, and it is there that faint membranes have to be told from it.
         "cytoplasm_od": _log_uniform(rng, 0.03, 0.3),
         "granular_od": _rare(rng, 0.45, 0.45),
+        "granule_um": _log_uniform(rng, 0.25, 1.3),
+        "streak_od": _rare(rng, 0.35, 0.8),
+        "foam_share": _rare(rng, 0.3, 0.5),
+        "foam_um": _log_uniform(rng, 0.35, 1.8),
+        "dot_share": _rare(rng, 0.35, 0.7),
+        "dot_od": float(rng.uniform(0.1, 1.2)),
         "blotch_od": _rare(rng, 0.6, 0.5),
         "gap_um": _rare(rng, 0.4, 4.0),
         "brown_inset_um": float(rng.uniform(0.5, 4.0)) if rng.random() < 0.6 else 0.0,

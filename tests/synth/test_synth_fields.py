@@ -23,7 +23,7 @@ from her2path.synth import (
 )
 from her2path.synth.blocks import build_block
 from her2path.synth.cell_kinds import CellKind
-from her2path.synth.drawing import fade_to_borders
+from her2path.synth.cytoplasm import fade_to_borders
 from her2path.synth.scene import Scene
 from her2path.synth.truth import cells_within, score_of, tally_of
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
+from skimage.measure import label, regionprops
 
 from her2path.geometry import Region
 from her2path.synth import (
@@ -87,6 +88,12 @@ ALL = RegionRecipe(
     arc_pieces=3.0,
     brown_inset_um=2.0,
     passed_share=0.2,
+    granule_um=1.0,
+    streak_od=0.3,
+    foam_share=0.2,
+    foam_um=0.6,
+    dot_share=0.3,
+    dot_od=0.4,
 )
 
 
@@ -232,6 +239,67 @@ def test_blotches_are_brown_inside_cells_and_no_membrane() -> None:
     # Neighbouring pixels differ the less, the larger the blotches are.
     steps = [np.abs(np.diff(m.d - before.d, axis=1))[in_cell[:, 1:]].mean() for m in (fine, coarse)]
     assert steps[1] < 0.6 * steps[0]
+
+
+def test_streaks_are_brown_inside_cells_longer_than_wide_and_no_membrane() -> None:
+    plain = only(mix=mix_of(none=0.5, moderate_incomplete=0.5))
+    before, streaked = maps_of(plain), maps_of(replace(plain, streak_od=0.5))
+    more = streaked.d - before.d
+    assert np.array_equal(before.membrane, streaked.membrane)
+    assert np.array_equal(before.h, streaked.h)
+    assert more.min() > -1e-6
+    assert not more[before.label < 0].any()
+    streaks = [
+        part
+        for part in regionprops(label(more > 0.1))
+        if part.area >= 8 and part.axis_minor_length > 0
+    ]
+    assert len(streaks) > 100
+    # Those that cross a border or each other are rounder than one alone.
+    assert np.median([s.axis_major_length / s.axis_minor_length for s in streaks]) > 2
+
+
+def test_coarser_granules_change_less_from_pixel_to_pixel() -> None:
+    plain = only(mix=mix_of(none=1.0))
+    before = maps_of(plain)
+    sizes = [maps_of(replace(plain, granular_od=0.5, granule_um=um)) for um in (0.4, 1.6)]
+    steps = [np.abs(np.diff(m.d - before.d, axis=1)).mean() for m in sizes]
+    assert steps[1] < 0.6 * steps[0]
+    assert np.array_equal(
+        maps_of(replace(plain, granular_od=0.5)).d,
+        maps_of(replace(plain, granular_od=0.5, granule_um=0.55)).d,
+    )
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_foam_clears_its_share_of_the_cytoplasm_and_no_membrane(share: float) -> None:
+    brown = only(mix=mix_of(none=0.5, moderate_incomplete=0.5), cytoplasm_od=0.3, mottle=0.0)
+    before, foamy = maps_of(brown), maps_of(replace(brown, foam_share=share))
+    assert np.array_equal(before.membrane, foamy.membrane)
+    at = (before.label >= 0) & ~before.membrane.astype(bool) & (before.d > 0.05)
+    kept = foamy.d[at] / before.d[at]
+    assert kept.max() < 1 + 1e-5
+    # Bubbles have soft walls: what is cleared by a tenth or more is as much as was asked.
+    assert (kept < 0.9).mean() == pytest.approx(share, abs=0.1)
+
+
+def test_dots_lie_beside_the_nuclei_of_their_share_of_the_cells() -> None:
+    plain = only(mix=mix_of(none=0.5, moderate_incomplete=0.5))
+    region = replace(plain, dot_share=0.3, dot_od=0.6)
+    before, dotted = maps_of(plain), maps_of(region)
+    assert np.array_equal(before.membrane, dotted.membrane)
+    more = dotted.d - before.d
+    assert more.min() > -1e-6
+    assert not more[before.label < 0].any()
+    assert 0.002 < (more > 0.1).mean() < 0.05
+    block = Scene(recipe_of(region, 200.0), seed=4).block(0, 0)
+    dots, nuclei = block.dots, block.nuclei
+    n = len(np.unique(dots.cell))
+    assert n / block.graph.n_cells == pytest.approx(0.3, abs=0.1)
+    far = np.hypot(dots.x - nuclei.x[dots.cell], dots.y - nuclei.y[dots.cell])
+    assert (far >= nuclei.b_um[dots.cell] - 1e-6).all()
+    assert (far <= nuclei.a_um[dots.cell] + 1.2 + 1e-6).all()
+    assert not len(Scene(recipe_of(replace(region, dot_od=0.0), 200.0), seed=4).block(0, 0).dots)
 
 
 def test_brown_that_keeps_off_the_borders_leaves_a_rim_and_the_rest_alone() -> None:
