@@ -76,6 +76,8 @@ STATIC = {
     "leaflet.js": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.js", "text/javascript"),
 }
 MAX_REMARK = 2000
+# Letters of a time as results state it, and room.
+MAX_TIME = 64
 # A remark of 2,000 letters in any script, with the rest.
 MAX_BODY_BYTES = 32_000
 # Cells of the slide in view and the one before it.
@@ -93,18 +95,20 @@ class Given(BaseModel):
 
 
 class GivenReading(Given):
-    """A reading as the page sends it."""
+    """A reading as the page sends it; `scored` as `tell_case` told it."""
 
     score: Score
+    scored: str | None = Field(default=None, max_length=MAX_TIME)
     is_sure: bool = True
     pct_stained: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
     remark: str = Field(default="", max_length=MAX_REMARK)
 
 
 class GivenDecision(Given):
-    """A decision as the page sends it."""
+    """A decision as the page sends it; `scored` as `tell_case` told it."""
 
     score: Score
+    scored: str | None = Field(default=None, max_length=MAX_TIME)
     reason: str = Field(default="", max_length=MAX_REMARK)
 
 
@@ -202,6 +206,7 @@ def case_routes(queue: ReviewQueue, session: str) -> APIRouter:
     @routes.post("/cases/{number}/reading")
     def take_reading(number: Number, given: GivenReading) -> Any:  # noqa: ANN401 - JSON has no narrower type
         case = queue.case(number)
+        check_same_result(queue, case, given.scored)
         began = opened.get(number)
         queue.read(
             case,
@@ -216,6 +221,7 @@ def case_routes(queue: ReviewQueue, session: str) -> APIRouter:
     @routes.post("/cases/{number}/decision")
     def take_decision(number: Number, given: GivenDecision) -> Any:  # noqa: ANN401 - JSON has no narrower type
         case = queue.case(number)
+        check_same_result(queue, case, given.scored)
         queue.decide(case, given.score, reason=given.reason)
         return to_json(tell_case(queue, case))
 
@@ -278,6 +284,16 @@ def same_list(queue: ReviewQueue) -> Callable[[Request, str | None], None]:
             raise HTTPException(410, "Another list of cases is served now: load the page again.")
 
     return check
+
+
+def check_same_result(queue: ReviewQueue, case: Case, scored: str | None) -> None:
+    """Refuse what is given for a result that was replaced since the page showed the case."""
+    if scored is not None and scored != queue.record(case).created:
+        raise HTTPException(
+            412,
+            f"Case {case.number} was scored again since you opened it. Nothing is saved: look at "
+            "it once more, then save.",
+        )
 
 
 def unseen(case: Case) -> SlideError:

@@ -80,6 +80,8 @@ def tell_case(queue: ReviewQueue, case: Case) -> Told:
         "px_per_step": [OUTLINE_STEP_UM / pyramid.mpp.x, OUTLINE_STEP_UM / pyramid.mpp.y],
         "tile_px": TILE_PX,
         "max_zoom": pyramid.max_zoom,
+        # What is given is given for this result, and for no later one.
+        "scored": record.created,
         # Criteria without a 0+ do not ask for it.
         "scores": [*(score.value for score in scores_used(record)), Score.NOT_ASSESSABLE.value],
         "reading": tell_entry(queue.own(case, EntryKind.READING)),

@@ -14,6 +14,7 @@ from report_slides import cell_columns, drawn_slide, record_of, tally_of
 
 from her2path.criteria.score import Score
 from her2path.flags.evidence import Flag, ReviewFlag
+from her2path.results.record import read_record, write_record
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -206,6 +207,27 @@ def test_a_reading_given_to_another_list_of_cases_is_not_taken(
     page.reload()
     expect(page.locator("#who")).to_contain_text(reader)
     expect(page.locator("#remark")).to_have_value("")
+
+
+def test_a_slide_scored_again_is_looked_at_again_and_nothing_typed_is_lost(
+    site: Site, windows: Windows
+) -> None:
+    page = windows.open(site.address)
+    whole_view(page)
+    page.keyboard.press("3")
+    page.fill("#remark", "of the first result")
+    path = site.results.slide(site.names[0]).slide_json
+    write_record(path, replace(read_record(path), created="2031-01-01T00:00:00+00:00"))
+    windows.expecting("refused: 412 .*/api/cases/1/reading", REFUSED)
+    page.click(SAVE)
+    expect(page.locator("#panel")).to_contain_text("Case 1 was scored again since you opened it")
+    assert site.readings() == []
+    expect(page.locator("#remark")).to_have_value("of the first result")
+    whole_view(page)
+    page.click(SAVE)
+    expect(page.locator("#progress")).to_have_text("1 of 3 read")
+    (row,) = site.readings()
+    assert (row["score"], row["remark"]) == ("3+", "of the first result")
 
 
 def test_of_two_cases_asked_for_the_last_one_stays(site: Site, windows: Windows) -> None:

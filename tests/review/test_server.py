@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from opener import Opener
 
 from her2path.errors import ResultsError
 from her2path.results.folder import ResultsFolder
-from her2path.results.record import SlideRecord
+from her2path.results.record import SlideRecord, read_record, write_record
 from her2path.review import SlidePool, finder, make_app
 from her2path.review.server import STATIC, listening
 
@@ -124,6 +125,26 @@ def test_a_blinded_reader_is_told_nothing_that_gives_the_score_away(client: Test
     for secret in ("a & b", "b 3+", "P-17", "slide.png", "Interval includes", "probabilities"):
         assert secret not in told
     assert client.get("/api/cases/1/outlines", params=WHOLE).status_code == 403
+
+
+def test_what_is_given_for_an_earlier_result_is_not_saved(
+    client: TestClient, run: ResultsFolder
+) -> None:
+    scored = sent(client.get("/api/cases/1"))["scored"]
+    sent(client.post("/api/cases/1/reading", json={"score": "0", "scored": scored}))
+    for path in run.path.glob("*/slide.json"):
+        record = replace(read_record(path), created="2031-01-01T00:00:00+00:00")
+        write_record(path, record)
+    given = {"score": "0", "scored": scored, "reason": "faint"}
+    late = client.post("/api/cases/1/decision", json=given)
+    assert late.status_code == 412
+    assert "scored again since you opened it" in late.json()["detail"]
+    assert sent(client.get("/api/cases/1"))["decision"] is None
+    # The other case has no reading yet, and was scored again as well.
+    other = {"score": "0", "scored": scored}
+    assert client.post("/api/cases/2/reading", json=other).status_code == 412
+    now = sent(client.get("/api/cases/2"))["scored"]
+    assert sent(client.post("/api/cases/2/reading", json=other | {"scored": now}))["reading"]
 
 
 def test_a_reading_opens_what_the_program_found(client: TestClient, run: ResultsFolder) -> None:

@@ -134,7 +134,7 @@ export class Panel {
       if (why.textContent !== said) why.textContent = said;
     };
     return this.sending(form, save, { isChosen: () => draft.score, give: () => this.onRead(shown.number, {
-      score: draft.score, is_sure: !draft.isInDoubt, remark: draft.remark ?? "",
+      score: draft.score, scored: shown.scored, is_sure: !draft.isInDoubt, remark: draft.remark ?? "",
       pct_stained: draft.share ? Number(draft.share) : null,
     }) });
   }
@@ -160,7 +160,7 @@ export class Panel {
       save.disabled = this.isSending;
     };
     return this.sending(form, save, { isChosen: () => draft.decision, give: () => this.onDecide(
-      shown.number, { score: chosen(), reason: draft.reason ?? "" }) });
+      shown.number, { score: chosen(), scored: shown.scored, reason: draft.reason ?? "" }) });
   }
 
   entryWords(entry) {

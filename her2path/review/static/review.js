@@ -140,6 +140,11 @@ const give = async (number, path, given, done) => {
     drafts.delete(number);
     await loadQueue();
   } catch (error) {
+    // The slide was scored again meanwhile: what was typed waits until it was looked at.
+    if (error.status === 412) {
+      if (number === current) await open(number, error.message);
+      return "";
+    }
     // It was given in another window: that stands, and is shown.
     if (error.status === 409 && path === "reading") {
       drafts.delete(number);
