@@ -224,6 +224,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         )
     yield from _left_out_flags(evidence, cuts)
     yield from _below_blank_flags(evidence, cuts)
+    yield from _shared_line_flags(evidence)
     yield from share_above(
         ReviewFlag.HIDDEN_NUCLEI,
         evidence.hidden_nuclei_pct,
@@ -275,6 +276,21 @@ def _below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]
             f"than {cuts.below_blank_pct:.0f} %) and count because the network sees a membrane, "
             f"which may be an unstained border; {effect}.",
         )
+
+
+def _shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:
+    now, alone, other = evidence.stained_pct, evidence.stained_alone_pct, evidence.score_alone
+    # Whoever owns a line, some cell is stained: that it is none is not in doubt.
+    if now is None or alone is None or other in (None, Score.ZERO, evidence.call.score):
+        return
+    yield Flag(
+        ReviewFlag.SHARED_LINES,
+        alone,
+        now,
+        "%",
+        f"{now:.1f} % of the tumour cells are stained if a line between two cells counts for both, "
+        f"{alone:.1f} % if it belongs to one of them only; then the score would be {other}.",
+    )
 
 
 def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:

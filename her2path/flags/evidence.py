@@ -49,6 +49,7 @@ class ReviewFlag(StrEnum):
     TUMOR_UNCERTAIN = "tumor_uncertain"
     UNSTAINED_LEFT_OUT = "unstained_left_out"
     BELOW_BLANK = "below_blank"
+    SHARED_LINES = "shared_lines"
     HIDDEN_NUCLEI = "hidden_nuclei"
     CONTROL_SUSPECTED = "control_suspected"
     CONTROL_OUT_OF_RANGE = "control_out_of_range"
@@ -85,6 +86,7 @@ SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.TUMOR_UNCERTAIN: "review",
     ReviewFlag.UNSTAINED_LEFT_OUT: "review",
     ReviewFlag.BELOW_BLANK: "review",
+    ReviewFlag.SHARED_LINES: "review",
     ReviewFlag.HIDDEN_NUCLEI: "review",
     # A control counted as sample, or a sample left out as control, makes the score another's.
     ReviewFlag.CONTROL_SUSPECTED: "review",
@@ -254,6 +256,10 @@ class FlagEvidence:
         because the network sees the membrane.
     score_without_below : Score
         Score when these do not count as stained.
+    stained_alone_pct : float
+        Percent of the tumour cells that are stained even if each line belongs to one cell only.
+    score_alone : Score
+        Score when no others are.
     hidden_nuclei_pct : float
         Percent of nuclei seen only as a hollow in brown.
     n_suspected_cells : int
@@ -315,6 +321,8 @@ class FlagEvidence:
     score_with_left_out: Score | None = None
     below_blank_pct: float | None = None
     score_without_below: Score | None = None
+    stained_alone_pct: float | None = None
+    score_alone: Score | None = None
     hidden_nuclei_pct: float | None = None
     n_suspected_cells: int = 0
     is_suspect_excluded: bool = False

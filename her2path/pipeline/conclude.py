@@ -13,6 +13,7 @@ from her2path.annotations.roi import RoiKind
 from her2path.cells.classify import CellClasses
 from her2path.cells.lookalikes import lookalikes
 from her2path.cells.membranes import Membranes, read_membranes
+from her2path.cells.shared_lines import has_own_line
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import StatusCall, status
@@ -47,6 +48,7 @@ from her2path.results.record import (
     Reading,
     RegionKind,
     RegionRecord,
+    SharedLines,
     SlideRecord,
     Stability,
 )
@@ -71,6 +73,7 @@ class Counted:
     cells: CellMeasurements
     classes: CellClasses
     selection: Selection
+    has_own_line: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,6 +180,8 @@ def conclude_cells(
     counted = everything.select(selection.is_counted)
     clusters = clusters_of(counted, rule_set)
     blank = with_below_blank(blank, counted, classes.is_below_blank[selection.is_counted], rule_set)
+    is_own = has_own_line(cells, classes, place_um)
+    shared = shared_lines_of(counted, is_own[selection.is_counted], blank.upper_pct, rule_set)
     call = rule_set.call(counted.tally, blank_upper_pct=blank.upper_pct, clusters=clusters)
     reading = read_counted(
         counted,
@@ -231,6 +236,7 @@ def conclude_cells(
         # It has learned the criteria of breast: others give other scores for the same cells.
         joint=network.joint if network and rule_set.organ is Organ.BREAST else None,
         suspects=suspects_of(everything, selection, settings, survey, blank),
+        shared=shared,
     )
     record = replace(
         unscored(survey, settings, timings),
@@ -248,8 +254,9 @@ def conclude_cells(
         review=needs_review(flags),
         regions=regions,
         network=network,
+        shared_lines=shared,
     )
-    return Conclusion(record, Counted(cells, classes, selection))
+    return Conclusion(record, Counted(cells, classes, selection, is_own))
 
 
 def with_staining_of_null(answer: StatusCall, reading: Reading, blank: BlankFacts) -> StatusCall:
@@ -309,6 +316,19 @@ def with_below_blank(
     )
     score, _ = score_of(clear, rule_set, blank_upper_pct=blank.upper_pct)
     return replace(blank, below_pct=share_pct(is_below, is_stained), score_without_below=score)
+
+
+def shared_lines_of(
+    counted: CountedCells, is_own: NDArray[np.bool_], blank_upper_pct: float, rule_set: RuleSet
+) -> SharedLines | None:
+    """Return what is left if each line belongs to one cell only; None where no cell is stained."""
+    if not (counted.intensity > Intensity.NONE).any():
+        return None
+    alone = replace(
+        counted, intensity=np.where(is_own, counted.intensity, Intensity.NONE).astype(np.int8)
+    )
+    score, _ = score_of(alone, rule_set, blank_upper_pct=blank_upper_pct)
+    return SharedLines(100 * float(is_own.mean()), score)
 
 
 def counterstain_of(cells: CellMeasurements, selection: Selection) -> float | None:

@@ -133,6 +133,7 @@ def cell_columns(
         "is_nucleus_hidden": cells.is_hidden,
         "outline_um": cells.outline_um,
         "stained_sectors": classes.stained_sectors,
+        "has_own_line": counted.has_own_line,
     }
 
 

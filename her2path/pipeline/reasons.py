@@ -20,6 +20,7 @@ from her2path.results.record import (
     Heterogeneity,
     RegionKind,
     RegionRecord,
+    SharedLines,
     Stability,
     StainFacts,
 )
@@ -79,6 +80,7 @@ def flags_of_reading(
     answer: StatusCall,
     joint: JointReading | None,
     suspects: Suspects,
+    shared: SharedLines | None,
 ) -> tuple[Flag, ...]:
     """Return the flags of a slide whose cells were read."""
     job = survey.job
@@ -113,6 +115,8 @@ def flags_of_reading(
             hidden_nuclei_pct=facts.hidden_nuclei_pct,
             below_blank_pct=blank.below_pct,
             score_without_below=blank.score_without_below,
+            stained_alone_pct=None if shared is None else shared.pct_stained,
+            score_alone=None if shared is None else shared.score,
             n_suspected_cells=suspects.n_cells,
             is_suspect_excluded=suspects.is_excluded,
             score_other_way=suspects.score_other_way,

@@ -269,6 +269,13 @@ CELL_COLUMNS: tuple[Column, ...] = (
         "Bit k is set when sector k of the outline is stained.",
         is_required=True,
     ),
+    Column(
+        "has_own_line",
+        Kind.BOOLEAN,
+        "Stained even if each line belongs to one cell only: other stained cells do not explain "
+        "its line.",
+        is_required=True,
+    ),
 )
 
 TABLES: dict[str, tuple[Column, ...]] = {

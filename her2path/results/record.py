@@ -178,6 +178,17 @@ class BlankFacts:
     line_even: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class SharedLines:
+    """What is left if each stained line belongs to one cell only, not to both that it parts.
+
+    `pct_stained` of the tumor cells must be stained all the same, and the score is then `score`.
+    """
+
+    pct_stained: float
+    score: Score
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellSelection:
     """Which cells count, and what became of the others.
@@ -361,6 +372,7 @@ class SlideRecord:
     extras: Mapping[str, str] = field(default_factory=dict)
     model: str = "none"
     network: NetworkFacts | None = None
+    shared_lines: SharedLines | None = None
     research_use: str = RESEARCH_USE
     format: int = FORMAT
 

@@ -50,6 +50,7 @@ def write_found(path: Path, n: int) -> None:
         "pattern": np.array(["complete"] * n),
         "outline_um": np.ones((n, N_SECTORS), np.float32),
         "stained_sectors": np.zeros(n, np.uint32),
+        "has_own_line": np.zeros(n, np.bool_),
     }
     path.parent.mkdir(parents=True)
     write_cells(path, columns, slide_id="s", mpp=Mpp(0.5, 0.5), software_version="0")

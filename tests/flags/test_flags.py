@@ -85,6 +85,10 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
             },
         ),
         ("below_blank", {"below_blank_pct": 33.1, "score_without_below": Score.ULTRALOW}),
+        (
+            "shared_lines",
+            {"stained_pct": 14.8, "stained_alone_pct": 8.6, "score_alone": Score.ULTRALOW},
+        ),
         ("hidden_nuclei", {"hidden_nuclei_pct": 20.1}),
         ("control_suspected", {"n_suspected_cells": 1}),
         (
@@ -159,6 +163,9 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
         # A tenth of 50 % were close to the cut of 10 %; 45 % of it is not.
         {"below_blank_pct": 55.0, "score_without_below": Score.ONE_PLUS},
         {"below_blank_pct": 33.0, "score_without_below": Score.ZERO},
+        {"stained_pct": 50.0, "stained_alone_pct": 30.0, "score_alone": Score.ONE_PLUS},
+        # Whoever owns a line, some cell is stained.
+        {"stained_pct": 3.0, "stained_alone_pct": 1.9, "score_alone": Score.ZERO},
         {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
         # Left out, and it would change nothing.
         {"n_suspected_cells": 9, "is_suspect_excluded": True},

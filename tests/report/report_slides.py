@@ -104,6 +104,7 @@ def cell_columns(n: int = 400, seed: int = 3):
         "is_nucleus_hidden": np.zeros(n, np.bool_),
         "outline_um": rng.uniform(5, 8, (n, N_SECTORS)).astype(np.float32),
         "stained_sectors": bits.astype(np.uint32),
+        "has_own_line": bits > 0,
     }
 
 

@@ -30,6 +30,7 @@ def cells(n, seed=0):
         "pattern": words([pattern.label for pattern in Pattern]),
         "outline_um": rng.uniform(0, 25.4, (n, N_SECTORS)).astype(np.float32),
         "stained_sectors": rng.integers(0, 2**32, n, dtype=np.uint32),
+        "has_own_line": rng.random(n) < 0.5,
     }
     for column in CELL_COLUMNS:
         if column.kind is Kind.BOOLEAN:
