@@ -90,6 +90,9 @@ def needed_cells(
     n = x.shape[0]
     is_left = np.ones(n, np.bool_)
     sector_angle = 2.0 * math.pi / N_SECTORS
+    reach = np.empty(n, np.float32)
+    for i in range(n):
+        reach[i] = outline_um[i].max() + NEAR_UM
     for i in order:
         if is_complete[i]:
             continue
@@ -103,7 +106,11 @@ def needed_cells(
             for j in neighbors[i]:
                 if j == n or not is_left[j]:
                     continue
-                if lies_on_line(px - x[j], py - y[j], outline_um[j], on_line[j]):
+                dx, dy = px - x[j], py - y[j]
+                # Most neighbors are too far away, which is known without an angle.
+                if dx * dx + dy * dy > reach[j] * reach[j]:
+                    continue
+                if lies_on_line(dx, dy, outline_um[j], on_line[j]):
                     n_shared += 1
                     break
         is_left[i] = n_shared < SHARED_FRAC * n_stained

@@ -283,10 +283,11 @@ def _shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:
     # Whoever owns a line, some cell is stained: that it is none is not in doubt.
     if now is None or alone is None or other in (None, Score.ZERO, evidence.call.score):
         return
+    held = evidence.call.deciding_lower
     yield Flag(
         ReviewFlag.SHARED_LINES,
         alone,
-        now,
+        held.cut if held is not None and held.measure == STAINED else now,
         "%",
         f"{now:.1f} % of the tumour cells are stained if a line between two cells counts for both, "
         f"{alone:.1f} % if it belongs to one of them only; then the score would be {other}.",

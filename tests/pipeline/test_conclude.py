@@ -4,7 +4,7 @@ import pytest
 from her2path.criteria.ish import status
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Extent, Intensity, Score, Status
-from her2path.pipeline.conclude import with_staining_of_null
+from her2path.pipeline.conclude import shared_lines_of, with_staining_of_null
 from her2path.pipeline.scoring import CountedCells, read_counted
 from her2path.results.record import BlankFacts
 
@@ -50,3 +50,17 @@ def test_a_null_of_an_edition_without_0_plus_says_that_cells_are_stained(n_stain
     answer = with_staining_of_null(status(call.score), reading, BLANK)
     assert answer.status is Status.NULL
     assert ("9.0 % of the tumour cells are stained" in answer.comment) == is_said
+
+
+@pytest.mark.parametrize(
+    ("n_own", "score"), [(120, Score.ONE_PLUS), (90, Score.ULTRALOW), (0, Score.ZERO)]
+)
+def test_the_score_if_each_line_belongs_to_one_cell_only(n_own, score):
+    rules = load_rule_set("asco-cap-2018")
+    counted = faintly_stained(140)
+    assert rules.call(counted.tally, blank_upper_pct=BLANK.upper_pct).score is Score.ONE_PLUS
+    shared = shared_lines_of(counted, np.arange(1000) < n_own, BLANK.upper_pct, rules)
+    assert shared.pct_stained == pytest.approx(n_own / 10)
+    assert shared.score is score
+    nothing = shared_lines_of(faintly_stained(0), np.zeros(1000, bool), BLANK.upper_pct, rules)
+    assert nothing is None

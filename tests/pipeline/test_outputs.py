@@ -92,6 +92,17 @@ def test_counted_cells_are_those_that_no_reason_excludes(folder: SlideFolder):
     assert (cells["membrane_od"][is_stained] > 0).all()
 
 
+def test_what_is_stained_alone_is_the_same_in_cells_and_record(folder: SlideFolder):
+    record, cells = read_record(folder.slide_json), read_cells(folder.cells_parquet)
+    own, is_counted = cells["has_own_line"], cells["is_tumor"]
+    assert (cells["intensity"][own] != "none").all()
+    assert own[cells["pattern"] == "complete"].all()
+    # Neighbors share some lines, and not all.
+    assert 0 < own.sum() < (cells["intensity"] != "none").sum()
+    assert record.shared_lines.pct_stained == pytest.approx(100 * own[is_counted].mean())
+    assert record.shared_lines.pct_stained < record.reading.shares["pct_stained"]
+
+
 def test_geojson_holds_what_viewers_ask_for(folder: SlideFolder):
     for path in (folder.regions_geojson, folder.cells_geojson):
         features = json.loads(path.read_text(encoding="utf-8"))["features"]
