@@ -25,8 +25,6 @@ from scored_slides import score_slides, short
 
 from her2path.pipeline.network import find_network
 from her2path.pipeline.settings import ScoreSettings
-from her2path.results.folder import ResultsFolder
-from her2path.results.record import read_record
 
 Floats = NDArray[np.float32]
 Rng = np.random.Generator
@@ -330,9 +328,12 @@ def main() -> None:
         name: (score, path, truth) for name, score, path, truth in slides(given.out, given.seed)
     }
     settings = ScoreSettings(network=find_network(given.model))
-    results = given.out / f"results-{given.model}"
-    paths = {name: path for name, (_, path, _) in drawn.items()}
-    rows = score_slides(paths, settings, results, n_workers=given.jobs)
+    rows = score_slides(
+        {name: path for name, (_, path, _) in drawn.items()},
+        settings,
+        given.out / f"results-{given.model}",
+        n_workers=given.jobs,
+    )
     print(f"seed {given.seed}, network {settings.model}; given / true")
     print(
         f"{'slide':16}{'score':>24}{'cells':>14}{'stained %':>14}{'alone %':>10}{'complete %':>14}"
@@ -348,17 +349,11 @@ def main() -> None:
             f"{row.get('slide_id'):16}{row.get('score') + ' / ' + score:>24}"
             f"{row.get('n_tumor_cells') + f' / {truth.n_tumor}':>14}"
             f"{short(row.get('pct_stained')) + f' / {truth.pct_stained:.1f}':>14}"
-            f"{stained_alone(results, row.get('slide_id')):>10}"
+            f"{short(row.get('pct_stained_alone')):>10}"
             f"{short(row.get('pct_complete')) + f' / {truth.pct_complete:.1f}':>14}"
             f"  {row.get('review_reasons').replace(';', ', ')}"
         )
     print(f"right {n_right} of {len(drawn)}; wrong and not flagged {n_silent}")
-
-
-def stained_alone(results: Path, slide_id: str) -> str:
-    """Return the share stained if each line belongs to one cell only, as it is printed."""
-    shared = read_record(ResultsFolder(results).slide(slide_id).slide_json).shared_lines
-    return "–" if shared is None else f"{shared.pct_stained:.1f}"
 
 
 if __name__ == "__main__":

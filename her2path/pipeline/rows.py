@@ -27,6 +27,7 @@ def row_of(record: SlideRecord) -> dict[str, object]:
         "network_set": []
         if record.network is None
         else [score.value for score in record.network.joint.conformal_set],
+        "pct_stained_alone": stained_alone(record),
         "review": record.review,
         "review_reasons": list(record.review_reasons),
         "mpp": (record.scan.mpp_x * record.scan.mpp_y) ** 0.5,
@@ -39,6 +40,13 @@ def row_of(record: SlideRecord) -> dict[str, object]:
         "patient_id": record.patient_id,
         **record.extras,
     }
+
+
+def stained_alone(record: SlideRecord) -> float | None:
+    """Return the share stained if each line belongs to one cell only; None without tumor cells."""
+    if record.shared_lines is None:
+        return 0.0 if record.reading.n_tumor_cells else None
+    return record.shared_lines.pct_stained
 
 
 def row_of_entry(entry: JournalEntry, job: SlideJob | None) -> dict[str, object]:

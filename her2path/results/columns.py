@@ -171,6 +171,11 @@ SLIDE_COLUMNS: tuple[Column, ...] = (
         Kind.TEXT,
         "Scores that the network does not rule out at its stated coverage, separated by ';'.",
     ),
+    percent(
+        "pct_stained_alone",
+        f"Share {OF_TUMOR} that is stained even if each line between two cells belongs to one of "
+        "them only.",
+    ),
 )
 
 REGION_COLUMNS: tuple[Column, ...] = (

@@ -10,6 +10,7 @@ from her2path.geometry import Location
 from her2path.pipeline.batch import run_batch
 from her2path.pipeline.conclude import conclude_without_cells
 from her2path.pipeline.outputs import polygons_of, write_conclusion
+from her2path.pipeline.rows import row_of
 from her2path.pipeline.settings import CellsGeojson, ScoreSettings
 from her2path.pipeline.stability import shifts_of
 from her2path.pipeline.survey import survey_slide
@@ -100,6 +101,8 @@ def test_what_is_stained_alone_is_the_same_in_cells_and_record(folder: SlideFold
     # Neighbors share some lines, and not all.
     assert 0 < own.sum() < (cells["intensity"] != "none").sum()
     assert record.shared_lines.pct_stained == pytest.approx(100 * own[is_counted].mean())
+    assert row_of(record)["pct_stained_alone"] == record.shared_lines.pct_stained
+    assert row_of(replace(record, shared_lines=None))["pct_stained_alone"] == 0
     assert record.shared_lines.pct_stained < record.reading.shares["pct_stained"]
 
 
