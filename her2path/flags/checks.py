@@ -280,10 +280,12 @@ def _below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]
 
 def _shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:
     now, alone, other = evidence.stained_pct, evidence.stained_alone_pct, evidence.score_alone
-    # Whoever owns a line, some cell is stained: that it is none is not in doubt.
-    if now is None or alone is None or other in (None, Score.ZERO, evidence.call.score):
+    score, held = evidence.call.score, evidence.call.deciding_lower
+    if now is None or alone is None or other in (None, score):
         return
-    held = evidence.call.deciding_lower
+    # Whoever owns a line, some cell is stained: that it is none is not in doubt.
+    if (score, other) == (Score.ULTRALOW, Score.ZERO):
+        return
     yield Flag(
         ReviewFlag.SHARED_LINES,
         alone,

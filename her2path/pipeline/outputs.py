@@ -224,5 +224,6 @@ def cell_outlines(counted: Counted, survey: Survey, settings: ScoreSettings) -> 
                 if classes.intensity[index] > Intensity.NONE
                 else math.nan,
                 "Cytoplasm: DAB OD": float(cells.cytoplasm_od[index]),
+                "HER2: line of its own": float(counted.has_own_line[index]),
             },
         )

@@ -164,8 +164,6 @@ def test_each_reason_raises_its_flag_alone(flag, evidence):
         {"below_blank_pct": 55.0, "score_without_below": Score.ONE_PLUS},
         {"below_blank_pct": 33.0, "score_without_below": Score.ZERO},
         {"stained_pct": 50.0, "stained_alone_pct": 30.0, "score_alone": Score.ONE_PLUS},
-        # Whoever owns a line, some cell is stained.
-        {"stained_pct": 3.0, "stained_alone_pct": 1.9, "score_alone": Score.ZERO},
         {"control_od": 0.4, "control_od_range": Interval(0.3, 0.5)},
         # Left out, and it would change nothing.
         {"n_suspected_cells": 9, "is_suspect_excluded": True},
@@ -227,6 +225,25 @@ def test_below_the_blank_is_flagged_where_what_is_left_is_close_to_the_cut(
             assert "without them 10.3 % are stained, close to the cut of 10 % for 1+" in (
                 flag.sentence
             )
+
+
+def test_lines_between_two_cells_leave_no_doubt_that_some_cell_is_stained():
+    shared = {"stained_pct": 3.0, "stained_alone_pct": 1.9, "score_alone": Score.ZERO}
+    ultralow = call_of(stained=30)
+    assert ultralow.score is Score.ULTRALOW
+    assert "shared_lines" not in names(flags_of(ultralow, **shared))
+    # Editions without 0+ call up to 10 % 0.
+    (flag,) = flags_of(call_of(), stained_pct=14.0, stained_alone_pct=8.0, score_alone=Score.ZERO)
+    assert (flag.flag, flag.number, flag.cut) == ("shared_lines", 8.0, 10.0)
+    assert (
+        "14.0 % of the tumour cells are stained if a line between two cells counts for both, "
+        in (flag.sentence)
+    )
+    # A row that does not go by the share stained has no cut for it.
+    matrix = call_of(3, 0, 500)
+    found = flags_of(matrix, stained_pct=50.0, stained_alone_pct=8.0, score_alone=Score.ULTRALOW)
+    (flag,) = (one for one in found if one.flag == "shared_lines")
+    assert flag.cut == 50.0
 
 
 def test_a_2plus_near_its_cut_needs_no_second_reader_of_low_scores():

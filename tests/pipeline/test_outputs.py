@@ -106,6 +106,21 @@ def test_what_is_stained_alone_is_the_same_in_cells_and_record(folder: SlideFold
     assert record.shared_lines.pct_stained < record.reading.shares["pct_stained"]
 
 
+def test_qupath_is_told_which_cells_have_a_line_of_their_own(folder: SlideFolder):
+    cells = read_cells(folder.cells_parquet)
+    own = cells["has_own_line"] & cells["is_tumor"]
+    features = json.loads(folder.cells_geojson.read_text(encoding="utf-8"))["features"]
+    told = {
+        shapely.geometry.shape(one["geometry"]): one["properties"]["measurements"]
+        for one in features
+    }
+    found = [outline for outline, numbers in told.items() if numbers["HER2: line of its own"] == 1]
+    assert len(found) < len(told)
+    # Every tumor cell that has one lies in an outline that says so.
+    for x, y in zip(cells["x"][own], cells["y"][own], strict=True):
+        assert any(outline.contains(shapely.Point(x, y)) for outline in found)
+
+
 def test_geojson_holds_what_viewers_ask_for(folder: SlideFolder):
     for path in (folder.regions_geojson, folder.cells_geojson):
         features = json.loads(path.read_text(encoding="utf-8"))["features"]
