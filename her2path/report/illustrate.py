@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from her2path.cells.table import OUTLINE_STEP_UM
 from her2path.criteria.score import Intensity, Pattern
+from her2path.flags.evidence import ReviewFlag
 from her2path.geometry import Mpp, Region, Size
 from her2path.report.fields import (
     FieldCell,
@@ -118,6 +119,7 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
         calibration=record.calibration,
         uncertain_range=uncertain_range(record),
         is_read=record.network is not None,
+        are_lines_asked=any(flag.flag is ReviewFlag.SHARED_LINES for flag in record.flags),
         mpp=at_zero.mean,
     )
     boxes = choose_boxes(columns, interest, at_zero, slide.dimensions)

@@ -51,6 +51,7 @@ INTEREST_COLUMNS = (
     "line_limit_od",
     "cytoplasm_od",
     "tumor_probability",
+    "has_own_line",
 )
 
 
@@ -63,9 +64,10 @@ class FieldKind(StrEnum):
 
 
 class Doubt(StrEnum):
-    """Which cut-off a cell is close to."""
+    """What makes a cell doubtful: mostly a cut-off that it is close to."""
 
     BLANK = "near the limit of blank"
+    SHARED = "stained by a neighbour's line alone"
     INTENSITY = "near an intensity cut"
     EXTENT = "near the completeness cut"
     TUMOR = "tumour or not"
@@ -80,7 +82,7 @@ class Interest:
     weights : mapping of FieldKind to ndarray of shape (n,), float64
         0 for a cell that does not belong.
     doubts : mapping of Doubt to ndarray of shape (n,), bool
-        Cells close to each cut-off that bears on the score.
+        Cells in each doubt that bears on the score.
     is_counted : ndarray of shape (n,), bool
         Invasive tumor cells counted.
     intensity : ndarray of shape (n,), int8
@@ -124,6 +126,7 @@ def find_interest(
     calibration: Calibration,
     uncertain_range: tuple[float, float],
     is_read: bool = False,
+    are_lines_asked: bool = False,
     mpp: float = 1.0,
 ) -> Interest:
     """Weigh every cell of a slide.
@@ -140,12 +143,17 @@ def find_interest(
         Probabilities of a tumor cell that are neither yes nor no, ends excluded.
     is_read : bool
         Whether a network read beside the rules.
+    are_lines_asked : bool
+        Whether the score hangs on whose line it is between two cells.
     mpp : float
         µm/px of the places of the cells.
     """
     is_counted = np.asarray(cells["excluded"] == Exclusion.COUNTED.value, np.bool_)
     intensity = class_codes(cells["intensity"])
     doubts = dict(find_doubts(cells, intensity, call, calibration, is_counted, is_read))
+    if are_lines_asked:
+        is_stained = is_counted & (intensity > Intensity.NONE)
+        doubts[Doubt.SHARED] = is_stained & ~np.asarray(cells["has_own_line"], np.bool_)
     probability = np.asarray(cells["tumor_probability"], np.float64)
     may_be_tumor = is_counted | np.asarray(cells["excluded"] == Exclusion.NOT_TUMOR.value)
     low, high = uncertain_range

@@ -49,6 +49,7 @@ def one_cell(**changes):
         "membrane_contrast_od": 10 * LIMIT,
         "line_limit_od": LIMIT,
         "tumor_probability": 0.95,
+        "has_own_line": True,
     }
     for name, value in (clear | changes).items():
         columns[name][0] = value
@@ -133,6 +134,22 @@ def test_the_limit_of_blank_matters_where_any_staining_decides():
     )
     interest = interest_of(columns)
     assert interest.doubts[Doubt.BLANK].tolist() == [True]
+
+
+def test_whose_line_it_is_matters_where_the_score_hangs_on_it():
+    faint = {"intensity": "faint", "pattern": "incomplete", "membrane_od": 0.05}
+    for is_own in (True, False):
+        columns = one_cell(**faint, longest_arc_frac=0.5, has_own_line=is_own)
+        assert Doubt.SHARED not in interest_of(columns).doubts
+        found = find_interest(
+            columns,
+            call=call_of(columns),
+            calibration=CALIBRATION,
+            uncertain_range=RANGE,
+            are_lines_asked=True,
+        )
+        assert found.doubts[Doubt.SHARED].tolist() == [not is_own]
+        assert found.weights[FieldKind.DOUBTFUL].tolist() == [0.0 if is_own else 1.0]
 
 
 @pytest.mark.parametrize(("limit", "is_near"), [(0.5 * LIMIT, False), (2 * LIMIT, True)])
