@@ -15,6 +15,7 @@ from her2path.synth.cell_kinds import CellKind
 from her2path.synth.noise import sample, stream
 from her2path.synth.nuclei import Nuclei
 from her2path.synth.recipe import SlideRecipe
+from her2path.synth.stain_maps import pixels_about
 
 __all__ = [
     "Cytoplasm",
@@ -309,10 +310,7 @@ def draw_dots(
     for k in range(x.size):
         reach = 2.0 * long_um[k]
         ca, sa = np.cos(angle[k]), np.sin(angle[k])
-        r_from = max(0, int((y[k] - reach) / mpp) - y0)
-        r_to = min(rows - 1, int((y[k] + reach) / mpp) - y0 + 1)
-        c_from = max(0, int((x[k] - reach) / mpp) - x0)
-        c_to = min(cols - 1, int((x[k] + reach) / mpp) - x0 + 1)
+        r_from, r_to, c_from, c_to = pixels_about(x[k], y[k], reach, x0, y0, mpp, rows, cols)
         for r in range(r_from, r_to + 1):
             for c in range(c_from, c_to + 1):
                 if label[r, c] != own[k]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.synth.noise import sample
+from her2path.synth.stain_maps import pixels_about
 
 __all__ = [
     "draw_discs",
@@ -79,10 +80,7 @@ def draw_discs(
     rows, cols = h.shape
     for k in range(len(discs)):
         cx, cy, radius, kind = discs[k]
-        r_from = max(0, int((cy - 1.2 * radius) / mpp) - y0)
-        r_to = min(rows - 1, int((cy + 1.2 * radius) / mpp) - y0 + 1)
-        c_from = max(0, int((cx - 1.2 * radius) / mpp) - x0)
-        c_to = min(cols - 1, int((cx + 1.2 * radius) / mpp) - x0 + 1)
+        r_from, r_to, c_from, c_to = pixels_about(cx, cy, 1.2 * radius, x0, y0, mpp, rows, cols)
         for r in range(r_from, r_to + 1):
             for c in range(c_from, c_to + 1):
                 x = (x0 + c + 0.5) * mpp
@@ -137,10 +135,7 @@ def draw_nuclei(
     for k in range(x.size):
         a, b = a_um[k], b_um[k]
         reach = 1.25 * a + 0.6
-        r_from = max(0, int((y[k] - reach) / mpp) - y0)
-        r_to = min(rows - 1, int((y[k] + reach) / mpp) - y0 + 1)
-        c_from = max(0, int((x[k] - reach) / mpp) - x0)
-        c_to = min(cols - 1, int((x[k] + reach) / mpp) - x0 + 1)
+        r_from, r_to, c_from, c_to = pixels_about(x[k], y[k], reach, x0, y0, mpp, rows, cols)
         if r_from > r_to or c_from > c_to:
             continue
         ca, sa = np.cos(angle[k]), np.sin(angle[k])

@@ -18,7 +18,7 @@ from her2path.synth.inclusions import (
 )
 from her2path.synth.matter import between_nodes
 from her2path.synth.noise import sample
-from her2path.synth.stain_maps import Grid, Lattice, StainMaps
+from her2path.synth.stain_maps import Grid, Lattice, StainMaps, pixels_about
 from her2path.synth.stroma import StromaLook, StromaNoise, muscle_od
 
 __all__ = ["draw_inclusions"]
@@ -102,10 +102,7 @@ def _draw(
     rows, cols = h.shape
     step = lattice.step
     reach = LOBES * shape[2] + 4.0
-    r_from = max(0, int((shape[1] - reach) / mpp) - y0)
-    r_to = min(rows - 1, int((shape[1] + reach) / mpp) - y0 + 1)
-    c_from = max(0, int((shape[0] - reach) / mpp) - x0)
-    c_to = min(cols - 1, int((shape[0] + reach) / mpp) - x0 + 1)
+    r_from, r_to, c_from, c_to = pixels_about(shape[0], shape[1], reach, x0, y0, mpp, rows, cols)
     half = shape[3]
     trig = trig_of(shape)
     for r in range(r_from, r_to + 1):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from her2path.synth.layout import N_RADII, Nest, NestKind
 from her2path.synth.noise import sample
+from her2path.synth.stain_maps import pixels_about
 
 __all__ = [
     "FAR_UM",
@@ -124,10 +125,7 @@ def draw_vacuoles(
     rows, cols = h.shape
     for k in range(x.size):
         reach = 1.2 * radius_um[k]
-        r_from = max(0, int((y[k] - reach) / mpp) - y0)
-        r_to = min(rows - 1, int((y[k] + reach) / mpp) - y0 + 1)
-        c_from = max(0, int((x[k] - reach) / mpp) - x0)
-        c_to = min(cols - 1, int((x[k] + reach) / mpp) - x0 + 1)
+        r_from, r_to, c_from, c_to = pixels_about(x[k], y[k], reach, x0, y0, mpp, rows, cols)
         for r in range(r_from, r_to + 1):
             for c in range(c_from, c_to + 1):
                 if label[r, c] != own[k]:
@@ -175,10 +173,7 @@ def draw_bodies(
         if h_od[k] <= 0:
             continue
         reach = 1.3 * a_um[k]
-        r_from = max(0, int((y[k] - reach) / mpp) - y0)
-        r_to = min(rows - 1, int((y[k] + reach) / mpp) - y0 + 1)
-        c_from = max(0, int((x[k] - reach) / mpp) - x0)
-        c_to = min(cols - 1, int((x[k] + reach) / mpp) - x0 + 1)
+        r_from, r_to, c_from, c_to = pixels_about(x[k], y[k], reach, x0, y0, mpp, rows, cols)
         ca, sa = np.cos(angle[k]), np.sin(angle[k])
         for r in range(r_from, r_to + 1):
             for c in range(c_from, c_to + 1):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "Lattice", "StainMaps"]
+__all__ = ["Grid", "Lattice", "StainMaps", "pixels_about"]
 
 # Tuples with names, not dataclasses: numba's functions take them as they are.
 
@@ -108,3 +109,19 @@ class StainMaps(NamedTuple):
     def cut(self, rows: slice, cols: slice) -> StainMaps:
         """Return a part of the maps."""
         return StainMaps._make(plane[rows, cols] for plane in self)
+
+
+@nb.njit(cache=True, inline="always")
+def pixels_about(
+    x: float, y: float, reach: float, x0: int, y0: int, mpp: float, rows: int, cols: int
+) -> tuple[int, int, int, int]:
+    """Return the first and last row and column of maps within `reach` of a place, all in µm.
+
+    None where the last comes before the first.
+    """
+    return (
+        max(0, int((y - reach) / mpp) - y0),
+        min(rows - 1, int((y + reach) / mpp) - y0 + 1),
+        max(0, int((x - reach) / mpp) - x0),
+        min(cols - 1, int((x + reach) / mpp) - x0 + 1),
+    )
