@@ -311,10 +311,7 @@ def with_below_blank(
     is_stained = counted.intensity > Intensity.NONE
     if not is_stained.any():
         return blank
-    clear = replace(
-        counted, intensity=np.where(is_below, Intensity.NONE, counted.intensity).astype(np.int8)
-    )
-    score, _ = score_of(clear, rule_set, blank_upper_pct=blank.upper_pct)
+    score, _ = score_of(stained_only(counted, ~is_below), rule_set, blank_upper_pct=blank.upper_pct)
     return replace(blank, below_pct=share_pct(is_below, is_stained), score_without_below=score)
 
 
@@ -324,11 +321,14 @@ def shared_lines_of(
     """Return what is left if each line belongs to one cell only; None where no cell is stained."""
     if not (counted.intensity > Intensity.NONE).any():
         return None
-    alone = replace(
-        counted, intensity=np.where(is_own, counted.intensity, Intensity.NONE).astype(np.int8)
-    )
-    score, _ = score_of(alone, rule_set, blank_upper_pct=blank_upper_pct)
+    score, _ = score_of(stained_only(counted, is_own), rule_set, blank_upper_pct=blank_upper_pct)
     return SharedLines(100 * float(is_own.mean()), score)
+
+
+def stained_only(counted: CountedCells, kept: NDArray[np.bool_]) -> CountedCells:
+    """Return the same cells, of which only those of a mask may be stained."""
+    intensity = np.where(kept, counted.intensity, Intensity.NONE).astype(np.int8)
+    return replace(counted, intensity=intensity)
 
 
 def counterstain_of(cells: CellMeasurements, selection: Selection) -> float | None:

@@ -182,7 +182,7 @@ class BlankFacts:
 class SharedLines:
     """What is left if each stained line belongs to one cell only, not to both that it parts.
 
-    `pct_stained` of the tumor cells must be stained all the same, and the score is then `score`.
+    `pct_stained` of the tumor cells stay stained, and the score is then `score`.
     """
 
     pct_stained: float
