@@ -126,7 +126,9 @@ def trace_nuclei(
     # Candidates of two scales often end in one contour: which is taken must not hang on the last
     # bits, which differ from tile to tile.
     explained = np.round(explained, EXPLAINED_DECIMALS)
-    _, around = within_reach(from_x, from_y, mpp, N_OVERLAPPING)
+    # Contours that overlap are no further apart than both their radii: fewer to look through.
+    apart_um = min(2.0 * float(contours.max()), MAX_SPACING_UM)
+    _, around = within_reach(from_x, from_y, mpp, N_OVERLAPPING, apart_um)
     chosen = choose_apart(explained, from_x, from_y, contours, around, mpp)
     x, y = x[chosen], y[chosen]
     neighbors, _ = nearest(x, y, mpp)
@@ -284,17 +286,21 @@ def nearest(
 
 
 def within_reach(
-    x: NDArray[np.float64], y: NDArray[np.float64], mpp: float, n_nearest: int
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    mpp: float,
+    n_nearest: int,
+    reach_um: float = MAX_SPACING_UM,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return distance (px) and index of the nearest places, each itself among them, (n, n_nearest).
 
-    Of several at one place any may come first; the index is n where there are fewer.
+    Of several at one place any may come first; the index is n where there are fewer within reach.
     """
     if not len(x):
         return np.empty((0, n_nearest)), np.empty((0, n_nearest), np.int64)
     points = np.stack([x, y], 1)
     distance, index = cKDTree(points).query(
-        points, k=n_nearest, distance_upper_bound=MAX_SPACING_UM / mpp
+        points, k=n_nearest, distance_upper_bound=reach_um / mpp
     )
     return distance, index.astype(np.int64)
 

@@ -37,11 +37,11 @@ NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
 # An edge is what three samples inside differ from three outside.
 EDGE_STEPS = 3
 
-# What a change of radius costs between neighboring rays, by steps from −2 to 2 and −8 to 8. An
-# outline 9 µm away that turns by as much as a line of it may (MOST_TURN) changes by 2 µm from ray
-# to ray, as towards the ends of a long cell; with half of that its ends were cut off.
-NUCLEUS_JUMPS = tuple(np.float32(8.0 * abs(steps)) for steps in range(-2, 3))
-MEMBRANE_JUMPS = tuple(np.float32(0.12 * abs(steps)) for steps in range(-8, 9))
+# What a change of radius costs between neighboring rays, by steps up to 2 and up to 8. An outline
+# 9 µm away that turns by as much as a line of it may (MOST_TURN) changes by 2 µm from ray to ray,
+# as towards the ends of a long cell; with half of that its ends were cut off.
+NUCLEUS_JUMPS = tuple(np.float32(8.0 * steps) for steps in range(3))
+MEMBRANE_JUMPS = tuple(np.float32(0.12 * steps) for steps in range(9))
 # What a micron away from the expected place costs a membrane, in the same unit.
 PLACE_COST = 0.05
 # Evidence of a line grows with the logarithm of its contrast, so that a faint near membrane is not
@@ -77,7 +77,7 @@ def best_closed_path(
         Gain of passing through each radius; −1e9 forbids it. Without gaps in memory it is read
         fastest.
     jumps : tuple of float32
-        What each change of radius between neighboring rays costs, in steps from −k to k.
+        What a change of radius between neighboring rays costs, by steps from 0 to the most.
 
     Returns
     -------
@@ -86,34 +86,33 @@ def best_closed_path(
         the second half of the first and the first half of the second round.
     """
     n_rays, n_steps = evidence.shape
-    max_jump = len(jumps) // 2
+    most = len(jumps) - 1
     # Room for a jump on both sides, forbidden: no bounds to test in the loop.
-    gain = np.full(n_steps + 2 * max_jump, NEVER * 2, np.float32)
-    kept = gain[max_jump : max_jump + n_steps]
-    kept[:] = evidence[0]
-    came_by = np.zeros((2 * n_rays, n_steps), np.int32)
-    following = np.empty(n_steps, np.float32)
+    gains = np.full((2 * n_rays, n_steps + 2 * most), NEVER * 2, np.float32)
+    inner = slice(most, most + n_steps)
+    gains[0, inner] = evidence[0]
     for k in range(1, 2 * n_rays):
-        row, jump_to = evidence[k % n_rays], came_by[k]
+        row, before, gain = evidence[k % n_rays], gains[k - 1], gains[k, inner]
         # The number of jumps is known when this is compiled (a tuple, not an array): the inner
-        # loop is written out, and the outer one becomes vector instructions.
+        # loop is written out, and the outer one becomes vector instructions. It would not if the
+        # best jump were kept here, too: that is asked again on the way back, of one radius.
         for r in range(n_steps):
-            best, to = NEVER * 2, np.int32(0)
-            for j in range(len(jumps)):
-                value = gain[r + j] - jumps[j]
-                is_better = value > best
-                best = value if is_better else best
-                to = np.int32(j - max_jump) if is_better else to
-            following[r] = best
-            jump_to[r] = to
-        for r in range(n_steps):
-            kept[r] = max(following[r] + row[r], NEVER)
+            best = NEVER * 2
+            for steps in range(len(jumps)):
+                higher = max(before[r + most - steps], before[r + most + steps])
+                best = max(best, higher - jumps[steps])
+            gain[r] = max(best + row[r], NEVER)
     path = np.empty(n_rays, np.int64)
-    r = int(np.argmax(kept))
+    r = int(np.argmax(gains[-1, inner]))
     for k in range(2 * n_rays - 1, 0, -1):
         if n_rays // 2 <= k < n_rays // 2 + n_rays:
             path[k % n_rays] = r
-        r += came_by[k, r]
+        best, came_by = NEVER * 2, 0
+        for steps in range(-most, most + 1):
+            value = gains[k - 1, r + most + steps] - jumps[abs(steps)]
+            if value > best:
+                best, came_by = value, steps
+        r += came_by
     return path
 
 
@@ -189,12 +188,9 @@ def nucleus_contours(
             limit = max(min(limits[k] / step_px + 1.0, last), first)
             n_free = min(n_radii, int(limit) + 1 - first)
             fall = evidence[k]
-            in_1, in_2, in_3 = profile[2:], profile[1:], profile
-            out_1, out_2, out_3 = profile[4:], profile[5:], profile[6:]
             for s in range(n_free):
-                fall[s] = in_1[s] + in_2[s] + in_3[s]
-            for s in range(n_free):
-                fall[s] -= out_1[s] + out_2[s] + out_3[s]
+                inside = profile[s + 2] + profile[s + 1] + profile[s]
+                fall[s] = inside - (profile[s + 4] + profile[s + 5] + profile[s + 6])
             fall[n_free:] = NEVER
         path = best_closed_path(evidence, NUCLEUS_JUMPS)
         for k in range(N_SECTORS):
