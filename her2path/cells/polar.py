@@ -118,12 +118,17 @@ def best_closed_path(
 
 @numba.njit(nogil=True, cache=True)
 def ray_limits(
-    x: float, y: float, neighbor_x: NDArray[np.float64], neighbor_y: NDArray[np.float64]
+    x: NDArray[np.float64], y: NDArray[np.float64], i: int, neighbors: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Distance from a center to the Voronoi border along each ray, in the unit of x and y."""
+    """Distance from center i to the Voronoi border along each ray, in the unit of x and y.
+
+    `neighbors` are indices of centers, those past the last stand for none.
+    """
     limits = np.full(N_SECTORS, np.float32(1e6))
-    for j in range(neighbor_x.shape[0]):
-        dx, dy = neighbor_x[j] - x, neighbor_y[j] - y
+    for j in neighbors:
+        if j >= x.shape[0]:
+            continue
+        dx, dy = x[j] - x[i], y[j] - y[i]
         square = dx * dx + dy * dy
         if square <= 0.0 or not math.isfinite(square):
             continue
@@ -173,8 +178,7 @@ def nucleus_contours(
     values = np.empty(most_steps + 2 * EDGE_STEPS, np.float32)
     room = np.empty(N_SECTORS * most_steps, np.float32)
     for i in range(n):
-        known = neighbors[i][neighbors[i] < n]
-        limits = ray_limits(x[i], y[i], x[known], y[known])
+        limits = ray_limits(x, y, i, neighbors[i])
         first = int(max(NUCLEUS_MIN_UM, 0.75 * sigma_um[i]) / RADIAL_STEP_UM)
         last = int(2.6 * sigma_um[i] / RADIAL_STEP_UM)
         n_radii = min(most_steps, last + 1) - first
@@ -313,8 +317,7 @@ def membrane_contours(
     least_line = LEAST_LINE_OD * steps_per_od
     for j in range(n):
         i = wanted[j]
-        known = neighbors[i][neighbors[i] < x.shape[0]]
-        limits = ray_limits(x[i], y[i], x[known], y[known])
+        limits = ray_limits(x, y, i, neighbors[i])
         cap = min(max(1.1 * spacing_um[i], 6.0), REACH_UM - 1.0)
         n_steps = min(N_STEPS, int((cap + 0.5) / RADIAL_STEP_UM) + 2)
         evidence = room[: N_SECTORS * n_steps].reshape((N_SECTORS, n_steps))
