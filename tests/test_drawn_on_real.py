@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 SEED = 11
 # Two of the marked nests and stroma round them.
 SIDE_PX = 560

@@ -248,6 +248,7 @@ def test_importing_the_package_is_light() -> None:
 LARGE = {"torch", "torchvision", "dask", "distributed"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left_out", "absent"),
     [({"models"}, LARGE), ({"models", "review"}, LARGE | WEB)],

@@ -33,6 +33,8 @@ from her2path.pipeline.progress import (
 )
 from her2path.results import record
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -313,7 +315,6 @@ def test_durations_are_said_in_words(seconds: float, words: str):
     assert duration_words(seconds) == words
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="the program's name differs elsewhere")
 def test_the_installed_program_works_with_workers(glass: Path, tmp_path: Path):
     program = Path(sys.executable).with_name("her2path")
@@ -327,7 +328,6 @@ def test_the_installed_program_works_with_workers(glass: Path, tmp_path: Path):
 
 
 @pytest.mark.real
-@pytest.mark.slow
 def test_real_slides_end_as_they_should(real_data: Path, tmp_path: Path):
     slides = real_data / "slides"
     names = ("CMU-1-Small-Region.svs", "test3-TRITC 2 (560).ndpi", "broken.svs")

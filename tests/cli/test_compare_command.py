@@ -14,6 +14,8 @@ from her2path.results.record import RESEARCH_USE, write_record
 sys.path.append(str(Path(__file__).resolve().parents[1] / "report"))
 from report_slides import make_slide
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -116,7 +118,6 @@ def test_help_has_examples():
         assert f"her2path {command} " in run(command, "--help").output
 
 
-@pytest.mark.slow
 def test_slides_are_scored_first(tmp_path):
     folder = Path(__file__).resolve().parents[2] / "sample_slides"
     sides = ("--before", folder / "patient-before.svs", "--after", folder / "patient-after.svs")

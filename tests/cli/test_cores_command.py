@@ -12,6 +12,8 @@ from her2path.annotations.roi import RoiKind
 from her2path.cli.main import app
 from her2path.geometry import Size
 
+pytestmark = pytest.mark.slow
+
 MPP, RADIUS_PX, PITCH_PX = 1.5, 200, 520
 ROWS, COLUMNS, LOST = 3, 4, (1, 2)
 

@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 from her2path.cli.main import app
 from her2path.criteria import EXPRESSION_SCORES
 
+pytestmark = pytest.mark.slow
+
 HEAD = (
     "slide_id,path,state,score,p_0,p_0plus,p_1plus,p_2plus,p_3plus,review,review_reasons,error,"
     "network_score,network_set"

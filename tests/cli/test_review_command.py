@@ -23,6 +23,8 @@ from her2path.results.jsonable import write_json
 from her2path.results.record import write_record
 from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog
 
+pytestmark = pytest.mark.slow
+
 HASH = "a" * 64
 READING = ReviewEntry(
     kind=EntryKind.READING,

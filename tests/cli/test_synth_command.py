@@ -13,6 +13,8 @@ from her2path.synth import Artefacts, Laboratory, RegionRecipe, SlideRecipe, Tis
 from her2path.synth.reading import example_recipe, read_laboratory, read_recipe
 from her2path.synth.recipe import RecipeError, recipe_from_toml
 
+pytestmark = pytest.mark.slow
+
 SMALL = """name = "s"
 width_um = 220
 height_um = 200

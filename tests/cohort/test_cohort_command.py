@@ -12,6 +12,8 @@ from her2path.cli.main import app
 from her2path.cohort.table import read_pairs
 from her2path.cohort.writing import write_pairs
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "cohort.json", "cohort.html", "transitions.csv", "pairs.csv",
     "alluvial.svg", "alluvial.png", "noise_floor.svg", "noise_floor.png",

@@ -34,6 +34,8 @@ from her2path.models.training_recipe import (
 from her2path.results.lock import only_run_in
 from her2path.synth.laboratory import laboratories
 
+pytestmark = pytest.mark.slow
+
 
 class Interrupted(Exception):
     """Stands for a power cut."""
@@ -270,7 +272,6 @@ def test_no_laboratory_kept_for_tests_can_be_trained_on(
         train(recipe, TrainingOptions(tmp_path, fields=fields_folder, device="cpu"))
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_network(fields_folder: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY.to_toml(), "utf-8")
@@ -290,7 +291,6 @@ def test_two_processes_train_one_network(fields_folder: Path, tmp_path: Path) ->
     assert (tmp_path / "run" / "model" / "model.json").exists()
 
 
-@pytest.mark.slow
 def test_threads_and_processes_that_make_batches_go_together(
     fields_folder: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from her2path.cli.main import app
 
+pytestmark = pytest.mark.slow
+
 TABLES = {"groups.csv", "baseline.csv", "response.csv", "survival.csv", "curves.csv", "cox.csv"}
 FIGURES = {
     f"{name}.{kind}" for name in ("survival", "response", "hazards") for kind in ("svg", "png")

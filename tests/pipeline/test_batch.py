@@ -25,6 +25,8 @@ from her2path.results.record import SlideRecord, read_record
 from her2path.results.run_record import settings_hash
 from her2path.results.tables import write_slides
 
+pytestmark = pytest.mark.slow
+
 
 def rows_of(out: ResultsFolder) -> dict[str, dict[str, str]]:
     with out.slides_csv.open(encoding="utf-8", newline="") as file:
@@ -87,7 +89,6 @@ def test_a_slide_leaves_all_files_of_the_contract_and_no_others(
     assert set(record.timings) == {"survey", "measure", "conclude", "illustrate"}
 
 
-@pytest.mark.slow
 def test_two_workers_give_what_one_gives(
     drawn, glass, damaged, job_on, settings, result_of, tmp_path: Path
 ):
@@ -193,7 +194,6 @@ def test_parts_of_a_run_that_stopped_are_not_measured_again(
     assert result_of(out.slide("core").path) == result_of(whole.slide("core").path)
 
 
-@pytest.mark.slow
 def test_a_worker_that_dies_once_costs_nothing(drawn, glass, job_on, settings, tmp_path: Path):
     out = ResultsFolder(tmp_path / "out")
     result = run_batch(
@@ -203,7 +203,6 @@ def test_a_worker_that_dies_once_costs_nothing(drawn, glass, job_on, settings, t
     assert not (out.slide("core").path / ".parts").exists()
 
 
-@pytest.mark.slow
 def test_a_slide_that_kills_its_worker_fails_by_itself(
     drawn, glass, job_on, settings, tmp_path: Path
 ):
@@ -277,7 +276,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal that only POSIX has")
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     drawn, job_on, result_of, tmp_path: Path

@@ -39,6 +39,8 @@ from her2path.pipeline.settings import ScoreSettings, find_rule_set
 from her2path.pipeline.survey import survey_slide
 from her2path.results.record import read_record, write_record
 
+pytestmark = pytest.mark.slow
+
 USE = NetworkUse("told", Path("nowhere"), "0" * 64, "cpu")
 STRIDE = 16
 
@@ -134,7 +136,6 @@ def conclude(told, read_once, settings):
     return run
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("told")
 def test_cells_and_positions_are_the_same_whatever_the_tile(
     drawn, job_on, settings, read_once, tmp_path: Path

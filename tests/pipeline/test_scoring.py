@@ -76,6 +76,7 @@ def test_tallies_of_blocks_sum_to_the_tally_of_the_slide(n: int, seed: int):
     assert np.array_equal(counted.block_tallies().sum(axis=0), counted.tally.array)
 
 
+@pytest.mark.slow
 @given(n=st.integers(1, 200), seed=st.integers(0, 50))
 def test_a_reading_does_not_depend_on_the_order_of_the_cells(n: int, seed: int):
     counted = cells(n, seed)

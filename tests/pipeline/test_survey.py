@@ -39,6 +39,8 @@ from her2path.synth import (
 from her2path.tissue.fields import choose_fields
 from her2path.tissue.mask import TissueMask
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _closed_slides():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from her2path.cells.calibrating import Calibrated, ControlReading
 from her2path.cells.calibration import generic_calibration
@@ -34,6 +35,7 @@ def test_the_text_names_cuts_controls_and_what_to_mind():
         assert part in words
 
 
+@pytest.mark.slow
 def test_text_and_figure_are_written_the_same_each_time(tmp_path: Path):
     words, figure = write_calibration_summary(site(), tmp_path / "site.json")
     assert words.name == "site.txt"

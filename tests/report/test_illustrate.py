@@ -15,6 +15,8 @@ from her2path.report import illustrate_slide
 from her2path.report.fields import FIELDS_FOLDER, read_gallery
 from her2path.report.interest import FieldKind
 
+pytestmark = pytest.mark.slow
+
 
 def size_of(path):
     with Image.open(path) as picture:

@@ -24,6 +24,8 @@ from her2path.results.folder import ResultsFolder
 from her2path.results.record import RESEARCH_USE, Stability, Trial
 from her2path.statistics.heterogeneity import RegionSpread
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
 

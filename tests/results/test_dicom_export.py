@@ -31,6 +31,8 @@ from her2path.results.run_record import describe_input
 from her2path.synth.dicom import level_path, write_dicom
 from her2path.synth.laboratory import load_laboratory
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT, MPP = 2000, 1500, Mpp(0.25, 0.26)
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 HOSTILE = '<script>alert(1)</script>\x1b[31m\\..\\;="x"\n' + "ß" * 80

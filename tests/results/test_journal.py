@@ -177,6 +177,7 @@ with journal.transaction():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop", "todo"),
     [

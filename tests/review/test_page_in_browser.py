@@ -26,6 +26,8 @@ from her2path.criteria.score import EXPRESSION_SCORES, Score, Status
 from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.results.folder import ResultsFolder
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 

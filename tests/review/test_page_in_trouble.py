@@ -16,6 +16,8 @@ from her2path.criteria.score import Score
 from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.results.record import read_record, write_record
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
 

@@ -20,6 +20,8 @@ from browsing import (
 from PIL import Image
 from report_slides import HEIGHT, WIDTH
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 

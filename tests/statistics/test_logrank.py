@@ -50,6 +50,7 @@ def test_without_a_comparison_there_is_no_test(time, event) -> None:
     assert logrank(time, event, ["a", "a", "b", "b"]) is None
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_patients_take_no_time() -> None:
     rng = np.random.default_rng(0)
     time, event, group = rng.random(100_000), rng.random(100_000) < 0.6, np.arange(100_000) % 5

@@ -32,6 +32,8 @@ from her2path.synth.records import tally_slide
 from her2path.synth.scene import Scene
 from her2path.synth.writing import draw_slides, sha256_of, write_slide
 
+pytestmark = pytest.mark.slow
+
 LAB = replace(Laboratory(), mpp=0.5)
 RECIPE = SlideRecipe(
     name="small",
@@ -98,7 +100,6 @@ def test_masks_lie_within_each_other(written) -> None:
     assert (tumor & ~tissue).sum() <= 0.02 * tumor.sum()
 
 
-@pytest.mark.slow
 def test_ome_tiff_holds_the_size_of_a_pixel_and_its_levels(tmp_path: Path) -> None:
     lab = replace(load_laboratory("test-d"), mpp=0.5)
     slide = write_slide(RECIPE, lab, tmp_path / "a.ome.tif", seed=2)
@@ -109,7 +110,6 @@ def test_ome_tiff_holds_the_size_of_a_pixel_and_its_levels(tmp_path: Path) -> No
         assert len(tiff.pages[0].pages) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
 def test_dicom_shows_the_pixels_of_the_svs(tmp_path: Path, compression: str) -> None:
     lab = replace(load_laboratory("test-d"), mpp=0.5, compression=compression, quality=90)
@@ -147,7 +147,6 @@ def dicom_series(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return tuple(write_slide(TALL, lab, folder / name, seed=3).path for name in ("a.svs", "a.dcm"))
 
 
-@pytest.mark.slow
 def test_openslide_opens_the_levels_of_a_dicom_slide_as_one_pyramid(dicom_series) -> None:
     svs, dicom = (openslide.OpenSlide(path) for path in dicom_series)
     with svs, dicom:
@@ -163,7 +162,6 @@ def test_openslide_opens_the_levels_of_a_dicom_slide_as_one_pyramid(dicom_series
             assert np.abs(found.astype(int) - wanted).max() <= 2
 
 
-@pytest.mark.slow
 def test_wsidicom_opens_the_levels_of_a_dicom_slide_as_one_pyramid(dicom_series) -> None:
     pytest.importorskip("wsidicom")
     with open_slide(dicom_series[0]) as svs, open_with_wsidicom(dicom_series[1], None) as slide:
@@ -173,7 +171,6 @@ def test_wsidicom_opens_the_levels_of_a_dicom_slide_as_one_pyramid(dicom_series)
     assert np.abs(found.astype(int) - wanted).max() <= 2
 
 
-@pytest.mark.slow
 def test_a_dicom_slide_is_one_slide_and_keeps_no_level_of_a_larger_one(tmp_path: Path) -> None:
     write_slide(TALL, replace(LAB, mpp=0.25), tmp_path / "a.dcm", seed=3)
     assert list(slides_below(tmp_path, with_fields=False)) == [tmp_path / "a.dcm"]
@@ -194,7 +191,6 @@ def test_dicom_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.slow
 def test_a_jpeg_2000_slide_opens_as_aperio(tmp_path: Path) -> None:
     lab = replace(LAB, compression="jpeg2000", quality=80)
     blank = replace(RECIPE, tissue=TissueShape("none"), artefacts=Artefacts())

@@ -302,6 +302,7 @@ def test_dots_lie_beside_the_nuclei_of_their_share_of_the_cells() -> None:
     assert not len(Scene(recipe_of(replace(region, dot_od=0.0), 200.0), seed=4).block(0, 0).dots)
 
 
+@pytest.mark.slow
 def test_brown_that_keeps_off_the_borders_leaves_a_rim_and_the_rest_alone() -> None:
     brown = only(mix=mix_of(none=0.5, moderate_incomplete=0.5), cytoplasm_od=0.3, mottle=0.0)
     inset_um, mpp = 2.0, 0.5

@@ -30,6 +30,7 @@ def test_the_asked_resolution_is_kept() -> None:
     assert random_laboratory(np.random.default_rng(1), mpp=0.5).mpp == 0.5
 
 
+@pytest.mark.slow
 def test_random_recipes_reach_every_score() -> None:
     rng = np.random.default_rng(11)
     found = set()

@@ -83,6 +83,7 @@ def faults(array: Array, grid: CoreGrid, *, within_um: float) -> list[tuple[int,
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     rows=st.integers(3, 9),
@@ -113,6 +114,7 @@ def test_whole_cores_keep_their_row_and_column(
     assert grid.diameter_um == pytest.approx(diameter, rel=0.12)
 
 
+@pytest.mark.slow
 def test_broken_cores_are_found_and_few_are_taken_for_lost():
     n_wrong = n_places = 0
     for seed in range(8):

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from her2path.synth import RegionRecipe, SlideRecipe, draw_field, laboratories, mix_of
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
 
+pytestmark = pytest.mark.slow
+
 
 def edges(sigma_um, mpp, noise=0.0, seed=0, side=1600):
     """Large dark discs, blurred by a Gaussian of known width; drawn finely, then averaged."""

@@ -14,6 +14,7 @@ def kind_of(*fields, mpp=MPP, white=WHITE):
     return recognise_staining(fields, mpp, white_point=white).kind
 
 
+@pytest.mark.slow
 @given(ring=st.sampled_from([0.0, 0.05, 0.2, 0.6, 1.5]), seed=st.integers(0, 3))
 @settings(max_examples=12)
 def test_stained_membranes_are_her2_ihc_from_none_to_intense(ring, seed):
