@@ -78,9 +78,9 @@ class ResultsError(Her2pathError, OSError):
     """A results folder cannot be read or written."""
 
 
-def list_faults(heading: str, faults: Sequence[str]) -> str:
+def list_faults(heading: str, faults: Sequence[str], *, what: str = "fault") -> str:
     """Return a message that lists all faults, one a line; the rest is counted beyond twenty."""
     lines = [f"  - {fault}" for fault in faults[:MAX_LISTED]]
     if len(faults) > MAX_LISTED:
         lines.append(f"  - and {len(faults) - MAX_LISTED:,} more")
-    return "\n".join([f"{heading}: {len(faults):,} fault{'s' * (len(faults) != 1)}", *lines])
+    return "\n".join([f"{heading}: {len(faults):,} {what}{'s' * (len(faults) != 1)}", *lines])

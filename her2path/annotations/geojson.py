@@ -156,7 +156,7 @@ def parts_of_geometry(
             )
         ]
     if kind in ("Point", "MultiPoint", "LineString", "MultiLineString"):
-        logger.warning("%s is a %s and encloses no area: passed over", where, kind)
+        budget.remarks.append(f"{where} is a {kind} and encloses no area: passed over")
         return []
     budget.faults.append(f"{where}: geometry type {str(kind)[:40]!r} is unknown")
     return []

@@ -63,6 +63,8 @@ def read_annotations(
     path = Path(path)
     budget = Budget()
     shapes = shapes_of(read_bounded(path), path, budget)
+    for remark in budget.remarks:
+        logger.warning("%s: %s", path.name, remark)
     frame = None
     if slide_dimensions is not None:
         frame = shapely.box(0, 0, slide_dimensions.width, slide_dimensions.height)

@@ -71,11 +71,15 @@ class Shape:
 
 @dataclass(slots=True)
 class Budget:
-    """Counts what a file has used, so that it is stopped before memory is."""
+    """Counts what a file has used, so that it is stopped before memory is; keeps what is wrong.
+
+    `faults` end the reading, `remarks` tell what is passed over.
+    """
 
     n_vertices: int = 0
     n_shapes: int = 0
     faults: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def use_vertices(self, n: int) -> None:
         """Count `n` vertices; raise AnnotationError beyond the limit."""

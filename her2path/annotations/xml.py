@@ -6,7 +6,6 @@ outside files along, and keeps no tree: memory is bounded by the vertices it may
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import ParseError, XMLParser
@@ -16,8 +15,6 @@ from her2path.annotations.shapes import MAX_TEXT, Budget, Ring, Shape, ring_faul
 from her2path.errors import AnnotationError
 
 __all__ = ["shapes_of_xml"]
-
-logger = logging.getLogger(__name__)
 
 MAX_DEPTH = 16
 MAX_ELEMENTS = 4_000_000
@@ -153,7 +150,9 @@ class ShapeTarget:
             (x, y) for _, x, y in sorted(shape.points, key=lambda point: point[0])
         ]
         if shape.kind not in {"polygon", "rectangle", "ellipse"}:
-            logger.warning("%s is a %r and encloses no area: passed over", shape.where, shape.kind)
+            self.budget.remarks.append(
+                f"{shape.where} is a {shape.kind!r} and encloses no area: passed over"
+            )
             return
         # Two opposite corners, or four, stand for the box of a rectangle or an ellipse.
         ring: Ring = points

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from her2path.cli.console import ERRORS, OUTPUT, SOME_FAILED, fail, refuse_resume_and_overwrite
 from her2path.cli.display import Display, duration_words, say_failures
 from her2path.cli.options import worker_count
-from her2path.criteria.score import IshResult, Specimen
+from her2path.criteria.score import IshResult, Organ, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
@@ -39,6 +40,8 @@ from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 
 __all__ = ["ScoreOptions", "score"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,15 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
         icc=options.icc,
     )
     manifest = options.manifest or check_manifest_alone(options.sources)
+    if manifest is None and options.roi is None and defaults.roi_offset != Location(0, 0):
+        raise fail("--roi-offset moves outlines, and there are none; add --roi")
+    if options.specimen is not None and defaults.rule_set.organ is Organ.BREAST:
+        logger.warning(
+            "--specimen %s is noted and decides nothing: %s are criteria of the breast; those of "
+            "the stomach need --criteria gastric",
+            options.specimen,
+            defaults.rule_set.name,
+        )
     if manifest is not None:
         if options.manifest is not None and options.sources:
             raise fail("--manifest and SLIDE together; put all slides into the manifest")

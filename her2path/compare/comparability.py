@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from her2path.compare.drift import Adjustment, DriftCheck
 from her2path.compare.sides import Side
 from her2path.criteria.score import Score
-from her2path.results.record import SlideRecord
+from her2path.results.record import RegionKind, SlideRecord
 
 __all__ = [
     "LEAST_CELLS",
@@ -27,6 +27,10 @@ LEAST_CELLS = 100
 MAX_MPP_RATIO = 1.2
 # Columns of a manifest that name the assay, as laboratories write them.
 ASSAY_COLUMNS = ("assay", "antibody", "clone", "kit", "platform")
+# And those that tell what tissue was taken: decalcified bone loses antigen.
+SAMPLE_COLUMNS = ("compartment", "decalcified")
+# Who does not say so has not decalcified.
+ANSWERS = {"": "no", "false": "no", "n": "no", "0": "no", "true": "yes", "y": "yes", "1": "yes"}
 
 ReasonCode = str
 
@@ -73,7 +77,7 @@ def find_obstacles(
     """Return every reason why the sides cannot be compared; empty when they can."""
     return (
         *differences(before, after),
-        *assays(before, after),
+        *samples(before, after),
         *scales(before, after),
         *scanners(before, after, adjustment),
         *drifts(adjustment, checks),
@@ -129,8 +133,10 @@ def differences(before: Side, after: Side) -> Iterator[Reason]:
 def way_of_reading(record: SlideRecord) -> str:
     """Say what of a reading decides on its numbers beside criteria, calibration and vectors."""
     colors = ", colors in sRGB" if record.scan.is_srgb else ""
-    way = f"{record.selection.method}, model {record.model}, her2path {record.software_version}"
-    return way + colors
+    # Networks in folders of one name may be two.
+    mark = f" {record.network.fingerprint[:12]}" if record.network else ""
+    model = f"model {record.model}{mark}"
+    return f"{record.selection.method}, {model}, her2path {record.software_version}{colors}"
 
 
 def calibrations(side: Side) -> set[str]:
@@ -144,22 +150,27 @@ def vectors(hematoxylin: tuple[float, ...], dab: tuple[float, ...]) -> str:
     )
 
 
-def assays_of(side: Side, column: str) -> set[str]:
-    named = [slide.record.extras.get(column, "") for slide in side.speaking]
-    return {name.strip().casefold() for name in named} - {""}
+def named_in(side: Side, column: str) -> set[str]:
+    named = {slide.record.extras.get(column, "").strip().casefold() for slide in side.speaking}
+    if column == "decalcified":
+        return {ANSWERS.get(name, name) for name in named}
+    return named - {""}
 
 
-def assays(before: Side, after: Side) -> Iterator[Reason]:
-    for column in ASSAY_COLUMNS:
-        found = [assays_of(side, column) for side in (before, after)]
-        if found[0] and found[1] and len(found[0] | found[1]) > 1:
-            left, right = (", ".join(sorted(values)) for values in found)
-            yield Reason(
-                "assay",
-                f"The {column} differs: {left} before, {right} after; stain both with one assay.",
-                left,
-                right,
-            )
+def samples(before: Side, after: Side) -> Iterator[Reason]:
+    """Compare what the manifest says of assay and tissue, where both sides say it."""
+    for code, columns, remedy in (
+        ("assay", ASSAY_COLUMNS, "stain both with one assay"),
+        ("sample", SAMPLE_COLUMNS, "compare tissue that was taken and treated alike"),
+    ):
+        for column in columns:
+            found = [named_in(side, column) for side in (before, after)]
+            if found[0] and found[1] and len(found[0] | found[1]) > 1:
+                left, right = (", ".join(sorted(values)) for values in found)
+                words = f"{left} before, {right} after"
+                yield Reason(
+                    code, f"The manifest's {column} differs: {words}; {remedy}.", left, right
+                )
 
 
 def scales(before: Side, after: Side) -> Iterator[Reason]:
@@ -177,6 +188,12 @@ def scales(before: Side, after: Side) -> Iterator[Reason]:
             left,
             right,
         )
+
+
+def is_outlined(side: Side) -> bool:
+    return any(
+        region.kind is RegionKind.ROI for slide in side.speaking for region in slide.record.regions
+    )
 
 
 def scanner_of(record: SlideRecord) -> str:
@@ -298,6 +315,12 @@ def find_remarks(
             remarks.append(
                 f"Not assessable and left out of the side {side.name}: {', '.join(left_out)}."
             )
+    outlined = [side for side in (before, after) if is_outlined(side)]
+    if len(outlined) == 1:
+        remarks.append(
+            f"Tumour was drawn by a person on the side {outlined[0].name} only: cells outside do "
+            "not count there, and inside more of the doubtful ones do."
+        )
     names = [{slide.record.path for slide in side.slides} for side in (before, after)]
     if names[0] & names[1]:
         remarks.append("The same file stands on both sides.")

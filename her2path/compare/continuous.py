@@ -26,11 +26,10 @@ from her2path.pipeline.scoring import CountedCells
 from her2path.statistics.intervals import Interval
 from her2path.statistics.paired import (
     SIGNIFICANT,
-    BlockRatio,
-    can_tell,
     change_interval,
     draw_levels,
     draw_ratio,
+    joint_permutation_p,
     permutation_p,
     permuted_labels,
 )
@@ -210,7 +209,7 @@ def distance_change(
             for side, level in zip(shares, levels, strict=True)
         ]
         low, high = np.quantile(class_distance(*draws), [0.025, 0.975])
-        p = distance_p(shares, labels, found)
+        p = joint_permutation_p(list(zip(*shares, strict=True)), labels)
         ci95 = Interval(0.0, float(high))
         if p <= SIGNIFICANT:
             low, high = 2 * found - float(high), 2 * found - float(low)
@@ -228,16 +227,3 @@ def distance_change(
         band=band.band if band else None,
         is_beyond_band=bool(band and band.is_cleared_by(ci95)),
     )
-
-
-def distance_p(shares: list[tuple[BlockRatio, ...]], labels: Floats, found: float) -> float:
-    """Test the distance by relabelling blocks; NaN where blocks are too few to tell."""
-    if not can_tell(labels):
-        return math.nan
-    points = np.concatenate([np.stack([ratio.points for ratio in side], axis=1) for side in shares])
-    sizes = np.concatenate([side[0].sizes for side in shares])
-    late = labels @ points / np.maximum(labels @ sizes, 1e-12)[:, None]
-    rest = 1 - labels
-    early = rest @ points / np.maximum(rest @ sizes, 1e-12)[:, None]
-    apart = class_distance(early.T, late.T)
-    return float((apart >= found * (1 - 1e-9)).mean())

@@ -110,11 +110,15 @@ def conclude_pair(
         return unchanged(move, raw_move, deciding, beyond, scanner)
     doubts = tuple(doubts_of(move, raw_move, deciding))
     if doubts:
+        but = (
+            "the difference is within measurement error"
+            if deciding.band is not None
+            else "whether the difference exceeds the error of measuring cannot be told"
+        )
         return (
             Verdict.APPARENT,
             doubts,
-            f"The score reads {move.before.value} before and {move.after.value} after, but the "
-            "difference is within measurement error.",
+            f"The score reads {move.before.value} before and {move.after.value} after, but {but}.",
         )
     words = (clear_words(deciding), moved_words(move), *unsure_end(move), *filter(None, [scanner]))
     return (
@@ -162,7 +166,11 @@ def doubts_of(move: ScoreMove, raw_move: ScoreMove, deciding: Deciding) -> list[
     """Say why a change of score is not beyond measurement error."""
     doubts = []
     if deciding.band is None:
-        doubts.append(f"There is no repeatability band for {deciding.measure}.")
+        doubts.append(
+            f"The bands in use have none for the share of {deciding.words}, so nothing says by how "
+            "much repeated readings of it differ. Measure it by more repeats (her2path "
+            "repeatability), or compare with the bands that ship."
+        )
     elif not deciding.is_clear:
         band = f"{deciding.band.band:.1f}"
         found = interval_words(deciding.ci95)

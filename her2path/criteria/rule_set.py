@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.criterion import Comparison, Criterion
-from her2path.criteria.score import EXPRESSION_SCORES, Organ, Score
+from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
 from her2path.criteria.tally import STAINED, Shares, Tally, accumulate, part_of_staining
 from her2path.errors import CriteriaError
 
@@ -39,6 +39,8 @@ DEFAULT_CRITERIA = "asco-cap-2018"
 # A table of a guideline has a dozen rows in a few kB; more is not a rule set.
 MAX_TEXT = 64_000
 MAX_ROWS = 100
+
+CellClass = tuple[Intensity, Extent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A named, versioned table of criteria; see `load_rule_set` and `RuleSet.parse`."""
+    """A named, versioned table of criteria; see `load_rule_set` and `RuleSet.parse`.
+
+    `left_open` are classes of cells that the guideline's own wording does not name: a score that
+    rests on counting them is the matrix's.
+    """
 
     name: str
     edition: str
@@ -118,6 +124,7 @@ class RuleSet:
     organ: Organ
     zero_text: str
     criteria: tuple[Criterion, ...]
+    left_open: tuple[CellClass, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> RuleSet:
@@ -136,7 +143,7 @@ class RuleSet:
             raise CriteriaError(f"the rule set is not valid TOML: {error}") from error
         words = {key: table.get(key) for key in ("name", "edition", "source", "organ", "zero")}
         missing = [key for key, value in words.items() if not isinstance(value, str) or not value]
-        unknown = sorted(set(table) - set(words) - {"rows"})
+        unknown = sorted(set(table) - set(words) - {"rows", "left_open"})
         rows = table.get("rows")
         if missing or unknown or not isinstance(rows, list) or not 0 < len(rows) <= MAX_ROWS:
             raise CriteriaError(
@@ -157,6 +164,7 @@ class RuleSet:
             organ=Organ(str(words["organ"])),
             zero_text=str(words["zero"]),
             criteria=criteria,
+            left_open=_classes(table.get("left_open", []), where=f"rule set {words['name']}"),
         )
         rule_set.check()
         return rule_set
@@ -227,6 +235,7 @@ class RuleSet:
         holding = sorted((r for r in fired if r.score.rank == rank), key=lambda r: r.is_matrix)
         first = holding[0] if holding else None
         shares = tally.shares()
+        is_filled = bool(first and self.rests_on_open(tally, rank, blank_upper_pct, clusters))
 
         def deciding(row: Criterion) -> Deciding:
             return _deciding(row, shares, blank_upper_pct, clusters)
@@ -245,16 +254,35 @@ class RuleSet:
             rule_set=self.name,
             edition=self.edition,
             criterion_id=first.id if first else "0",
-            criterion_text=first.text if first else self.zero_text,
+            criterion_text=self.words_of(first, is_filled=is_filled),
             fired=deciding(first) if first else None,
             deciding=min((d for d in (upper, lower) if d), key=lambda d: d.distance, default=None),
             deciding_lower=lower,
             deciding_upper=upper,
             pattern_2plus=first.pattern if first else "",
-            is_decided_by_matrix=bool(first and first.is_matrix),
+            is_decided_by_matrix=is_filled or bool(first and first.is_matrix),
             stained_upper=nearest([d for d in above if d.measure == STAINED]),
             higher=tuple(above),
         )
+
+    def rests_on_open(
+        self, tally: Tally, rank: int, blank_upper_pct: float, clusters: Clusters | None
+    ) -> bool:
+        """Whether the score is lower without the classes that the wording leaves open."""
+        if not self.left_open:
+            return False
+        named = tally.array
+        for intensity, extent in self.left_open:
+            named[Intensity.NONE, Extent.INCOMPLETE] += named[intensity, extent]
+            named[intensity, extent] = 0
+        return bool(self.scores(named, blank_upper_pct=blank_upper_pct, clusters=clusters) < rank)
+
+    def words_of(self, row: Criterion | None, *, is_filled: bool) -> str:
+        """Return the row in words, for score 0 those of the rule set."""
+        if row is None or not is_filled:
+            return row.text if row else self.zero_text
+        classes = " and ".join(f"{i.label}, {e.label}" for i, e in self.left_open)
+        return f"{row.text}; matrix: {classes} staining counts, which the guideline does not name"
 
     def fires(
         self,
@@ -324,6 +352,20 @@ class RuleSet:
         ranks = np.array([row.score.rank for row in self.criteria], np.int64)
         best = np.where(fires, ranks, 0).max(axis=-1)
         return np.where(np.asarray(tallies).sum(axis=(-2, -1)) > 0, best, -1)
+
+
+def _classes(value: object, *, where: str) -> tuple[CellClass, ...]:
+    known = {
+        f"{intensity.label} {extent.label}": (intensity, extent)
+        for intensity in Intensity
+        if intensity is not Intensity.NONE
+        for extent in Extent
+    }
+    if not isinstance(value, list) or not all(isinstance(v, str) and v in known for v in value):
+        raise CriteriaError(
+            f"{where}: left_open must be a list of {', '.join(known)}, got {value!r}"
+        )
+    return tuple(known[name] for name in dict.fromkeys(value))
 
 
 def _deciding(

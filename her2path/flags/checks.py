@@ -137,25 +137,26 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"which hold {cluster.share_of_tumor_pct:.1f} % of the tumour cells; elsewhere the "
             f"score is {cluster.score_elsewhere}.",
         )
-    held = call.deciding_lower
-    if held is not None and call.pattern_2plus not in ("", "complete"):
+    # Pattern and words are those of the row that fired, so its number stands beside them: another
+    # row of this score may hold it more firmly.
+    fired = call.fired
+    if fired is not None and call.pattern_2plus not in ("", "complete"):
         yield Flag(
             ReviewFlag.UNUSUAL_PATTERN,
-            held.value,
-            held.cut,
-            held.unit,
+            fired.value,
+            fired.cut,
+            fired.unit,
             f"Unusual pattern for {call.score} ({call.pattern_2plus}): "
-            f"the {_spoken(held)} is {_against_cut(held)}.",
+            f"the {_spoken(fired)} is {_against_cut(fired)}.",
         )
-    if held is not None and call.is_decided_by_matrix:
+    if fired is not None and call.is_decided_by_matrix:
         yield Flag(
             ReviewFlag.DECIDED_BY_MATRIX,
-            held.value,
-            held.cut,
-            held.unit,
+            fired.value,
+            fired.cut,
+            fired.unit,
             f"The guideline's own wording does not cover this case; {call.score} comes from the "
-            f"row “{held.criterion.text}” ({_spoken(held)} "
-            f"{_against_cut(held)}).",
+            f"row “{call.criterion_text}” ({_spoken(fired)} {_against_cut(fired)}).",
         )
 
 

@@ -95,7 +95,7 @@ def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...
     passed_over = 0 if with_fields else sum(pictures_in(source) for source in sources)
     if passed_over:
         logger.warning(
-            "%d PNG or JPEG pictures are passed over: they do not hold their µm/px; add --mpp to "
+            "PNG or JPEG pictures passed over: %d. They do not hold their µm/px; add --mpp to "
             "score them",
             passed_over,
         )
@@ -178,7 +178,10 @@ def pictures_in(source: str) -> int:
     if not os.path.isdir(path):
         return 0
     return sum(
-        name.lower().endswith(tuple(FIELD_SUFFIXES)) and not name.startswith(".")
+        name.lower().endswith(tuple(FIELD_SUFFIXES))
+        and not name.startswith(".")
+        # Masks of a drawn slide are no picture of tissue.
+        and name.removesuffix(".masks.png") + ".truth.json" not in files
         for _, files, has_index in searched(path)
         if not has_index
         for name in files

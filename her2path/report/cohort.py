@@ -105,6 +105,8 @@ def write_cohort_page(folder: Path, cohort: Cohort, *, source_name: str) -> Path
 def findings(cohort: Cohort) -> list[str]:
     """Return what the cohort shows, in sentences for a clinician."""
     loss, decrease, either = (cohort.rates[k] for k in ("loss", "decrease", "loss_or_decrease"))
+    if not cohort.n_evaluable:
+        return ["No pair has a score on both sides: nothing can be said of HER2 in this cohort."]
     if not loss.of:
         return ["No pair expressed HER2 (1+ or more) before: nothing could be lost."]
 

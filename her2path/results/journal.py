@@ -8,6 +8,7 @@ and the lock goes with the process that holds it, however that ends.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ __all__ = [
     "entries_of_run",
     "fingerprint_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "1"
 # A folder of DICOM files has a few hundred; beyond this the path is a wrong one.
@@ -90,6 +93,18 @@ class JournalEntry:
 
 def is_same_file(stored: Mapping[str, Any], found: Fingerprint) -> bool:
     return (stored["size"], stored["mtime_ns"]) == (found.size, found.mtime_ns)
+
+
+def what_changed(known: tuple[str, str, str], place: str, found: Fingerprint) -> str:
+    """Say why a done slide (path, fingerprint, state) is scored again."""
+    if not is_same_file(json.loads(known[1]), found):
+        return "another file"
+    if known[0] != place:
+        return f"the file was moved from {known[0]}"
+    return (
+        "options (outlines, µm/px, criteria, specimen, ISH, calibration, white point or colors); "
+        "results as before need those that were given then"
+    )
 
 
 def fingerprint_of(path: Path, *, settings_hash: str, beside: Sequence[Path] = ()) -> Fingerprint:
@@ -240,7 +255,7 @@ class Journal(Database):
             If a done slide would lose its results to another file of its name, or count twice
             under two names.
         """
-        todo = []
+        todo, changed = [], []
         slides = list(slides)
         self.refuse_to_mix(slides)
         with self.transaction():
@@ -256,12 +271,17 @@ class Journal(Database):
                         "UPDATE slides SET state = 'pending' WHERE slide_id = ?", (slide_id,)
                     )
                 else:
+                    if known is not None and known[2] == JournalState.DONE:
+                        changed.append(f"{slide_id}: {what_changed(known, facts[0], fingerprint)}")
                     self.database.execute(
                         "INSERT OR REPLACE INTO slides (slide_id, path, state, fingerprint) "
                         "VALUES (?, ?, 'pending', ?)",
                         (slide_id, *facts),
                     )
                 todo.append(slide_id)
+        if changed:
+            heading = f"{self.path.parent}: done slides are scored again, for what changed"
+            logger.warning("%s", list_faults(heading, changed, what="slide"))
         return tuple(todo)
 
     def refuse_to_mix(self, slides: Sequence[tuple[str, Path, Fingerprint]]) -> None:
@@ -280,7 +300,8 @@ class Journal(Database):
             # A file that was moved, with its times, is the same one.
             if was != place and not is_same_file(json.loads(found), fingerprint):
                 faults.append(f"{slide_id} is {was} there, and {place} here")
-            if place in elsewhere:
+            # One file may hold two samples, and this run name one of them.
+            if place in elsewhere and slide_id not in done:
                 faults.append(f"{place} is {elsewhere[place]} there, and {slide_id} here")
         if faults:
             heading = (

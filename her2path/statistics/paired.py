@@ -10,6 +10,7 @@ difference of both sides' draws.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = [
     "change_interval",
     "draw_levels",
     "draw_ratio",
+    "joint_permutation_p",
     "permutation_p",
     "permuted_labels",
 ]
@@ -202,19 +204,45 @@ def permutation_p(before: BlockRatio, after: BlockRatio, labels: Floats) -> floa
         Two-sided p, at least 1 / n; NaN where a side has no cell, or where blocks are so few that
         nothing could be told (`can_tell`).
     """
-    if not before.n_cells or not after.n_cells or not can_tell(labels):
+    return joint_permutation_p(((before, after),), labels)
+
+
+def joint_permutation_p(pairs: Sequence[tuple[BlockRatio, BlockRatio]], labels: Floats) -> float:
+    """Test whether blocks of both sides could have changed places, by several measures at once.
+
+    Parameters
+    ----------
+    pairs : sequence of (before, after), each BlockRatio
+        Of the same blocks. The one furthest apart decides, in each relabelling anew, so looking at
+        several costs nothing.
+    labels : ndarray of shape (n, n_blocks)
+        As for `permutation_p`.
+
+    Returns
+    -------
+    float
+        As of `permutation_p`.
+    """
+    has_cells = all(before.n_cells and after.n_cells for before, after in pairs)
+    if not has_cells or not can_tell(labels):
         return math.nan
+    apart = np.max([errors_apart(before, after, labels) for before, after in pairs], axis=0)
+    # Sums in another order differ in their last bits.
+    return float((apart >= apart[0] * (1 - 1e-9)).mean())
+
+
+def errors_apart(before: BlockRatio, after: BlockRatio, labels: Floats) -> Floats:
+    """Return how many standard errors both sides are apart in each relabelling, shape (n,)."""
     points = np.concatenate([before.points, after.points])
     sizes = np.concatenate([before.sizes, after.sizes])
     parts = np.column_stack([points, sizes, points**2, points * sizes, sizes**2])
     late = labels @ parts
     early = parts.sum(axis=0) - late
     n_late = labels.sum(axis=1)
-    statistic = np.abs(studentised(early, labels.shape[1] - n_late, late, n_late))
+    apart = np.abs(studentised(early, labels.shape[1] - n_late, late, n_late))
     # Relabelling tears neighbors apart, so it misses what they share across borders.
-    observed = statistic[0] / math.sqrt(beyond_blocks(before, after))
-    # Sums in another order differ in their last bits.
-    return float((statistic >= observed * (1 - 1e-9)).mean())
+    apart[0] /= math.sqrt(beyond_blocks(before, after))
+    return apart
 
 
 def beyond_blocks(before: BlockRatio, after: BlockRatio) -> float:

@@ -209,6 +209,7 @@ def assess_tissue(
         lost,
         picture_um=size_um or (cols * mpp, rows * mpp),
         min_tissue_mm2=min_tissue_mm2,
+        is_marked=marks is not None and bool(marks.any()),
     )
     if white.source == "default":
         remarks.append(AssessmentReason.WHITE_POINT_NOT_MEASURED)
@@ -242,8 +243,12 @@ def decide(
     *,
     picture_um: tuple[float, float],
     min_tissue_mm2: float,
+    is_marked: bool,
 ) -> tuple[AssessmentReason | None, str]:
-    """Return the first reason against scoring and its sentence, or None and nothing."""
+    """Return the first reason against scoring and its sentence, or None and nothing.
+
+    `is_marked` tells whether a part was excluded beforehand, as control tissue that was drawn.
+    """
     if staining.kind not in (Staining.HER2_IHC, Staining.BLANK):
         return AssessmentReason.NOT_HER2_IHC, f"This is not HER2 IHC: {staining.reason}."
     if area_mm2 == 0.0 or staining.kind is Staining.BLANK:
@@ -252,6 +257,9 @@ def decide(
             size = " × ".join(f"{s:.0f}" if s >= 10 else f"{s:.2g}" for s in picture_um)
             words = f"is empty, or too small to judge ({size} µm)"
             return AssessmentReason.NO_TISSUE, f"No tissue was found: the picture {words}."
+        if is_marked:
+            words = "No tissue was found beside what is drawn as control: look at the outlines."
+            return AssessmentReason.NO_TISSUE, words
         return AssessmentReason.NO_TISSUE, "No tissue was found: the slide or core is empty."
     if area_mm2 < min_tissue_mm2:
         return (

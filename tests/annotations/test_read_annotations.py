@@ -150,7 +150,7 @@ def test_an_outline_that_crosses_itself_is_repaired(tmp_path):
     assert roi.polygon.area == 50
 
 
-def test_cells_and_points_are_passed_over(tmp_path):
+def test_cells_and_points_are_passed_over(tmp_path, caplog):
     document = [
         feature(objectType="annotation"),
         feature(objectType="cell"),
@@ -159,7 +159,10 @@ def test_cells_and_points_are_passed_over(tmp_path):
         feature(objectType="tmaCore", isMissing=True),
     ]
 
-    assert len(read_annotations(written(tmp_path, document))) == 1
+    path = written(tmp_path, document)
+    assert len(read_annotations(path)) == 1
+    (warning,) = caplog.records
+    assert warning.message.startswith(f"{path.name}: feature 3 is a Point")
 
 
 def test_a_file_of_detections_only_is_refused_with_the_remedy(tmp_path):

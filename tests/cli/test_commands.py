@@ -194,6 +194,7 @@ def test_results_are_overwritten_only_on_request(glass: Path, tmp_path: Path):
         (("GLASS", "--out", "o", "--white-point", "1,2"), "white point"),
         (("GLASS", "--out", "o", "--roi", "gone.geojson"), "does not exist"),
         (("GLASS", "--out", "o", "--roi-offset", "a"), "two whole numbers"),
+        (("GLASS", "--out", "o", "--roi-offset", "9,9"), "add --roi"),
         (("GLASS", "--out", "o", "--workers", "-1"), "workers"),
         (("GLASS", "--out", "o", "--ish", "maybe"), "ish"),
         (("GLASS", "--out", "GLASS"), "cannot be made"),

@@ -13,6 +13,7 @@ from her2path.cohort.rates import rate_of
 from her2path.cohort.table import read_pairs
 from her2path.compare.verdict import Verdict
 from her2path.criteria.score import EXPRESSION_SCORES, IshResult, Score, Status
+from her2path.report.cohort import findings
 from her2path.statistics.intervals import wilson
 
 scores = st.sampled_from(tuple(Score))
@@ -302,6 +303,9 @@ def test_a_cohort_without_a_single_score_says_so():
     assert cohort.rates["loss"].rate is None
     assert cohort.kappa["linear"].kappa is None
     assert cohort.wilcoxon.p == 1
+    assert findings(cohort) == [
+        "No pair has a score on both sides: nothing can be said of HER2 in this cohort."
+    ]
 
 
 def test_a_cohort_needs_pairs_with_their_scores():

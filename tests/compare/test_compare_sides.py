@@ -9,8 +9,9 @@ from her2path.compare.drift import drift_checks
 from her2path.compare.record import pair_document
 from her2path.compare.verdict import doubts_of
 from her2path.criteria.score import IshResult, Score, Status
+from her2path.geometry import Region
 from her2path.results.jsonable import to_json
-from her2path.results.record import FocusFacts
+from her2path.results.record import FocusFacts, NetworkFacts, RegionKind, RegionRecord
 from her2path.statistics.intervals import Interval
 
 FAINT = {"faint_incomplete": 40}
@@ -160,6 +161,8 @@ def test_other_counterstain_is_not_comparable(make_side):
         ("reading", lambda _: {"model": "other"}),
         ("reading", lambda record: {"scan": replace(record.scan, is_srgb=True)}),
         ("assay", lambda _: {"extras": {"clone": "SP3"}}),
+        ("sample", lambda r: {"extras": {**r.extras, "compartment": "node"}}),
+        ("sample", lambda r: {"extras": {**r.extras, "decalcified": "yes"}}),
         ("mpp", lambda r: {"scan": replace(r.scan, working_mpp=0.5)}),
         ("scanner", lambda r: {"scan": replace(r.scan, scanner="Other 2")}),
         ("blank", lambda r: {"blank": replace(r.blank, min_line_contrast_od=0.06)}),
@@ -167,7 +170,7 @@ def test_other_counterstain_is_not_comparable(make_side):
     ],
 )
 def test_each_obstacle_is_named(make_side, with_record, code, change):
-    known = {"patient_id": "A", "extras": {"clone": "4B5"}}
+    known = {"patient_id": "A", "extras": {"clone": "4B5", "compartment": "primary"}}
     before = make_side(**FAINT)
     known["scan"] = replace(before.first.scan, scanner="Scanner 1")
     before = with_record(before, **known)
@@ -178,6 +181,58 @@ def test_each_obstacle_is_named(make_side, with_record, code, change):
     assert pair.verdict is Verdict.NOT_COMPARABLE
     assert codes(pair) == [code]
     assert pair.reasons[0] in pair.sentence
+
+
+def test_two_networks_of_one_name_are_two(make_side, with_record):
+    mine, other = (
+        NetworkFacts(name="best", fingerprint=mark, n_expected_cells=1.0, joint=None)
+        for mark in ("aaaa", "bbbb")
+    )
+    before = with_record(make_side(**FAINT), network=mine, model="best")
+    after = with_record(make_side("after", seed=2, **FAINT), network=mine, model="best")
+    assert codes(compare_sides(before, after)) == []
+    assert codes(compare_sides(before, with_record(after, network=other))) == ["reading"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "are_alike"),
+    [
+        (("", "no"), True),
+        (("", "false"), True),
+        (("yes", "1"), True),
+        (("", "yes"), False),
+        (("no", "EDTA"), False),
+    ],
+)
+def test_bone_that_was_decalcified_is_compared_with_such_only(
+    make_side, with_record, answers, are_alike
+):
+    sides = make_side(**FAINT), make_side("after", seed=2, **FAINT)
+    told = [
+        with_record(side, extras={"decalcified": answer} if answer else {})
+        for side, answer in zip(sides, answers, strict=True)
+    ]
+    assert codes(compare_sides(*told)) == ([] if are_alike else ["sample"])
+
+
+def test_an_outline_on_one_side_only_is_remarked_on(make_side, with_record):
+    before, after = make_side(**FAINT), make_side("after", seed=2, **FAINT)
+    outline = RegionRecord(
+        region_id="1",
+        kind=RegionKind.ROI,
+        name="Tumor",
+        box=Region(0, 0, 10, 10),
+        area_mm2=1.0,
+        n_cells=len(before.counted),
+        score=before.first.score,
+        reading=before.first.reading,
+    )
+    drawn = [with_record(side, regions=(outline,)) for side in (before, after)]
+    for sides, side in (((drawn[0], after), "before"), ((before, drawn[1]), "after")):
+        remarks = compare_sides(*sides).remarks
+        assert any(f"drawn by a person on the side {side} only" in r for r in remarks)
+    for alike in ((before, after), drawn):
+        assert not any("drawn by a person" in r for r in compare_sides(*alike).remarks)
 
 
 def test_control_tissue_of_a_slide_that_is_left_out_adjusts_nothing(make_side, with_record):
@@ -311,6 +366,15 @@ def test_a_share_that_moved_against_the_score_changes_nothing(make_side):
     assert doubts_of(move, move, deciding) == []
     (doubt,) = doubts_of(move, move, against)
     assert "rose while the score fell" in doubt
+
+
+def test_without_a_band_nothing_is_said_to_be_within_the_error(make_side):
+    bands = replace(default_bands(), measures={})
+    pair = compare_sides(make_side(**TWO_PLUS), make_side("after", seed=2), bands=bands)
+    assert pair.verdict is Verdict.APPARENT
+    assert "cannot be told" in pair.sentence
+    assert "within measurement error" not in pair.sentence
+    assert any("bands that ship" in reason for reason in pair.reasons)
 
 
 def test_the_interval_of_a_distance_stays_within_what_a_distance_can_be(make_side):

@@ -93,6 +93,34 @@ def test_a_gap_of_the_guideline_is_filled_by_the_matrix_and_said(rules, part):
     assert rules.call(tumour(part), blank_upper_pct=BLANK).is_decided_by_matrix
 
 
+@pytest.mark.parametrize("name", ["asco-cap-2018", "asco-cap-2013", "total-matrix"])
+@pytest.mark.parametrize(
+    ("complete", "incomplete", "is_filled"),
+    [(900, 0, True), (40, 80, True), (0, 120, False), (40, 110, False)],
+)
+def test_faint_complete_staining_is_named_by_no_guideline(name, complete, incomplete, is_filled):
+    parts = (FAINT, COMPLETE, complete), (FAINT, INCOMPLETE, incomplete)
+    call = load_rule_set(name).call(tumour(*parts), blank_upper_pct=BLANK)
+    assert call.score == "1+"
+    assert call.is_decided_by_matrix is is_filled
+    assert ("faint, complete staining counts" in call.criterion_text) is is_filled
+
+
+def test_few_faint_complete_cells_are_ultralow_by_the_matrix():
+    call = BREAST.call(tumour((FAINT, COMPLETE, 60)), blank_upper_pct=BLANK)
+    assert (call.score, call.is_decided_by_matrix) == ("0+", True)
+    # What is stronger decides by itself: faint cells beside it fill no gap.
+    call = BREAST.call(tumour((FAINT, COMPLETE, 60), (WEAK, COMPLETE, 110)), blank_upper_pct=BLANK)
+    assert (call.score, call.is_decided_by_matrix) == ("2+", False)
+
+
+def test_in_2007_exactly_ten_percent_of_complete_staining_is_2plus():
+    old = load_rule_set("asco-cap-2007")
+    for n, expected in ((100, "2+"), (99, "1+")):
+        call = old.call(tumour((WEAK, COMPLETE, n)), blank_upper_pct=BLANK)
+        assert call.score == expected
+
+
 def test_the_matrix_tells_no_short_arcs_from_basolateral_staining():
     part = (MODERATE, INCOMPLETE, 200)
     assert BREAST.call(tumour(part), blank_upper_pct=BLANK).is_decided_by_matrix
@@ -335,6 +363,8 @@ def test_a_rule_set_is_named_as_its_file(name):
         ('organ = "breast"', "organ =", "not valid TOML"),
         ('organ = "breast"', "organ = " + 9000 * "[", "not valid TOML"),
         ("is_matrix = true", 'is_matrix = "yes"', "true or false"),
+        ('["faint complete"]', '["none complete"]', "left_open must be a list of faint incomplete"),
+        ('["faint complete"]', '"faint complete"', "left_open must be a list"),
         ("percent = 10", "cluster_cells = 5", "looks at no share"),
     ],
 )

@@ -257,6 +257,17 @@ def test_unusual_patterns_and_gaps_of_the_guideline_are_flagged():
     assert names(flags_of(call_of(2, 2, 50), n_tumor_cells=1000)) == ["decided_by_matrix"]
 
 
+def test_an_unusual_pattern_stands_beside_its_own_number():
+    counts = np.zeros((5, 3), np.int64)
+    counts[3, 1], counts[4, 2], counts[0, 0] = 150, 80, 770
+    call = load_rule_set("asco-cap-2018").call(Tally.from_array(counts), blank_upper_pct=2.0)
+    assert (call.fired.value, call.deciding_lower.value) == (23.0, 8.0)
+    (flag,) = (f for f in flags_of(call) if f.flag == "unusual_pattern")
+    assert flag.number == 23.0
+    assert "(incomplete)" in flag.sentence
+    assert "moderate or stronger" in flag.sentence
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -270,8 +281,8 @@ def test_unusual_patterns_and_gaps_of_the_guideline_are_flagged():
 )
 def test_what_holds_an_unusual_score_is_said_in_its_own_unit(changes, words):
     call = call_of(3, 0, 500)
-    held = dataclasses.replace(call.deciding_lower, **changes)
-    flags = flags_of(dataclasses.replace(call, deciding_lower=held))
+    fired = dataclasses.replace(call.fired, **changes)
+    flags = flags_of(dataclasses.replace(call, fired=fired))
     assert names(flags) == ["unusual_pattern", "decided_by_matrix"]
     assert words in flags[0].sentence
     assert words.replace("is ", "", 1)[:-1] in flags[1].sentence

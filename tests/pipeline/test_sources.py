@@ -84,10 +84,19 @@ def test_plain_pictures_in_a_folder_are_slides_only_with_a_pixel_size(tmp_path: 
 def test_pictures_that_are_passed_over_are_counted(tmp_path: Path, caplog):
     touch(tmp_path / "a.png", tmp_path / "below" / "b.JPG", tmp_path / "c.svs")
     assert names([tmp_path]) == ["c.svs"]
-    assert "2 PNG or JPEG pictures are passed over" in caplog.text
+    assert "PNG or JPEG pictures passed over: 2." in caplog.text
     caplog.clear()
     names([tmp_path], with_fields=True)
     assert not caplog.records
+
+
+def test_masks_of_drawn_slides_are_no_pictures(tmp_path: Path, caplog):
+    touch(tmp_path / "s.svs", tmp_path / "s.truth.json", tmp_path / "s.masks.png")
+    assert names([tmp_path]) == ["s.svs"]
+    assert not caplog.records
+    touch(tmp_path / "other.masks.png")
+    names([tmp_path])
+    assert "passed over: 1." in caplog.text
 
 
 def test_the_jpegs_of_a_vms_slide_are_no_slides(tmp_path: Path):

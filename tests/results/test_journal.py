@@ -81,6 +81,36 @@ def test_a_changed_file_is_scored_again(tmp_path, mark):
         assert states(journal) == {"a": "pending"}
 
 
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [(Fingerprint(11, 20, "h"), "a: another file"), (Fingerprint(10, 20, "i"), "a: options")],
+)
+def test_results_that_give_way_are_named(tmp_path, caplog, mark, words):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a", "b"))
+        journal.finish("a", {}, seconds=1)
+        journal.plan(planned(tmp_path, "a", "b"))
+        assert not caplog.records
+        journal.plan([*planned(tmp_path, "a", mark=mark), *planned(tmp_path, "b")])
+    (warning,) = caplog.records
+    assert "done slides are scored again" in warning.message
+    assert "1 slide\n" in warning.message
+    assert words in warning.message
+
+
+def test_one_of_two_samples_of_a_file_can_be_resumed_by_itself(tmp_path):
+    mark = Fingerprint(10, 20, "h")
+    both = [(name, tmp_path / "file.svs", mark) for name in ("A", "B")]
+    with opened(tmp_path) as journal:
+        journal.plan(both)
+        for name in ("A", "B"):
+            journal.finish(name, {}, seconds=1)
+        assert journal.plan(both[:1]) == ()
+        assert journal.plan(both[1:]) == ()
+        with pytest.raises(ResultsError, match=r"file\.svs is B there, and C here"):
+            journal.plan([("A", tmp_path / "file.svs", mark), ("C", tmp_path / "file.svs", mark)])
+
+
 def test_the_same_name_at_another_path_is_scored_again(tmp_path):
     with opened(tmp_path) as journal:
         journal.plan(planned(tmp_path, "a"))

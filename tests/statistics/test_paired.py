@@ -13,6 +13,7 @@ from her2path.statistics.paired import (
     change_interval,
     draw_levels,
     draw_ratio,
+    joint_permutation_p,
     mean_error,
     permutation_p,
     permuted_labels,
@@ -183,3 +184,32 @@ def test_pairs_without_change_are_told_apart_in_at_most_five_percent():
         labels = permuted_labels(12, 12, 199, rng)
         p.append(permutation_p(clustered(rng, 12, 0.3, 0.1), clustered(rng, 12, 0.3, 0.1), labels))
     assert np.mean(np.array(p) <= 0.05) < 0.09
+
+
+def levels(rng, n_blocks, spread):
+    """Shares of cells that reach each of three levels, in blocks that scatter about one mean."""
+    sizes = np.full(n_blocks, 80.0)
+    lift = rng.normal(0, spread, n_blocks)[:, None]
+    reached = 1 / (1 + np.exp(-(np.array([0.4, -0.4, -1.1]) + lift)))
+    grades = (rng.random((n_blocks, 80, 1)) < reached[:, None, :]).sum(axis=1)
+    return [share(grades[:, k], sizes) for k in range(3)]
+
+
+@pytest.mark.parametrize(("n_blocks", "spreads"), [((8, 80), (1.2, 0.2)), ((20, 20), (0.7, 0.7))])
+def test_several_measures_at_once_tell_sides_of_one_mean_apart_as_rarely(n_blocks, spreads):
+    rng = np.random.default_rng(4)
+    labels = permuted_labels(*n_blocks, 199, rng)
+    p = []
+    for _ in range(120):
+        before, after = (levels(rng, *side) for side in zip(n_blocks, spreads, strict=True))
+        p.append(joint_permutation_p(list(zip(before, after, strict=True)), labels))
+    # Of 120 true ones 11 or fewer in 96 % of the times.
+    assert sum(value <= 0.05 for value in p) <= 11
+
+
+def test_one_measure_that_changed_is_found_among_several():
+    same, fell = share([30, 28, 31, 30] * 5, [60] * 20), share([6, 5, 7, 6] * 5, [60] * 20)
+    labels = permuted_labels(20, 20, 399, np.random.default_rng(1))
+    assert joint_permutation_p([(same, same)], labels) == 1.0
+    assert joint_permutation_p([(same, same), (same, fell)], labels) == pytest.approx(1 / 400)
+    assert joint_permutation_p([(same, fell)], labels) == permutation_p(same, fell, labels)

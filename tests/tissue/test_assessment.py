@@ -128,6 +128,15 @@ def test_annotated_control_is_never_tissue():
     assert found.controls == ()
 
 
+def test_a_slide_that_is_all_control_is_not_said_to_be_empty():
+    rgb = slide_with_control()
+    found = assess_tissue(rgb, 8.0, exclude=np.ones(rgb.shape[:2], bool))
+    assert found.reason is AssessmentReason.NO_TISSUE
+    assert "drawn as control" in found.explanation
+    nothing = assess_tissue(rgb, 8.0, exclude=np.zeros(rgb.shape[:2], bool))
+    assert nothing.is_assessable
+
+
 def test_an_exclusion_on_a_fine_field_is_brought_to_the_working_scale():
     rgb = nuclei_field(ring_dab=0.4)
     exclude = np.zeros(rgb.shape[:2], bool)
