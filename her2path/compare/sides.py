@@ -24,7 +24,6 @@ from her2path.pipeline.scoring import (
     extent_of,
 )
 from her2path.pipeline.selection import MAX_REFERENCE_PROBABILITY
-from her2path.pipeline.settings import BLOCK_UM
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.columns import Exclusion
 from her2path.results.folder import SlideFolder
@@ -123,7 +122,7 @@ def cells_of(
     everything = CountedCells(
         x_um=x_um,
         y_um=y_um,
-        block=block_of(x_um, y_um, BLOCK_UM),
+        block=block_of(x_um, y_um),
         intensity=intensity,
         extent=extent_of(coded(table["pattern"], patterns)),
         membrane_od=np.asarray(table["membrane_od"], np.float32),

@@ -176,7 +176,7 @@ def conclude_cells(
         is_reference=selection.is_reference,
     )
     cells, classes, blank = membranes.cells, membranes.classes, blank_facts(membranes)
-    everything = CountedCells.of(cells, classes, place_um, block_um=settings.block_um)
+    everything = CountedCells.of(cells, classes, place_um)
     counted = everything.select(selection.is_counted)
     clusters = clusters_of(counted, rule_set)
     blank = with_below_blank(blank, counted, classes.is_below_blank[selection.is_counted], rule_set)
@@ -214,7 +214,6 @@ def conclude_cells(
         min_line_contrast_od=blank.min_line_contrast_od,
         calibration=calibration,
         rule_set=rule_set,
-        settings=settings,
     )
     heterogeneity = heterogeneity_of(counted, regions, rule_set, blank.upper_pct, clusters)
     facts = selection_facts(cells, classes, selection, everything, survey, settings, blank)

@@ -19,7 +19,7 @@ from her2path.flags.evidence import Border
 from her2path.results.record import Estimate, Reading
 from her2path.statistics.intervals import Interval
 from her2path.statistics.means import mean_of_blocks
-from her2path.statistics.neighborhoods import Neighborhoods, neighborhoods_of
+from her2path.statistics.neighborhoods import BLOCK_UM, Neighborhoods, neighborhoods_of
 from her2path.statistics.paired import BlockRatio
 from her2path.statistics.resampling import score_probabilities, share_at_least, share_intervals
 
@@ -81,15 +81,13 @@ class CountedCells:
         cells: CellMeasurements,
         classes: CellClasses,
         place_um: tuple[NDArray[np.float64], NDArray[np.float64]],
-        *,
-        block_um: float,
     ) -> CountedCells:
         """Gather what is counted of measured and classified cells."""
         x_um, y_um = place_um
         return cls(
             x_um=x_um,
             y_um=y_um,
-            block=block_of(x_um, y_um, block_um),
+            block=block_of(x_um, y_um),
             intensity=classes.intensity,
             extent=extent_of(classes.pattern),
             membrane_od=classes.membrane_od,
@@ -147,11 +145,9 @@ class CountedCells:
         )
 
 
-def block_of(
-    x_um: NDArray[np.float64], y_um: NDArray[np.float64], block_um: float
-) -> NDArray[np.int64]:
-    """Return the number of the block of tissue in which each place lies."""
-    column, row = (np.floor(v / block_um).astype(np.int64) for v in (x_um, y_um))
+def block_of(x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the number of the block of tissue, `BLOCK_UM` wide, in which each place lies."""
+    column, row = (np.floor(v / BLOCK_UM).astype(np.int64) for v in (x_um, y_um))
     # A slide is at most 2³¹ µm wide.
     return (row << 32) + column
 

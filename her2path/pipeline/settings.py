@@ -38,8 +38,6 @@ GASTRIC = {
 }
 # A rule set or calibration is a few kB of text.
 MAX_FILE_BYTES = 1_000_000
-# Side of the blocks of tissue that intervals rest on, µm.
-BLOCK_UM = 250.0
 
 
 class CellsGeojson(StrEnum):
@@ -58,8 +56,8 @@ class ScoreSettings:
     ----------
     exclude_controls : bool
         Leave out separate pieces that look like control tissue; else they are only reported.
-    region_um, block_um : float
-        Sides of the squares that are scored by themselves, and of those that intervals rest on.
+    region_um : float
+        Side of the squares that are scored by themselves.
     tile_um : float
         Wanted side of the tiles that are measured in one go; changes no result.
     seed, n_resamples : int
@@ -82,8 +80,6 @@ class ScoreSettings:
     exclude_controls: bool = False
     # A field at 20×; some hundred tumor cells, as many as a reader asks for.
     region_um: float = 500.0
-    # Wide enough that neighbors are mostly in one block, small enough for ten blocks in a core.
-    block_um: float = BLOCK_UM
     # About 3072 px at 40×; its halo adds a quarter to the work, that of smaller tiles more.
     tile_um: float = 768.0
     seed: int = 0

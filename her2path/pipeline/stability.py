@@ -15,7 +15,6 @@ from her2path.cells.table import CellMeasurements
 from her2path.criteria.rule_set import RuleSet
 from her2path.pipeline.scoring import LEAST_UPPER_PCT, CountedCells, score_of
 from her2path.pipeline.selection import Selection
-from her2path.pipeline.settings import ScoreSettings
 from her2path.results.record import Stability, Trial
 
 __all__ = ["Shift", "shifts_of", "try_shifts"]
@@ -84,7 +83,6 @@ def try_shifts(
     min_line_contrast_od: float,
     calibration: Calibration,
     rule_set: RuleSet,
-    settings: ScoreSettings,
 ) -> Stability:
     """Score the slide again with each shift, and count how often the score changes.
 
@@ -108,7 +106,7 @@ def try_shifts(
     def trial(shift: Shift) -> Trial:
         limit = min_line_contrast_od * shift.line_factor
         classes = classify_cells(some, shift.calibration, min_line_contrast_od=limit)
-        counted = CountedCells.of(some, classes, places, block_um=settings.block_um)
+        counted = CountedCells.of(some, classes, places)
         is_counted = selection.counted_at(shift.tumor_step)[candidates]
         blank = measure_blank(
             reference, is_reference, shift.calibration, min_line_contrast_od=limit

@@ -39,7 +39,8 @@ __all__ = [
     "share_of_blocks",
 ]
 
-# Side of a block: some 80 cells, and ten blocks or more on a small biopsy.
+# Side of a block of tissue that intervals rest on: some 80 cells, so that neighbors are mostly in
+# one, and ten blocks or more on a small biopsy.
 BLOCK_UM = 250.0
 # Nests of tumor, 170 µm wide as drawn ones are, lie across the borders of blocks, whose scatter
 # misses part of what a nest has in common (`across_borders`).

@@ -29,6 +29,13 @@ def test_short_arcs_count_as_faint_only():
     assert found == Clusters(5, 0, 0, 0)
 
 
+def test_lateral_staining_counts_as_strong_as_it_is():
+    found = largest_clusters(
+        np.arange(5) * 10.0, np.zeros(5), intensity=[3] * 5, extent=[1] * 5, reach_um=12
+    )
+    assert found == Clusters(5, 5, 5, 0)
+
+
 def test_no_cell_has_no_cluster():
     assert largest_clusters([], [], intensity=[], extent=[], reach_um=10) == Clusters(0, 0, 0, 0)
 
