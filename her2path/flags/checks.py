@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from her2path.criteria.rule_set import Deciding
 from her2path.criteria.score import Extent, Intensity, Score
 from her2path.criteria.tally import STAINED
+from her2path.flags.blank import below_blank_flags, few_intense_flags
 from her2path.flags.evidence import (
     LOW_SCORES,
     Flag,
@@ -158,6 +159,7 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"The guideline's own wording does not cover this case; {call.score} comes from the "
             f"row “{call.criterion_text}” ({_spoken(fired)} {_against_cut(fired)}).",
         )
+    yield from few_intense_flags(evidence, cuts)
 
 
 def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
@@ -224,7 +226,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"{evidence.score_as_read}.",
         )
     yield from _left_out_flags(evidence, cuts)
-    yield from _below_blank_flags(evidence, cuts)
+    yield from below_blank_flags(evidence, cuts)
     yield from _shared_line_flags(evidence)
     yield from share_above(
         ReviewFlag.HIDDEN_NUCLEI,
@@ -250,32 +252,6 @@ def _left_out_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"them: {left_out:.0f} % of both together (more than {cuts.left_out_pct:g} %). With "
             f"them {then:.0f} % are stained instead of {now:.0f} %"
             f"{f', and the score would be {score}' if is_other else ''}.",
-        )
-
-
-def _below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
-    below, held = evidence.below_blank_pct, evidence.call.deciding_lower
-    if below is None or below <= cuts.below_blank_pct:
-        return
-    score, other = evidence.call.score, evidence.score_without_below
-    effect = "" if other in (None, score) else f"without them the score would be {other}"
-    if not effect and held is not None and held.measure == STAINED:
-        # The same factor by which two readings of faint staining differ.
-        clear = held.value * (1 - below / 100)
-        if clear <= held.cut * cuts.double_read_factor:
-            effect = (
-                f"without them {clear:.1f} % are stained, close to the cut of {held.cut:.3g} % for "
-                f"{held.criterion.score}"
-            )
-    if effect:
-        yield Flag(
-            ReviewFlag.BELOW_BLANK,
-            below,
-            cuts.below_blank_pct,
-            "%",
-            f"Of the stained tumour cells {below:.0f} % have lines below the limit of blank (more "
-            f"than {cuts.below_blank_pct:.0f} %) and count because the network sees a membrane, "
-            f"which may be an unstained border; {effect}.",
         )
 
 

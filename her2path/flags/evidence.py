@@ -44,6 +44,7 @@ class ReviewFlag(StrEnum):
     CLUSTER_3PLUS = "cluster_3plus"
     UNUSUAL_PATTERN = "unusual_pattern"
     DECIDED_BY_MATRIX = "decided_by_matrix"
+    FEW_INTENSE = "few_intense"
     CYTOPLASMIC_STAINING = "cytoplasmic_staining"
     READERS_DISAGREE = "readers_disagree"
     TUMOR_UNCERTAIN = "tumor_uncertain"
@@ -81,6 +82,7 @@ SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.CLUSTER_3PLUS: "review",
     ReviewFlag.UNUSUAL_PATTERN: "review",
     ReviewFlag.DECIDED_BY_MATRIX: "review",
+    ReviewFlag.FEW_INTENSE: "review",
     ReviewFlag.CYTOPLASMIC_STAINING: "review",
     ReviewFlag.READERS_DISAGREE: "review",
     ReviewFlag.TUMOR_UNCERTAIN: "review",
@@ -161,6 +163,8 @@ class FlagCuts:
     double_read_factor: float = 2.0
     # Two grades apart is more than readers of one region differ.
     grades_apart: int = 2
+    # Intense, complete cells below 2+: one or two may be dirt round a nucleus.
+    least_intense_cells: int = 5
     # The share that would decide a score by itself.
     cytoplasmic_pct: float = 10.0
     # Cells of which it is unsure whether they are tumour, when they can change the score: even

@@ -257,6 +257,37 @@ def test_unusual_patterns_and_gaps_of_the_guideline_are_flagged():
     assert names(flags_of(call_of(2, 2, 50), n_tumor_cells=1000)) == ["decided_by_matrix"]
 
 
+@pytest.mark.parametrize(
+    ("intense", "faint", "score", "is_flagged"),
+    [
+        (5, 0, "0", True),
+        (4, 0, "0", False),
+        (8, 60, "0+", True),
+        (8, 300, "1+", True),
+        # More than the limit of blank is 2+ by the guideline's own row.
+        (11, 0, "2+", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["asco-cap-2018", "total-matrix"])
+def test_few_intense_cells_below_2plus_are_never_passed_over(
+    name, intense, faint, score, is_flagged
+):
+    counts = np.zeros((5, 3), np.int64)
+    counts[4, 2], counts[1, 0], counts[0, 0] = intense, faint, 1000 - intense - faint
+    call = load_rule_set(name).call(Tally.from_array(counts), blank_upper_pct=1.0)
+    assert call.score == score
+    found = [flag for flag in flags_of(call) if flag.flag == "few_intense"]
+    assert [(flag.number, flag.cut) for flag in found] == ([(intense, 5)] if is_flagged else [])
+    assert all(flag.severity == "review" for flag in found)
+
+
+def test_criteria_without_a_row_of_few_intense_cells_raise_no_flag_for_them():
+    counts = np.zeros((5, 3), np.int64)
+    counts[4, 2], counts[0, 0] = 8, 992
+    call = load_rule_set("gastric-resection").call(Tally.from_array(counts), blank_upper_pct=1.0)
+    assert "few_intense" not in names(flags_of(call))
+
+
 def test_an_unusual_pattern_stands_beside_its_own_number():
     counts = np.zeros((5, 3), np.int64)
     counts[3, 1], counts[4, 2], counts[0, 0] = 150, 80, 770
