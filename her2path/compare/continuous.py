@@ -17,6 +17,7 @@ from her2path.compare.measures import (
     drawn,
     highest_of,
     ratios_of,
+    scale_of,
     unit_of,
     values_of,
 )
@@ -24,8 +25,10 @@ from her2path.compare.sides import Side
 from her2path.criteria.score import Extent, Intensity
 from her2path.pipeline.scoring import CountedCells
 from her2path.statistics.intervals import Interval
+from her2path.statistics.neighborhoods import cautious_share
 from her2path.statistics.paired import (
     SIGNIFICANT,
+    BlockRatio,
     change_interval,
     draw_levels,
     draw_ratio,
@@ -107,7 +110,6 @@ def changes_of(
     labels = permuted_labels(n_blocks[0], n_blocks[1], N_PERMUTATIONS, rng)
     slopes = {} if adjustment is None else slopes_of(sides, adjustment, also)
     wobble = rng.standard_normal(N_DRAWS)
-    zero = np.zeros(N_DRAWS)
     changes = {}
     for name in ratios[0]:
         early, late = (side[name] for side in draws)
@@ -119,12 +121,26 @@ def changes_of(
                 LEAST_FOUND.get(name, 1.0),
                 most=highest_of(name),
             ),
-            each=(change_interval(zero, early), change_interval(zero, late)),
+            each=(
+                side_interval(name, ratios[0][name], early),
+                side_interval(name, ratios[1][name], late),
+            ),
             p=permutation_p(ratios[0][name], ratios[1][name], labels),
             bands=bands,
         )
     changes[DISTANCE] = distance_change(counted, levels, labels, bands)
     return changes
+
+
+def side_interval(name: str, ratio: BlockRatio, draws: Floats) -> Interval | None:
+    """Return the interval of a measure on one side; of a share as the slide's own results say it.
+
+    Quantiles of the draws would leave 0 out where no cell was found.
+    """
+    if ratio.is_share and ratio.n_cells:
+        share = cautious_share(ratio.points, ratio.sizes, ratio.wider)
+        return share.interval().scaled(scale_of(name))
+    return change_interval(np.zeros(len(draws)), draws)
 
 
 def reaching_further(

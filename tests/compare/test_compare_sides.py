@@ -13,6 +13,7 @@ from her2path.geometry import Region
 from her2path.results.jsonable import to_json
 from her2path.results.record import FocusFacts, NetworkFacts, RegionKind, RegionRecord
 from her2path.statistics.intervals import Interval
+from her2path.statistics.resampling import share_intervals
 
 FAINT = {"faint_incomplete": 40}
 TWO_PLUS = {"weak_incomplete": 20, "weak_complete": 30, "moderate_complete": 20}
@@ -366,6 +367,19 @@ def test_a_share_that_moved_against_the_score_changes_nothing(make_side):
     assert doubts_of(move, move, deciding) == []
     (doubt,) = doubts_of(move, move, against)
     assert "rose while the score fell" in doubt
+
+
+def test_the_interval_of_a_side_is_that_of_its_slide(make_side):
+    sides = make_side(**TWO_PLUS), make_side("after", seed=2)
+    pair = compare_sides(*sides)
+    for name in ("pct_stained", "pct_complete", "h_score"):
+        change = pair.as_read.continuous[name]
+        for side, found in zip(sides, (change.before_ci95, change.after_ci95), strict=True):
+            own = share_intervals(side.counted.block_tallies(), side.counted.wider_blocks())[name]
+            assert (found.lower, found.upper) == pytest.approx((own.lower, own.upper))
+    # No cell of the later side is complete.
+    none = pair.as_read.continuous["pct_complete"]
+    assert none.after == none.after_ci95.lower == 0
 
 
 def test_without_a_band_nothing_is_said_to_be_within_the_error(make_side):
