@@ -17,7 +17,7 @@ from her2path.results.faults import SheetFaults
 from her2path.results.jsonable import read_json
 from her2path.results.record import read_record
 from her2path.results.scored_slide import SlideIdentity
-from her2path.results.sheet import Sheet, SheetRow, read_sheet, word
+from her2path.results.sheet import Sheet, SheetRow, read_sheet, warn_of_near_misses, word
 
 __all__ = ["KNOWN_COLUMNS", "read_pairs"]
 
@@ -62,24 +62,26 @@ def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ..
     TableError
         If it cannot be used; every fault is listed with its row and column.
     """
-    sheet = read_sheet(path, needed=NEEDED)
-    reader = PairReader(sheet, criteria=criteria)
+    faults = SheetFaults()
+    sheet = read_sheet(path, needed=NEEDED, known=KNOWN_COLUMNS, faults=faults)
+    warn_of_near_misses(sheet, KNOWN_COLUMNS)
+    reader = PairReader(sheet, faults, criteria=criteria)
     pairs = [reader.pair(row) for row in sheet.rows]
     reader.check_names()
     reader.check_editions([pair for pair in pairs if pair is not None])
-    reader.faults.refuse(path)
+    faults.refuse(path)
     return sheet, tuple(pair for pair in pairs if pair is not None)
 
 
 class PairReader:
     """Turns rows into pairs and collects what is wrong with them."""
 
-    def __init__(self, sheet: Sheet, *, criteria: str) -> None:
+    def __init__(self, sheet: Sheet, faults: SheetFaults, *, criteria: str) -> None:
         self.sheet = sheet
         self.folder = sheet.path.parent
         self.criteria = edition_name(criteria)
         self.has_names = "pair" in sheet.columns
-        self.faults = SheetFaults()
+        self.faults = faults
         self.identity: dict[Path, SlideIdentity] = {}
         # By file, whatever it is called: what of it was named, in which row, for whom.
         self.owners: defaultdict[str, list[tuple[SlideIdentity, int, str]]] = defaultdict(list)

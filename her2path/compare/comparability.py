@@ -151,7 +151,11 @@ def vectors(hematoxylin: tuple[float, ...], dab: tuple[float, ...]) -> str:
 
 
 def named_in(side: Side, column: str) -> set[str]:
-    named = {slide.record.extras.get(column, "").strip().casefold() for slide in side.speaking}
+    named = set()
+    for slide in side.speaking:
+        # However the manifest's author writes its names.
+        own = {key.casefold(): value for key, value in slide.record.extras.items()}
+        named.add(own.get(column, "").strip().casefold())
     if column == "decalcified":
         return {ANSWERS.get(name, name) for name in named}
     return named - {""}

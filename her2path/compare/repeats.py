@@ -17,12 +17,13 @@ from her2path.criteria.score import Intensity
 from her2path.errors import Her2pathError, ResultsError, TableError
 from her2path.results.faults import SheetFaults
 from her2path.results.record import SlideRecord, read_record
-from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet
+from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet, warn_of_near_misses
 from her2path.statistics.repeatability import Repeatability, within_subject
 
 __all__ = ["bands_of_table"]
 
 SUBJECT, RESULT = "subject", "result"
+KNOWN_COLUMNS = (SUBJECT, RESULT, *MEASURES)
 # Below so many degrees of freedom the band itself is known to a factor of two at best.
 LEAST_DF = 10
 SIGNIFICANT = 0.05
@@ -47,8 +48,10 @@ def bands_of_table(path: Path, *, name: str = "") -> Bands:
     TableError
         If it cannot be used; all faults with their row.
     """
-    sheet = read_sheet(path, needed=[SUBJECT])
-    subjects, readings = read_rows(sheet)
+    faults = SheetFaults()
+    sheet = read_sheet(path, needed=[SUBJECT], known=KNOWN_COLUMNS, faults=faults)
+    warn_of_near_misses(sheet, KNOWN_COLUMNS)
+    subjects, readings = read_rows(sheet, faults)
     found: dict[str, Repeatability] = {}
     for measure in MEASURES:
         pairs = [
@@ -84,11 +87,11 @@ def bands_of_table(path: Path, *, name: str = "") -> Bands:
     )
 
 
-def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
+def read_rows(sheet: Sheet, faults: SheetFaults) -> tuple[list[str], list[Reading]]:
     """Return subject and reading of each row, or raise TableError with every fault."""
     columns = [name for name in MEASURES if name in sheet.columns]
-    faults = SheetFaults()
-    if RESULT not in sheet.columns and not columns:
+    is_readable = RESULT in sheet.columns or bool(columns)
+    if not is_readable:
         faults.add_words(
             f"row 1: no column {RESULT} and no measure; name results, or give any of "
             f"{', '.join(MEASURES)}"
@@ -96,7 +99,7 @@ def read_rows(sheet: Sheet) -> tuple[list[str], list[Reading]]:
     subjects: list[str] = []
     readings: list[Reading] = []
     first: dict[Path, int] = {}
-    for row in sheet.rows if not faults else ():
+    for row in sheet.rows if is_readable else ():
         subject = row.get(SUBJECT)
         if not subject:
             faults.add(row, SUBJECT, "is empty")

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 PROBABILITY_COLUMNS = ("p_0", "p_0plus", "p_1plus", "p_2plus", "p_3plus")
 SET_COLUMN = "network_set"
+OPTIONAL = ("state", "error", "review", "review_reasons", "patient_id", SET_COLUMN)
 # How programs and people write whether a slide is flagged.
 FLAGGED, NOT_FLAGGED = {"true", "yes", "1"}, {"", "false", "no", "0"}
 # Stands in a reading until it meets its reference.
@@ -134,7 +135,9 @@ def read_readings(results: Path, *, reader: str = "") -> Readings:
     is_folder = results.is_dir()
     path = ResultsFolder(results).slides_csv if is_folder else results
     prefix = f"{reader}_" if reader else ""
-    sheet = read_sheet(path, needed=("slide_id", f"{prefix}score"))
+    needed = "slide_id", f"{prefix}score"
+    probabilities = (prefix + name for name in PROBABILITY_COLUMNS)
+    sheet = read_sheet(path, needed=needed, known=(*needed, *OPTIONAL, *probabilities))
     faults = SheetFaults()
     if reader and not sheet.has(f"{prefix}score"):
         faults.add_words(

@@ -18,13 +18,14 @@ from her2path.evaluation.cells import KnownCells, codes_of
 from her2path.results.faults import SheetFaults
 from her2path.results.folder import name_slides
 from her2path.results.jsonable import read_json
-from her2path.results.sheet import read_sheet
+from her2path.results.sheet import columns_like, read_sheet, warn_of_near_misses
 
 __all__ = ["Reference", "read_known_cells", "read_references", "read_truths"]
 
 ID_COLUMNS = ("slide_id", "path", "picture")
 SCORE_COLUMNS = ("reference", "expected_score", "score")
 GROUP_COLUMNS = ("laboratory", "group", "site")
+OPTIONAL_COLUMNS = ("patient_id", "patient", *GROUP_COLUMNS)
 TRUTH_SUFFIX = ".truth.json"
 MAX_TRUTHS = 100_000
 # A drawn whole slide holds some hundred thousand cells; a row with its outline about 500 bytes.
@@ -60,20 +61,25 @@ def read_references(path: Path) -> tuple[Reference, ...]:
     TableError
         If it cannot be used; all faults at once.
     """
-    sheet = read_sheet(path)
+    faults = SheetFaults()
+    known = (*ID_COLUMNS, *SCORE_COLUMNS, *OPTIONAL_COLUMNS)
+    sheet = read_sheet(path, known=known, faults=faults)
     key = next((name for name in ID_COLUMNS if sheet.has(name)), None)
     column = next((name for name in SCORE_COLUMNS if sheet.has(name)), None)
     named = [name for name in (*ID_COLUMNS, *SCORE_COLUMNS) if name in sheet.columns]
     is_named = all(set(named) & set(columns) for columns in (ID_COLUMNS, SCORE_COLUMNS))
     if is_named and (key is None or column is None):
+        # A row that could not be read may have filled them.
+        faults.refuse(path)
         raise TableError(f"{path.name} has the columns {', '.join(named)}, but no row fills both")
     if key is None or column is None:
         raise TableError(
             f"{path.name} needs a column {' or '.join(ID_COLUMNS)} and one of "
-            f"{', '.join(SCORE_COLUMNS)}; it has {', '.join(sheet.columns):.200}"
+            f"{', '.join(SCORE_COLUMNS)}; it has "
+            f"{columns_like((*ID_COLUMNS, *SCORE_COLUMNS), sheet.columns)}"
         )
+    warn_of_near_misses(sheet, OPTIONAL_COLUMNS, used=known)
     rows = [row for row in sheet.rows if row.get(column)]
-    faults = SheetFaults()
     found: dict[str, Reference] = {}
     for row in rows:
         text = row.get(key)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from her2path.criteria.ish import status
 from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.criteria.words import SCORE_WORDS, score_named
-from her2path.errors import TableError, list_faults
+from her2path.errors import TableError
+from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.faults import SheetFaults
-from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet, word
+from her2path.results.sheet import (
+    Sheet,
+    SheetRow,
+    columns_like,
+    number_in,
+    read_sheet,
+    warn_of_near_misses,
+    word,
+)
 
 __all__ = ["GROUP_ORDER", "Columns", "Patient", "Patients", "read_patients"]
 
+# Columns that are looked for without being named.
+KNOWN_COLUMNS = ("patient_id", "score", "ish", "status")
 GROUP_ORDER = (
     Status.POSITIVE,
     Status.LOW,
@@ -31,12 +44,15 @@ NO_RESPONSE = NO | {"sd", "pd", "non-responder", "nonresponder", "no response", 
 NOT_EVALUABLE = frozenset(
     {"ne", "na", "n/a", "n.a.", "nd", "n.d.", "unknown", "not evaluable", "not done", "-", "?"}
 )
+STATUS_WORDS = frozenset(status.value for status in Status)
 # Numbers beyond this are no times and no measurements of patients.
 LARGEST = 1e9
 # More distinct numbers than this are a measurement, fewer are names of categories.
 MOST_CATEGORIES = 5
 # A category for almost every patient is a name, not a group.
 MOST_GROUPS = 20
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +98,15 @@ class Columns:
     def all_covariates(self) -> tuple[str, ...]:
         """Covariates of the baseline table and of the model, each once."""
         return tuple(dict.fromkeys((*self.covariates, *self.adjust)))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Columns of the table that are read, each once."""
+        found = (
+            self.score, self.ish, self.group, self.time, self.event, self.response, self.strata,
+            *self.all_covariates, *self.categorical,
+        )  # fmt: skip
+        return tuple(dict.fromkeys(name for name in found if name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,26 +170,28 @@ def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) 
     TableError
         If it cannot be used; every fault is listed with its row and column.
     """
-    sheet = read_sheet(path)
-    columns = with_groups(sheet, columns)
-    named = (
-        columns.score, columns.ish, columns.group, columns.time, columns.event, columns.response,
-        columns.strata, *columns.all_covariates, *columns.categorical,
-    )  # fmt: skip
-    missing = [name for name in dict.fromkeys(named) if name and name not in sheet.columns]
-    faults = [f"row 1: no column {name!r:.60}; known are {known(sheet)}" for name in missing]
+    faults = SheetFaults()
+    sheet = read_sheet(path, known=KNOWN_COLUMNS, faults=faults)
+    n_of_rows = len(faults)
+    columns = with_groups(sheet, as_called(sheet, columns))
+    warn_of_near_misses(sheet, looked_for(columns), used=columns.named)
+    for name in columns.named:
+        if name not in sheet.columns:
+            faults.add_words(f"row 1: no column {name!r:.60}; known are {known(sheet, name)}")
     if bool(columns.time) != bool(columns.event):
-        faults.append("--time and --event belong together: give both, or neither")
+        faults.add_words("--time and --event belong together: give both, or neither")
     strange = [name for name in columns.categorical if name not in columns.all_covariates]
     if strange:
-        faults.append(f"--categorical names {', '.join(strange)}, which is no covariate")
-    if faults:
-        raise TableError(list_faults(f"{path.name} cannot be used", faults))
-    reader = PatientReader(sheet, columns, organ=organ)
+        faults.add_words(f"--categorical names {', '.join(strange)}, which is no covariate")
+    if len(faults) > n_of_rows:
+        faults.refuse(path)
+    reader = PatientReader(sheet, columns, faults, organ=organ)
     rows = [reader.patient(row) for row in sheet.rows]
     reader.check_names()
-    reader.check_responders()
-    reader.faults.refuse(path)
+    if not n_of_rows:
+        # What no row holds may stand in one that could not be read.
+        reader.check_responders()
+    faults.refuse(path)
     kept = tuple(patient for patient in rows if patient.group)
     groups = ordered({patient.group for patient in kept})
     if not kept:
@@ -185,27 +212,65 @@ def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) 
     )
 
 
+def as_called(sheet: Sheet, columns: Columns) -> Columns:
+    """Return the columns by the names that the sheet calls them, where it knows them ("Score")."""
+
+    def here(name: str) -> str:
+        folded = name.casefold()
+        return folded if name not in sheet.columns and folded in KNOWN_COLUMNS else name
+
+    found: dict[str, Any] = {}
+    for each in fields(columns):
+        value = getattr(columns, each.name)
+        if each.name != "responders":
+            found[each.name] = here(value) if isinstance(value, str) else tuple(map(here, value))
+    return replace(columns, **found)
+
+
 def with_groups(sheet: Sheet, columns: Columns) -> Columns:
     """Return the columns with what the groups are made of, where nobody said."""
     if columns.group and columns.score:
         raise TableError("--group and --score exclude each other: the groups come from one of them")
-    if columns.group or columns.score:
+    if columns.group:
         return columns
-    if "ish" in sheet.columns and "score" in sheet.columns:
-        return replace(columns, score="score", ish=columns.ish or "ish")
-    if "status" in sheet.columns and not columns.ish:
+    ish = columns.ish or ("ish" if "ish" in sheet.columns else "")
+    has_score = "score" in sheet.columns
+    if columns.score or (has_score and ish):
+        return replace(columns, score=columns.score or "score", ish=ish)
+    if not columns.ish and says_status(sheet, columns, has_score=has_score):
         # A slides.csv: its status has seen the ISH.
         return replace(columns, group="status")
-    if "score" in sheet.columns:
+    if has_score:
         return replace(columns, score="score")
     raise TableError(
         f"{sheet.path.name} has no column score; name it with --score, or name groups that stand "
-        f"in the table with --group; known are {known(sheet)}"
+        f"in the table with --group; known are {known(sheet, 'score')}"
     )
 
 
-def known(sheet: Sheet) -> str:
-    return ", ".join(sheet.columns[:20])
+def says_status(sheet: Sheet, columns: Columns, *, has_score: bool) -> bool:
+    """Return whether a column status holds that of HER2, not that of the patient."""
+    if "status" not in sheet.columns or "status" in (columns.time, columns.event, columns.response):
+        return False
+    found = dict.fromkeys(row.get("status") for row in sheet.rows if row.get("status"))
+    strange = [text for text in found if text.casefold().replace(" ", "_") not in STATUS_WORDS]
+    if strange and has_score:
+        words = (
+            "%s: column status is not read, %r is no HER2 status; --group status takes its words"
+        )
+        logger.warning(words, sheet.path.name, strange[0][:40])
+    return not (strange and has_score)
+
+
+def looked_for(columns: Columns) -> tuple[str, ...]:
+    """Return the columns that are read where they are there, though nobody named them."""
+    return ("patient_id", "ish") if columns.score and not columns.ish else ("patient_id",)
+
+
+def known(sheet: Sheet, wanted: str) -> str:
+    """Return, in words, which columns there are; those that every slides.csv has come last."""
+    own_first = sorted(sheet.columns, key=names(SLIDE_COLUMNS).__contains__)
+    return columns_like([wanted], own_first)
 
 
 def ordered(groups: set[str]) -> tuple[str, ...]:
@@ -224,11 +289,13 @@ def sort_key(text: str) -> tuple[bool, float, str]:
 class PatientReader:
     """Turns rows into patients and collects what is wrong with them."""
 
-    def __init__(self, sheet: Sheet, columns: Columns, *, organ: Organ) -> None:
+    def __init__(
+        self, sheet: Sheet, columns: Columns, faults: SheetFaults, *, organ: Organ
+    ) -> None:
         self.sheet = sheet
         self.columns = columns
         self.organ = organ
-        self.faults = SheetFaults()
+        self.faults = faults
         self.counts: dict[tuple[str, str], int] = {}
         self.responders = {word.casefold() for word in columns.responders}
         self.taken_for_none: dict[str, None] = {}

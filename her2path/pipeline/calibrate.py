@@ -105,7 +105,8 @@ def controls_of_manifest(
         mpp=mpp,
         icc=icc,
     )
-    jobs = jobs_of_manifest(path, defaults, needed={SCORE_COLUMN: known_score})
+    # Under two names a control would count twice.
+    jobs = jobs_of_manifest(path, defaults, needed={SCORE_COLUMN: known_score}, may_repeat=False)
     return tuple(Control(job, known_score(job.extras[SCORE_EXTRA])) for job in jobs)
 
 

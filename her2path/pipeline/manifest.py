@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,8 +23,8 @@ from her2path.pipeline.settings import SlideJob, find_calibration, find_rule_set
 from her2path.pipeline.sources import JobDefaults
 from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.faults import SheetFaults
-from her2path.results.folder import ResultsFolder, name_slides
-from her2path.results.sheet import SheetRow, number, read_sheet, word
+from her2path.results.folder import DEVICES, ResultsFolder, name_slides
+from her2path.results.sheet import SheetRow, number, read_sheet, warn_of_near_misses, word
 from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 from her2path.stain.od import WhitePoint, as_white_point
@@ -51,10 +49,6 @@ KNOWN_COLUMNS = (
 # What slides.csv says by itself; a manifest's column of that name gets a prefix.
 TAKEN = frozenset(names(SLIDE_COLUMNS)) | {"rule_set", "edition", "model"}
 PREFIX = "manifest_"
-# How alike two names are (Ratcliff and Obershelp, 0–1) when one may be the other misspelt.
-NEAR_MISS = 0.8
-
-logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -82,6 +76,7 @@ def jobs_of_manifest(
     defaults: JobDefaults,
     *,
     needed: Mapping[str, Callable[[str], object]] | None = None,
+    may_repeat: bool = True,
 ) -> tuple[SlideJob, ...]:
     """Read a manifest.
 
@@ -94,39 +89,34 @@ def jobs_of_manifest(
     defaults : JobDefaults
     needed : mapping of str to callable, optional
         Other columns that every row must fill, with what reads their text; it raises what is wrong.
+    may_repeat : bool
+        Whether a slide may stand in several rows, each with a name of its own.
 
     Raises
     ------
     ManifestError
         If it cannot be used; all faults are listed with their rows.
     """
+    faults = SheetFaults()
+    needed = needed or {}
+    known = (*KNOWN_COLUMNS, *needed)
     try:
-        sheet = read_sheet(path, needed=("path", *(needed or ())), known=KNOWN_COLUMNS)
+        sheet = read_sheet(path, needed=("path", *needed), known=known, faults=faults)
     except TableError as error:
         raise ManifestError(str(error)) from error
     if defaults.roi is not None:
         raise ManifestError(f"--roi beside the manifest {path.name}; use its column roi instead")
-    for column in sheet.columns:
-        for meant in near_miss(column):
-            logger.warning(
-                "%s: column %s is kept and not read; did you mean %s?", path.name, column, meant
-            )
-    faults = SheetFaults()
+    warn_of_near_misses(sheet, known)
     check_columns(sheet.columns, faults)
-    reader = RowReader(path.parent, defaults, faults, needed or {})
+    reader = RowReader(path.parent, defaults, faults, needed)
     read = [reader.job(row) for row in sheet.rows]
     jobs = [job for job in read if job is not None]
     check_names(sheet.rows, faults)
+    check_paths(sheet.rows, path.parent, faults, may_repeat=may_repeat)
     if not faults:
         jobs = named(jobs, faults)
     faults.refuse(path, ManifestError)
     return tuple(jobs)
-
-
-def near_miss(column: str) -> list[str]:
-    """Return the column that a name comes near without being one."""
-    known = column in KNOWN_COLUMNS
-    return [] if known else get_close_matches(column.casefold(), KNOWN_COLUMNS, 1, NEAR_MISS)
 
 
 def kept_name(column: str) -> str:
@@ -257,18 +247,34 @@ def check_names(rows: Sequence[SheetRow], faults: SheetFaults) -> None:
         before = first.setdefault(name.casefold(), row.number)
         if before != row.number:
             faults.add(row, "slide_id", f"{name!r:.80} stands in row {before} already")
-        elif not names_folder(name):
-            words = f"{name!r:.80} cannot name a folder; use letters, digits, - and _"
-            faults.add(row, "slide_id", words)
+        elif why := why_no_folder(name):
+            faults.add(row, "slide_id", f"{name!r:.80} cannot name a folder{why}")
 
 
-def names_folder(slide_id: str) -> bool:
-    """Return whether results can lie under this name."""
+def why_no_folder(slide_id: str) -> str:
+    """Return why results cannot lie under this name and what to do, empty when they can."""
     try:
         ResultsFolder(Path()).slide(slide_id)
     except Her2pathError:
-        return False
-    return True
+        if slide_id.split(".")[0].strip().casefold() in DEVICES:
+            return ", for Windows reserves that name; choose another"
+        return "; use letters, digits, - and _"
+    return ""
+
+
+def check_paths(
+    rows: Sequence[SheetRow], folder: Path, faults: SheetFaults, *, may_repeat: bool
+) -> None:
+    """Note slides that stand in several rows and may not, or without names of their own."""
+    remedy = "give each a slide_id of its own" if may_repeat else "leave one of the rows out"
+    first: dict[str, int] = {}
+    for row in rows:
+        text = row.get("path")
+        if not text or (may_repeat and row.get("slide_id")):
+            continue
+        before = first.setdefault(os.path.abspath(folder / text), row.number)
+        if before != row.number:
+            faults.add(row, "path", f"{text!r:.80} stands in row {before} already; {remedy}")
 
 
 def named(jobs: list[SlideJob], faults: SheetFaults) -> list[SlideJob]:

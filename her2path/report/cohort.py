@@ -12,7 +12,7 @@ from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.report.alluvial import draw_alluvial
 from her2path.report.forest import ForestRow, draw_forest
 from her2path.report.paper import Plate, write_plates
-from her2path.report.study import ends_pct, p_words, share_words, write_page
+from her2path.report.study import ends_pct, p_equals, share_words, write_page
 from her2path.report.wording import counted
 
 __all__ = ["write_cohort_page"]
@@ -131,7 +131,7 @@ def findings(cohort: Cohort) -> list[str]:
 
 def excess_words(row: FloorRow) -> str:
     """Say whether a rate exceeds the floor; 5 % is only a convention, so the numbers stand by."""
-    p = f"one-sided p {p_words(row.excess.p)}".replace("p <", "p < ")
+    p = f"one-sided {p_equals(row.excess.p)}"
     if row.excess.p < 0.05:
         return f"the excess is more than chance explains ({p})"
     return f"an excess over that is not shown ({p})"

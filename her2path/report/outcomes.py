@@ -13,7 +13,7 @@ from her2path.outcomes.survival import Survival
 from her2path.report.charts import hex_of
 from her2path.report.forest import ForestRow, draw_forest
 from her2path.report.paper import Plate, write_plates
-from her2path.report.study import ends_pct, p_words, share_words, write_page
+from her2path.report.study import ends_pct, p_equals, share_words, write_page
 from her2path.report.survival_plot import draw_survival, has_bands
 from her2path.report.wording import DASH, counted, decimal
 from her2path.results.colors import SCORE_COLORS
@@ -118,8 +118,7 @@ def plates_of(outcomes: Outcomes, *, endpoint: str, unit: str) -> dict[str, Plat
 def test_note(survival: Survival) -> str:
     """Return the log-rank test as the plot shows it; the stratified one where there are strata."""
     parts = [
-        f"{'stratified ' if 'stratified' in found.method else ''}log-rank p "
-        + p_words(found.p).replace("<", "< ")
+        f"{'stratified ' if 'stratified' in found.method else ''}log-rank {p_equals(found.p)}"
         for found in (survival.logrank, survival.stratified_logrank)
         if found is not None
     ]
@@ -227,7 +226,7 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
             if rate.of
         ]
         test = outcomes.response.test
-        p = f"; p {p_words(test.p)}" if test else ""
+        p = f"; {p_equals(test.p)}" if test else ""
         words.append(f"Response: {'; '.join(parts) or 'not known of anybody'}{p}.")
     if outcomes.survival is not None:
         parts = [
@@ -236,7 +235,7 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
             for curve in outcomes.survival.curves
         ]
         test = outcomes.survival.logrank
-        p = f"; log-rank p {p_words(test.p)}" if test else ""
+        p = f"; log-rank {p_equals(test.p)}" if test else ""
         within = f" in {unit}" if unit else ""
         words.append(f"Median {endpoint.lower()}{within}: {'; '.join(parts) or 'unknown'}{p}.")
     return words

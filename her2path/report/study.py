@@ -12,7 +12,7 @@ from her2path.report.write import csp_hash, environment, source_of
 from her2path.results.atomic import write_text
 from her2path.statistics.intervals import Interval
 
-__all__ = ["ends_pct", "number_words", "p_words", "share_words", "write_page"]
+__all__ = ["ends_pct", "number_words", "p_equals", "p_words", "share_words", "write_page"]
 
 
 def p_words(p: float | None) -> str:
@@ -22,6 +22,15 @@ def p_words(p: float | None) -> str:
     if p < 0.001:
         return "<0.001"
     return decimal(p, 3 if p < 0.1 else 2)
+
+
+def p_equals(p: float | None) -> str:
+    """Write a p within a sentence.
+
+    >>> p_equals(0.0001), p_equals(0.0214)
+    ('p < 0.001', 'p 0.021')
+    """
+    return f"p {p_words(p)}".replace("p <", "p < ")
 
 
 def share_words(rate: float | None) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from her2path.errors import TableError, list_faults
 from her2path.results.atomic import write_bytes
@@ -22,10 +23,12 @@ from her2path.results.tables import cell_text, harmless
 __all__ = [
     "Sheet",
     "SheetRow",
+    "columns_like",
     "look_alikes",
     "number",
     "number_in",
     "read_sheet",
+    "warn_of_near_misses",
     "word",
     "write_sheet",
 ]
@@ -39,13 +42,26 @@ MAX_COLUMNS = 2000
 MAX_BROKEN_CHARS = 5000
 # So many examples show what is meant.
 MAX_ALIKE = 5
+# So many columns say what kind of table it is.
+MAX_NAMED = 12
+# How alike two names are (Ratcliff and Obershelp, 0–1) when one may be the other misspelt.
+NEAR_MISS = 0.8
 # What Excel reads before the names of the columns: which sign separates cells.
 SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*[ ]*(\r\n|\r|\n|$)', re.IGNORECASE)
 NAMES_A_SEPARATOR = re.compile(r'"?sep=', re.IGNORECASE)
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 
+logger = logging.getLogger(__name__)
+
 Word = TypeVar("Word", bound=StrEnum)
+
+
+class TakesFaults(Protocol):
+    """Where faults of rows go, so that they are told beside those of cells."""
+
+    def add_words(self, words: str, *, row: int) -> None:
+        """Note what is wrong with a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,13 @@ class Sheet:
         return any(row.get(column) for row in self.rows)
 
 
-def read_sheet(path: Path, *, needed: Sequence[str] = (), known: Collection[str] = ()) -> Sheet:
+def read_sheet(
+    path: Path,
+    *,
+    needed: Sequence[str] = (),
+    known: Collection[str] = (),
+    faults: TakesFaults | None = None,
+) -> Sheet:
     """Read a CSV file: UTF-8, separated by comma, semicolon or tab, names in the first row.
 
     A line `sep=;` before the names is understood, as Excel writes it. A quoted cell may hold line
@@ -89,7 +111,10 @@ def read_sheet(path: Path, *, needed: Sequence[str] = (), known: Collection[str]
     needed : sequence of str
         Columns that must be there.
     known : collection of str
-        Columns in small letters that are meant however their letters are ("ISH", "Mpp").
+        Columns that are meant, and so called here, however their letters are ("ISH", "Mpp").
+    faults : TakesFaults, optional
+        Takes what is wrong with single rows, which are left out, where others are whole. Its owner
+        refuses the table once the rest was checked too.
 
     Raises
     ------
@@ -98,35 +123,128 @@ def read_sheet(path: Path, *, needed: Sequence[str] = (), known: Collection[str]
     """
     text, delimiter = separated(decoded(path), path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, faults = [], []
+    header: list[str] = []
+    of_header: list[str] = []
+    of_rows: list[tuple[int, str]] = []
+    rows: list[SheetRow] = []
     number = 0
     try:
         names, number = next(reader, []), 1
-        header = [name.strip() for name in names]
-        header = [name.casefold() if name.casefold() in known else name for name in header]
-        while header and not header[-1]:
-            header.pop()
-        faults += [*broken_cells(names, delimiter, number=1), *header_faults(header, needed)]
+        header, of_header = header_of(names, needed, known, delimiter=delimiter)
         for number, values in enumerate(reader, start=2):
             cells = [value.strip() for value in values]
             if not any(cells):
                 continue
-            faults += broken_cells(cells, delimiter, number=number)
-            if any(cells[len(header) :]):
-                faults.append(
-                    f"row {number}: {len(cells)} values for {len(header)} columns; put text that "
-                    f"holds {delimiter!r} in quotes"
-                )
-            rows.append(SheetRow(number, dict(zip(header, cells, strict=False))))
-            if len(rows) > MAX_ROWS:
+            if wrong := row_faults(cells, header, delimiter, number=number):
+                of_rows += [(number, words) for words in wrong]
+            else:
+                rows.append(SheetRow(number, dict(zip(header, cells, strict=False))))
+            if len(rows) + len(of_rows) > MAX_ROWS:
                 raise TableError(f"{path.name} has more than {MAX_ROWS:,} rows; split it")
     except csv.Error as error:
-        raise TableError(f"{path.name}, row {number + 1}: {quote_fault(error)}") from error
-    if not rows:
-        faults.append("there is no row; add one below the names of the columns")
-    if faults:
-        raise TableError(list_faults(f"{path.name} cannot be used", faults))
+        number += 1
+        if number == 1:
+            raise TableError(f"{path.name}, row 1: {quote_fault(error)}") from error
+        of_rows.append((number, f"row {number}: {quote_fault(error)}"))
+    if not rows and not of_rows:
+        of_header.append("there is no row; add one below the names of the columns")
+    if of_header or (of_rows and (faults is None or not rows)):
+        found = [*of_header, *(words for _, words in of_rows)]
+        raise TableError(list_faults(f"{path.name} cannot be used", found))
+    if faults is not None:
+        for row, words in of_rows:
+            faults.add_words(words, row=row)
     return Sheet(path, tuple(header), tuple(rows), delimiter)
+
+
+def header_of(
+    names: Sequence[str], needed: Sequence[str], known: Collection[str], *, delimiter: str
+) -> tuple[list[str], list[str]]:
+    """Return what the columns are called here, and what is wrong with their names."""
+    written = [name.strip() for name in names]
+    while written and not written[-1]:
+        written.pop()
+    known_as = {name.casefold(): name for name in known}
+    header = [known_as.get(name.casefold(), name) for name in written]
+    faults = broken_cells(names, delimiter, number=1)
+    written_as: dict[str, list[str]] = {}
+    for form, name in zip(written, header, strict=True):
+        written_as.setdefault(name, []).append(form)
+    for name, forms in written_as.items():
+        *others, last = dict.fromkeys(forms)
+        if others:
+            listed = ", ".join(f"{form!r:.60}" for form in others)
+            faults.append(
+                f"row 1: columns {listed} and {last!r:.60} {'all' if others[1:] else 'both'} mean "
+                f"{name}; keep one of them"
+            )
+        elif len(forms) > 1:
+            faults.append(f"row 1: column {name!r:.60} stands {len(forms)} times")
+    missing = [name for name in needed if name not in header]
+    if missing:
+        wanted = {name.casefold() for name in missing}
+        alike = [name for name in header if name.casefold() in wanted]
+        capitals = f" (in other capitals: {', '.join(alike)})" if alike else ""
+        found = columns_like(missing, header[:MAX_COLUMNS])
+        faults.append(f"row 1: no column {', '.join(missing)}{capitals}; it names {found}")
+    if len(header) > MAX_COLUMNS:
+        faults.append(f"row 1: {len(header):,} columns are more than {MAX_COLUMNS:,}")
+    return header, faults
+
+
+def row_faults(
+    cells: Sequence[str], header: Sequence[str], delimiter: str, *, number: int
+) -> list[str]:
+    """Return why a row cannot be told into its columns."""
+    faults = broken_cells(cells, delimiter, number=number)
+    if any(cells[len(header) :]):
+        faults.append(
+            f"row {number}: {len(cells)} values for {len(header)} columns; put text that "
+            f"holds {delimiter!r} in quotes"
+        )
+    return faults
+
+
+def columns_like(wanted: Iterable[str], columns: Sequence[str]) -> str:
+    """Return, in words, which columns there are, first those that may be meant by wanted names.
+
+    Examples
+    --------
+    >>> columns_like(["months"], ["patient_id", "score", "PFS_Months"])
+    'PFS_Months, patient_id, score'
+    """
+    folded = [name.casefold() for name in columns]
+    close: list[str] = []
+    for name in map(str.casefold, wanted):
+        close += get_close_matches(name, folded, 3)
+        close += [other for other in folded if name in other]
+    order = {name: k for k, name in reversed([*enumerate(close)])}
+    by_likeness = sorted(columns, key=lambda name: order.get(name.casefold(), len(close)))
+    shown = [f"{name:.60}" for name in by_likeness if name]
+    more = f" and {len(shown) - MAX_NAMED} more" if len(shown) > MAX_NAMED else ""
+    return ", ".join(shown[:MAX_NAMED]) + more if shown else "nothing"
+
+
+def warn_of_near_misses(
+    sheet: Sheet, known: Collection[str], *, used: Collection[str] = ()
+) -> None:
+    """Warn of columns that come near a known one that no row fills, without being one.
+
+    Parameters
+    ----------
+    sheet : Sheet
+    known : collection of str
+        Columns in small letters that are read where they are there.
+    used : collection of str
+        Other columns that are read.
+    """
+    for column in sheet.columns:
+        if column in known or column in used:
+            continue
+        for meant in get_close_matches(column.casefold(), known, 1, NEAR_MISS):
+            if not sheet.has(meant):
+                words = "%s: column %s is not read; did you mean %s?"
+                logger.warning(words, sheet.path.name, column, meant)
 
 
 def decoded(path: Path) -> str:
@@ -190,22 +308,6 @@ def quote_fault(error: csv.Error) -> str:
     else:
         what = 'a quote (") opens and is never closed, so that every row below would be lost'
     return f'{what}; close it, take it away, or write "" for a quote inside quoted text'
-
-
-def header_faults(header: Sequence[str], needed: Sequence[str]) -> list[str]:
-    """Return what is wrong with the names of the columns."""
-    faults = [
-        f"row 1: column {name!r:.60} stands {n} times"
-        for name, n in Counter(header).items()
-        if n > 1
-    ]
-    missing = [name for name in needed if name not in header]
-    if missing:
-        names = ", ".join(header[:12]) or "nothing"
-        faults.append(f"row 1: no column {', '.join(missing)}; it names {names:.200}")
-    if len(header) > MAX_COLUMNS:
-        faults.append(f"row 1: {len(header):,} columns are more than {MAX_COLUMNS:,}")
-    return faults
 
 
 def number_in(text: str, *, separator: str = ";") -> float | None:

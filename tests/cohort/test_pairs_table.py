@@ -307,3 +307,34 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
     except TableError:
         return
     assert len(pairs) <= len(rows)
+
+
+def test_columns_are_known_in_any_case_and_own_ones_stay_as_written(tmp_path: Path):
+    row = {"Patient_ID": "P1", "Before": "2+", " AFTER": "2+", "before_ISH": "not_amplified",
+           "After_ish ": "amplified", "Verdict": "changed", "Best Response": "CR"}  # fmt: skip
+    (pair,) = read(write_rows(tmp_path / "t.csv", row))
+    assert (pair.before.status, pair.after.status) == (Status.LOW, Status.POSITIVE)
+    assert pair.verdict is Verdict.CHANGED
+    assert pair.extras == {"Best Response": "CR"}
+
+
+def test_two_columns_that_mean_one_are_refused_by_name(tmp_path: Path):
+    row = PAIR | {"before_ish": "amplified", "before_ISH": "not_amplified"}
+    faults = faults_of(write_rows(tmp_path / "t.csv", row))
+    assert "columns 'before_ish' and 'before_ISH' both mean before_ish" in faults
+
+
+def test_a_column_that_is_nearly_known_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (pair,) = read(write_rows(tmp_path / "t.csv", PAIR | {"beforeish": "amplified", "age": 50}))
+    assert pair.extras == {"beforeish": "amplified", "age": "50"}
+    assert caplog.messages == ["t.csv: column beforeish is not read; did you mean before_ish?"]
+
+
+def test_a_row_of_too_many_values_is_listed_beside_faults_of_cells(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("patient_id,before,after\nP1,0,0,1\nP2,4+,0\n", encoding="utf-8")
+    faults = faults_of(path)
+    assert "row 2: 4 values for 3 columns" in faults
+    assert "row 3, before: '4+' is no score" in faults

@@ -10,8 +10,10 @@ from her2path.compare.bands import (
     read_bands,
     write_bands,
 )
+from her2path.compare.measures import MEASURES
 from her2path.compare.repeats import bands_of_table
 from her2path.errors import ResultsError, TableError
+from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.statistics.intervals import Interval
 
 
@@ -151,3 +153,29 @@ def test_fractions_in_place_of_percent_are_remarked(tmp_path):
     rows = "subject,pct_stained,h_score\na,0.50,60\na,0.55,61\n"
     bands = bands_of_table(table(tmp_path / "t.csv", rows))
     assert any("pct_stained" in r and "give percent" in r for r in bands.remarks)
+
+
+def test_columns_of_repeats_are_known_in_any_case(tmp_path):
+    path = table(tmp_path / "r.csv", "Subject, H_Score,PCT_stained\na,20,5\na,26,7\n")
+    assert set(bands_of_table(path).measures) == {"h_score", "pct_stained"}
+    twice = table(tmp_path / "t.csv", "subject,h_score,H_score\na,20,5\na,26,7\n")
+    with pytest.raises(TableError, match="columns 'h_score' and 'H_score' both mean h_score"):
+        bands_of_table(twice)
+
+
+def test_a_measure_that_is_nearly_named_is_warned_of(tmp_path, caplog):
+    bands_of_table(table(tmp_path / "r.csv", "subject,pct_stained,hscore\na,20,5\na,26,7\n"))
+    assert caplog.messages == ["r.csv: column hscore is not read; did you mean h_score?"]
+
+
+def test_columns_of_slides_csv_are_no_near_misses(tmp_path, caplog):
+    header = ["subject", *names(SLIDE_COLUMNS)]
+    rows = [",".join("a" if n == "subject" else v * (n in MEASURES) for n in header) for v in "12"]
+    assert bands_of_table(table(tmp_path / "r.csv", "\n".join([",".join(header), *rows])))
+    assert caplog.messages == []
+
+
+def test_rows_of_too_many_values_are_listed_beside_faults_of_cells(tmp_path):
+    path = table(tmp_path / "r.csv", "subject,pct_stained\na,1,5\na,much\nb,7\n")
+    with pytest.raises(TableError, match=r"2 faults[\s\S]*row 2: 3 values[\s\S]*row 3, pct"):
+        bands_of_table(path)

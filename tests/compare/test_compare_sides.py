@@ -163,7 +163,7 @@ def test_other_counterstain_is_not_comparable(make_side):
         ("reading", lambda record: {"scan": replace(record.scan, is_srgb=True)}),
         ("assay", lambda _: {"extras": {"clone": "SP3"}}),
         ("sample", lambda r: {"extras": {**r.extras, "compartment": "node"}}),
-        ("sample", lambda r: {"extras": {**r.extras, "decalcified": "yes"}}),
+        ("sample", lambda r: {"extras": {**r.extras, "Decalcified": "Yes"}}),
         ("mpp", lambda r: {"scan": replace(r.scan, working_mpp=0.5)}),
         ("scanner", lambda r: {"scan": replace(r.scan, scanner="Other 2")}),
         ("blank", lambda r: {"blank": replace(r.blank, min_line_contrast_od=0.06)}),

@@ -185,3 +185,11 @@ def test_a_table_without_scores_is_refused(tmp_path: Path) -> None:
     assert read_readings(table).cases["a"].score is Score.ONE_PLUS
     with pytest.raises(TableError, match="network_score"):
         read_readings(table, reader="network")
+
+
+def test_columns_of_a_table_of_results_are_known_however_they_are_written(tmp_path: Path):
+    table = tmp_path / "r.csv"
+    table.write_text("Slide_ID,Score,State,Error\na,1+,done,\nb,,failed,too coarse\n", "utf-8")
+    found = read_readings(table)
+    assert found.cases["a"].score is Score.ONE_PLUS
+    assert found.failed == {"b": "too coarse"}

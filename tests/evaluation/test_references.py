@@ -126,3 +126,41 @@ def test_a_folder_without_truth_and_a_strange_truth_are_refused(tmp_path: Path) 
     truth(tmp_path, "a", score="purple")
     with pytest.raises(ResultsError, match="no truth"):
         read_truths(tmp_path)
+
+
+def test_columns_of_references_are_known_in_any_case(tmp_path: Path) -> None:
+    text = "Slide_ID, REFERENCE ,Patient_ID,Laboratory\na,2+,P1,Lab A\n"
+    (found,) = read_references(sheet(tmp_path, text))
+    assert (found.slide_id, str(found.label), found.patient, found.group) == (
+        "a", "2+", "P1", "Lab A",
+    )  # fmt: skip
+
+
+def test_two_columns_that_mean_one_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="columns 'score' and 'Score' both mean score"):
+        read_references(sheet(tmp_path, "slide_id,score,Score\na,2+,1+\n"))
+
+
+def test_an_optional_column_that_is_nearly_known_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "slide_id,reference,patientid,score_1,sites\na,2+,P1,1+,x\n"
+    (found,) = read_references(sheet(tmp_path, text))
+    assert (found.patient, found.group) == ("", "")
+    assert caplog.messages == [
+        "readings.csv: column patientid is not read; did you mean patient_id?",
+        "readings.csv: column sites is not read; did you mean site?",
+    ]
+
+
+def test_what_a_table_of_references_lacks_is_told_with_what_may_be_meant(tmp_path: Path) -> None:
+    header = ",".join([*(f"c{k}" for k in range(40)), "referenz"])
+    with pytest.raises(TableError, match=r"it has referenz, c0, .* and 29 more"):
+        read_references(sheet(tmp_path, f"{header}\na\n"))
+
+
+def test_rows_of_too_many_values_are_listed_beside_faults_of_cells(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"2 faults[\s\S]*row 2: 3 values[\s\S]*row 3, ref"):
+        read_references(sheet(tmp_path, "slide_id,reference\na,1+,2+\nb,7\n"))
+    with pytest.raises(TableError, match=r"1 fault\n  - row 2: 3 values"):
+        read_references(sheet(tmp_path, "slide_id,reference\na,1+,2+\nb,\n"))

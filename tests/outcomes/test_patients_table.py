@@ -6,6 +6,7 @@ from patient_tables import YAN, write_rows
 from her2path.criteria.score import Organ
 from her2path.errors import TableError
 from her2path.outcomes.patients import Columns, read_patients
+from her2path.results.columns import SLIDE_COLUMNS, names
 
 
 def faults_of(path: Path, columns: Columns) -> str:
@@ -163,3 +164,82 @@ def test_the_example_table_of_the_documents_is_read():
     table = Path(__file__).resolve().parents[2] / "docs" / "tables" / "patients.csv"
     columns = Columns(time="months", event="progressed", response="response", strata="site")
     assert len(read_patients(table, columns).groups) == 5
+
+
+ISH = {"Patient_ID": "P1", "Score": "2+", " ISH ": "not_amplified", "Age": "61"}
+
+
+def test_score_and_ish_are_known_in_any_case_and_own_columns_stay_as_written(tmp_path: Path):
+    found = read_patients(write_rows(tmp_path / "t.csv", ISH), Columns(covariates=("Age",)))
+    assert (found.groups, found.group_source) == (("low",), "column score with ISH in ish")
+    assert (found.rows[0].patient_id, found.rows[0].categories) == ("P1", {"Age": "61"})
+
+
+def test_options_may_name_a_known_column_as_it_is_written(tmp_path: Path):
+    table = write_rows(tmp_path / "t.csv", {"Score": "2+", "FISH": "amplified", "Status": "low"})
+    assert read_patients(table, Columns(score="Score", ish="FISH")).groups == ("positive",)
+    assert read_patients(table, Columns(group="Status")).groups == ("low",)
+
+
+def test_ish_is_found_by_itself_beside_a_named_score(tmp_path: Path):
+    table = write_rows(tmp_path / "t.csv", {"ihc": "2+", "ish": "not_amplified"})
+    assert read_patients(table, Columns(score="ihc")).groups == ("low",)
+
+
+def test_two_columns_that_mean_one_are_refused_by_name(tmp_path: Path):
+    table = write_rows(tmp_path / "t.csv", {"score": "2+", "ish": "", "ISH": "amplified"})
+    assert "columns 'ish' and 'ISH' both mean ish" in faults_of(table, Columns())
+
+
+def test_a_column_that_is_nearly_known_is_warned_of_unless_it_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    row = {"score": "2+", "fish": "amplified", "er_status": "1", "patient": "P1"}
+    table = write_rows(tmp_path / "t.csv", row)
+    assert read_patients(table, Columns(ish="fish")).groups == ("positive",)
+    assert caplog.messages == ["t.csv: column patient is not read; did you mean patient_id?"]
+    caplog.clear()
+    assert read_patients(table, Columns(covariates=("patient",))).groups == ("equivocal",)
+    assert caplog.messages == ["t.csv: column fish is not read; did you mean ish?"]
+
+
+@pytest.mark.parametrize("word", ["alive", "1"])
+def test_a_status_of_the_patient_makes_no_groups_of_her2(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, word: str
+):
+    table = write_rows(tmp_path / "t.csv", {"Score": "1+", "Status": word, "m": 3})
+    assert read_patients(table, Columns(time="m", event="Status")).groups == ("low",)
+    assert caplog.messages == []
+    assert read_patients(table, Columns()).groups == ("low",)
+    assert f"status is not read, {word!r} is no HER2 status" in caplog.text
+
+
+def test_her2_status_is_taken_whatever_its_letters(tmp_path: Path):
+    rows = [{"score": "2+", "Status": text} for text in ("low", "Not assessable", "")]
+    assert read_patients(write_rows(tmp_path / "t.csv", *rows), Columns()).group_source == (
+        "column status"
+    )
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_may_be_meant(tmp_path: Path):
+    header = [*names(SLIDE_COLUMNS), "Clinic", "PFS_Months"]
+    path = tmp_path / "t.csv"
+    path.write_text(",".join(header) + "\n" + "a," * (len(header) - 1) + "1\n")
+    faults = faults_of(path, Columns(group="status", covariates=("pfs_month", "weight")))
+    rest = f" and {len(header) - 12} more"
+    for words in (
+        "no column 'pfs_month'; known are PFS_Months, Clinic, ",
+        "no column 'weight'; known are Clinic, PFS_Months, ",
+        rest,
+    ):
+        assert words in faults
+
+
+def test_a_row_of_too_many_values_is_listed_beside_faults_of_cells(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("score,r\n1+,CR,MPR\n4+,PR\n1+,CR\n", encoding="utf-8")
+    faults = faults_of(path, Columns(response="r", responders=("CR", "MPR")))
+    assert "2 faults" in faults
+    assert "row 2: 3 values for 2 columns" in faults
+    assert "row 3, score: '4+' is no score" in faults
+    assert "row 2: 3 values for 2 columns" in faults_of(path, Columns(covariates=("weight",)))

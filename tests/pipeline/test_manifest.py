@@ -8,6 +8,7 @@ from her2path.geometry import Location
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
 from her2path.pipeline.settings import find_calibration, find_rule_set
 from her2path.pipeline.sources import JobDefaults
+from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.slides import Icc
 
 
@@ -145,7 +146,9 @@ def test_a_column_of_the_results_in_other_capitals_gets_a_prefix_too(
         ("slide_id,path\nx,a.svs\nX,b.svs\n", "row 3, slide_id: 'X' stands in row 2 already"),
         ("slide_id,path\n../x,a.svs\n", "cannot name a folder"),
         ("slide_id,path\nslides.csv,a.svs\n", "cannot name a folder"),
-        ("path\na.svs\na.svs\n", "more than once"),
+        ("slide_id,path\nx,a.svs\nCon,b.svs\n", "row 3, slide_id: 'Con' .* Windows reserves"),
+        ("slide_id,path\nx,a.svs\nLPT1.a,b.svs\n", "'LPT1.a' .* Windows reserves"),
+        ("path\na.svs\nsub/../a.svs\n", "row 3, path: .* stands in row 2 already; give each a"),
     ],
 )
 def test_a_manifest_that_cannot_be_meant_says_why(
@@ -164,7 +167,7 @@ def test_a_column_never_says_what_slides_csv_says_itself(tmp_path: Path, default
 def test_columns_are_known_in_any_case(tmp_path: Path, defaults: JobDefaults):
     (job,) = jobs_of_manifest(write(tmp_path, "Path,MPP,ISH\na.svs,0.5,amplified\n"), defaults)
     assert (job.mpp, job.ish, job.extras) == (0.5, IshResult.AMPLIFIED, {})
-    with pytest.raises(ManifestError, match="column 'mpp' stands 2 times"):
+    with pytest.raises(ManifestError, match="columns 'mpp' and 'Mpp' both mean mpp"):
         jobs_of_manifest(write(tmp_path, "path,mpp,Mpp\na.svs,1,1\n"), defaults)
 
 
@@ -173,7 +176,7 @@ def test_a_column_that_is_nearly_known_is_kept_with_a_warning(
 ):
     (job,) = jobs_of_manifest(write(tmp_path, "path,isch,block\na.svs,amplified,A3\n"), defaults)
     assert (job.ish, job.extras) == (None, {"isch": "amplified", "block": "A3"})
-    assert ["isch is kept and not read; did you mean ish?" in m for m in caplog.messages] == [True]
+    assert ["isch is not read; did you mean ish?" in m for m in caplog.messages] == [True]
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path, defaults: JobDefaults):
@@ -206,3 +209,29 @@ def test_a_path_that_no_file_can_have_is_a_fault_of_its_row(tmp_path: Path, defa
     path = write(tmp_path, "path\na.svs\nb\0.svs\n")
     with pytest.raises(ManifestError, match=r"row 3, path: .* holds a NUL"):
         jobs_of_manifest(path, defaults)
+
+
+def test_a_row_of_too_many_values_is_listed_beside_faults_of_cells(tmp_path: Path, defaults):
+    path = write(
+        tmp_path, "path,mpp,ish\na.svs,0,25,amplified\nb.svs,x,maybe\nc.svs,1,\nc.svs,1,\n"
+    )
+    with pytest.raises(ManifestError) as caught:
+        jobs_of_manifest(path, defaults)
+    assert [line.strip(" -").split(":")[0] for line in str(caught.value).splitlines()] == [
+        "slides.csv cannot be used", "row 2", "row 3, ish", "row 3, mpp", "row 5, path",
+    ]  # fmt: skip
+
+
+def test_a_name_that_windows_reserves_is_not_told_to_use_letters(tmp_path: Path, defaults):
+    path = write(tmp_path, "slide_id,path\nCON,a.svs\n../x,b.svs\n")
+    with pytest.raises(ManifestError) as caught:
+        jobs_of_manifest(path, defaults)
+    reserved, forbidden = str(caught.value).splitlines()[1:]
+    assert "use letters" not in reserved
+    assert "use letters" in forbidden
+
+
+def test_a_column_of_slides_csv_is_no_near_miss(tmp_path: Path, defaults, caplog):
+    header = ["path", *(name for name in names(SLIDE_COLUMNS) if name != "path")]
+    jobs_of_manifest(write(tmp_path, f"{','.join(header)}\na.svs\n"), defaults)
+    assert caplog.messages == []

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.errors import TableError
-from her2path.results.sheet import look_alikes, number_in, read_sheet, word, write_sheet
+from her2path.results.faults import SheetFaults
+from her2path.results.sheet import (
+    columns_like,
+    look_alikes,
+    number_in,
+    read_sheet,
+    warn_of_near_misses,
+    word,
+    write_sheet,
+)
 
 
 class Colour(StrEnum):
@@ -186,3 +195,83 @@ def test_a_spreadsheet_says_how_to_become_a_table(tmp_path, magic):
     path.write_bytes(magic + bytes(100))
     with pytest.raises(TableError, match="is a spreadsheet; save the sheet as CSV UTF-8"):
         read_sheet(path)
+
+
+def test_known_columns_are_called_so_however_they_are_written(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("Patient_ID , ISH,Block No\nP1,amplified,A3\n", encoding="utf-8")
+    sheet = read_sheet(path, needed=("patient_id",), known=("patient_id", "ish"))
+    assert sheet.columns == ("patient_id", "ish", "Block No")
+    assert dict(sheet.rows[0].cells) == {"patient_id": "P1", "ish": "amplified", "Block No": "A3"}
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("ish,ISH", "columns 'ish' and 'ISH' both mean ish"),
+        ("ISH, Ish,ish", "columns 'ISH', 'Ish' and 'ish' all mean ish"),
+        ("ish,ish", "column 'ish' stands 2 times"),
+    ],
+)
+def test_columns_that_become_one_are_refused_by_the_names_they_have(
+    tmp_path: Path, header: str, words: str
+):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n1,2,3\n", encoding="utf-8")
+    with pytest.raises(TableError) as caught:
+        read_sheet(path, known=("ish",))
+    assert words in str(caught.value)
+
+
+def test_own_columns_may_differ_in_capitals(tmp_path: Path):
+    assert sheet_of(tmp_path / "t.csv", "block,Block\n1,2\n").columns == ("block", "Block")
+
+
+def test_a_missing_column_that_differs_in_capitals_is_said_to(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(",".join([*(f"c{k}" for k in range(30)), "Slide_ID"]) + "\n1\n")
+    with pytest.raises(TableError, match=r"no column slide_id \(in other capitals: Slide_ID\)"):
+        read_sheet(path, needed=("slide_id",))
+
+
+def test_faults_of_rows_can_be_told_beside_those_of_cells(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n1,2,3\n4,5\n6,"7\n8,9"\n0,"x\n', encoding="utf-8")
+    faults = SheetFaults()
+    sheet = read_sheet(path, faults=faults)
+    assert [row.number for row in sheet.rows] == [3]
+    with pytest.raises(TableError) as caught:
+        faults.refuse(path)
+    for words in ("row 2: 3 values for 2", "row 4, value 2: ", "row 5: a quote", "3 faults"):
+        assert words in str(caught.value)
+    with pytest.raises(TableError, match="3 faults"):
+        read_sheet(path)
+
+
+def test_a_table_without_a_whole_row_or_with_faults_of_columns_is_refused_at_once(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2,3\n", encoding="utf-8")
+    with pytest.raises(TableError, match="row 2: 3 values"):
+        read_sheet(path, faults=SheetFaults())
+    path.write_text("a,a\n1,2,3\n4,5\n", encoding="utf-8")
+    with pytest.raises(TableError, match=r"column 'a' stands 2 times[\s\S]*row 2: 3 values"):
+        read_sheet(path, faults=SheetFaults())
+
+
+def test_the_columns_that_may_be_meant_come_first_and_the_rest_is_counted():
+    columns = [f"column_{k}" for k in range(30)] + ["PFS_Months", "network_score"]
+    words = columns_like(["months"], columns)
+    assert words.startswith("PFS_Months, column_0, ")
+    assert words.endswith(", column_10 and 20 more")
+    assert columns_like(["foo_score"], columns).startswith("network_score, ")
+    assert columns_like(["a"], ["", "b"]) == "b"
+    assert columns_like(["a"], []) == "nothing"
+
+
+def test_a_near_miss_is_told_unless_the_known_column_is_filled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    warn_of_near_misses(sheet_of(tmp_path / "a.csv", "ish,isch\n,2\n"), ("ish",))
+    warn_of_near_misses(sheet_of(tmp_path / "b.csv", "ish,isch\n1,2\n"), ("ish",))
+    warn_of_near_misses(sheet_of(tmp_path / "c.csv", "FISH\n1\n"), ("ish",), used=("FISH",))
+    assert caplog.messages == ["a.csv: column isch is not read; did you mean ish?"]

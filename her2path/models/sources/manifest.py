@@ -57,7 +57,7 @@ def read_manifest(path: Path, *, mpp: float | None = None) -> tuple[Sample, ...]
         If it cannot be used; all faults are listed with their rows.
     """
     try:
-        sheet = read_sheet(path, needed=NEEDED)
+        sheet = read_sheet(path, needed=NEEDED, known=COLUMNS)
     except TableError as error:
         raise ManifestError(str(error)) from error
     faults: list[str] = []
