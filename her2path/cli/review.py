@@ -102,9 +102,17 @@ def export_readings(folder: Path, table: Path, reader: str) -> Path:
     """Write the readings of a reader, or of all, and return the path of the table."""
     from her2path.errors import ResultsError
     from her2path.results.folder import ResultsFolder
-    from her2path.results.review_log import ReviewLog, write_reviews
+    from her2path.results.review_log import (
+        EntryKind,
+        PresentResult,
+        ReviewLog,
+        by_slide,
+        of_file,
+        write_reviews,
+    )
 
-    path = ResultsFolder(folder).review_log
+    results = ResultsFolder(folder)
+    path = results.review_log
     if not path.exists():
         raise ResultsError(f"{folder} has no second readings yet; her2path review {folder} begins")
     if table.exists():
@@ -115,7 +123,21 @@ def export_readings(folder: Path, table: Path, reader: str) -> Path:
     if not own:
         known = ", ".join(sorted({entry.reader for entry in entries})) or "nobody"
         raise ResultsError(f"{reader} has read nothing here; readers are {known}")
-    write_reviews(table, own)
+    readings = by_slide(entry for entry in own if entry.kind is EntryKind.READING)
+    presents = {name: PresentResult.of_slide(results, name) for name in readings}
+    kept = [one for name, found in readings.items() for one in of_file(found, presents[name])]
+    n_other = sum(map(len, readings.values())) - len(kept)
+    if not kept:
+        raise ResultsError(
+            f"the readings {f'of {reader.strip()} ' if reader else ''}are of other files than "
+            f"those now scored in {folder} by the same names; none is written, the log keeps them"
+        )
+    write_reviews(table, own, presents)
+    if n_other:
+        ERRORS.print(
+            f"{n_other:,} reading{'s' * (n_other != 1)} of another file of the same name left "
+            f"out; {path} keeps {'them' if n_other > 1 else 'it'}"
+        )
     return table
 
 
@@ -141,10 +163,13 @@ def serve_page(
         )
 
         n_slides = len(queue.cases)
-        if queue.n_failed:
+        for words in queue.missing:
+            ERRORS.print(words)
+        n_again = sum(queue.earlier_decision(case) is not None for case in queue.cases)
+        if n_again:
             ERRORS.print(
-                f"{queue.n_failed:,} slide{'s' * (queue.n_failed != 1)} of the run without a "
-                f"result, not offered; {results.slides_csv} says why",
+                f"{n_again:,} slide{'s' * (n_again != 1)} scored again since you decided; decide "
+                "again"
             )
 
         def announce(address: str) -> None:

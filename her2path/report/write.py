@@ -50,7 +50,7 @@ from her2path.results.atomic import write_text
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
-from her2path.results.review_log import ReviewEntry, ReviewLog, by_slide
+from her2path.results.review_log import PresentResult, ReviewEntry, ReviewLog, by_slide, of_file
 from her2path.results.run_record import software_version
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 from her2path.statistics.readers import DOUBT
@@ -158,7 +158,7 @@ def write_report(
     """
     failures = tuple(Failure(name, error) for name, error in (failed or {}).items())
     folders = [results.slide(record.slide_id) for record in records]
-    readings = readings_of(results)
+    readings = readings_of(results, records)
     is_one_page = (
         len(records) <= MAX_SLIDES_IN_PAGE
         and sum(picture_bytes(folder) for folder in folders) <= MAX_BYTES_IN_PAGE
@@ -206,16 +206,25 @@ def write_report(
     return results.report_html
 
 
-def readings_of(results: ResultsFolder) -> dict[str, list[ReviewEntry]]:
-    """Return what people gave each slide on the review page, oldest first."""
+def readings_of(
+    results: ResultsFolder, records: Sequence[SlideRecord]
+) -> dict[str, list[ReviewEntry]]:
+    """Return what people gave each slide file on the review page, oldest first."""
     if not results.review_log.exists():
         return {}
     try:
         with ReviewLog(results.review_log) as review_log:
-            return by_slide(review_log.entries())
+            found = by_slide(review_log.entries())
     except ResultsError as error:
         log.warning("the report is without second readings: %s", error)
         return {}
+    presents = {record.slide_id: PresentResult.of_record(record) for record in records}
+    return {name: of_file(own, presents.get(name)) for name, own in found.items()}
+
+
+def is_earlier(entry: ReviewEntry, record: SlideRecord) -> bool:
+    """Return whether the slide was scored again since somebody read it or decided."""
+    return not PresentResult.of_record(record).is_of_result(entry)
 
 
 def picture_bytes(folder: SlideFolder) -> int:
@@ -278,6 +287,7 @@ def environment() -> jinja2.Environment:
         entry_words=entry_words,
         flags_of=flag_titles,
         interval=interval,
+        is_earlier=is_earlier,
         od=od,
         percent=percent,
         quantity=quantity,

@@ -4,6 +4,9 @@ Entries are only ever added. Each holds the hash of the one before it, so that a
 changed, taken out or put between others is found when the log is read. Whoever can write the file
 can still make the whole log anew: the chain guards against slips and quiet edits, not against its
 owner.
+
+A slide may be scored again, and another file may take its name. A reading is of the file that was
+looked at; a decision is of the one result that it confirms or overrides.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,10 +25,20 @@ from her2path.criteria.score import Score
 from her2path.errors import ResultsError
 from her2path.results.database import Database
 from her2path.results.decoding import from_json
-from her2path.results.jsonable import canonical_json, clean_text
+from her2path.results.folder import ResultsFolder
+from her2path.results.jsonable import canonical_json, clean_text, read_json
+from her2path.results.record import SlideRecord
 from her2path.results.sheet import write_sheet
 
-__all__ = ["EntryKind", "ReviewEntry", "ReviewLog", "by_slide", "write_reviews"]
+__all__ = [
+    "EntryKind",
+    "PresentResult",
+    "ReviewEntry",
+    "ReviewLog",
+    "by_slide",
+    "of_file",
+    "write_reviews",
+]
 
 # What stands in place of a hash before the first entry.
 NO_HASH = "0" * 64
@@ -74,6 +87,9 @@ class ReviewEntry:
         What the program had given.
     program_created : str
         When, as in slide.json: tells a slide that was scored again since.
+    sha256_ends : str
+        Of the slide file, as in slide.json: tells another file of the same name. Empty in logs
+        that were written before it was kept.
     is_sure : bool
         False where the reader marked the score as doubtful.
     pct_stained : float or None
@@ -95,6 +111,7 @@ class ReviewEntry:
     is_blinded: bool
     program_score: Score
     program_created: str
+    sha256_ends: str = ""
     is_sure: bool = True
     pct_stained: float | None = None
     remark: str = ""
@@ -106,6 +123,50 @@ class ReviewEntry:
     def is_override(self) -> bool:
         """Whether a reader who knew the program's score gave another one."""
         return self.kind is EntryKind.DECISION and self.score is not self.program_score
+
+
+@dataclass(frozen=True, slots=True)
+class PresentResult:
+    """What slide.json says now, by which entries on this file and this result are known.
+
+    Attributes
+    ----------
+    sha256_ends : str
+        Of the slide file; empty where it was scored before that was kept.
+    created : str
+        When it was scored.
+    score : Score
+        What the program gives.
+    """
+
+    sha256_ends: str
+    created: str
+    score: Score
+
+    @classmethod
+    def of_record(cls, record: SlideRecord) -> PresentResult:
+        """Return that of a scored slide."""
+        return cls(record.scan.sha256_ends, record.created, record.score)
+
+    @classmethod
+    def of_slide(cls, results: ResultsFolder, slide_id: str) -> PresentResult | None:
+        """Read it, and no more of slide.json; None where there is no result to be read."""
+        try:
+            document = read_json(results.slide(slide_id).slide_json)
+            sha256_ends = document["scan"].get("sha256_ends", "")
+            return cls(str(sha256_ends), str(document["created"]), Score(document["score"]))
+        except (ResultsError, AttributeError, LookupError, TypeError, ValueError):
+            return None
+
+    def is_of_file(self, entry: ReviewEntry) -> bool:
+        """Tell whether an entry is of this file, as far as is known: else it is of another."""
+        return self.sha256_ends == entry.sha256_ends or not (self.sha256_ends and entry.sha256_ends)
+
+    def is_of_result(self, entry: ReviewEntry) -> bool:
+        """Tell whether an entry is of this result, and not of one before the last scoring."""
+        # Times are whole seconds, and a small slide takes less.
+        told = (entry.program_created, entry.program_score)
+        return self.is_of_file(entry) and told == (self.created, self.score)
 
 
 class ReviewLog(Database):
@@ -141,7 +202,7 @@ class ReviewLog(Database):
         Raises
         ------
         ResultsError
-            If it is a reading, and its reader has given the slide one before.
+            If it is a reading, and its reader has given the same slide file one before.
         """
         entry = replace(
             entry,
@@ -170,11 +231,18 @@ class ReviewLog(Database):
             yield
 
     def refuse_second(self, entry: ReviewEntry) -> None:
-        """Raise ResultsError when the log holds a reading of this slide by this reader."""
+        """Raise ResultsError when the log holds a reading of this file by this reader."""
         found = self.database.execute(
-            "SELECT 1 FROM entries WHERE json_extract(text, '$.kind') = ? AND "
-            "json_extract(text, '$.reader') = ? AND json_extract(text, '$.slide_id') = ? LIMIT 1",
-            (entry.kind.value, entry.reader, entry.slide_id),
+            "SELECT 1 FROM entries WHERE json_extract(text, '$.kind') = :kind AND "
+            "json_extract(text, '$.reader') = :reader AND "
+            "json_extract(text, '$.slide_id') = :slide_id AND (:file = '' OR "
+            "coalesce(json_extract(text, '$.sha256_ends'), '') IN ('', :file)) LIMIT 1",
+            {
+                "kind": entry.kind.value,
+                "reader": entry.reader,
+                "slide_id": entry.slide_id,
+                "file": entry.sha256_ends,
+            },
         ).fetchone()
         if found:
             raise ResultsError(
@@ -236,18 +304,39 @@ def by_slide(entries: Iterable[ReviewEntry]) -> dict[str, list[ReviewEntry]]:
     return found
 
 
-def write_reviews(path: Path, entries: Sequence[ReviewEntry]) -> None:
+def of_file(entries: Iterable[ReviewEntry], present: PresentResult | None) -> list[ReviewEntry]:
+    """Return the entries of a slide without those of another file that had its name."""
+    return [entry for entry in entries if present is None or present.is_of_file(entry)]
+
+
+def write_reviews(
+    path: Path, entries: Sequence[ReviewEntry], presents: Mapping[str, PresentResult | None]
+) -> None:
     """Write one row per slide and reader, atomically: the first reading, and the last decision.
 
     ``score`` is the first reading, which `her2path evaluate --reference` takes; ``final_score`` is
     what the reader decided, having seen the program's, and empty before that.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    entries : sequence of ReviewEntry
+        Oldest first. Those of another file, and decisions on an earlier result, are left out.
+    presents : mapping of str to PresentResult or None
+        By slide. Of one that has none, or is not named, each entry counts as of its last result.
 
     Raises
     ------
     ResultsError
         If the file cannot be written.
     """
-    write_sheet(path, REVIEW_COLUMNS, [row_of(own) for own in by_reader(entries)])
+    rows = []
+    for own in by_reader(entries):
+        present = presents.get(own[0].slide_id)
+        if kept := of_file(own, present):
+            rows.append(row_of(kept, present))
+    write_sheet(path, REVIEW_COLUMNS, rows)
 
 
 def by_reader(entries: Sequence[ReviewEntry]) -> list[list[ReviewEntry]]:
@@ -260,15 +349,18 @@ def by_reader(entries: Sequence[ReviewEntry]) -> list[list[ReviewEntry]]:
 REVIEW_COLUMNS = (
     *("slide_id", "reader", "score", "is_blinded", "is_sure", "pct_stained", "remark", "read_at"),
     *("seconds", "program_score", "agrees", "final_score", "is_override", "reason", "decided_at"),
+    "is_scored_again",
 )
 
 
-def row_of(own: Sequence[ReviewEntry]) -> dict[str, object]:
-    """Return the row of one reader's entries on one slide, oldest first."""
+def row_of(own: Sequence[ReviewEntry], present: PresentResult | None) -> dict[str, object]:
+    """Return the row of one reader's entries on one slide file, oldest first."""
     reading = next((entry for entry in own if entry.kind is EntryKind.READING), None)
-    decision = next((entry for entry in reversed(own) if entry.kind is EntryKind.DECISION), None)
+    on_result = [entry for entry in own if present is None or present.is_of_result(entry)]
+    decisions = [entry for entry in on_result if entry.kind is EntryKind.DECISION]
     row: dict[str, object] = {"slide_id": own[0].slide_id, "reader": own[0].reader}
     if reading is not None:
+        program_score = reading.program_score if present is None else present.score
         row |= {
             "score": reading.score,
             "is_blinded": reading.is_blinded,
@@ -277,10 +369,12 @@ def row_of(own: Sequence[ReviewEntry]) -> dict[str, object]:
             "remark": on_one_line(reading.remark),
             "read_at": reading.written,
             "seconds": reading.seconds,
-            "program_score": reading.program_score,
-            "agrees": reading.score is reading.program_score,
+            "program_score": program_score,
+            "agrees": reading.score is program_score,
+            "is_scored_again": reading not in on_result,
         }
-    if decision is not None:
+    if decisions:
+        decision = decisions[-1]
         row |= {
             "program_score": decision.program_score,
             "final_score": decision.score,

@@ -17,9 +17,11 @@ from her2path.results.journal import JournalState, entries_of_run
 from her2path.results.record import SlideRecord, read_record
 from her2path.results.review_log import (
     EntryKind,
+    PresentResult,
     ReviewEntry,
     ReviewLog,
     by_slide,
+    of_file,
     write_reviews,
 )
 from her2path.results.run_record import software_version
@@ -40,7 +42,7 @@ class CaseState(StrEnum):
     OPEN = "open"
     # Scored by the reader, who may now see what the program found.
     READ = "read"
-    # Confirmed or overridden.
+    # Confirmed or overridden, as the program scores it now.
     DECIDED = "decided"
 
 
@@ -67,8 +69,9 @@ class ReviewQueue:
         Whether nothing of a slide's result is told before the reader has scored it.
     log : ReviewLog
         Where entries go; open as long as the queue is used.
-    n_failed : int
-        Slides of the run that have no result to read against, and are not offered.
+    n_failed, n_unscored : int
+        Slides of the run that have no result to read against, and are not offered: those that
+        failed, and those that an interrupted run has not come to.
     """
 
     def __init__(
@@ -80,9 +83,11 @@ class ReviewQueue:
         is_blinded: bool,
         log: ReviewLog,
         n_failed: int = 0,
+        n_unscored: int = 0,
     ) -> None:
         self.results = results
         self.n_failed = n_failed
+        self.n_unscored = n_unscored
         self.reader = reader
         self.is_blinded = is_blinded
         self.log = log
@@ -91,6 +96,12 @@ class ReviewQueue:
         self.lock = threading.RLock()
         self.entries = by_slide(log.entries())
         self.records: dict[int, tuple[int, SlideRecord]] = {}
+        self.presents: dict[str, tuple[int, PresentResult | None]] = {}
+
+    @property
+    def missing(self) -> list[str]:
+        """Return why slides of the run are not offered."""
+        return missing_words(self.results, n_failed=self.n_failed, n_unscored=self.n_unscored)
 
     @property
     def key(self) -> str:
@@ -142,17 +153,46 @@ class ReviewQueue:
         """Take up what was logged meanwhile, by others or by this reader in another window."""
         self.entries = by_slide(self.log.entries())
 
-    def own(self, case: Case, kind: EntryKind) -> ReviewEntry | None:
-        """Return what this reader gave: the first reading, or the last decision."""
-        with self.lock:
-            found = [
-                entry
-                for entry in self.entries.get(case.slide_id, ())
-                if (entry.reader, entry.kind) == (self.reader, kind)
-            ]
-        if not found:
+    def present(self, slide_id: str) -> PresentResult | None:
+        """Return what is known of a result that entries may be of, read again when it changed."""
+        try:
+            changed = self.results.slide(slide_id).slide_json.stat().st_mtime_ns
+        except (OSError, ResultsError):
             return None
-        return found[0] if kind is EntryKind.READING else found[-1]
+        with self.lock:
+            known = self.presents.get(slide_id)
+            if known is None or known[0] != changed:
+                known = (changed, PresentResult.of_slide(self.results, slide_id))
+                self.presents[slide_id] = known
+        return known[1]
+
+    def on_file(self, case: Case) -> list[ReviewEntry]:
+        """Return what anybody gave this slide, and not another file that had its name."""
+        with self.lock:
+            found = self.entries.get(case.slide_id)
+        return of_file(found, self.present(case.slide_id)) if found else []
+
+    def given(self, case: Case, kind: EntryKind) -> list[ReviewEntry]:
+        """Return what this reader gave this slide, oldest first."""
+        own = (self.reader, kind)
+        return [entry for entry in self.on_file(case) if (entry.reader, entry.kind) == own]
+
+    def is_earlier(self, entry: ReviewEntry) -> bool:
+        """Return whether the slide was scored again since an entry was made."""
+        present = self.present(entry.slide_id)
+        return present is not None and not present.is_of_result(entry)
+
+    def own(self, case: Case, kind: EntryKind) -> ReviewEntry | None:
+        """Return what this reader gave: the first reading, or the last decision on this result."""
+        found = self.given(case, kind)
+        if kind is EntryKind.READING:
+            return found[0] if found else None
+        return next((entry for entry in reversed(found) if not self.is_earlier(entry)), None)
+
+    def earlier_decision(self, case: Case) -> ReviewEntry | None:
+        """Return the reader's last decision where it is of a result that was replaced since."""
+        found = self.given(case, EntryKind.DECISION)
+        return found[-1] if found and all(map(self.is_earlier, found)) else None
 
     def state(self, case: Case) -> CaseState:
         """Return how far this reader is with a case."""
@@ -167,10 +207,9 @@ class ReviewQueue:
     def others(self, case: Case) -> tuple[ReviewEntry, ...]:
         """Return the first reading of every other reader."""
         found: dict[str, ReviewEntry] = {}
-        with self.lock:
-            for entry in self.entries.get(case.slide_id, ()):
-                if entry.reader != self.reader and entry.kind is EntryKind.READING:
-                    found.setdefault(entry.reader, entry)
+        for entry in self.on_file(case):
+            if entry.reader != self.reader and entry.kind is EntryKind.READING:
+                found.setdefault(entry.reader, entry)
         return tuple(found.values())
 
     def read(
@@ -246,6 +285,7 @@ class ReviewQueue:
                 is_blinded=self.is_blinded and kind is EntryKind.READING,
                 program_score=record.score,
                 program_created=record.created,
+                sha256_ends=record.scan.sha256_ends,
                 is_sure=is_sure,
                 pct_stained=pct_stained,
                 remark=remark.strip(),
@@ -254,16 +294,21 @@ class ReviewQueue:
             )
         )
         self.refresh()
+        self.write_table()
+        return entry
+
+    def write_table(self) -> None:
+        """Write reviews.csv anew from the log, as the slides are scored now."""
         try:
             # Whoever writes the table last has everything in it: nobody logs meanwhile.
             with self.log.alone():
                 self.refresh()
                 everything = [known for found in self.entries.values() for known in found]
-                write_reviews(self.results.reviews_csv, everything)
+                presents = {slide_id: self.present(slide_id) for slide_id in self.entries}
+                write_reviews(self.results.reviews_csv, everything, presents)
         except ResultsError as error:
             # A spreadsheet may hold it open; what counts is logged, and the next entry tries again.
             logger.warning("the table of readings is behind the log: %s", error)
-        return entry
 
 
 def open_queue(
@@ -273,7 +318,8 @@ def open_queue(
 
     A blinded reader gets the slides in an order of their own, the same at every start, which
     follows from their name and tells nothing of the results. Otherwise the slides with the least
-    sure score come first.
+    sure score come first. Where there are readings their table is written anew: slides may have
+    been scored again since.
 
     Raises
     ------
@@ -288,23 +334,50 @@ def open_queue(
     entries = entries_of_run(results)
     done = [e for e in entries if e.state is JournalState.DONE]
     chosen = [e for e in done if not only_flagged or (e.row or {}).get("review")]
+    n_failed = sum(e.state is JournalState.FAILED for e in entries)
+    n_unscored = len(entries) - len(done) - n_failed
     if not chosen:
-        raise ResultsError(
-            f"of {len(done):,} scored slides in {results.path} none asks for a second read; "
-            "--slides all offers every slide"
-        )
+        words = f"no slide in {results.path} is scored"
+        if done:
+            words = (
+                f"of {len(done):,} scored slide{'s' * (len(done) != 1)} in {results.path} none "
+                "asks for a second read; --slides all offers every scored slide"
+            )
+        missing = missing_words(results, n_failed=n_failed, n_unscored=n_unscored)
+        raise ResultsError("; ".join([words, *missing]))
     if is_blinded:
         chosen.sort(key=lambda entry: shuffled(reader, entry.slide_id))
     else:
         chosen.sort(key=lambda entry: (sureness(entry.row or {}), entry.slide_id))
-    return ReviewQueue(
+    queue = ReviewQueue(
         results,
         [entry.slide_id for entry in chosen],
         reader=reader,
         is_blinded=is_blinded,
         log=log,
-        n_failed=len(entries) - len(done),
+        n_failed=n_failed,
+        n_unscored=n_unscored,
     )
+    if queue.entries:
+        queue.write_table()
+    return queue
+
+
+def missing_words(results: ResultsFolder, *, n_failed: int, n_unscored: int) -> list[str]:
+    """Say why slides of a run are not offered, each reason with what to do."""
+    found = []
+    if n_failed:
+        found.append(
+            f"{n_failed:,} slide{'s' * (n_failed != 1)} failed, not offered; {results.slides_csv} "
+            "says why"
+        )
+    if n_unscored:
+        found.append(
+            f"the run was interrupted before it came to {n_unscored:,} "
+            f"slide{'s' * (n_unscored != 1)}, not offered; the same score command with --resume "
+            "goes on"
+        )
+    return found
 
 
 def shuffled(reader: str, slide_id: str) -> str:

@@ -84,16 +84,18 @@ def tell_case(queue: ReviewQueue, case: Case) -> Told:
         "scored": record.created,
         # Criteria without a 0+ do not ask for it.
         "scores": [*(score.value for score in scores_used(record)), Score.NOT_ASSESSABLE.value],
-        "reading": tell_entry(queue.own(case, EntryKind.READING)),
-        "decision": tell_entry(queue.own(case, EntryKind.DECISION)),
+        "reading": tell_entry(queue, queue.own(case, EntryKind.READING)),
+        "decision": tell_entry(queue, queue.own(case, EntryKind.DECISION)),
+        "earlier_decision": tell_entry(queue, queue.earlier_decision(case)),
         "others": []
         if state is CaseState.OPEN
-        else [tell_entry(entry) for entry in queue.others(case)],
+        else [tell_entry(queue, entry) for entry in queue.others(case)],
         "result": tell_result(record, queue.folder(case)) if queue.may_tell(case) else None,
     }
 
 
-def tell_entry(entry: ReviewEntry | None) -> Told | None:
+def tell_entry(queue: ReviewQueue, entry: ReviewEntry | None) -> Told | None:
+    """Return what somebody gave, and whether the slide was scored again since."""
     if entry is None:
         return None
     return {
@@ -104,6 +106,7 @@ def tell_entry(entry: ReviewEntry | None) -> Told | None:
         "pct_stained": entry.pct_stained,
         "remark": entry.remark,
         "written": entry.written,
+        "is_earlier": queue.is_earlier(entry),
     }
 
 

@@ -14,13 +14,14 @@ import pytest
 from report_slides import make_slide
 from typer.testing import CliRunner, Result
 
+import her2path.review
 from her2path.cli.main import app
 from her2path.criteria.score import Score
 from her2path.pipeline.rows import row_of
 from her2path.results.folder import ResultsFolder
 from her2path.results.journal import Fingerprint, Journal
 from her2path.results.jsonable import write_json
-from her2path.results.record import write_record
+from her2path.results.record import read_record, write_record
 from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog
 
 pytestmark = pytest.mark.slow
@@ -56,6 +57,9 @@ def review(*arguments: object) -> Result:
 
 @pytest.fixture
 def server(run: ResultsFolder) -> Iterator[subprocess.Popen[str]]:
+    # Beside the flagged slide one that the run has not come to.
+    with Journal(run.journal, settings_hash=HASH, resume=True) as journal:
+        journal.plan([("later", Path("later.png"), Fingerprint(1, 1, HASH))])
     command = [sys.executable, "-m", "her2path", "review", str(run.path), "--no-browser"]
     process = subprocess.Popen(
         [*command, "--reader", "A. Reader"],
@@ -95,6 +99,8 @@ def test_a_reading_in_the_browser_is_in_the_table_when_the_server_ends(
     assert server.returncode == 0
     assert "1 slide for A. Reader, blinded" in errors
     assert "1 of 1 read" in errors
+    assert "interrupted before it came to 1 slide, not offered" in " ".join(errors.split())
+    assert "slides.csv" not in errors
     assert "A. Reader,1+,true" in run.reviews_csv.read_text("utf-8")
 
 
@@ -110,6 +116,55 @@ def test_readings_of_one_reader_become_a_reference(run: ResultsFolder, tmp_path:
     assert lines[1].startswith("slide A,A,1+,true")
     again = review(run.path, "--export", table)
     assert (again.exit_code, "choose another name" in again.stderr) == (2, True)
+
+
+def test_readings_of_another_slide_of_the_same_name_are_no_reference(
+    run: ResultsFolder, tmp_path: Path
+) -> None:
+    path = run.slide("slide A").slide_json
+    record = read_record(path)
+    write_record(path, replace(record, scan=replace(record.scan, sha256_ends="two")))
+    with ReviewLog(run.review_log) as log:
+        log.append(replace(READING, sha256_ends="one"))
+    table = tmp_path / "mine.csv"
+    refused = review(run.path, "--export", table, "--reader", "A")
+    assert (refused.exit_code, table.exists()) == (2, False)
+    assert "the readings of A are of other files" in " ".join(refused.stderr.split())
+    with ReviewLog(run.review_log) as log:
+        log.append(replace(READING, reader="B", sha256_ends="two"))
+    shown = review(run.path, "--export", table)
+    assert shown.exit_code == 0
+    assert "1 reading of another file of the same name left out" in " ".join(shown.stderr.split())
+    (line,) = table.read_text("utf-8").splitlines()[1:]
+    assert line.startswith("slide A,B,1+,true")
+    # It was given on a result that was replaced since.
+    assert line.endswith(",true")
+
+
+def test_who_decided_before_the_slide_was_scored_again_is_told_so(
+    run: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(her2path.review, "serve", lambda *_arguments, **_options: None)
+    with ReviewLog(run.review_log) as log:
+        log.append(READING)
+        log.append(replace(READING, kind=EntryKind.DECISION))
+    for reader, is_told in (("A", True), ("B", False)):
+        shown = review(run.path, "--reader", reader, "--no-browser")
+        assert shown.exit_code == 0
+        assert ("1 slide scored again since you decided" in shown.stderr) is is_told
+
+
+def test_an_interrupted_run_names_resume(run: ResultsFolder) -> None:
+    with Journal(run.journal, settings_hash=HASH, resume=True) as journal:
+        journal.plan([("later", Path("later.png"), Fingerprint(1, 1, HASH))])
+        journal.update("state = ?", ("pending",), "slide A")
+    shown = review(run.path, "--slides", "all", "--no-browser")
+    words = " ".join(shown.stderr.split())
+    assert shown.exit_code == 2
+    assert "interrupted before it came to 2 slides" in words
+    assert "--resume goes on" in words
+    assert "--slides all" not in words
+    assert "slides.csv" not in words
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from her2path.pipeline.rows import row_of
 from her2path.results.folder import ResultsFolder
 from her2path.results.journal import Fingerprint, Journal
 from her2path.results.jsonable import write_json
-from her2path.results.record import write_record
+from her2path.results.record import SlideRecord, write_record
 from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog
 
 HASH = "a" * 64
@@ -63,18 +63,24 @@ def test_a_slide_that_is_gone_keeps_its_pictures(
     assert "keeps its pictures" in caplog.text
 
 
-def test_second_reads_stand_in_the_report(run: ResultsFolder, made) -> None:
-    reading = ReviewEntry(
+def reading_on(record: SlideRecord) -> ReviewEntry:
+    """A reading of a slide as it is scored."""
+    return ReviewEntry(
         kind=EntryKind.READING,
         reader="A <b>Reader</b>",
-        slide_id=made.record.slide_id,
+        slide_id=record.slide_id,
         score=Score.ZERO,
         is_blinded=True,
-        program_score=made.record.score,
-        program_created=made.record.created,
+        program_score=record.score,
+        program_created=record.created,
+        sha256_ends=record.scan.sha256_ends,
         is_sure=False,
         pct_stained=3,
     )
+
+
+def test_second_reads_stand_in_the_report(run: ResultsFolder, made) -> None:
+    reading = reading_on(made.record)
     with ReviewLog(run.review_log) as log:
         log.append(reading)
         log.append(replace(reading, kind=EntryKind.DECISION, remark="brown cytoplasm"))
@@ -83,6 +89,37 @@ def test_second_reads_stand_in_the_report(run: ResultsFolder, made) -> None:
     assert "read blinded, in doubt, 3.0 % stained" in text.replace("\u00a0", " ")
     assert f"overrode {made.record.score.value}" in text
     assert "brown cytoplasm" in text
+    assert "before the slide was scored again" not in text
+
+
+def test_second_reads_of_an_earlier_result_say_so(run: ResultsFolder, made) -> None:
+    reading = reading_on(made.record)
+    with ReviewLog(run.review_log) as log:
+        log.append(reading)
+        log.append(replace(reading, kind=EntryKind.DECISION, remark="brown cytoplasm"))
+    path = run.slide(made.record.slide_id).slide_json
+    write_record(path, replace(made.record, created="2031-01-01T00:00:00+00:00"))
+    text = Page(rebuild_report(run.path, with_pictures=False).read_text("utf-8")).text
+    words = "before the slide was scored again"
+    assert f"3.0 % stained, {words}" in text.replace("\u00a0", " ")
+    assert f"overrode {made.record.score.value}, {words}" in text
+
+
+def test_second_reads_of_another_file_of_the_same_name_are_not_in_the_report(
+    run: ResultsFolder, made
+) -> None:
+    path = run.slide(made.record.slide_id).slide_json
+    scan = replace(made.record.scan, sha256_ends="two")
+    write_record(path, replace(made.record, scan=scan))
+    with ReviewLog(run.review_log) as log:
+        reading = replace(reading_on(made.record), sha256_ends="one")
+        log.append(reading)
+        log.append(replace(reading, kind=EntryKind.DECISION, remark="brown cytoplasm"))
+        log.append(replace(reading, reader="C. Reader", sha256_ends="two"))
+    text = Page(rebuild_report(run.path, with_pictures=False).read_text("utf-8")).text
+    assert "A <b>Reader</b>" not in text
+    assert "brown cytoplasm" not in text
+    assert "C. Reader" in text
 
 
 def test_a_damaged_log_costs_the_report_its_second_reads_alone(

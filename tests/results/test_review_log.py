@@ -1,6 +1,7 @@
 """The log of second readings: what is in stays in, and what was changed is found."""
 
 import csv
+import json
 import sqlite3
 import threading
 from dataclasses import replace
@@ -12,7 +13,18 @@ from hypothesis import strategies as st
 
 from her2path.criteria.score import Score
 from her2path.errors import ResultsError
-from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog, write_reviews
+from her2path.results.folder import ResultsFolder
+from her2path.results.jsonable import canonical_json
+from her2path.results.review_log import (
+    NO_HASH,
+    EntryKind,
+    PresentResult,
+    ReviewEntry,
+    ReviewLog,
+    chained,
+    of_file,
+    write_reviews,
+)
 from her2path.results.sheet import read_sheet
 
 READING = ReviewEntry(
@@ -30,6 +42,9 @@ READING = ReviewEntry(
 DECISION = replace(
     READING, kind=EntryKind.DECISION, is_blinded=False, pct_stained=None, seconds=None
 )
+# What the entries above are of, and what came after it.
+PRESENT = PresentResult("", READING.program_created, READING.program_score)
+AGAIN = PresentResult("", "2026-12-01T00:00:00+00:00", Score.ONE_PLUS)
 
 
 @pytest.fixture
@@ -119,9 +134,82 @@ def test_a_first_reading_is_the_only_one(path: Path) -> None:
         assert len(log.entries()) == 4
 
 
+def test_another_file_of_the_same_name_is_read_for_the_first_time(path: Path) -> None:
+    with ReviewLog(path) as log:
+        for ends in ("one", "two"):
+            log.append(replace(READING, sha256_ends=ends))
+            with pytest.raises(ResultsError, match="has read this slide before"):
+                log.append(replace(READING, sha256_ends=ends))
+        # Nothing says that it is another.
+        with pytest.raises(ResultsError, match="has read this slide before"):
+            log.append(READING)
+
+
+def test_a_log_from_before_files_were_kept_goes_on(path: Path) -> None:
+    document = json.loads(canonical_json(replace(READING, written="2026-11-29T00:00:00+00:00")))
+    del document["sha256_ends"]
+    text = canonical_json(document)
+    ReviewLog(path).close()
+    database = sqlite3.connect(path)
+    with database:
+        database.execute("INSERT INTO entries VALUES (1, ?, ?)", (text, chained(NO_HASH, 1, text)))
+    database.close()
+    with ReviewLog(path) as log:
+        log.append(replace(DECISION, sha256_ends="one"))
+        with pytest.raises(ResultsError, match="has read this slide before"):
+            log.append(replace(READING, sha256_ends="one"))
+        old, new = log.entries()
+    assert (old.sha256_ends, new.sha256_ends) == ("", "one")
+    assert of_file([old, new], replace(PRESENT, sha256_ends="one")) == [old, new]
+    assert of_file([old, new], replace(PRESENT, sha256_ends="two")) == [old]
+
+
+def test_an_entry_is_of_a_result_by_its_time_and_score() -> None:
+    assert PRESENT.is_of_result(DECISION)
+    assert not AGAIN.is_of_result(DECISION)
+    # Two scorings in one second.
+    assert not replace(PRESENT, score=Score.ONE_PLUS).is_of_result(DECISION)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"scan": 1}', '{"created": "", "score": "0"}'])
+def test_a_result_that_cannot_be_read_tells_nothing(tmp_path: Path, text: str | None) -> None:
+    results = ResultsFolder(tmp_path)
+    if text is not None:
+        results.slide("s1").create().slide_json.write_text(text, "utf-8")
+    assert PresentResult.of_slide(results, "s1") is None
+    assert PresentResult.of_slide(results, "../s1") is None
+
+
+def test_the_table_leaves_out_what_is_of_another_file(tmp_path: Path) -> None:
+    entries = [
+        replace(READING, sha256_ends="one"),
+        replace(DECISION, sha256_ends="one"),
+        replace(READING, sha256_ends="two", score=Score.TWO_PLUS),
+        replace(READING, sha256_ends="one", reader="B"),
+    ]
+    present = replace(PRESENT, sha256_ends="two")
+    write_reviews(tmp_path / "reviews.csv", entries, {"s1": present})
+    (row,) = read_sheet(tmp_path / "reviews.csv").rows
+    assert [row.get(name) for name in ("reader", "score", "final_score")] == ["A", "2+", ""]
+
+
+def test_the_table_holds_readings_against_the_present_result(tmp_path: Path) -> None:
+    names = ("score", "program_score", "agrees", "final_score", "is_scored_again")
+    before = [READING, DECISION]
+    after = replace(DECISION, program_created=AGAIN.created, program_score=AGAIN.score)
+    for entries, present, expected in (
+        (before, PRESENT, ["1+", "0+", "false", "1+", "false"]),
+        (before, AGAIN, ["1+", "1+", "true", "", "true"]),
+        ([*before, after], AGAIN, ["1+", "1+", "true", "1+", "true"]),
+    ):
+        write_reviews(tmp_path / "reviews.csv", entries, {"s1": present})
+        (row,) = read_sheet(tmp_path / "reviews.csv").rows
+        assert [row.get(name) for name in names] == expected
+
+
 def test_remarks_stand_on_one_line_of_the_table(tmp_path: Path) -> None:
     entry = replace(READING, remark="a\r\nfew, cells\n\n end")
-    write_reviews(tmp_path / "reviews.csv", [entry])
+    write_reviews(tmp_path / "reviews.csv", [entry], {})
     (row,) = read_sheet(tmp_path / "reviews.csv").rows
     assert row.get("remark") == "a / few, cells / end"
 
@@ -150,7 +238,7 @@ def test_the_table_has_the_first_reading_and_the_last_decision(tmp_path: Path) -
         replace(READING, reader="B", score=Score.ULTRALOW, remark="=1+1", written="3"),
         replace(DECISION, remark="a ring", written="4"),
     ]
-    write_reviews(tmp_path / "reviews.csv", entries)
+    write_reviews(tmp_path / "reviews.csv", entries, {})
     with (tmp_path / "reviews.csv").open(encoding="utf-8", newline="") as file:
         first, second = csv.DictReader(file)
     assert [first[name] for name in ("reader", "score", "final_score", "reason", "read_at")] == [

@@ -54,7 +54,7 @@ PATIENCE_S = 20.0
 
 # Where each tile that has come lies on the screen; the address holds zoom, column, row.
 TILES_SHOWN = r"""() => [...document.querySelectorAll("#slide .leaflet-tile-loaded")].map(tile => {
-  const [zoom, column, row] = tile.src.match(/(\d+)\/(\d+)\/(\d+)\.jpg$/).slice(1).map(Number);
+  const [zoom, column, row] = tile.src.match(/(\d+)\/(\d+)\/(\d+)\.jpg\?/).slice(1).map(Number);
   const { left, top, width } = tile.getBoundingClientRect();
   return { zoom, column, row, left, top, width };
 })"""

@@ -20,6 +20,7 @@ from browsing import (
     whole_view,
 )
 from made_run import write_run
+from opener import score_again
 from report_slides import cell_columns, drawn_slide, record_of, tally_of
 
 from her2path.criteria.score import EXPRESSION_SCORES, Score, Status
@@ -225,6 +226,25 @@ def test_keys_choose_and_control_enter_saves(site: Site, windows: Windows) -> No
     (row,) = site.readings()
     assert (row["score"], row["final_score"]) == ("0+", "2+")
     assert len(site.queue.log.entries()) == 2
+
+
+def test_a_slide_that_was_scored_again_asks_for_a_decision_again(
+    site: Site, windows: Windows
+) -> None:
+    site.queue.read(site.queue.case(1), Score.ONE_PLUS)
+    site.queue.decide(site.queue.case(1), Score.THREE_PLUS, reason="a ring")
+    score_again(site.results)
+    page = windows.open(f"{site.address}#1")
+    case_button(page, 1).click()
+    headings = page.locator("#panel h3")
+    expect(headings.nth(1)).to_have_text("Your decision on the earlier result")
+    expect(headings.nth(2)).to_have_text("Which score stands?")
+    assert page.locator("#panel").inner_text().count("before the slide was scored again") == 2
+    # What is offered is the score of now, and not what was decided then.
+    assert chosen(page) == ["0"]
+    page.click(SAVE)
+    expect(headings.nth(1)).to_have_text("Your decision")
+    assert page.locator("#panel").inner_text().count("before the slide was scored again") == 1
 
 
 def test_enter_in_a_field_saves_nothing_and_control_enter_does(

@@ -226,6 +226,10 @@ def test_a_slide_scored_again_is_looked_at_again_and_nothing_typed_is_lost(
     assert site.readings() == []
     expect(page.locator("#remark")).to_have_value("of the first result")
     whole_view(page)
+    # Tiles that the browser has kept are those of the first result.
+    addresses = page.eval_on_selector_all("#slide .leaflet-tile", "all => all.map((t) => t.src)")
+    assert addresses
+    assert all("scored=2031-01-01" in address for address in addresses)
     page.click(SAVE)
     expect(page.locator("#progress")).to_have_text("1 of 3 read")
     (row,) = site.readings()

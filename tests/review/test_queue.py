@@ -5,13 +5,16 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from opener import Opener
+from made_run import HASH
+from opener import Opener, score_again
 
 from her2path.criteria.score import Score
 from her2path.errors import ResultsError
 from her2path.results.folder import ResultsFolder
+from her2path.results.journal import Journal
 from her2path.results.review_log import EntryKind, ReviewEntry
 from her2path.review import CaseState
 from her2path.review import queue as queue_module
@@ -98,6 +101,118 @@ def test_readings_of_others_are_told_apart_by_reader(opened: Opener) -> None:
     ]
 
 
+def rows_of(run: ResultsFolder) -> list[dict[str, str]]:
+    with run.reviews_csv.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_readings_of_another_file_of_the_same_name_are_passed_over(
+    opened: Opener, run: ResultsFolder
+) -> None:
+    score_again(run, created="1", file="one")
+    for reader in "AB":
+        queue = opened(reader=reader)
+        queue.read(queue.case(1), Score.ULTRALOW)
+        queue.decide(queue.case(1), Score.THREE_PLUS, reason="a ring")
+    score_again(run, created="2", file="two")
+    # The queue that is open, and the next one.
+    for one in (queue, opened(reader="B")):
+        case = one.case(1)
+        assert (one.state(case), one.may_tell(case)) == (CaseState.OPEN, False)
+        assert (one.others(case), one.earlier_decision(case)) == ((), None)
+        with pytest.raises(ResultsError, match="read case 1 first"):
+            one.decide(case, Score.ZERO)
+    assert rows_of(run) == []
+    one.read(case, Score.TWO_PLUS)
+    assert [(row["reader"], row["score"], row["final_score"]) for row in rows_of(run)] == [
+        ("B", "2+", "")
+    ]
+    # Nothing is lost: it counts where it was given.
+    score_again(run, created="1", file="one")
+    assert one.state(case) is CaseState.DECIDED
+    assert len(one.log.entries()) == 5
+
+
+def test_a_decision_is_open_again_when_the_slide_was_scored_again(
+    opened: Opener, run: ResultsFolder
+) -> None:
+    queue = opened()
+    case = queue.case(1)
+    queue.read(case, Score.ONE_PLUS)
+    given = queue.decide(case, queue.record(case).score)
+    score_again(run)
+    again = opened()
+    for one in (queue, again):
+        # Their own blinded reading is of this picture.
+        assert (one.state(case), one.may_tell(case)) == (CaseState.READ, True)
+        assert one.own(case, EntryKind.DECISION) is None
+        assert one.earlier_decision(case) == given
+        assert one.is_earlier(given)
+    (row,) = rows_of(run)
+    assert [row[name] for name in ("score", "program_score", "agrees", "final_score")] == [
+        *("1+", "0", "false", ""),
+    ]
+    assert row["is_scored_again"] == "true"
+    with pytest.raises(ResultsError, match="has your reading already"):
+        again.read(case, Score.ZERO)
+    again.decide(case, Score.ZERO)
+    assert (again.state(case), again.earlier_decision(case)) == (CaseState.DECIDED, None)
+    assert len(again.log.entries()) == 3
+
+
+def test_entries_that_name_no_file_count_for_the_one_that_is_there(
+    opened: Opener, run: ResultsFolder
+) -> None:
+    queue = opened()
+    queue.read(queue.case(1), Score.ONE_PLUS)
+    score_again(run, file="one")
+    assert queue.state(queue.case(1)) is CaseState.READ
+    # Nothing is left that says otherwise.
+    queue.folder(queue.case(1)).slide_json.unlink()
+    assert queue.state(queue.case(1)) is CaseState.READ
+
+
+def set_states(run: ResultsFolder, state: str, *slide_ids: str) -> None:
+    """Take slides of a run back to where an interrupted one leaves them."""
+    with Journal(run.journal, settings_hash=HASH, resume=True) as journal:
+        for slide_id in slide_ids:
+            journal.update("state = ?", (state,), slide_id)
+
+
+def test_slides_that_an_interrupted_run_did_not_reach_are_told_from_failed_ones(
+    opened: Opener, run: ResultsFolder
+) -> None:
+    set_states(run, "pending", "c", "b 3+")
+    queue = opened()
+    assert (queue.n_failed, queue.n_unscored) == (1, 2)
+    failed, unscored = queue.missing
+    assert failed == f"1 slide failed, not offered; {run.slides_csv} says why"
+    assert unscored == (
+        "the run was interrupted before it came to 2 slides, not offered; the same score command "
+        "with --resume goes on"
+    )
+
+
+def test_a_run_without_a_scored_slide_says_what_to_do(opened: Opener, run: ResultsFolder) -> None:
+    set_states(run, "pending", "a & b", "b 3+", "c")
+    for only_flagged in (True, False):
+        with pytest.raises(ResultsError, match=r"no slide in .* is scored") as found:
+            opened(only_flagged=only_flagged)
+        assert "before it came to 3 slides" in str(found.value)
+        assert "--resume goes on" in str(found.value)
+        assert "--slides all" not in str(found.value)
+        assert f"1 slide failed, not offered; {run.slides_csv} says why" in str(found.value)
+
+
+def test_where_no_scored_slide_is_flagged_the_rest_is_told_too(
+    opened: Opener, run: ResultsFolder
+) -> None:
+    set_states(run, "pending", "a & b", "b 3+")
+    with pytest.raises(ResultsError, match=r"of 1 scored slide in .*--slides all") as found:
+        opened()
+    assert "--resume goes on" in str(found.value)
+
+
 def test_the_table_is_there_after_each_entry(opened: Opener, run: ResultsFolder) -> None:
     queue = opened()
     queue.read(queue.cases[0], Score.ONE_PLUS)
@@ -114,14 +229,14 @@ def test_nobody_logs_between_what_is_read_for_the_table_and_its_writing(
     first, second = opened(reader="A"), opened(reader="B")
     write, waits = queue_module.write_reviews, []
 
-    def while_the_other_reads(path: Path, entries: Sequence[ReviewEntry]) -> None:
+    def while_the_other_reads(path: Path, entries: Sequence[ReviewEntry], presents: Any) -> None:
         if not waits:
             waits.append(threading.Thread(target=second.read, args=(second.case(1), Score.ZERO)))
             waits[0].start()
             # Long enough for it to be logged, were it not kept waiting.
             waits[0].join(0.5)
             assert [entry.reader for entry in first.log.entries()] == ["A"]
-        write(path, entries)
+        write(path, entries, presents)
 
     monkeypatch.setattr(queue_module, "write_reviews", while_the_other_reads)
     first.read(first.case(1), Score.ONE_PLUS)

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
-from opener import Opener
+from opener import Opener, score_again
 
+from her2path.criteria.score import Score
 from her2path.errors import ResultsError
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import SlideRecord, read_record, write_record
@@ -145,6 +146,36 @@ def test_what_is_given_for_an_earlier_result_is_not_saved(
     assert client.post("/api/cases/2/reading", json=other).status_code == 412
     now = sent(client.get("/api/cases/2"))["scored"]
     assert sent(client.post("/api/cases/2/reading", json=other | {"scored": now}))["reading"]
+
+
+def test_what_was_given_before_the_slide_was_scored_again_is_told_as_such(
+    client: TestClient, run: ResultsFolder
+) -> None:
+    sent(client.post("/api/cases/1/reading", json={"score": "1+"}))
+    given = {"score": "3+", "reason": "a ring"}
+    before = sent(client.post("/api/cases/1/decision", json=given))
+    assert (before["reading"]["is_earlier"], before["decision"]["is_earlier"]) == (False, False)
+    assert before["earlier_decision"] is None
+    score_again(run)
+    told = sent(client.get("/api/cases/1"))
+    assert (told["state"], told["result"]["score"], told["own_score"]) == ("read", "0", "1+")
+    assert (told["reading"]["is_earlier"], told["decision"]) == (True, None)
+    earlier = told["earlier_decision"]
+    assert (earlier["score"], earlier["is_earlier"]) == ("3+", True)
+
+
+def test_a_reader_of_another_file_of_the_same_name_is_blinded_again(
+    client: TestClient, run: ResultsFolder
+) -> None:
+    score_again(run, file="one")
+    sent(client.post("/api/cases/1/reading", json={"score": "1+"}))
+    assert sent(client.get("/api/cases/1/outlines", params=WHOLE))["n_cells"]
+    score_again(run, file="two", score=Score.THREE_PLUS)
+    told = sent(client.get("/api/cases/1"))
+    assert told["state"] == "open"
+    assert [told[name] for name in ("slide_id", "result", "reading")] == [None, None, None]
+    assert sent(client.get("/api/queue"))["cases"][0]["own_score"] is None
+    assert client.get("/api/cases/1/outlines", params=WHOLE).status_code == 403
 
 
 def test_a_reading_opens_what_the_program_found(client: TestClient, run: ResultsFolder) -> None:

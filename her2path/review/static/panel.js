@@ -30,6 +30,8 @@ export class Panel {
       isOpen ? this.readingForm(shown, draft) : make("div", { children: this.entryWords(shown.reading) }),
       ...(shown.decision ? [make("h3", { text: "Your decision" }),
         make("div", { children: this.entryWords(shown.decision) })] : []),
+      ...(shown.earlier_decision ? [make("h3", { text: "Your decision on the earlier result" }),
+        make("div", { children: this.entryWords(shown.earlier_decision) })] : []),
       ...(isOpen ? [] : [
         make("h3", { text: shown.decision ? "Decide again" : "Which score stands?" }),
         this.decisionForm(shown, draft),
@@ -167,7 +169,8 @@ export class Panel {
     return [
       this.chip(entry.score), words(
         `${entry.is_sure ? "" : " in doubt"}${entry.pct_stained === null ? "" : ` · ${entry.pct_stained} % stained`}`
-        + `${entry.is_blinded ? " · blinded" : ""} · ${entry.written.slice(0, 16).replace("T", " ")} UTC`),
+        + `${entry.is_blinded ? " · blinded" : ""} · ${entry.written.slice(0, 16).replace("T", " ")} UTC`
+        + `${entry.is_earlier ? ", before the slide was scored again" : ""}`),
       entry.remark && make("p", { class: "small", text: entry.remark }),
     ].filter(Boolean);
   }

@@ -111,7 +111,11 @@ export class SlideMap {
     this.addTiles(session);
   }
 
-  address(session) { return `/api/cases/${this.shown.number}/tiles/${session}/{z}/{x}/{y}.jpg`; }
+  // A browser keeps tiles: those of a result that is replaced meanwhile have another address.
+  address(session) {
+    const { number, scored } = this.shown;
+    return `/api/cases/${number}/tiles/${session}/{z}/{x}/{y}.jpg?scored=${encodeURIComponent(scored)}`;
+  }
 
   point(x, y) { return [-y / this.step, x / this.step]; }
 
