@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from cohort_tables import GOUDA, write_counts, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report_slides import record_of
 
 from her2path.cohort.analysis import Cohort, analyse
 from her2path.cohort.pairs import Pair, Side
@@ -13,6 +15,7 @@ from her2path.cohort.rates import rate_of
 from her2path.cohort.table import read_pairs
 from her2path.compare.verdict import Verdict
 from her2path.criteria.score import EXPRESSION_SCORES, IshResult, Score, Status
+from her2path.criteria.tally import Tally
 from her2path.report.cohort import findings
 from her2path.statistics.intervals import wilson
 
@@ -327,3 +330,33 @@ def test_the_example_table_of_the_documents_is_gouda_2025():
     assert (cohort.n_pairs, cohort.n_expressing_before) == (41, 34)
     assert percents(cohort, "loss_or_decrease") == (61.8, 45.0, 76.1)
     assert cohort.editions == ("asco-cap-2018",)
+
+
+def test_however_many_pairs_a_patient_has_they_are_one_witness():
+    # Three patients, all of whose pairs fell: one of eight ways in which they could have moved.
+    cohort = analyse(pairs_of([("3+", "0", patient) for patient in range(3) for _ in range(20)]))
+    for test in (cohort.bowker, cohort.stuart_maxwell, cohort.wilcoxon):
+        assert test.p == pytest.approx(2 / 2**3)
+
+
+def test_pairs_listed_again_under_their_patients_make_kappa_no_surer():
+    scores = ("0", "1+", "2+", "3+")
+    # Every third patient moved by one score.
+    rows = [(scores[k % 4], scores[(k + (k % 3 == 0)) % 4], k) for k in range(12)]
+    twice, often = analyse(pairs_of(rows * 2)), analyse(pairs_of(rows * 6))
+    for name in ("linear", "quadratic"):
+        few, many = twice.kappa[name], often.kappa[name]
+        assert few.kappa == pytest.approx(many.kappa)
+        assert few.interval is not None
+        assert many.interval is not None
+        assert few.interval.lower == pytest.approx(many.interval.lower)
+        assert few.interval.upper == pytest.approx(many.interval.upper)
+        assert "12 patients" in many.method
+
+
+def test_ish_of_the_table_comes_before_that_of_the_slide():
+    record = replace(record_of(Path("a.svs"), Tally.of([3], [2])), ish=IshResult.NOT_AMPLIFIED)
+    told = Side(score=None, ish=IshResult.AMPLIFIED)
+    assert told.scored(record).ish is IshResult.AMPLIFIED
+    assert Side(score=None).scored(record).ish is IshResult.NOT_AMPLIFIED
+    assert told.scored(replace(record, ish=None)).ish is IshResult.AMPLIFIED

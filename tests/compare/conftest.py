@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from her2path.pipeline.scoring import CountedCells
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
@@ -65,3 +67,30 @@ def with_record():
         return replace(side, slides=slides)
 
     return change
+
+
+@pytest.fixture(scope="session")
+def make_cells():
+    """Return a maker of counted cells by their columns, each alone in a block unless told."""
+
+    def make(intensity, *, extent=0, block=None, membrane_od=0.3, contrast=0.2):
+        n = len(intensity)
+        place = np.arange(n) if block is None else np.asarray(block)
+
+        def floats(values):
+            return np.full(n, values, np.float32)
+
+        return CountedCells(
+            # So far apart that no two blocks are neighbors.
+            x_um=place * 1e5,
+            y_um=np.zeros(n),
+            block=place.astype(np.int64),
+            intensity=np.asarray(intensity, np.int8),
+            extent=np.full(n, extent, np.int8),
+            membrane_od=floats(membrane_od),
+            membrane_contrast_od=floats(contrast),
+            membrane_width_um=floats(1.0),
+            cytoplasm_od=floats(0.0),
+        )
+
+    return make

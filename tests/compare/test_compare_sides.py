@@ -10,6 +10,7 @@ from her2path.compare.record import pair_document
 from her2path.compare.verdict import doubts_of
 from her2path.criteria.score import IshResult, Score, Status
 from her2path.geometry import Region
+from her2path.pipeline.scoring import LEAST_UPPER_PCT
 from her2path.results.jsonable import to_json
 from her2path.results.record import FocusFacts, NetworkFacts, RegionKind, RegionRecord
 from her2path.statistics.intervals import Interval
@@ -396,3 +397,15 @@ def test_the_interval_of_a_distance_stays_within_what_a_distance_can_be(make_sid
     after = make_side("after", seed=2)
     distance = compare_sides(before, after).as_read.continuous["class_distance"]
     assert 0 <= distance.ci95.lower <= distance.change <= distance.ci95.upper <= 4
+
+
+@pytest.mark.parametrize(
+    ("blanks", "of_side"), [((0.5, 3.0), 3.0), ((3.0, 0.5), 3.0), ((0.0, 0.0), LEAST_UPPER_PCT)]
+)
+def test_a_side_is_as_blank_as_its_worst_slide(make_side, with_record, blanks, of_side):
+    side = make_side(n_cells=120, **FAINT)
+    slides = [
+        with_record(side, blank=replace(side.first.blank, upper_pct=upper)).slides[0]
+        for upper in blanks
+    ]
+    assert replace(side, slides=tuple(slides)).blank_upper_pct == of_side

@@ -187,3 +187,15 @@ def test_cells_that_are_not_those_of_the_slide_json_are_refused(slide):
     pq.write_table(table.slice(0, table.num_rows // 2), slide.cells_parquet)
     with pytest.raises(ResultsError, match=r"counted cells, slide\.json says"):
         read_pair_slide(slide.slide_json)
+
+
+def test_bystanders_are_surely_no_tumor(slide):
+    table = pq.read_table(slide.cells_parquet).to_pydict()
+    is_other = np.array(table["excluded"]) == "not_tumor"
+    unsure = np.where(is_other, np.arange(len(is_other)) % 2 * 0.3, 0.9).astype(np.float32)
+    changed(slide, "tumor_probability", lambda _: unsure)
+    found = read_pair_slide(slide.slide_json).bystanders
+    is_bystander = is_other & (unsure == 0)
+    assert 0 < is_bystander.sum() < is_other.sum()
+    for name in ("nucleus_h_od", "cytoplasm_od"):
+        assert getattr(found, name).tolist() == np.array(table[name])[is_bystander].tolist()

@@ -10,6 +10,7 @@ from her2path.compare.change import (
     move_of_scores,
     move_of_status,
     score_change,
+    steps_interval,
 )
 from her2path.criteria.score import EXPRESSION_SCORES, Score, Status
 
@@ -78,3 +79,23 @@ def test_a_negative_stomach_lies_just_below_equivocal():
         for after in (Status.NEGATIVE, Status.EQUIVOCAL, Status.POSITIVE)
     ]
     assert [move.steps for move in moves] == [0, 1, 2]
+
+
+@given(st.dictionaries(st.integers(-4, 4), st.integers(1, 60), min_size=1))
+def test_the_interval_of_steps_leaves_out_at_most_a_fortieth_on_either_side(parts):
+    total = sum(parts.values())
+    low, high = steps_interval({step: part / total for step, part in parts.items()})
+
+    def fortieths(steps):
+        return 40 * sum(parts[step] for step in steps) / total
+
+    assert fortieths(step for step in parts if step < low) <= 1
+    assert fortieths(step for step in parts if step > high) <= 1
+    # And no step could be left out besides.
+    assert fortieths(step for step in parts if step <= low) >= 1
+    assert fortieths(step for step in parts if step >= high) >= 1
+
+
+def test_steps_without_a_probability_have_no_interval():
+    assert steps_interval({}) is None
+    assert steps_interval({0: 0.0}) is None

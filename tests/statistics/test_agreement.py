@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from her2path.statistics.agreement import weighted_agreement, weighted_kappa
+from her2path.statistics.agreement import bca, weighted_agreement, weighted_kappa
 
 squares = st.integers(2, 5).flatmap(
     lambda k: st.lists(
@@ -217,3 +217,14 @@ def test_intervals_of_few_patients_hold_the_kappa_of_all(n_patients: int, each: 
         if found.interval is not None:
             held.append(true in found.interval)
     assert np.mean(held) > 0.9
+
+
+def test_the_ends_of_bca_are_those_of_scipy_where_readings_are_skewed():
+    y = np.array([0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 4.0])
+    theirs = stats.bootstrap((y,), np.mean, n_resamples=2999, method="BCa", rng=rng())
+    values, times = np.unique(y, return_counts=True)
+    left_out = (y.sum() - values) / (y.size - 1)
+    ours = bca(theirs.bootstrap_distribution, y.mean(), left_out, times, confidence=0.95)
+    assert (ours.lower, ours.upper) == pytest.approx(tuple(theirs.confidence_interval))
+    # The long tail draws both ends upwards.
+    assert ours.lower > np.quantile(theirs.bootstrap_distribution, 0.05)

@@ -111,3 +111,11 @@ def test_impossible_cuts_and_confidences_are_refused():
         share.probability_above(0)
     with pytest.raises(ValueError, match="between 0 and 1"):
         share.interval(confidence=95)
+
+
+@pytest.mark.parametrize("n_blocks", [4, 10, 30])
+def test_blocks_of_one_size_have_one_degree_of_freedom_fewer(n_blocks):
+    share = share_of([(0, 20), (20, 20)] * (n_blocks // 2))
+    assert share.df == pytest.approx(n_blocks - 1)
+    # Stained as a whole or not at all, a block tells as much as one cell.
+    assert share.n_effective == pytest.approx(n_blocks - 1)

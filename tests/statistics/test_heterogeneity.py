@@ -78,3 +78,25 @@ def test_no_cell_at_all_is_not_assessable():
     found = find([], [], [], [])
     assert found.score_elsewhere is Score.NOT_ASSESSABLE
     assert found.share_of_tumor_pct == 0
+
+
+def with_neighbors(n_island, n_near):
+    """A row of intense cells, some with an unstained neighbor, and unstained tumor far away."""
+    x = np.concatenate([np.arange(n_island), np.arange(n_near), np.arange(200)]) * 15.0
+    y = np.repeat([0.0, 20.0, 1000.0], [n_island, n_near, 200])
+    is_island = y == 0
+    return x, y, np.where(is_island, 4, 0), np.where(is_island, 2, 0)
+
+
+@pytest.mark.parametrize(("n_cells", "is_distinct"), [(49, False), (50, True)])
+def test_fifty_cells_are_an_island(n_cells, is_distinct):
+    found = find(*with_neighbors(n_cells, 0))
+    assert found.n_cells == n_cells
+    assert found.is_distinct is is_distinct
+
+
+@pytest.mark.parametrize(("n_near", "is_distinct"), [(59, True), (60, False)])
+def test_an_island_is_more_than_half_of_its_territory(n_near, is_distinct):
+    found = find(*with_neighbors(60, n_near))
+    assert found.n_territory_cells == 60 + n_near
+    assert found.is_distinct is is_distinct

@@ -161,3 +161,12 @@ def test_wrong_pairs_are_refused(before, after, patients, words):
     for test in TESTS:
         with pytest.raises(ValueError, match=words):
             test(before, after, patients=patients, rng=rng())
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_however_many_pairs_a_patient_has_they_are_one_witness(test):
+    # Changes enough for chi-squared, of three patients: all down is one of eight arrangements.
+    patients = np.repeat([0, 1, 2], 30)
+    found = test(np.full(90, 3), np.zeros(90, int), patients=patients, rng=rng())
+    assert found.p == pytest.approx(2 / 2**3)
+    assert "each patient's pairs kept together" in found.method

@@ -6,6 +6,7 @@ import pytest
 from her2path.statistics.clustered import estimate_share
 from her2path.statistics.neighborhoods import (
     BLOCK_UM,
+    Neighborhoods,
     cautious_share,
     neighborhoods_of,
     share_of_blocks,
@@ -88,3 +89,12 @@ def test_blocks_alone_do_not_hold_wide_nests():
 
     assert coverage(5000, 600.0, estimate=alone) < 0.72
     assert 0.72 < coverage(5000, 600.0, estimate=share_of_blocks) < 0.92
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_way_to_lay_wide_blocks_that_knows_least_sets_the_degrees_of_freedom(order):
+    # Two halves that differ: as sixteen wide blocks in one way, as eight in the other.
+    layings = (np.arange(32) // 2, np.arange(32) // 4)
+    wide = Neighborhoods(2 * BLOCK_UM, tuple(layings[k] for k in order))
+    found = share_of_blocks(np.repeat([8, 2], 16), np.full(32, 10), (wide,))
+    assert found.df == pytest.approx(7)

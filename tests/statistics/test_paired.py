@@ -13,6 +13,7 @@ from her2path.statistics.paired import (
     change_interval,
     draw_levels,
     draw_ratio,
+    errors_apart,
     joint_permutation_p,
     mean_error,
     permutation_p,
@@ -213,3 +214,31 @@ def test_one_measure_that_changed_is_found_among_several():
     assert joint_permutation_p([(same, same)], labels) == 1.0
     assert joint_permutation_p([(same, same), (same, fell)], labels) == pytest.approx(1 / 400)
     assert joint_permutation_p([(same, fell)], labels) == permutation_p(same, fell, labels)
+
+
+def test_what_reaches_across_borders_makes_a_change_less_sure():
+    # Blocks wholly stained or not at all: only how many of them are stained counts.
+    n, n_cells, early, late = 30, 1000, 20, 10
+    before, after = (share([n_cells] * k + [0] * (n - k), [n_cells] * n) for k in (early, late))
+    moved = np.arange(early + late + 1)
+    stained = np.stack([early + late - moved, moved]) / n
+    variance = (stained * (1 - stained)).sum(axis=0) / (n - 1)
+    errors = np.abs(stained[1] - stained[0]) / np.sqrt(np.maximum(variance, 1e-18))
+    chance = stats.hypergeom(2 * n, early + late, n).pmf(moved)
+    # Of a nest of 170 µm a grid of 250 µm shows so much less in each direction.
+    beyond = 1 / (1 - 170 / (3 * 250))
+    plain, expected = (chance[errors > 0.999 * errors[late] / by].sum() for by in (1, beyond))
+    assert plain < 0.03 < 0.05 < expected
+    labels = permuted_labels(n, n, 3999, np.random.default_rng(11))
+    assert permutation_p(before, after, labels) == pytest.approx(expected, abs=0.012)
+
+
+def test_the_statistic_is_that_of_welch_where_each_block_is_one_cell():
+    rng = np.random.default_rng(12)
+    y = rng.normal(0, 1, 13)
+    labels = permuted_labels(4, 9, 20, rng)
+    found = errors_apart(mean(y[:4]), mean(y[4:]), labels)
+    expected = [
+        abs(stats.ttest_ind(y[row == 1], y[row == 0], equal_var=False).statistic) for row in labels
+    ]
+    assert found == pytest.approx(expected)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from her2path.statistics.repeatability import within_subject
 
@@ -62,3 +63,17 @@ def test_it_moves_with_the_unit_and_not_with_the_origin(shift, factor):
 def test_wrong_input_is_refused(values, subjects):
     with pytest.raises(ValueError, match=r"reading|finite"):
         within_subject(values, subjects)
+
+
+def test_the_interval_of_three_readings_is_that_of_an_exponential():
+    # A chi-square of two degrees of freedom: its quantiles are −2 ln(1 − q).
+    found = within_subject([8.0, 10.0, 15.0], ["a"] * 3)
+    ends = [found.sw / math.sqrt(-math.log(p)) for p in (0.025, 0.975)]
+    assert (found.sw_interval.lower, found.sw_interval.upper) == pytest.approx(ends)
+
+
+def test_the_interval_of_two_readings_is_that_of_a_normal_difference():
+    # Sw over the true one is the size of a standard normal number.
+    found = within_subject([8.0, 10.0], ["a", "a"])
+    ends = [found.sw / stats.norm.ppf((1 + p) / 2) for p in (0.975, 0.025)]
+    assert (found.sw_interval.lower, found.sw_interval.upper) == pytest.approx(ends)

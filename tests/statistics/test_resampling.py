@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from her2path.criteria.clusters import Clusters
-from her2path.criteria.rule_set import load_rule_set
-from her2path.criteria.score import EXPRESSION_SCORES, Score
-from her2path.criteria.tally import Tally
+from her2path.criteria.rule_set import RuleSet, load_rule_set
+from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
+from her2path.criteria.tally import Tally, part_of_staining
 from her2path.statistics.resampling import (
     resample_tallies,
     score_probabilities,
+    share_at_least,
     share_intervals,
 )
 
@@ -133,3 +134,50 @@ def test_clusters_of_a_biopsy_do_not_vary():
         clusters=Clusters(9, 6, 2, 0),
     )
     assert probabilities[Score.TWO_PLUS] == 1
+
+
+TWO_ROWS = """
+name = "two rows"
+edition = "1"
+source = "test"
+organ = "breast"
+zero = "less"
+[[rows]]
+id = "any"
+score = "1+"
+intensity = "faint"
+extent = "incomplete"
+percent = 10
+text = "any staining"
+[[rows]]
+id = "intense"
+score = "2+"
+intensity = "intense"
+extent = "complete"
+percent = 5
+text = "intense staining"
+"""
+
+
+def test_where_shares_are_equal_the_darker_draws_are_those_that_fire():
+    # A tenth of each block is stained, so that no draw has more of it than another; of these
+    # cells more or fewer are intense.
+    stack = faint_tumour(10)
+    stack[:, 4, 2] = np.tile([2, 6], 10)
+    stack[:, 1, 0] -= stack[:, 4, 2]
+    any_, intense = (
+        share_at_least(stack, level, extent).probability_above(
+            cut, prior_points=0.5 * part_of_staining(level, extent)
+        )
+        for level, extent, cut in (
+            (Intensity.FAINT, Extent.INCOMPLETE, 0.10),
+            (Intensity.INTENSE, Extent.COMPLETE, 0.05),
+        )
+    )
+    assert 0.02 < intense < 0.45 < any_ < 0.55
+    found = score_probabilities(
+        RuleSet.parse(TWO_ROWS), stack, blank_upper_pct=BLANK, rng=rng(), n_resamples=4000
+    )
+    assert found[Score.TWO_PLUS] == pytest.approx(intense, abs=1e-3)
+    assert found[Score.ONE_PLUS] == pytest.approx(any_ - intense, abs=1e-3)
+    assert found[Score.ZERO] == pytest.approx(1 - any_, abs=1e-3)
