@@ -1,11 +1,13 @@
-"""The words in which people write a score."""
+"""The words in which people write a score, and numbers beside the cut that decides."""
 
 from __future__ import annotations
 
 from her2path.criteria.score import Score
 
-__all__ = ["SCORE_WORDS", "score_named"]
+__all__ = ["SCORE_WORDS", "decimals_apart", "score_named"]
 
+# More would only show how a share was divided: of 10,000 cells one is 0.01 %.
+MOST_DECIMALS = 4
 SCORE_WORDS = ("0", "0+", "1+", "2+", "3+", "null", "ultralow", "not_assessable")
 # Also as older reports, spreadsheets and folders write them.
 NAMED = {
@@ -27,3 +29,18 @@ def score_named(text: str) -> Score | None:
     ('0+', '1+', None)
     """
     return NAMED.get(text.strip().casefold().replace(" ", "_"))
+
+
+def decimals_apart(value: float, cut: float) -> int:
+    """Return how many decimals, at least one, show on which side of its cut a number lies.
+
+    Examples
+    --------
+    >>> decimals_apart(12.3, 10.0), decimals_apart(10.04, 10.0), decimals_apart(10.0, 10.0)
+    (1, 2, 1)
+    """
+    if value == cut:
+        return 1
+    return next(
+        (n for n in range(1, MOST_DECIMALS) if round(value, n) != round(cut, n)), MOST_DECIMALS
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from her2path.criteria.rule_set import Deciding
 from her2path.criteria.score import Extent, Intensity, Score
 from her2path.criteria.tally import STAINED
+from her2path.criteria.words import decimals_apart
 from her2path.flags.blank import below_blank_flags, few_intense_flags
 from her2path.flags.evidence import (
     LOW_SCORES,
@@ -87,9 +88,9 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
                 deciding.value,
                 deciding.cut,
                 "%",
-                f"The {_spoken(deciding)} is {deciding.value:.1f} % (95 % interval "
+                f"The {_spoken(deciding)} is {_value(deciding)} % (95 % interval "
                 f"{interval.lower:.1f}–{interval.upper:.1f} %), which includes the cut of "
-                f"{deciding.cut:.3g} % for {deciding.criterion.score}.",
+                f"{_cut(deciding)} % for {deciding.criterion.score}.",
             )
     changed = evidence.changed_trials_pct
     if changed is not None and changed > cuts.changed_trials_pct:
@@ -110,8 +111,8 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
                     near.value,
                     near.cut,
                     "%",
-                    f"Stained tumour cells are {near.value:.1f} %, close to the cut of "
-                    f"{near.cut:.3g} % for {near.criterion.score}: two readers should "
+                    f"Stained tumour cells are {_value(near)} %, close to the cut of "
+                    f"{_cut(near)} % for {near.criterion.score}: two readers should "
                     "agree on it.",
                 )
 
@@ -418,5 +419,16 @@ def _spoken(deciding: Deciding) -> str:
 def _against_cut(deciding: Deciding) -> str:
     """Say in words how the number of a row that fires compares with its cut."""
     than = "above" if deciding.comparison == ">" else "at least"
-    digits = 1 if deciding.unit == "%" else 0
-    return f"{deciding.value:.{digits}f} {deciding.unit}, {than} {deciding.cut:.3g} {deciding.unit}"
+    return f"{_value(deciding)} {deciding.unit}, {than} {_cut(deciding)} {deciding.unit}"
+
+
+def _value(deciding: Deciding) -> str:
+    """Write a number with as many decimals as show on which side of its cut it lies."""
+    digits = decimals_apart(deciding.value, deciding.cut) if deciding.unit == "%" else 0
+    return f"{deciding.value:.{digits}f}"
+
+
+def _cut(deciding: Deciding) -> str:
+    """Write the cut beside the number; a round one without decimals."""
+    digits = decimals_apart(deciding.value, deciding.cut)
+    return f"{deciding.cut:.3g}" if digits == 1 else f"{round(deciding.cut, digits):g}"

@@ -169,7 +169,7 @@ def outlines_of(record: SlideRecord, survey: Survey) -> Iterator[Feature]:
 
 def polygons_of(mask: NDArray[np.bool_], downsample: float) -> list[Polygon]:
     """Return the outlines of a mask in level-0 px, with their holes."""
-    # Drawn twice as fine, so that the outline runs between pixels and not through their centres.
+    # Drawn twice as fine, so that single pixels and lines of them have an outline, too.
     rows, cols = mask.shape
     fine = cv2.resize(
         np.ascontiguousarray(mask, np.uint8), (2 * cols, 2 * rows), interpolation=cv2.INTER_NEAREST
@@ -187,6 +187,8 @@ def polygons_of(mask: NDArray[np.bool_], downsample: float) -> list[Polygon]:
             found[parent][1].append(points)
     polygons = [Polygon(shell, holes) for shell, holes in found.values()]
     whole = [part if part.is_valid else shapely.make_valid(part) for part in polygons]
+    # From the centres of the outermost fine pixels to their edges.
+    whole = [shapely.buffer(part, downsample / 4, join_style="mitre") for part in whole]
     return [
         piece
         for part in whole

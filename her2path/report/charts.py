@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from her2path.report.wording import interval, percent, quantity
+from her2path.report.wording import beside_cut, interval, percent
 from her2path.results.colors import Rgb
 
 __all__ = [
@@ -190,7 +190,8 @@ def deciding_axis(
         tick += step
     parts.append(text(width - 2, base + 20, unit, anchor="end", style="quiet"))
     parts.append(line(at(cut), 16, at(cut), base + 5, INK, 2))
-    label = f"{beyond.name} when {comparison} {quantity(cut, unit)}"
+    number, limit_words = beside_cut(value, cut, unit)
+    label = f"{beyond.name} when {comparison} {limit_words}"
     room_needed = LETTER_WIDTH * len(label)
     start = min(at(cut) + 6, width - room_needed)
     parts.append(text(start, 12, label, style="strong"))
@@ -201,8 +202,8 @@ def deciding_axis(
     parts.append(
         f'<circle cx="{at(value):.2f}" cy="43" r="6" fill="{INK}" stroke="#fff" stroke-width="2"/>'
     )
-    words = f"{title}: {quantity(value, unit)}"
+    words = f"{title}: {number}"
     if ends:
         words += f", 95 % interval {interval(*ends)} %"
-    words += f"; {beyond.name} needs {comparison} {quantity(cut, unit)}."
+    words += f"; {beyond.name} needs {comparison} {limit_words}."
     return framed("".join(parts), key=key, size=(width, height), title=title, words=words)

@@ -10,12 +10,14 @@ import math
 from collections.abc import Sequence
 
 from her2path.criteria.score import Score, Status
+from her2path.criteria.words import decimals_apart
 
 __all__ = [
     "DASH",
     "FIXED_SPACE",
     "SCORE_WORDS",
     "STATUS_WORDS",
+    "beside_cut",
     "count",
     "counted",
     "decimal",
@@ -96,6 +98,15 @@ def interval(lower: float | None, upper: float | None) -> str:
     if is_missing(lower) or is_missing(upper):
         return DASH
     return f"{decimal(lower, 1)}–{decimal(upper, 1)}"
+
+
+def beside_cut(value: float, cut: float, unit: str) -> tuple[str, str]:
+    """Write a number and its cut so that one sees on which side it lies: 10.04 % and 10.00 %."""
+    if unit != "%":
+        return quantity(value, unit), quantity(cut, unit)
+    digits = decimals_apart(value, cut)
+    number, limit = (f"{decimal(each, digits)}{FIXED_SPACE}%" for each in (value, cut))
+    return number, limit
 
 
 def quantity(value: float | None, unit: str) -> str:

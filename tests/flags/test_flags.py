@@ -425,3 +425,12 @@ def test_each_sentence_is_finished_and_holds_a_number(stained, intensity, extent
         assert "None" not in flag.sentence
         assert flag.unit
     assert needs_review(flags) == any(SEVERITY[flag.flag] == "review" for flag in flags)
+
+
+def test_a_share_that_hardly_exceeds_its_cut_is_not_said_to_equal_it():
+    call = call_of(3, 1, 1004, n=10_000)
+    (flag,) = (flag for flag in flags_of(call, n_tumor_cells=10_000) if "pattern" in flag.flag)
+    assert "is 10.04 %, above 10 %." in flag.sentence
+    call = call_of(1, 0, 996, n=10_000)
+    (flag,) = (flag for flag in flags_of(call, n_tumor_cells=10_000) if flag.flag == "double_read")
+    assert "are 9.96 %, close to the cut of 10 %" in flag.sentence

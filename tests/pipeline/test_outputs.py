@@ -139,6 +139,10 @@ def test_outlines_of_a_mask_cover_it_with_its_holes():
     outlines = polygons_of(mask, 4.0)
     assert len(outlines) == 2
     assert sum(len(outline.interiors) for outline in outlines) == 1
+    # To the edges of its pixels: the hole, the piece and the lone pixel have their areas.
+    found = sorted(outline.area for outline in outlines)
+    assert found == pytest.approx([16.0, 16.0 * (25 * 30 - 100)], rel=0.005)
+    assert shapely.union_all(outlines).bounds == pytest.approx((40, 20, 184, 144))
     rows, cols = np.mgrid[:40, :50] * 4.0 + 2.0
     inside = shapely.contains_xy(shapely.union_all(outlines), cols, rows)
     assert np.array_equal(inside, mask)

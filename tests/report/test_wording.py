@@ -62,3 +62,24 @@ def test_every_code_has_words():
 
 def test_an_unknown_code_still_reads_as_words():
     assert phrases.code_words("not_her2_ihc") == "not HER2 IHC"
+
+
+@pytest.mark.parametrize(
+    ("value", "cut", "words"),
+    [
+        (12.34, 10.0, ("12.3", "10.0")),
+        (10.04, 10.0, ("10.04", "10.00")),
+        (9.96, 10.0, ("9.96", "10.00")),
+        (10.0, 10.0, ("10.0", "10.0")),
+        (2.0412, 2.0337, ("2.04", "2.03")),
+        (10.000001, 10.0, ("10.0000", "10.0000")),
+    ],
+)
+def test_a_share_beside_its_cut_shows_on_which_side_it_lies(value, cut, words):
+    found = tuple(
+        text.split(wording.FIXED_SPACE)[0] for text in wording.beside_cut(value, cut, "%")
+    )
+    assert found == words
+    assert wording.beside_cut(7, 5, "cells") == (
+        wording.quantity(7, "cells"), wording.quantity(5, "cells")
+    )  # fmt: skip
