@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -53,6 +55,21 @@ logger = logging.getLogger(__name__)
 # Few tiles at a time share work evenly; many at a time share decoded tiles of the file.
 SMALL_SLIDE_TILES = 32
 TILES_PER_PART = 4
+# What reading a damaged archive of arrays raises, headers of arrays too.
+PART_FAULTS = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    OverflowError,
+    MemoryError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 # Coordinates in 1/256 px: the same cell has the same place, and one owner, in every tile.
 STEPS_PER_PX = 256
 COLUMNS = tuple(f.name for f in fields(CellMeasurements))
@@ -214,7 +231,7 @@ def has_part(task: TileTask) -> bool:
             return str(stored["key"]) == task.key and set(COLUMNS) <= set(stored.files)
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except PART_FAULTS as error:
         logger.warning("%s is damaged (%s) and is measured again", task.part, error)
         return False
 
@@ -261,7 +278,7 @@ def readable(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             yield stored
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except PART_FAULTS as error:
         raise ResultsError(f"{path} is damaged ({error}); run again with --resume") from error
 
 

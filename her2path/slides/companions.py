@@ -53,7 +53,9 @@ def in_series(folder: Path, suffix: str, changed: int) -> defaultdict[str, list[
     """
     found = defaultdict(list)
     for path in sorted(folder.glob(f"*{suffix}")):
-        found[series_of(path)].append(path)
+        # A pipe would wait for its writer.
+        if path.is_file():
+            found[series_of(path)].append(path)
     return found
 
 

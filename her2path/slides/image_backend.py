@@ -18,21 +18,31 @@ from her2path.geometry import Location, Mpp, Size
 from her2path.slides.limits import (
     FORMAT_FAULTS,
     MAX_BLOCK_BYTES,
+    MAX_IMAGE_BYTES,
     MAX_IMAGE_PX,
     bounded_properties,
     check_dimensions,
     check_profile,
+    check_scans,
 )
 from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 from her2path.slides.opacity import over_white
 from her2path.slides.slide import WHITE, OpenedSlide, SlideFacts
-from her2path.slides.tifffile_backend import rgb_over_white, tiff_facts, tiff_levels
+from her2path.slides.tiff_chain import series_of
+from her2path.slides.tifffile_backend import (
+    BOUNDED_CODECS,
+    rgb_over_white,
+    tiff_facts,
+    tiff_levels,
+)
 
 __all__ = ["ImageSlide", "open_image"]
 
 # A field has no tiles of its own; this keeps one in cache.
 FIELD_TILE = 1024
 ENCODED = PNG, JPEG = ("png", "jpeg")
+# Samples of a pixel by the type of color in the header: gray, RGB, palette, gray and opacity, RGBA.
+PNG_SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
 
 class ImageSlide(OpenedSlide):
@@ -104,12 +114,13 @@ def _profile_of(path: Path, kind: str) -> bytes | None:
         return picture.info.get("icc_profile") or None
 
 
-def _check_image_size(size: Size) -> None:
+def _check_image_size(size: Size, bytes_per_px: int = 3) -> None:
     check_dimensions(size, "the picture")
-    if size.n_px > MAX_IMAGE_PX:
+    most = min(MAX_IMAGE_PX, MAX_IMAGE_BYTES // bytes_per_px)
+    if size.n_px > most:
         raise SlideError(
             f"a plain picture of {size.width} × {size.height} px is more than "
-            f"{MAX_IMAGE_PX // 1_000_000} MP: convert it to a tiled, pyramidal TIFF"
+            f"{most // 1_000_000} MP: convert it to a tiled, pyramidal TIFF"
         )
 
 
@@ -117,13 +128,18 @@ def _open_encoded(path: Path, given: Mpp | None, kind: str) -> ImageSlide:
     data = path.read_bytes()
     if kind == PNG:
         size = Size(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
-        _check_image_size(size)
+        n_bits, n_samples = data[24], PNG_SAMPLES.get(data[25], 4)
+        if n_bits > 8:
+            raise SlideError(f"samples of {n_bits} bits; convert the picture to 8-bit RGB")
+        # What is no RGB is held beside it until it has become that.
+        _check_image_size(size, 3 if n_samples == 3 else n_samples + 3)
         rgb = _as_rgb(imagecodecs.png_decode(data))
         has_icc = b"iCCP" in data[:4096]
     else:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         size = Size(width, height)
         _check_image_size(size)
+        check_scans(data)
         rgb = simplejpeg.decode_jpeg(data, "RGB")
         has_icc = b"ICC_PROFILE\0" in data[:65536]
     if rgb.shape != (*size.shape, 3):
@@ -152,6 +168,8 @@ def _colours_of(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # 
     """Return RGB of the samples of a page of a TIFF, as the page says what they mean."""
     photometric = tifffile.PHOTOMETRIC
     if page.photometric == photometric.PALETTE and samples.ndim == 2:
+        if page.colormap is None or page.colormap.shape != (3, 256):
+            raise SlideError("its table of colors is damaged; save it anew as 8-bit RGB")
         # Sixteen bits a colour, of which the upper eight are the 8-bit ones.
         return np.ascontiguousarray((page.colormap >> 8).astype(np.uint8).T[samples])
     if page.photometric == photometric.MINISWHITE and samples.ndim == 2:
@@ -166,7 +184,9 @@ def _open_tiff(path: Path, given: Mpp | None) -> ImageSlide:
         if tif.pages.first.is_tiled:
             raise SlideError("a tiled TIFF is no plain picture")
         _check_image_size(Size(int(tif.pages.first.imagewidth), int(tif.pages.first.imagelength)))
-        series = tif.series[0]
+        if int(tif.pages.first.compression) not in BOUNDED_CODECS:
+            raise SlideError("its compression is none of a plain picture; save it as PNG or TIFF")
+        series = series_of(tif)[0]
         if len(series.shape) == 2 and series.dtype == np.uint8 and not tif.is_ome:
             page = tif.pages.first
             size = Size(int(page.imagewidth), int(page.imagelength))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from her2path.errors import SlideError
 from her2path.geometry import Location, Size
 from her2path.slides.file_bytes import FileBytes
-from her2path.slides.limits import MAX_BLOCK_PX, check_dimensions
+from her2path.slides.limits import MAX_BLOCK_PX, check_dimensions, check_scans
 from her2path.slides.slide import empty_rgb
 
 __all__ = ["JpegTiles", "JpegTilesReader", "jpeg_tiles_of"]
@@ -186,6 +186,7 @@ class JpegTilesReader:
     def _decode(self, tiles: JpegTiles, index: int, buffer: NDArray[np.uint8]) -> None:
         """Decode one tile into a contiguous picture of the tile's size."""
         data = self._file.read(int(tiles.offsets[index]), int(tiles.counts[index]))
+        check_scans(data)
         try:
             tile = simplejpeg.decode_jpeg(tiles.head + data[len(START) :], "RGB", buffer=buffer)
         except ValueError as error:

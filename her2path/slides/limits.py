@@ -12,6 +12,7 @@ from her2path.geometry import Size
 __all__ = [
     "FORMAT_FAULTS",
     "MAX_ASSOCIATED_PX",
+    "MAX_IMAGE_BYTES",
     "MAX_IMAGE_PX",
     "MAX_REGION_PX",
     "bounded_properties",
@@ -20,6 +21,7 @@ __all__ = [
     "check_levels",
     "check_profile",
     "check_region_size",
+    "check_scans",
     "plain",
 ]
 
@@ -27,6 +29,11 @@ __all__ = [
 MAX_REGION_PX = 2**28
 # A plain picture is held decoded: 400 MP are 1.2 GB; a larger one belongs in a pyramid.
 MAX_IMAGE_PX = 400_000_000
+# Of a plain picture with all that it is turned into RGB from.
+MAX_IMAGE_BYTES = 1_500_000_000
+# A progressive JPEG comes in some ten scans; each costs a pass over the whole picture.
+MAX_SCANS = 100
+START_OF_SCAN = b"\xff\xda"
 # Labels and macros are photographs of a glass slide.
 MAX_ASSOCIATED_PX = 2**26
 # One encoded block of a file; scanners write 64–2048 px squares, NDPI rows up to 2^17 px.
@@ -34,6 +41,7 @@ MAX_BLOCK_PX = 2**26
 MAX_BLOCK_BYTES = 2**28
 # A glass slide of 75 × 26 mm at 0.05 µm/px is 1.5 M × 0.52 M px.
 MAX_SIDE_PX = 2**22
+MAX_LEVEL_PX = 2**40
 MAX_LEVELS = 64
 # How far the ratios of sides of a level may differ, beside a lost pixel.
 MAX_SKEW = 0.05
@@ -85,6 +93,11 @@ def check_levels(level_dimensions: Iterable[Size]) -> None:
         )
     for level, size in enumerate(sizes):
         check_dimensions(size, f"level {level}")
+        if size.n_px > MAX_LEVEL_PX:
+            raise SlideError(
+                f"level {level} claims {size.width} × {size.height} px, more than any glass slide "
+                "holds; the file is damaged: copy or export it again."
+            )
     if any(size.n_px > sizes[0].n_px for size in sizes):
         raise SlideError("a level is larger than level 0; the file is damaged: export it again.")
     base = sizes[0]
@@ -105,6 +118,13 @@ def check_block_size(size: Size, what: str) -> None:
             f"{what} comes in blocks of {size.width} × {size.height} px; up to {MAX_BLOCK_PX} px "
             "are possible. The file is damaged: copy or export it again."
         )
+
+
+def check_scans(jpeg: bytes) -> None:
+    """Raise SlideError when a JPEG asks for more passes over its pixels than any needs."""
+    n = jpeg.count(START_OF_SCAN)
+    if n > MAX_SCANS:
+        raise SlideError(f"a JPEG of {n} scans, more than {MAX_SCANS}; save it anew")
 
 
 def check_profile(n_bytes: int) -> None:

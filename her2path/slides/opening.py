@@ -14,7 +14,7 @@ from her2path.slides.magic import DICOM_MAGIC, DICOM_MAGIC_AT, JPEG_MAGIC, PNG_M
 from her2path.slides.mpp import as_mpp, require_mpp
 from her2path.slides.remedies import remedy_for
 from her2path.slides.slide import OpenedSlide, Slide
-from her2path.slides.tiff_chain import check_chain
+from her2path.slides.tiff_chain import check_chain, series_of
 
 __all__ = ["BACKENDS", "open_slide", "require_mpp"]
 
@@ -175,16 +175,30 @@ def _order(path: Path, head: bytes) -> tuple[str, ...]:
 
 
 def _has_hidden_levels(path: Path) -> bool:
-    """Return whether a TIFF is OME or hangs its levels below the first page."""
+    """Return whether a TIFF is OME or hangs its levels below the first page.
+
+    Raises
+    ------
+    SlideError
+        If it is OME, and not all of its picture lies in this file: a reader that passes over
+        OME-XML would take a part for the whole.
+    """
     import tifffile
 
     from her2path.slides.limits import FORMAT_FAULTS
 
+    is_hidden = False
     try:
         with tifffile.TiffFile(path) as tif:
-            return bool(tif.is_ome or tif.pages.first.subifds)
+            is_hidden = bool(tif.is_ome or tif.pages.first.subifds)
+            if tif.is_ome:
+                series_of(tif)
+    except SlideError as error:
+        raise SlideError(f"{path}: {error}") from error
     except FORMAT_FAULTS:
-        return False
+        # The readers say what is wrong with it.
+        pass
+    return is_hidden
 
 
 def _vsi_refusal(path: Path) -> str:

@@ -21,14 +21,18 @@ __all__ = ["read_at_mpp", "read_overview", "size_at_mpp"]
 LEVEL_TOLERANCE = 1.01
 # Blocks of an overview: 4096² px are 48 MiB of RGB.
 OVERVIEW_BLOCK = 4096
-# 64 MP of overview are 192 MB; more is not an overview.
-OVERVIEW_MAX_PX = 2**26
+# 32 MP of overview are 96 MB, and twenty times that while tissue is looked for: 2 GB.
+OVERVIEW_MAX_PX = 2**25
+# So much is averaged block by block where a file has no small level: minutes, not hours.
+MOST_AVERAGED_PX = 2**36
 
 
 def size_at_mpp(slide: Slide, region: Region, mpp: float) -> Size:
     """Return the size, in px, of a region when it is read at `mpp`."""
     at_zero = require_mpp(slide)
-    return Size(round(region.width * at_zero.x / mpp), round(region.height * at_zero.y / mpp))
+    # The last bits of a half must not send one frame up and another down.
+    width, height = region.width * at_zero.x / mpp, region.height * at_zero.y / mpp
+    return Size(math.floor(width + 0.5 + 1e-6), math.floor(height + 0.5 + 1e-6))
 
 
 def read_at_mpp(slide: Slide, region: Region, mpp: float) -> NDArray[np.uint8]:
@@ -136,6 +140,11 @@ def read_overview(
         raise SlideError(f"an overview of at most {max_px} px at {mpp} µm/px is not possible.")
     downsample = max(1.0, mpp / require_mpp(slide).mean, math.sqrt(whole.n_px / max_px))
     level = _level_for(slide, downsample)
+    if slide.level_dimensions[level].n_px > MOST_AVERAGED_PX:
+        raise SlideError(
+            f"{slide.path} has no small levels, and its pixels are too many to be averaged; "
+            "export it as a pyramid."
+        )
     step = downsample / slide.level_downsamples[level]
     # Whole px are averaged block by block, which is exact; the rest (below 2) at the end.
     factor = max(1, math.floor(step))

@@ -97,9 +97,11 @@ def of_tiff(path: Path) -> str:
     """Return the remedy for a TIFF: most are not 8-bit RGB."""
     import tifffile
 
+    from her2path.slides.tiff_chain import series_of
+
     try:
         with tifffile.TiffFile(path) as tif:
-            page, series = tif.pages.first, tif.series[0]
+            page, series = tif.pages.first, series_of(tif)[0]
             photometric = page.photometric.name
             n_bits, axes, n_pages = page.dtype.itemsize * 8, series.axes, len(series.pages)
             is_float = np.issubdtype(page.dtype, np.floating)

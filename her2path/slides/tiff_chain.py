@@ -1,14 +1,18 @@
-"""The chain of pages of a TIFF, walked before a library follows it."""
+"""What a TIFF says of its pages, looked at before a library follows it."""
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from xml.etree import ElementTree
 
 from her2path.errors import SlideError
+from her2path.slides.limits import MAX_XML_CHARS
+from her2path.slides.mpp import WithoutDoctype
 
-__all__ = ["check_chain"]
+__all__ = ["check_chain", "series_of"]
 
 # Whole-slide files have some ten pages, stacks of focal planes some hundred.
 MAX_CHAIN = 10_000
@@ -60,3 +64,43 @@ def offsets_of(file: BinaryIO) -> set[int]:
         file.seek(n * entry_bytes, 1)
         (at,) = struct.unpack(order + pointer, file.read(struct.calcsize(order + pointer)))
     return seen
+
+
+def series_of(tif: Any) -> Any:  # noqa: ANN401 - tifffile's file, and its list of series
+    """Return the pictures of an open TIFF, each page of which lies in this very file.
+
+    tifffile makes room for every plane that OME-XML claims, and follows it into other files.
+
+    Raises
+    ------
+    SlideError
+        If more planes are claimed than a file holds, or planes lie elsewhere.
+    """
+    if tif.is_ome and n_planes(tif.ome_metadata or "") > MAX_CHAIN:
+        raise SlideError(
+            f"its OME-XML claims more than {MAX_CHAIN:,} planes; it is damaged: export it again"
+        )
+    found = tif.series
+    for series in found:
+        for page in series.pages:
+            if page is not None and page.aspage().parent is not tif:
+                raise SlideError(
+                    "its picture is spread over several files; save it as one OME-TIFF"
+                )
+    return found
+
+
+def n_planes(xml: str) -> float:
+    """Return how many planes OME-XML claims for all of its pictures; none where it is damaged."""
+    if len(xml) > MAX_XML_CHARS:
+        return math.inf
+    try:
+        root = ElementTree.fromstring(xml, ElementTree.XMLParser(target=WithoutDoctype()))
+        return sum(
+            math.prod(int(pixels.get(f"Size{axis}", "1")) for axis in "CZT")
+            for pixels in root.iterfind(".//{*}Pixels")
+        )
+    except ElementTree.ParseError:
+        return 0
+    except ValueError:
+        return math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from her2path.slides.mpp import (
 )
 from her2path.slides.opacity import over_white
 from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFacts
+from her2path.slides.tiff_chain import series_of
 
 __all__ = [
     "TiffLevel",
@@ -51,6 +53,12 @@ PHOTOMETRIC_YCBCR = 6
 JPEG_COMPRESSIONS = (6, 7)
 # Aperio's JPEG 2000 in YCbCr: the codec hands YCbCr back, OpenSlide turns it into RGB.
 APERIO_YCBCR = 33003
+# Codecs that fill a block of the size that the tags say, however the stream goes on; JPEG is held
+# to it by the library, and a picture of WebP is 16,383 px wide at most.
+BOUNDED_CODECS = frozenset((1, 5, 6, 7, 8, 32773, 32946, 34925, 50000, 50001))
+# JPEG 2000 says in its own header how large a block is; it must say the same.
+JPEG_2000 = frozenset((33003, 33004, 33005, 34712))
+SIZE_MARKER = b"\xff\x4f\xff\x51"
 # Compressed blocks larger than their pixels (and some room for headers) are no honest blocks.
 HEADER_ROOM = 2**16
 
@@ -142,6 +150,8 @@ class TiffSlide(OpenedSlide):
         if count > rows * columns * page.samplesperpixel * 2 + HEADER_ROOM:
             raise SlideError(f"{self.path}: block {index} claims {count} bytes; damaged file.")
         data = self._file.read(int(page.dataoffsets[index]), count)
+        if int(page.compression) in JPEG_2000:
+            check_jpeg_2000(data, Size(int(columns), int(rows)))
         try:
             tables = {"jpegtables": page.jpegtables} if page.jpegtables else {}
             block = page.decode(data, index, **tables)[0]
@@ -154,6 +164,20 @@ class TiffSlide(OpenedSlide):
     def _release(self) -> None:
         self._tif.close()
         self._file.close()
+
+
+def check_jpeg_2000(data: bytes, block: Size) -> None:
+    """Refuse a stream of JPEG 2000 that would unpack to more than the block that it stands for."""
+    at = data.find(SIZE_MARKER)
+    # Behind marker and length come capabilities, then the far corner and the near one.
+    if at < 0 or len(data) < at + 24:
+        raise SlideError("a block of JPEG 2000 has no size; damaged file: copy or export it again")
+    right, bottom, left, top = struct.unpack_from(">4I", data, at + 8)
+    if right - left > block.width or bottom - top > block.height:
+        raise SlideError(
+            f"a block of JPEG 2000 is {right - left} × {bottom - top} px where the TIFF says "
+            f"{block.width} × {block.height}; damaged file: copy or export it again"
+        )
 
 
 def rgb_over_white(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401
@@ -200,9 +224,9 @@ def tiff_levels(tif: tifffile.TiffFile) -> tuple[tuple[TiffLevel, ...], Any]:
     for flag, why in (("is_bif", "Ventana BIF"), ("is_scn", "Leica SCN")):
         if getattr(tif, flag, False):
             raise SlideError(f"{why} tiles overlap or are scattered; OpenSlide alone places them")
-    if not tif.series:
+    if not (found := series_of(tif)):
         raise SlideError("no picture in the file")
-    series = tif.series[0]
+    series = found[0]
     levels = []
     for source in series.levels[:MAX_LEVELS]:
         pages = tuple(page.aspage() for page in source.pages if page is not None)
@@ -217,6 +241,8 @@ def _level(pages: tuple[Any, ...]) -> TiffLevel:
     samples = sum(int(each.samplesperpixel) for each in pages)
     if any(str(each.dtype) != "uint8" for each in pages) or samples not in (3, 4):
         raise SlideError(f"{samples} samples of {page.dtype}; 8-bit RGB is needed: convert it")
+    if int(page.compression) not in BOUNDED_CODECS | JPEG_2000:
+        raise SlideError(f"compression {page.compression!r} is not read: convert it to JPEG")
     is_jpeg = int(page.compression) in JPEG_COMPRESSIONS
     photometric = int(page.photometric)
     is_colour = photometric == PHOTOMETRIC_RGB or (photometric == PHOTOMETRIC_YCBCR and is_jpeg)
@@ -281,7 +307,7 @@ def tiff_facts(
         associated_images=AssociatedImages(
             {
                 other.name.lower(): _associated_loader(path, other)
-                for other in tif.series
+                for other in series_of(tif)
                 if other is not series and other.name
             }
         ),

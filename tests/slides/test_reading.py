@@ -220,6 +220,13 @@ def test_pixels_that_are_not_square_become_square(tissue):
     assert read_at_mpp(slide, Region(0, 0, 200, 100), 0.5).shape == (56, 100, 3)
 
 
+def test_half_a_pixel_more_is_rounded_up_whatever_its_last_bits(tissue):
+    slide = ArraySlide([tissue(2000, 40)], Mpp(0.139, 0.139))
+    sizes = {read_at_mpp(slide, Region(0, 0, w, 8), 0.278).shape[1] for w in (1901, 1902)}
+    assert sizes == {951}
+    assert read_at_mpp(slide, Region(0, 0, 1903, 8), 0.278).shape[1] == 952
+
+
 def test_reading_needs_a_um_per_px(tissue):
     slide = ArraySlide([tissue(50, 50)], Mpp(0.25, 0.25))
     for mpp in (0.0, -1.0, float("nan"), float("inf")):
@@ -239,7 +246,8 @@ def test_reading_needs_a_um_per_px(tissue):
 def test_the_shape_follows_from_sizes_alone(x, y, width, height, mpp, n_levels):
     slide = ArraySlide(pyramid(ramp(300, 300), n_levels), Mpp(0.25, 0.25))
     read = read_at_mpp(slide, Region(x, y, width, height), mpp)
-    assert read.shape == (round(height * 0.25 / mpp), round(width * 0.25 / mpp), 3)
+    sides = (math.floor(side * 0.25 / mpp + 0.5 + 1e-6) for side in (height, width))
+    assert read.shape == (*sides, 3)
     assert read.dtype == np.uint8
 
 
