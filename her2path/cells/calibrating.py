@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from her2path.cells.blank import sector_limit
 from her2path.cells.calibration import Calibration, IntensityCuts
-from her2path.cells.classify import CellClasses, classify_cells
+from her2path.cells.classify import CellClasses
+from her2path.cells.membranes import read_membranes
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity, Pattern, Score
 from her2path.errors import CalibrationError, list_faults
@@ -141,10 +142,8 @@ def calibrate_cells(controls: Sequence[ControlCells], draft: Calibration) -> Cal
         raise CalibrationError(list_faults("no calibration can be made", faults))
     remarks: list[str] = []
     limit, upper_pct = blank_of(by_score[Score.ZERO], draft, remarks)
-    classes = {
-        control.slide_id: classify_cells(control.cells, draft, min_line_contrast_od=limit)
-        for control in controls
-    }
+    limited = with_limit(draft, limit)
+    classes = {control.slide_id: classes_of(control.cells, limited) for control in controls}
     cuts, measured = cuts_of(by_score, classes, draft, faults, remarks)
     if faults:
         raise CalibrationError(list_faults("no calibration can be made", faults))
@@ -161,8 +160,8 @@ def calibrate_cells(controls: Sequence[ControlCells], draft: Calibration) -> Cal
         | {
             "source": source,
             "is_site_specific": is_whole,
-            "min_line_contrast_od": round(limit, 4),
-            "blank_upper_pct": round(upper_pct, 3),
+            "min_line_contrast_od": limit,
+            "blank_upper_pct": upper_pct,
             "intensity": cuts.model_dump(),
             "made_from": tuple(control.slide_id for control in controls),
         }
@@ -176,7 +175,7 @@ STAINED = (Score.ONE_PLUS, Score.TWO_PLUS, Score.THREE_PLUS)
 
 def read_control(control: ControlCells, calibration: Calibration) -> ControlReading:
     """Return what a calibration sees on one control."""
-    found = classify_cells(control.cells, calibration)
+    found = classes_of(control.cells, calibration)
     is_stained = found.intensity > Intensity.NONE
     return ControlReading(
         slide_id=control.slide_id,
@@ -199,15 +198,12 @@ def blank_of(
     least, least_pct = max(sector_limit(control.cells) for control in controls), LEAST_BOUND_PCT
     if len(controls) < MANY_BLANKS:
         least, least_pct = max(least, draft.min_line_contrast_od), draft.blank_upper_pct
-    limit, stained = BLANK_RANGE_OD[1], [0]
-    for step in np.geomspace(*BLANK_RANGE_OD, BLANK_STEPS):
-        stained = [
-            int(np.count_nonzero(stained_at(control.cells, draft, float(step))))
-            for control in controls
-        ]
+    # As it is written: a limit that is rounded afterwards is another than the one measured.
+    steps = [round(float(step), 4) for step in np.geomspace(*BLANK_RANGE_OD, BLANK_STEPS)]
+    for limit in [step for step in steps if step >= least] or steps[-1:]:
+        stained = [int(stained_at(control.cells, draft, limit).sum()) for control in controls]
         shares = [n / len(c.cells) for n, c in zip(stained, controls, strict=True)]
-        limit = float(step)
-        if step >= least and float(np.mean(shares)) <= MAX_BLANK_FRAC:
+        if limit >= least and float(np.mean(shares)) <= MAX_BLANK_FRAC:
             break
     else:
         stained_pct = 100 * float(np.mean(shares))
@@ -220,12 +216,31 @@ def blank_of(
     n_cells = [len(control.cells) for control in controls]
     pooled = 100 * wilson(sum(stained), sum(n_cells)).upper
     worst = 100 * max(n / of for n, of in zip(stained, n_cells, strict=True))
-    return limit, float(np.clip(max(pooled, worst), least_pct, 50.0))
+    upper_pct = float(np.clip(max(pooled, worst), least_pct, 50.0))
+    # Rounded up: not even by a hair may the worst control lie above its own limit.
+    return limit, math.ceil(1000 * upper_pct) / 1000
+
+
+def with_limit(draft: Calibration, limit: float) -> Calibration:
+    """Return the draft with another limit of blank of a line, OD."""
+    return draft.model_copy(update={"min_line_contrast_od": limit})
 
 
 def stained_at(cells: CellMeasurements, draft: Calibration, limit: float) -> NDArray[np.bool_]:
     """Tell which cells look stained at a limit of blank."""
-    return classify_cells(cells, draft, min_line_contrast_od=limit).intensity > Intensity.NONE
+    return classes_of(cells, with_limit(draft, limit)).intensity > Intensity.NONE
+
+
+def classes_of(cells: CellMeasurements, calibration: Calibration) -> CellClasses:
+    """Class the tumor cells of a control as a slide's, but at the very limit of a calibration."""
+    everything = np.ones(len(cells), np.bool_)
+    return read_membranes(
+        cells,
+        calibration,
+        is_tumor=everything,
+        is_reference=~everything,
+        min_line_contrast_od=calibration.min_line_contrast_od,
+    ).classes
 
 
 def cuts_of(

@@ -47,6 +47,7 @@ def read_membranes(
     *,
     is_tumor: NDArray[np.bool_],
     is_reference: NDArray[np.bool_],
+    min_line_contrast_od: float | None = None,
 ) -> Membranes:
     """Class all cells of a slide, again and again: each reading tells how many are unstained.
 
@@ -60,6 +61,9 @@ def read_membranes(
     calibration : Calibration
     is_tumor, is_reference : ndarray of shape (n,), bool
         Cells that count; cells that are surely no tumor.
+    min_line_contrast_od : float, optional
+        Take this limit of a line as it is, where controls are to set it: only what the network must
+        be sure of is measured.
     """
     is_unstained, unstained_frac = None, None
     for _ in range(N_READINGS):
@@ -71,6 +75,7 @@ def read_membranes(
             calibration,
             is_tumor=is_tumor,
             is_unstained=is_unstained,
+            min_line_contrast_od=min_line_contrast_od,
         )
         classes = classify_cells(seen, calibration, min_line_contrast_od=blank.min_line_contrast_od)
         is_unstained = classes.intensity == Intensity.NONE

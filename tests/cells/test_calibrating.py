@@ -16,10 +16,11 @@ from her2path.cells.calibrating import (
     calibrate_cells,
     cut_between,
 )
-from her2path.cells.calibration import generic_calibration, parse_calibration
+from her2path.cells.calibration import Calibration, generic_calibration, parse_calibration
 from her2path.cells.measure import MeasureSettings, measure_cells
+from her2path.cells.membranes import read_membranes
 from her2path.cells.table import CellMeasurements
-from her2path.criteria.score import Score
+from her2path.criteria.score import Intensity, Score
 from her2path.errors import CalibrationError
 from her2path.stain import StainMatrix
 
@@ -96,6 +97,69 @@ def test_a_control_without_membranes_sets_the_limit_of_blank(drawn):
     assert raised.calibration.min_line_contrast_od > clean.calibration.min_line_contrast_od
     # The bound lies above what was seen: a hundred cells do not show that there are none.
     assert clean.calibration.blank_upper_pct > clean.controls[0].stained_pct
+
+
+def with_some_lines(
+    cells: CellMeasurements, *, share: float, line_od: float, seen: float, seed: int
+) -> CellMeasurements:
+    """Unstained cells that a network has read; a share has a line that it sees so surely."""
+    rng = np.random.default_rng(seed)
+    has_line = rng.permutation(np.arange(len(cells)) < round(share * len(cells)))[:, None]
+    lines = rng.normal(0, 0.0008, cells.line_contrast_od.shape)
+    lines = np.where(has_line, line_od, lines).astype(np.float32)
+    none = np.zeros(len(cells), np.float32)
+    return replace(
+        cells,
+        line_contrast_od=lines,
+        line_od=lines,
+        line_height_od=lines,
+        seen_line=np.where(has_line, np.uint8(255 * seen), np.zeros(lines.shape, np.uint8)),
+        seen_tumor=np.full(len(cells), 0.9, np.float32),
+        cytoplasm_od=none,
+        shared_cytoplasm_od=none,
+    )
+
+
+def scored_pct(cells: CellMeasurements, calibration: Calibration) -> float:
+    """Percent of stained cells on a slide of these tumor cells alone."""
+    is_tumor = np.ones(len(cells), np.bool_)
+    found = read_membranes(cells, calibration, is_tumor=is_tumor, is_reference=~is_tumor)
+    return 100 * float((found.classes.intensity > Intensity.NONE).mean())
+
+
+@pytest.mark.parametrize("n_blanks", [1, MANY_BLANKS])
+@pytest.mark.parametrize(
+    ("share", "line_od", "seen"),
+    [
+        # Even odds for a slide whose unstained cells leave the network cold.
+        pytest.param(0.05, 0.032, 0.3, id="half seen"),
+        # Below a quarter of the generic limit, beyond one of a new limit.
+        pytest.param(0.05, 0.005, 0.95, id="fainter than ever"),
+    ],
+)
+def test_no_control_of_0_is_scored_above_its_own_limit(drawn, n_blanks, share, line_od, seen):
+    blanks = [
+        ControlCells(
+            f"blank{k}",
+            Score.ZERO,
+            with_some_lines(drawn, share=share, line_od=line_od, seen=seen, seed=k),
+        )
+        for k in range(n_blanks)
+    ]
+    found = calibrate_cells(blanks, GENERIC)
+    for control, reading in zip(blanks, found.controls, strict=True):
+        stained_pct = scored_pct(control.cells, found.calibration)
+        assert stained_pct <= found.calibration.blank_upper_pct
+        assert stained_pct == pytest.approx(reading.stained_pct)
+
+
+def test_cuts_rest_on_the_cells_that_a_slide_would_count(drawn):
+    _, *stained = controls(drawn, "1+ 2+ 3+")
+    half_seen = with_some_lines(drawn, share=0.5, line_od=0.04, seen=0.3, seed=0)
+    # With even odds none of its cells would be stained, and it would be no control of 1+.
+    found = calibrate_cells([ControlCells("half", Score.ONE_PLUS, half_seen), *stained], GENERIC)
+    assert found.controls[0].stained_pct == pytest.approx(50)
+    assert found.calibration.intensity.weak_od > 0.04
 
 
 def test_only_many_blanks_lower_the_limits(drawn):

@@ -88,6 +88,26 @@ def test_a_tumor_that_is_stained_all_over_has_the_limit_of_its_calibration(make_
     assert share_stained(found, slice(0, N)) == 1
 
 
+def test_a_limit_that_is_given_holds_and_the_odds_are_still_the_slides_own(tumor) -> None:
+    cells = tumor(0)
+    is_tumor = np.ones(len(cells), np.bool_)
+    loose, strict = (
+        read_membranes(
+            cells,
+            GENERIC,
+            is_tumor=is_tumor,
+            is_reference=~is_tumor,
+            min_line_contrast_od=factor * LEAST,
+        )
+        for factor in (1, 10)
+    )
+    assert loose.blank.min_line_contrast_od == LEAST
+    assert strict.blank.min_line_contrast_od == 10 * LEAST
+    assert max(loose.line_even, strict.line_even) < 0.3
+    assert share_stained(loose, slice(N, None)) > 0.95
+    assert share_stained(strict, slice(N, None)) == 0
+
+
 def test_no_cell_is_an_answer(make_cells) -> None:
     nothing = make_cells(0)
     none = np.zeros(0, np.bool_)
