@@ -82,7 +82,8 @@ def remarks_on(patients: Patients) -> tuple[str, ...]:
     found = []
     if patients.n_without_group:
         found.append(f"patients without a group, left out everywhere: {patients.n_without_group}")
-    if Status.EQUIVOCAL in patients.groups:
+    # In a column of other groups the word may stand for something else.
+    if Status.EQUIVOCAL in patients.groups and patients.columns.group in ("", "status"):
         n = len(patients.of(Status.EQUIVOCAL))
         found.append(f"2+ without ISH stays equivocal and is a group of its own: {n}")
     for group in patients.groups:

@@ -7,9 +7,11 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from her2path.outcomes.libraries import library
 from her2path.outcomes.patients import Patient, Patients
@@ -31,6 +33,7 @@ class HazardRatio:
 
     `term` is what it is about, `level` is compared with `reference` (empty for a measured
     covariate, whose ratio is per unit). `p_proportional` is small where the hazards are not.
+    `is_group` says that it compares the groups: a covariate may be called *group* too.
     `runs_away` says that the likelihood grows without end: none of the numbers is an estimate, and
     a large p tells nothing (Hauck and Donner 1977, 10.1080/01621459.1977.10479969).
     """
@@ -44,6 +47,7 @@ class HazardRatio:
     ci95: Interval
     p: float
     p_proportional: float | None
+    is_group: bool = False
     runs_away: bool = False
 
 
@@ -68,6 +72,7 @@ class Term:
     level: str
     reference: str
     values: NDArray[np.float64]
+    is_group: bool = False
 
 
 def reference_group(patients: Patients, wanted: str) -> str:
@@ -145,7 +150,7 @@ def fitted(
         return no_model(name, rows, n_incomplete, remarks)
     terms = terms_of(patients, rows, adjust, reference=reference, remarks=remarks)
     n_events = sum(bool(p.event) for p in rows)
-    if not any(term.name == GROUP for term in terms):
+    if not any(term.is_group for term in terms):
         remarks.append("one group alone has events: there is nothing to compare")
         return no_model(name, rows, n_incomplete, remarks)
     if n_events < EVENTS_PER_TERM * len(terms):
@@ -187,7 +192,7 @@ def terms_of(
     """Return the columns of the design; names become one column per level but the reference."""
     groups = [g for g in patients.groups if g != reference and any(p.group == g for p in rows)]
     found = [
-        Term(GROUP, g, reference, np.array([p.group == g for p in rows], np.float64))
+        Term(GROUP, g, reference, np.array([p.group == g for p in rows], np.float64), is_group=True)
         for g in groups
     ]
     for name in adjust:
@@ -250,7 +255,7 @@ def estimated(
                 frame, duration_col="time", event_col="event", strata=strata
             )
             check = library("lifelines.statistics").proportional_hazard_test(
-                fit, frame, time_transform="rank"
+                fit, frame, time_transform=rank_of_time
             )
         except (exceptions.ConvergenceError, np.linalg.LinAlgError, ValueError) as error:
             log.info("no Cox model: %s", error)
@@ -262,7 +267,10 @@ def estimated(
     coefficients = table["coef"].to_numpy(np.float64)
     runs_away = np.abs(coefficients) > LARGEST_COEFFICIENT * scales(terms)
     if runs_away.any():
-        remarks.append("an estimate runs away: a group or category has too few events")
+        remarks.append(
+            "an estimate runs away: a group or category has too few events, or its events are told "
+            "apart entirely"
+        )
     p_check = dict(zip(check.summary.index, np.ravel(check.p_value), strict=True))
     ratios = []
     for key, term, is_running in zip(keys, terms, runs_away.tolist(), strict=True):
@@ -281,6 +289,7 @@ def estimated(
                 ci95=Interval(float(row["exp(coef) lower 95%"]), float(row["exp(coef) upper 95%"])),
                 p=float(row["p"]),
                 p_proportional=float(p_check[key]) if key in p_check else None,
+                is_group=term.is_group,
                 runs_away=is_running,
             )
         )
@@ -298,6 +307,15 @@ def estimated(
         concordance=concordance,
         remarks=tuple(remarks),
     )
+
+
+def rank_of_time(time: Any, _event: Any, _weight: Any) -> Any:  # noqa: ANN401 - series of pandas
+    """Return the rank of each time among all; ties share theirs.
+
+    The *rank* of lifelines counts events down its rows, which lie by stratum first: it follows what
+    strata are called, and in which order tied patients stand.
+    """
+    return library("pandas").Series(rankdata(time), index=time.index)
 
 
 def scales(terms: Sequence[Term]) -> NDArray[np.float64]:

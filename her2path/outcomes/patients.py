@@ -129,8 +129,9 @@ class Patients:
     """The patients of a table that belong to a group, and how many do not.
 
     `groups` are in the order of HER2 (positive first), or as their words sort. `counts` says how
-    many have each score and ISH, where the groups were made from them. `taken_for_none` are
-    answers that are no usual words, beside responders named by words of their own.
+    many have each score and ISH, where the groups were made from them by the rules of `organ`.
+    `taken_for_none` are answers that are no usual words, beside responders named by words of their
+    own.
     """
 
     columns: Columns
@@ -138,8 +139,14 @@ class Patients:
     groups: tuple[str, ...]
     group_source: str
     n_without_group: int
+    organ: Organ = Organ.BREAST
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     taken_for_none: tuple[str, ...] = ()
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the groups were made from scores, so that it is known what their words mean."""
+        return bool(self.columns.score)
 
     @property
     def name_of_all(self) -> str:
@@ -207,6 +214,7 @@ def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) 
         groups=groups,
         group_source=reader.source,
         n_without_group=len(rows) - len(kept),
+        organ=organ,
         counts=reader.counts,
         taken_for_none=tuple(reader.taken_for_none),
     )

@@ -32,12 +32,12 @@ class Curve:
         Patients, and events among them.
     time, survival, lower, upper : ndarray of shape (n_steps,)
         The curve holds its value from one time to the next; ends are those of the log-log
-        interval, 95 %.
+        interval, 95 %. Where nobody is left the interval is undefined, and the ends are nan.
     censored : ndarray
         Times at which observation ended without an event.
     median, median_lower, median_upper : float or None
         The first time at which the curve, or the end of its interval, is one half or less; None
-        where it does not fall so far.
+        where it does not fall so far, or is undefined once it would.
     observed : ndarray of shape (n,)
         All times, for the numbers at risk.
     """
@@ -137,7 +137,9 @@ def curve_of(lifelines: Any, group: str, rows: Sequence[Patient]) -> Curve:  # n
     fit = lifelines.KaplanMeierFitter().fit(time, event)
     steps = fit.survival_function_.index.to_numpy(np.float64)
     survival = fit.survival_function_.to_numpy(np.float64)[:, 0]
-    lower, upper = fit.confidence_interval_.to_numpy(np.float64).T
+    # lifelines writes 0 for both ends where the curve is 0: an interval without a width.
+    ends = np.where(survival[:, None] > 0, fit.confidence_interval_.to_numpy(np.float64), np.nan)
+    lower, upper = ends.T
     return Curve(
         group=group,
         n=len(rows),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from her2path.criteria.score import Score, Status
+from her2path.criteria.score import Organ, Score, Status
 from her2path.outcomes.analysis import Outcomes
 from her2path.outcomes.baseline import BaselineRow, Counts, Numbers
 from her2path.outcomes.hazards import CoxModel, HazardRatio
-from her2path.outcomes.survival import Survival
+from her2path.outcomes.survival import Curve, Survival
 from her2path.report.charts import hex_of
 from her2path.report.forest import ForestRow, draw_forest
 from her2path.report.paper import Plate, write_plates
@@ -32,6 +33,13 @@ STATUS_COLORS = {
 }
 # For other groups: told apart by people with any color vision (Okabe and Ito).
 OTHER_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+# What the words of groups mean that were made from scores.
+RULES = {
+    Organ.BREAST: "HER2 groups after ASCO/CAP 2018: positive is 3+, or 2+ with amplification; low "
+    "is 1+, or 2+ without; ultralow is 0+; null is 0; a 2+ without ISH stays equivocal.",
+    Organ.STOMACH: "HER2 groups of the stomach after Hofmann: positive is 3+, or 2+ with "
+    "amplification; negative is 0, 1+, or 2+ without; a 2+ without ISH stays equivocal.",
+}
 # Above this a difference at baseline is usually called an imbalance (Austin 2009).
 IMBALANCE = 0.1
 
@@ -77,9 +85,10 @@ def write_outcomes_page(
         endpoint=endpoint,
         unit=unit,
         time_words=time_words,
+        median_ends=median_ends,
         ratio_words=ratio_words,
         imbalance=IMBALANCE,
-        is_her2={*outcomes.patients.groups} <= {*STATUS_COLORS},
+        rules=RULES[outcomes.patients.organ] if outcomes.patients.is_scored else "",
         has_bands=outcomes.survival is not None and has_bands(outcomes.survival),
         IS_UNEVEN=0.05,
     )
@@ -152,21 +161,7 @@ def draw_response(outcomes: Outcomes) -> Plate:
 
 def draw_hazards(models: Sequence[CoxModel]) -> Plate:
     """Draw the hazard ratios of all models."""
-    rows = []
-    for model in models:
-        if not model.ratios:
-            continue
-        rows.append(ForestRow(f"{model.name}", f"{model.n_events} events", is_heading=True))
-        for ratio in model.ratios:
-            rows.append(
-                ForestRow(
-                    label=f"   {compared(ratio)}",
-                    numbers=ratio_words(ratio),
-                    value=ratio.ratio,
-                    lower=ratio.ci95.lower,
-                    upper=ratio.ci95.upper,
-                )
-            )
+    rows = hazard_rows(models)
     return draw_forest(
         rows,
         name="hazards",
@@ -178,16 +173,41 @@ def draw_hazards(models: Sequence[CoxModel]) -> Plate:
     )
 
 
+def hazard_rows(models: Sequence[CoxModel]) -> list[ForestRow]:
+    """Return a heading per model and its ratios; one that runs away gets no mark."""
+    rows = []
+    for model in models:
+        if not model.ratios:
+            continue
+        rows.append(ForestRow(f"{model.name}", f"{model.n_events} events", is_heading=True))
+        for ratio in model.ratios:
+            rows.append(
+                ForestRow(
+                    label=f"   {compared(ratio)}",
+                    numbers=ratio_words(ratio),
+                    value=None if ratio.runs_away else ratio.ratio,
+                    lower=None if ratio.runs_away else ratio.ci95.lower,
+                    upper=None if ratio.runs_away else ratio.ci95.upper,
+                )
+            )
+    return rows
+
+
 def compared(ratio: HazardRatio) -> str:
     """Say what a ratio compares."""
     if not ratio.level:
         return f"{ratio.term}, per unit"
-    of = "" if ratio.term == "group" else f"{ratio.term} "
+    of = "" if ratio.is_group else f"{ratio.term} "
     return f"{of}{ratio.level} against {ratio.reference}"
 
 
 def ratio_words(ratio: HazardRatio) -> str:
-    """Write a ratio with its interval; what lies far out is written as a bound."""
+    """Write a ratio with its interval; what lies far out is written as a bound.
+
+    A ratio that runs away is no estimate, and its numbers are not shown.
+    """
+    if ratio.runs_away:
+        return "no estimate"
 
     def bounded(value: float) -> str:
         if value >= 100:
@@ -201,6 +221,13 @@ def ratio_words(ratio: HazardRatio) -> str:
 def time_words(value: float | None) -> str:
     """Write a time with one decimal; a median that was not reached says so."""
     return "not reached" if value is None else decimal(value, 1)
+
+
+def median_ends(curve: Curve) -> str:
+    """Write the ends of the interval of a median; a dash for a lower end that is undefined."""
+    is_undefined = curve.median is not None and curve.median_lower is None
+    lower = DASH if is_undefined else time_words(curve.median_lower)
+    return f"{lower} to {time_words(curve.median_upper)}"
 
 
 def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[str]:
@@ -230,8 +257,7 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
         words.append(f"Response: {'; '.join(parts) or 'not known of anybody'}{p}.")
     if outcomes.survival is not None:
         parts = [
-            f"{label(curve.group)}: {time_words(curve.median)} "
-            f"({time_words(curve.median_lower)} to {time_words(curve.median_upper)})"
+            f"{label(curve.group)}: {time_words(curve.median)} ({median_ends(curve)})"
             for curve in outcomes.survival.curves
         ]
         test = outcomes.survival.logrank
@@ -276,9 +302,19 @@ def numbers_words(cell: Numbers | Counts) -> str:
     """Write median and quartiles, with as many decimals as their size asks for."""
     if not isinstance(cell, Numbers) or cell.median is None:
         return DASH
-    digits = 0 if abs(cell.median) >= 20 else 1
+    digits = decimals(cell.lower_quartile, cell.upper_quartile)
     low, high = decimal(cell.lower_quartile, digits), decimal(cell.upper_quartile, digits)
     return f"{decimal(cell.median, digits)} ({low}–{high})"
+
+
+def decimals(*values: float | None) -> int:
+    """Return how many decimals give the largest value two significant digits, or three.
+
+    >>> [decimals(size) for size in (61.0, 14.2, 3.1, 0.034, 0.0)]
+    [0, 1, 1, 3, 0]
+    """
+    size = max((abs(value) for value in values if value is not None), default=0.0)
+    return max(0, 1 - math.floor(math.log10(size / 2))) if size else 0
 
 
 def category_words(cell: Numbers | Counts, place: int) -> str:

@@ -7,7 +7,9 @@ from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from her2path.outcomes.survival import Curve, Survival
 from her2path.report.paper import INK, QUIET, Plate, bare, new_figure, paper_look
@@ -56,10 +58,12 @@ def draw_survival(
             2, 1, height_ratios=(3.4, 0.25 + ROW_INCHES * len(curves)), sharex=True
         )
         last = max([float(curve.observed.max()) for curve in curves], default=1.0) or 1.0
-        for curve, dashes in zip(curves, cycle(DASHES), strict=False):
+        lines = [
             draw_curve(
                 axes, curve, colors[curve.group], dashes=dashes, has_band=has_bands(survival)
             )
+            for curve, dashes in zip(curves, cycle(DASHES), strict=False)
+        ]
         axes.axhline(50, color=QUIET, linewidth=0.6, linestyle=(0, (2, 3)), zorder=0)
         axes.set_ylim(0, 102)
         axes.set_xlim(0, last * 1.02)
@@ -69,7 +73,9 @@ def draw_survival(
         axes.set_xlabel(f"Time ({unit})" if unit else "Time")
         bare(axes)
         if curves:
+            # A label that begins with _ is passed over unless it is given.
             axes.legend(
+                lines, [f"{curve.group} ({curve.n_events} of {curve.n})" for curve in curves],
                 loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(3, len(curves)),
                 frameon=False, handlelength=2.8, title=note or None, title_fontsize=8,
                 alignment="left", borderaxespad=0.2,
@@ -91,7 +97,8 @@ def draw_curve(
     *,
     dashes: Dashes,
     has_band: bool,
-) -> None:
+) -> Line2D:
+    """Draw a curve, its interval and its ticks; return the line."""
     end = float(curve.observed.max())
     time = np.append(curve.time, end)
     steps = {
@@ -101,20 +108,25 @@ def draw_curve(
         )
     }  # fmt: skip
     if has_band:
-        axes.fill_between(
-            time, steps["lower"], steps["upper"], step="post", color=color, alpha=0.13, linewidth=0
-        )
-    label = f"{curve.group} ({curve.n_events} of {curve.n})"
-    axes.step(
-        time, steps["survival"], where="post", color=color, linewidth=1.5, linestyle=dashes,
-        label=label,
-    )  # fmt: skip
+        # An end is undefined where nobody is left: the band holds its last width up to there.
+        lower, upper = (held(steps[name]) for name in ("lower", "upper"))
+        axes.fill_between(time, lower, upper, step="post", color=color, alpha=0.13, linewidth=0)
+    (line,) = axes.step(
+        time, steps["survival"], where="post", color=color, linewidth=1.5, linestyle=dashes
+    )
     if curve.censored.size:
         places = np.searchsorted(curve.time, curve.censored, side="right") - 1
         axes.plot(
             curve.censored, 100 * curve.survival[places], "|", color=color, markersize=5,
             markeredgewidth=0.9,
         )  # fmt: skip
+    return line
+
+
+def held(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values with nan replaced by what stands before it."""
+    places = np.where(np.isnan(values), 0, np.arange(len(values)))
+    return values[np.maximum.accumulate(places)]
 
 
 def draw_numbers(

@@ -12,7 +12,14 @@ from scipy import stats
 from her2path.errors import MissingLibraryError, TableError
 from her2path.outcomes.analysis import Outcomes, analyse_outcomes
 from her2path.outcomes.patients import Columns, read_patients
-from her2path.outcomes.writing import baseline_table, cox_json, cox_rows
+from her2path.outcomes.writing import (
+    baseline_table,
+    cox_json,
+    cox_rows,
+    curve_json,
+    step_rows,
+    survival_rows,
+)
 
 ARM = Columns(group="arm", time="weeks", event="relapse")
 
@@ -125,13 +132,77 @@ def test_an_adjusted_stratified_model_agrees_with_lifelines(rossi: Path):
     plain, adjusted = outcomes_of(rossi, columns, reference="0").models
     data = load_rossi()[["fin", "week", "arrest", "age", "prio", "race"]]
     fit = CoxPHFitter().fit(data, "week", "arrest", strata=["race"])
-    check = proportional_hazard_test(fit, data, time_transform="rank")
+    check = proportional_hazard_test(fit, data, time_transform=lambda t, _c, _w: t.rank())
     for ratio, name in zip(adjusted.ratios, ("fin", "age", "prio"), strict=True):
         assert ratio.ratio == pytest.approx(fit.summary.loc[name, "exp(coef)"], rel=1e-5)
         assert ratio.p == pytest.approx(fit.summary.loc[name, "p"], rel=1e-4)
         assert ratio.p_proportional == pytest.approx(float(check.summary.loc[name, "p"]), rel=1e-4)
     assert "stratified by race" in plain.name
     assert [(r.term, r.level) for r in plain.ratios] == [("group", "1")]
+
+
+def test_the_check_of_hazards_knows_no_names_of_strata_and_no_order_of_rows(tmp_path: Path):
+    rng = np.random.default_rng(5)
+    rows = [
+        {
+            "arm": "ab"[int(rng.integers(2))],
+            "site": site,
+            "weeks": int(1 + rng.exponential(scale)),
+            "relapse": int(rng.random() < 0.8),
+        }
+        for site, scale in (("A", 4), ("B", 12), ("C", 30))
+        for _ in range(40)
+    ]
+    columns = Columns(**{**fields(ARM), "strata": "site"})
+    names = {"A": "z", "B": "y", "C": "x"}
+    renamed = [{**row, "site": names[row["site"]]} for row in rows]
+    shuffled = [rows[k] for k in rng.permutation(len(rows))]
+    found = [
+        outcomes_of(write_rows(tmp_path / "t.csv", *each), columns, reference="a").models[0]
+        for each in (rows, renamed, rows[::-1], shuffled)
+    ]
+    (expected, *others) = (model.ratios[0].p_proportional for model in found)
+    assert others == pytest.approx([expected] * 3, rel=1e-6)
+
+
+def test_a_covariate_called_group_is_not_the_group(tmp_path: Path):
+    # Of one arm alone somebody relapses: the covariate does not stand in for what is compared.
+    rows = [
+        {"arm": "ab"[k % 2], "weeks": 1 + k, "relapse": int(k % 2), "group": "xyz"[k // 2 % 3]}
+        for k in range(60)
+    ]
+    columns = Columns(**{**fields(ARM), "adjust": ("group",)})
+    adjusted = outcomes_of(write_rows(tmp_path / "t.csv", *rows), columns, reference="b").models[1]
+    assert adjusted.ratios == ()
+    assert any("one group alone has events" in words for words in adjusted.remarks)
+    for row in rows:
+        row["relapse"] = 1
+    adjusted = outcomes_of(write_rows(tmp_path / "t.csv", *rows), columns, reference="b").models[1]
+    first, *others = adjusted.ratios
+    assert (first.level, first.is_group) == ("a", True)
+    assert not any(ratio.is_group for ratio in others)
+
+
+def test_an_interval_is_undefined_where_nobody_is_left(tmp_path: Path):
+    # One patient is left, who dies: neither end of the median's interval is known.
+    weeks = [*((5, 0) for _ in range(6)), (30, 1)]
+    rows = [{"arm": "all", "weeks": week, "relapse": event} for week, event in weeks]
+    found = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM)
+    (curve,) = found.survival.curves
+    assert (curve.median, curve.median_lower, curve.median_upper) == (30, None, None)
+    (row,) = survival_rows(found)
+    assert (row["median"], row["median_upper"]) == (30, None)
+    assert curve_json(curve)["median_ci95"] == [None, None]
+    *before, last = step_rows(found)
+    assert last["survival"] == 0
+    assert np.isnan([last["lower"], last["upper"]]).all()
+    assert np.isfinite([[step["lower"], step["upper"]] for step in before]).all()
+
+
+def test_an_upper_end_that_is_only_met_where_nobody_is_left_is_not_reached(tmp_path: Path):
+    rows = [{"arm": "all", "weeks": week, "relapse": 1} for week in (10, 20, 30)]
+    (curve,) = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM).survival.curves
+    assert (curve.median, curve.median_lower, curve.median_upper) == (20, 10, None)
 
 
 def test_one_stratum_changes_no_test(tmp_path: Path):
@@ -303,7 +374,7 @@ def test_a_ratio_that_runs_away_is_no_number_in_the_tables(tmp_path: Path):
     ]
     found = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM)
     (model,) = found.models
-    assert any("runs away" in words for words in model.remarks)
+    assert any("or its events are told apart entirely" in words for words in model.remarks)
     (row,) = cox_rows(found)
     assert (list(row)[-1], row["estimate"]) == ("estimate", "runs_away")
     numbers = ("hazard_ratio", "lower", "upper", "p", "p_proportional")
