@@ -154,8 +154,8 @@ def test_an_optional_column_that_is_nearly_known_is_warned_of(
 
 
 def test_what_a_table_of_references_lacks_is_told_with_what_may_be_meant(tmp_path: Path) -> None:
-    header = ",".join([*(f"c{k}" for k in range(40)), "referenz"])
-    with pytest.raises(TableError, match=r"it has referenz, c0, .* and 29 more"):
+    header = ",".join([*(f"c{k}" for k in range(40)), "refscore"])
+    with pytest.raises(TableError, match=r"it has refscore, c0, .* and 29 more"):
         read_references(sheet(tmp_path, f"{header}\na\n"))
 
 
