@@ -83,7 +83,7 @@ def series_of(tif: Any) -> Any:  # noqa: ANN401 - tifffile's file, and its list 
     found = tif.series
     for series in found:
         for page in series.pages:
-            if page is not None and page.aspage().parent is not tif:
+            if page is not None and page.parent is not tif:
                 raise SlideError(
                     "its picture is spread over several files; save it as one OME-TIFF"
                 )
@@ -96,10 +96,11 @@ def n_planes(xml: str) -> float:
         return math.inf
     try:
         root = ElementTree.fromstring(xml, ElementTree.XMLParser(target=WithoutDoctype()))
-        return sum(
-            math.prod(int(pixels.get(f"Size{axis}", "1")) for axis in "CZT")
+        sizes = [
+            [int(pixels.get(f"Size{axis}", "1")) for axis in "CZT"]
             for pixels in root.iterfind(".//{*}Pixels")
-        )
+        ]
+        return sum(map(math.prod, sizes)) if all(min(one) > 0 for one in sizes) else math.inf
     except ElementTree.ParseError:
         return 0
     except ValueError:
