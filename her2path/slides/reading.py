@@ -21,8 +21,8 @@ __all__ = ["read_at_mpp", "read_overview", "size_at_mpp"]
 LEVEL_TOLERANCE = 1.01
 # Blocks of an overview: 4096² px are 48 MiB of RGB.
 OVERVIEW_BLOCK = 4096
-# 32 MP of overview are 96 MB, and twenty times that while tissue is looked for: 2 GB.
-OVERVIEW_MAX_PX = 2**25
+# While tissue is looked for a px takes 64 bytes: 27 MP keep a worker below 2 GiB.
+OVERVIEW_MAX_PX = 27_000_000
 # So much is averaged block by block where a file has no small level: minutes, not hours.
 MOST_AVERAGED_PX = 2**36
 
