@@ -155,7 +155,7 @@ def draw_response(outcomes: Outcomes) -> Plate:
         name="response",
         axis="Response (%)",
         numbers="Response (95 % interval)",
-        words="; ".join(f"{row.label}: {row.numbers}" for row in rows),
+        words=said(rows),
     )
 
 
@@ -167,10 +167,15 @@ def draw_hazards(models: Sequence[CoxModel]) -> Plate:
         name="hazards",
         axis="Hazard ratio",
         numbers="Ratio (95 % interval)",
-        words="; ".join(f"{row.label.strip()}: {row.numbers}" for row in rows),
+        words=said(rows),
         is_ratio=True,
         null=1.0,
     )
+
+
+def said(rows: Sequence[ForestRow]) -> str:
+    """Say in words what a forest plot shows."""
+    return "; ".join(f"{row.label.strip()}: {row.numbers}" for row in rows)
 
 
 def hazard_rows(models: Sequence[CoxModel]) -> list[ForestRow]:
