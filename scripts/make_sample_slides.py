@@ -1,16 +1,19 @@
 """Make the sample slides again, bit for bit: ``python scripts/make_sample_slides.py``.
 
 The bytes depend on the versions of the libraries in constraints.txt; with others the pictures
-look the same and the hashes differ. ``--check`` compares what is there with the manifest.
+look the same and the hashes differ. ``--check`` compares what is there with the manifest: slides by
+their hashes, what is known of them by its numbers.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from control_outline import outline_control
 
@@ -161,21 +164,27 @@ SLIDES: tuple[tuple[str, int, SlideRecipe], ...] = (
 )
 
 
-def row_of(written: WrittenSlide, what: str, pair_id: str = "") -> dict[str, object]:
-    """Return the manifest's row of a slide."""
-    truth = written.truth
+def known_of(truth: dict[str, Any]) -> dict[str, object]:
+    """Return what the manifest takes from the truth of a slide."""
     known = truth["slide"]
-    roi = outline_control(written.cells_path)
     return {
         "slide_id": truth["slide_id"],
-        "path": written.path.name,
-        "roi": "" if roi is None else roi.name,
         "expected_score": truth["score"],
         "mpp": truth["mpp"],
         "n_tumor_cells": known["n_tumor_cells"],
         "pct_stained": known.get("pct_stained", ""),
         "pct_complete": known.get("pct_complete", ""),
         "h_score": known.get("h_score", ""),
+    }
+
+
+def row_of(written: WrittenSlide, what: str, pair_id: str = "") -> dict[str, object]:
+    """Return the manifest's row of a slide."""
+    roi = outline_control(written.cells_path)
+    return {
+        **known_of(written.truth),
+        "path": written.path.name,
+        "roi": "" if roi is None else roi.name,
         "what": what,
         "pair_id": pair_id,
         "truth": written.truth_path.name,
@@ -224,17 +233,23 @@ def make(folder: Path) -> list[dict[str, object]]:
 
 
 def check(folder: Path) -> int:
-    """Compare the slides with the manifest; return how many differ."""
+    """Compare the slides and their truths with the manifest; return how many faults there are."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    wrong = [
-        row["path"]
-        for row in rows
-        if not (folder / row["path"]).is_file() or sha256_of(folder / row["path"]) != row["sha256"]
-    ]
-    for path in wrong:
-        print(f"{path}: missing or not the slide of the manifest", file=sys.stderr)
-    return len(wrong)
+    faults = []
+    for row in rows:
+        names = [row[column] for column in ("path", "roi", "truth", "cells", "masks")]
+        missing = [name for name in names if name and not (folder / name).is_file()]
+        faults += [f"{name}: missing" for name in missing]
+        if row["path"] not in missing and sha256_of(folder / row["path"]) != row["sha256"]:
+            faults.append(f"{row['path']}: not the slide of the manifest")
+        if row["truth"] not in missing:
+            known = known_of(json.loads((folder / row["truth"]).read_text("utf-8")))
+            if any(row[name] != str(value) for name, value in known.items()):
+                faults.append(f"{row['truth']}: not the truth of the manifest's row")
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return len(faults)
 
 
 def main() -> int:

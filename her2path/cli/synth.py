@@ -145,7 +145,7 @@ def synth(
                 truths = drawn(
                     recipe,
                     out,
-                    laboratories=(laboratory, after_laboratory or laboratory),
+                    laboratories=(laboratory, after_laboratory),
                     seeds=range(seed, seed + count),
                     suffix=f".{slide_format}",
                     with_profile=profile,
@@ -176,10 +176,10 @@ def drawn(
     progress: Display,
 ) -> list[dict[str, Any]]:
     """Draw slides or pairs and return what `--json` prints; nothing is drawn when a fault shows."""
-    from her2path.results.atomic import remove_leftovers
+    from her2path.results.atomic import remove_file, remove_leftovers
     from her2path.results.lock import only_run_in
-    from her2path.synth.pairs import write_pair
-    from her2path.synth.writing import draw_slides
+    from her2path.synth.pairs import pair_path, write_pair
+    from her2path.synth.writing import draw_slides, truth_path
 
     recipe, labs, after = checked(
         recipe_path,
@@ -193,7 +193,14 @@ def drawn(
     make_folder(out)
     with only_run_in(out):
         remove_leftovers(out)
-        progress.begin(len(seeds) * len(sides_of(pair)))
+        if overwrite:
+            # All of them now: a run that ends early goes on with --resume, which keeps what has
+            # a truth.
+            for stem in stems_of(recipe.name, seeds, pair):
+                remove_file(truth_path(out, stem))
+            for stem in stems_of(recipe.name, seeds, "") if pair else ():
+                remove_file(pair_path(out, stem))
+        progress.begin(len(stems_of(recipe.name, seeds, pair)))
         if not pair:
             written = draw_slides(
                 recipe_path,
@@ -237,6 +244,7 @@ def checked(
     from her2path.errors import list_faults
     from her2path.synth.reading import read_laboratory, read_recipe
     from her2path.synth.recipe import RecipeError
+    from her2path.synth.writing import check_size
 
     faults: list[str] = []
 
@@ -248,15 +256,25 @@ def checked(
             return None
 
     recipe = read(read_recipe, recipe_path)
-    found = [read(read_laboratory, name) for name in dict.fromkeys(laboratories)]
+    found = [read(read_laboratory, name) for name in dict.fromkeys(laboratories) if name]
     labs = [lab for lab in found if lab is not None]
     after = read(mix_after, pair)
-    if laboratories[0] != laboratories[1] and not pair:
+    if laboratories[1] and not pair:
         faults.append("--after-laboratory is for pairs: add --pair MIX or --pair same")
-    if recipe is not None and not may_be_there:
-        stems = [f"{recipe.name}-{seed}{side}" for seed in seeds for side in sides_of(pair)]
-        there = files_there(out, stems, suffix)
-        if there:
+    if recipe is not None:
+        for lab in labs:
+            read(lambda lab: check_size(recipe, lab, f"{recipe.name}{suffix}"), lab)
+        stems = stems_of(recipe.name, seeds, pair)
+        endings = [f".{known}" for known in SlideFormat if suffix != f".{known}"]
+        others = files_there(out, stems, endings)
+        if others:
+            faults.append(
+                f"{others[0]} in {out} was drawn otherwise, in another format, and would stand "
+                "beside the truth of a slide that it is not: delete it, or choose another --out"
+            )
+        # The truth carries no format in its name: another format would replace that of a slide.
+        there = [] if may_be_there else files_there(out, stems, (suffix, ".truth.json"))
+        if there and not others:
             faults.append(
                 f"{len(there)} files of these slides are in {out} already, {there[0]} first: add "
                 "--resume to go on or --overwrite, or choose another --seed or --out"
@@ -267,15 +285,14 @@ def checked(
     return recipe, (labs[0], labs[-1]), after
 
 
-def sides_of(pair: str) -> tuple[str, ...]:
-    """Return what the names of the slides of one seed end in."""
-    return ("-before", "-after") if pair else ("",)
+def stems_of(name: str, seeds: range, pair: str) -> list[str]:
+    """Return the names of the slides, without their endings, that a recipe of this name gives."""
+    sides = ("-before", "-after") if pair else ("",)
+    return [f"{name}-{seed}{side}" for seed in seeds for side in sides]
 
 
-def files_there(out: Path, stems: Sequence[str], suffix: str) -> list[str]:
-    """Return the names of slides, then of truths, that are in the folder already."""
-    # The truth carries no format in its name: another format would replace that of a slide.
-    endings = (suffix, ".truth.json")
+def files_there(out: Path, stems: Sequence[str], endings: Sequence[str]) -> list[str]:
+    """Return the names of files, ending by ending, that are in the folder already."""
     names = [f"{stem}{ending}" for ending in endings for stem in stems]
     return [name for name in names if (out / name).exists()]
 
@@ -304,7 +321,10 @@ def mix_after(text: str) -> tuple[MixEntry, ...] | None:
                 f"--pair {text}: {part!r} is no WORD=SHARE; write for example "
                 "none=0.9,faint_incomplete=0.1, or same"
             ) from error
-    return mix_of(**shares)
+    try:
+        return mix_of(**shares)
+    except RecipeError as error:
+        raise RecipeError(f"--pair {text}: {error}") from error
 
 
 def make_folder(out: Path) -> None:

@@ -13,7 +13,7 @@ from her2path.synth.recipe import RecipeError
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["MAX_DICOM_PX", "level_path", "write_dicom"]
+__all__ = ["MAX_DICOM_PX", "check_dicom", "level_path", "write_dicom"]
 
 # The frames of a DICOM file are put together in memory: this is some 600 MB of JPEG.
 MAX_DICOM_PX = 2_000_000_000
@@ -30,6 +30,27 @@ def level_path(path: Path, level: int) -> Path:
     return path.with_name(f"{path.stem}_level{level}{path.suffix}") if level else path
 
 
+def check_dicom(name: str, width: int, height: int) -> None:
+    """Refuse, before anything is drawn, a slide that cannot be written as DICOM.
+
+    Raises
+    ------
+    RecipeError
+        When pydicom is not installed, or the slide is too large.
+    """
+    if width * height > MAX_DICOM_PX:
+        raise RecipeError(
+            f"{name}: {width} × {height} px are too many for DICOM (at most "
+            f"{MAX_DICOM_PX:,}); write svs or ome.tif"
+        )
+    try:
+        import pydicom  # noqa: F401
+    except ImportError as error:
+        raise RecipeError(
+            "writing DICOM needs pydicom: pip install 'her2path[dicom]', or write svs or ome.tif"
+        ) from error
+
+
 def write_dicom(
     path: Path,
     frames: Iterable[bytes],
@@ -39,6 +60,7 @@ def write_dicom(
     tile_px: int,
     laboratory: Laboratory,
     slide_id: str,
+    drawn_as: str = "",
     level: int = 0,
     downsample: int = 1,
     profile: bytes | None = None,
@@ -60,6 +82,8 @@ def write_dicom(
     laboratory : Laboratory
     slide_id : str
         Goes into names, as ASCII, and into unique identifiers.
+    drawn_as : str
+        What tells the slide from others of that name: goes into unique identifiers.
     level, downsample : int
         Which level it is, and level-0 px per px of it.
     profile : bytes, optional
@@ -74,22 +98,14 @@ def write_dicom(
     ----------
     DICOM PS3.3, A.32.8, VL Whole Slide Microscopy Image IOD.
     """
-    if width * height > MAX_DICOM_PX:
-        raise RecipeError(
-            f"{slide_id}: {width} × {height} px are too many for DICOM (at most "
-            f"{MAX_DICOM_PX:,}); write svs or ome.tif"
-        )
-    try:
-        from pydicom.dataset import FileMetaDataset
-        from pydicom.encaps import encapsulate
-        from pydicom.uid import JPEG2000, JPEGBaseline8Bit, generate_uid
-    except ImportError as error:
-        raise RecipeError(
-            "writing DICOM needs pydicom: pip install 'her2path[dicom]', or write svs or ome.tif"
-        ) from error
+    check_dicom(slide_id, width, height)
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEG2000, JPEGBaseline8Bit, generate_uid
+
     packed = list(frames)
-    # Of one name, as two laboratories show it: two slides, which no reader may join.
-    identity = f"{slide_id}\0{laboratory!r}"
+    # Of one name, but drawn otherwise: two slides, which no reader may join.
+    identity = f"{slide_id}\0{laboratory!r}\0{drawn_as}\0{profile is not None}"
     image = described(
         width, height, tile_px, laboratory.mpp * downsample, level, slide_id, identity
     )
@@ -119,6 +135,7 @@ def described(
     """Return everything but the pixels of a level with `mpp` µm/px."""
     from pydicom.dataset import Dataset
     from pydicom.uid import VLWholeSlideMicroscopyImageStorage, generate_uid
+    from pydicom.valuerep import DSfloat
 
     def uid(kind: str) -> str:
         return str(generate_uid(entropy_srcs=["her2path.synth", identity, kind]))
@@ -163,7 +180,9 @@ def described(
     path.IlluminationTypeCodeSequence = [code("111744", "DCM", "Brightfield illumination")]
     path.IlluminationColorCodeSequence = [code("414298005", "SCT", "Full Spectrum")]
     image.OpticalPathSequence = [path]
-    measures.PixelSpacing, measures.SliceThickness = [mm, mm], 0.004
+    # A decimal string has at most 16 characters: not all digits of the number may fit.
+    spacing = DSfloat(mm, auto_format=True)
+    measures.PixelSpacing, measures.SliceThickness = [spacing, spacing], 0.004
     frame_type.FrameType = image.ImageType
     shared.PixelMeasuresSequence = [measures]
     shared.WholeSlideMicroscopyImageFrameTypeSequence = [frame_type]

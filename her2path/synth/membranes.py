@@ -217,7 +217,8 @@ def _counts(
     share: NDArray[np.float64], found: NDArray[np.float64], denominator: int
 ) -> NDArray[np.int64]:
     """Return how many cells of each class to keep: the most that have the asked shares."""
-    whole = int(min(np.floor(found / share + 1e-9)))
+    asked = share > 0
+    whole = int(min(np.floor(found[asked] / share[asked] + 1e-9)))
     whole -= whole % denominator
     for n_total in range(int(found.sum()), whole, -1):
         wanted = largest_remainders(share, n_total)

@@ -12,14 +12,22 @@ from numpy.typing import NDArray
 
 from her2path.synth.laboratory import Laboratory
 
-__all__ = ["HALO_UM", "compress", "expose"]
+__all__ = ["HALO_UM", "compress", "expose", "halo_px"]
 
-# Reach of blur and sharpening: what lies further away does not change a pixel.
+# Reach of blur and sharpening of all but the softest laboratories (`halo_px`).
 HALO_UM = 10.0
 # Blur beyond this is of no use to anyone.
 MAX_DEFOCUS_UM = 1.5
 # Red cells and other eosin-free pink-brown matter, seen without eosin as yellow-brown.
 _RED_CELL = (0.30, 0.58, 0.76)
+
+
+def halo_px(laboratory: Laboratory) -> int:
+    """Return how far round a picture is drawn: what lies further away does not change a pixel."""
+    mpp = laboratory.mpp
+    softest_um = math.hypot(max(laboratory.blur_um, 0.05), MAX_DEFOCUS_UM)
+    kernels = (_kernel(um / mpp, HALO_UM / mpp) for um in (softest_um, laboratory.sharpen_um))
+    return max(math.ceil(HALO_UM / mpp), sum(kernel.size // 2 for kernel in kernels))
 
 
 def expose(
@@ -55,7 +63,7 @@ def expose(
     Returns
     -------
     ndarray of shape (M, N, 3), uint8
-        A border of `HALO_UM` is not valid and to be cut off.
+        A border of `halo_px` is not valid and to be cut off.
     """
     matrix = laboratory.stain_matrix.astype(np.float32)
     vectors = np.stack(
@@ -66,7 +74,8 @@ def expose(
         ]
     )
     shape = h.shape
-    is_glass = not any(stain.any() for stain in (h, d, red, neutral))
+    # Defocus mixes pictures whose weights sum to 1 but for rounding: that is left to each pixel.
+    is_glass = not any(plane.any() for plane in (h, d, red, neutral, blur_um))
     if is_glass:
         # Light through glass is the same everywhere: one pixel stands for all.
         h, d, red, neutral, blur_um = (plane[:1, :1] for plane in (h, d, red, neutral, blur_um))

@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from her2path.criteria.score import Intensity, Pattern, Score
-from her2path.results.atomic import write_text
+from her2path.results.atomic import remove_file, write_text
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.recipe import MixEntry, RegionRecipe, SlideRecipe
-from her2path.synth.writing import Progress, WrittenSlide, write_slide
+from her2path.synth.writing import Progress, WrittenSlide, truth_path, write_slide
 
-__all__ = ["WrittenPair", "write_pair"]
+__all__ = ["WrittenPair", "pair_path", "write_pair"]
+
+SIDES = ("before", "after")
 
 
 def shares_of(region: RegionRecipe) -> dict[tuple[Intensity, Pattern], float]:
     """Return the share of each class of cells; one that is 0 is none."""
     return {(e.intensity, e.pattern): e.share for e in region.mix if e.share > 0}
+
+
+def pair_path(folder: Path, name: str) -> Path:
+    """Return the file that says what changed in the patient of this name."""
+    return folder / f"{name}.pair.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,12 @@ def write_pair(
     if after_mix is not None:
         regions = tuple(replace(region, mix=after_mix) for region in regions)
     name = recipe.name
-    before_recipe = replace(recipe, name=f"{name}-before")
-    after_recipe = replace(recipe, name=f"{name}-after", regions=regions)
+    before_recipe = replace(recipe, name=f"{name}-{SIDES[0]}")
+    after_recipe = replace(recipe, name=f"{name}-{SIDES[1]}", regions=regions)
+    path = pair_path(folder, name)
+    if not (resumes and all(truth_path(folder, f"{name}-{s}").exists() for s in SIDES)):
+        # What it says of slides before must not stand beside those of now.
+        remove_file(path)
     before, after = (
         write_slide(
             side,
@@ -106,6 +117,5 @@ def write_pair(
         "pct_complete": [side.truth["slide"].get("pct_complete") for side in (before, after)],
         "h_score": [side.truth["slide"].get("h_score") for side in (before, after)],
     }
-    path = folder / f"{name}.pair.json"
     write_text(path, json.dumps(truth, indent=1) + "\n")
     return WrittenPair(before, after, path, truth)

@@ -35,6 +35,8 @@ STEP = 4
 LEAST_LEVEL_PX = 256
 MAX_LOWER_LEVELS = 4
 THUMBNAIL_PX = 512
+# Up to this quality JPEG of the noisiest picture takes less than two bytes per pixel.
+MOST_OF_TWO_BYTES = 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class PyramidWriter:
         Gives µm/px and compression.
     slide_id : str
         Goes into the description; as ASCII into that of an SVS.
+    drawn_as : str
+        What tells the slide from others of that name, for the unique identifiers of DICOM.
     with_profile : bool
         Whether a color profile that undoes the laboratory's gamma is written.
     """
@@ -83,6 +87,7 @@ class PyramidWriter:
     height: int
     laboratory: Laboratory
     slide_id: str
+    drawn_as: str = ""
     with_profile: bool = False
 
     @property
@@ -168,7 +173,9 @@ class PyramidWriter:
 
     def _is_big(self) -> bool:
         """Whether the file may outgrow the 4 GB of a TIFF, at its worst and with its levels."""
-        worst_bytes = 3 if self.laboratory.compression == "none" else 2
+        lab = self.laboratory
+        is_small = lab.compression == "jpeg" and lab.quality <= MOST_OF_TWO_BYTES
+        worst_bytes = 2 if is_small else 3
         return worst_bytes * self.width * self.height > 4_000_000_000
 
     def _tiff_options(self) -> dict[str, object]:
@@ -285,6 +292,7 @@ class PyramidWriter:
             tile_px=TILE_PX,
             laboratory=self.laboratory,
             slide_id=self.slide_id,
+            drawn_as=self.drawn_as,
             level=level,
             downsample=STEP**level,
             profile=self.profile,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 
 from her2path.synth.laboratory import Laboratory, laboratory_from_table, load_laboratory
-from her2path.synth.recipe import RecipeError, SlideRecipe, recipe_from_toml
+from her2path.synth.recipe import (
+    RecipeError,
+    SlideRecipe,
+    check_name,
+    recipe_from_toml,
+    toml_table,
+)
 
 __all__ = ["example_recipe", "read_laboratory", "read_recipe"]
 
@@ -25,7 +30,8 @@ def read_recipe(path: str | Path) -> SlideRecipe:
     """
     recipe = recipe_from_toml(read_text(Path(path), "the recipe"))
     name = recipe.name
-    if not isinstance(name, str) or Path(name).name != name or name.startswith(".") or not name:
+    check_name(name, "name")
+    if Path(name).name != name or name.startswith("."):
         raise RecipeError(f"name = {name!r}: give a plain name, it names the files")
     return recipe
 
@@ -40,11 +46,8 @@ def read_laboratory(name: str) -> Laboratory:
     """
     if not name.lower().endswith(".toml"):
         return load_laboratory(name)
-    try:
-        table = tomllib.loads(read_text(Path(name), "the laboratory"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RecipeError(f"the laboratory {name} is no valid TOML: {error}") from error
-    return laboratory_from_table(table, f"the laboratory {name}")
+    what = f"the laboratory {name}"
+    return laboratory_from_table(toml_table(read_text(Path(name), "the laboratory"), what), what)
 
 
 def example_recipe() -> str:
@@ -58,9 +61,12 @@ def read_text(path: Path, what: str) -> str:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise RecipeError(f"{path} is larger than 1 MB: that is not {what}")
-        return data.decode("utf-8")
+        # Editors and shells of Windows begin a file with a byte order mark.
+        return data.decode("utf-8-sig")
     except OSError as error:
         reason = error.strerror or error
         raise RecipeError(f"{what} {path} cannot be read ({reason}); check the path") from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is no text in UTF-8: that is not {what}") from error
+        raise RecipeError(
+            f"{path} is no text in UTF-8: that is not {what}, or is to be saved as UTF-8"
+        ) from error

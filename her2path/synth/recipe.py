@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from her2path.errors import list_faults
 from her2path.synth.regions import (
     ADDED_TO_REGIONS,
+    MAX_ENDING_BYTES,
     MixEntry,
     RecipeError,
     RegionRecipe,
@@ -34,12 +35,16 @@ __all__ = [
     "common_denominator",
     "mix_of",
     "recipe_from_toml",
+    "toml_table",
 ]
 
 # 25 × 25 mm of glass is more than a slide carries; beyond it a size is a slip of units.
 MAX_SIDE_UM = 80_000.0
 # Control tissue stands on the rest of the width (`layout.control_disc`).
 SHARE_BESIDE_CONTROL = 0.78
+# Of whole numbers in TOML, beside the sign; and how deep a recipe goes, with room.
+INTEGER_BITS = 63
+MAX_DEPTH = 10
 T = TypeVar("T")
 
 
@@ -53,7 +58,8 @@ class TissueShape:
         ``fill`` (tissue everywhere), ``blob`` (resection), ``core`` (tissue-microarray disc),
         ``biopsy`` (long cylinders) or ``none`` (blank glass).
     margin_um : float
-        Least glass between tissue and border of the slide.
+        Glass between tissue and border of the slide, about: the frayed edge of the tissue reaches
+        up to some 50 µm into it.
     scan_margin_um : float
         Glass further than this from tissue is not scanned: it has the colour of glass, without
         noise, dust or pen, and costs next to nothing. 0 = all is scanned.
@@ -111,7 +117,7 @@ class SlideRecipe:
     Attributes
     ----------
     name : str
-        Goes into the truth.
+        Goes into the truth, and may have what slides of a series and of pairs add to it.
     width_um, height_um : float
         Size of what is drawn.
     tissue : TissueShape
@@ -134,7 +140,7 @@ class SlideRecipe:
     control: bool = False
 
     def __post_init__(self) -> None:
-        check_name(self.name, "name")
+        check_name(self.name, "name", spare_bytes=MAX_ENDING_BYTES)
         if not isinstance(self.control, bool):
             raise RecipeError(f"control = {self.control!r}: give true or false")
         sides = ("width_um", "height_um")
@@ -196,16 +202,17 @@ _CONTROL = RegionRecipe(
 )
 
 
-def build_value(kind: type[T], table: dict[str, Any], where: str) -> T:
+def build_value(kind: type[T], table: dict[str, Any], where: str = "") -> T:
     """Make a value from a table; unknown keys and wrong types are named with `where`."""
+    said = f"{where}: " if where else ""
     known = set(inspect.signature(kind).parameters)
     unknown = sorted(set(table) - known)
     if unknown:
-        raise RecipeError(f"{where}: unknown keys {unknown}: use some of {sorted(known)}")
+        raise RecipeError(f"{said}unknown keys {unknown}: use some of {sorted(known)}")
     try:
         return kind(**table)
     except TypeError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(f"{said}{error}") from error
 
 
 def recipe_from_toml(text: str) -> SlideRecipe:
@@ -220,10 +227,7 @@ def recipe_from_toml(text: str) -> SlideRecipe:
         When the text is no TOML, a key is unknown, or a value is out of range; all faults are
         listed.
     """
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RecipeError(f"the recipe is no valid TOML: {error}") from error
+    table = toml_table(text, "the recipe")
     faults: list[str] = []
 
     def read(kind: type[T], name: str, default: T) -> T:
@@ -233,7 +237,8 @@ def recipe_from_toml(text: str) -> SlideRecipe:
             faults.append(str(error))
             return default
 
-    table["tissue"] = read(TissueShape, "tissue", TissueShape("blob"))
+    # What stands in for a faulty part brings no faults of its own.
+    table["tissue"] = read(TissueShape, "tissue", TissueShape("none"))
     table["artefacts"] = read(Artefacts, "artefacts", Artefacts())
     entries = table.get("regions", [{}])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -241,11 +246,12 @@ def recipe_from_toml(text: str) -> SlideRecipe:
         entries = [{}]
     regions = []
     for position, entry in enumerate(entries):
+        where = f"[[regions]] {position + 1}: "
         try:
-            regions.append(_region(entry, f"[[regions]] {position + 1}"))
+            regions.append(_region(entry))
         except RecipeError as error:
-            faults.append(str(error))
-            regions.append(RegionRecipe())
+            faults.append(f"{where}{error}")
+            regions.append(RegionRecipe(disc=(0.5, 0.5, 0.1) if position else None))
     table["regions"] = tuple(regions)
     try:
         recipe = build_value(SlideRecipe, table, "the recipe")
@@ -256,16 +262,47 @@ def recipe_from_toml(text: str) -> SlideRecipe:
     return recipe
 
 
-def _region(table: dict[str, Any], where: str) -> RegionRecipe:
+def toml_table(text: str, what: str) -> dict[str, Any]:
+    """Return TOML text as a table; `what` names it in the error.
+
+    Raises
+    ------
+    RecipeError
+        When it is no TOML, or holds what neither a recipe nor a laboratory does: whole numbers
+        beyond 64 bits, which cannot even be named, or tables within tables without end.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        is_told = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
+        reason = error if is_told else "a number has too many digits"
+        raise RecipeError(f"{what} is no valid TOML: {reason}") from error
+    parts: list[tuple[object, int]] = [(table, 0)]
+    while parts:
+        part, depth = parts.pop()
+        if depth > MAX_DEPTH:
+            raise RecipeError(f"{what} has tables in tables, {depth} deep: it needs at most 3")
+        if isinstance(part, int) and part.bit_length() > INTEGER_BITS:
+            raise RecipeError(f"{what} is no valid TOML: a whole number has more than 64 bits")
+        values = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        parts.extend((value, depth + 1) for value in values)
+    return table
+
+
+def _region(table: dict[str, Any]) -> RegionRecipe:
     for name in ("mix", "dcis_mix", "benign_mix"):
         if name in table:
-            table[name] = mix_of(**_numbers(_table(table, name), f"{where}: {name}"))
+            shares = _numbers(_table(table, name), name)
+            try:
+                table[name] = mix_of(**shares)
+            except RecipeError as error:
+                raise RecipeError(f"{name}: {error}") from error
     if "disc" in table:
         if not isinstance(table["disc"], list):
-            raise RecipeError(f"{where}: disc = {table['disc']!r}: give a list of 3 numbers")
+            raise RecipeError(f"disc = {table['disc']!r}: give a list of 3 numbers")
         named = {str(k): value for k, value in enumerate(table["disc"])}
-        table["disc"] = tuple(_numbers(named, f"{where}: disc").values())
-    return build_value(RegionRecipe, table, where)
+        table["disc"] = tuple(_numbers(named, "disc").values())
+    return build_value(RegionRecipe, table)
 
 
 def _table(table: dict[str, Any], name: str) -> dict[str, Any]:

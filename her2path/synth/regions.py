@@ -11,6 +11,7 @@ from her2path.errors import Her2pathError
 
 __all__ = [
     "ADDED_TO_REGIONS",
+    "MAX_ENDING_BYTES",
     "MixEntry",
     "RecipeError",
     "RegionRecipe",
@@ -23,6 +24,8 @@ __all__ = [
 
 # File systems stop at 255 bytes; seed, side and suffix still have to fit.
 MAX_NAME_BYTES = 120
+# What a name takes on: "-2147483647-before".
+MAX_ENDING_BYTES = 20
 
 
 class RecipeError(Her2pathError, ValueError):
@@ -67,12 +70,15 @@ def check_ranges(value: object, where: str, ranges: tuple[tuple[str, float, floa
         raise RecipeError("; ".join(faults))
 
 
-def check_name(name: object, where: str) -> None:
+def check_name(name: object, where: str, *, spare_bytes: int = 0) -> None:
     """Refuse a name that cannot stand in the names of files and in what formats write."""
     if not isinstance(name, str) or not name or not name.isprintable():
         raise RecipeError(f"{where} = {name!r:.60}: give a plain name in quotes")
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise RecipeError(f"{where} = {name!r:.40}…: give at most {MAX_NAME_BYTES} letters")
+    if len(name.encode()) > MAX_NAME_BYTES + spare_bytes:
+        raise RecipeError(
+            f"{where} = {name!r:.40}…: give at most {MAX_NAME_BYTES} letters (those beyond ASCII "
+            "count two to four times)"
+        )
 
 
 _SHORT = {

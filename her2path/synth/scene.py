@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from dataclasses import fields, replace
 from typing import Any
@@ -33,7 +32,7 @@ from her2path.synth.matter import (
 )
 from her2path.synth.noise import noise_tile, stream
 from her2path.synth.nuclei import EDGE_UM, defocused, join_nuclei
-from her2path.synth.optics import HALO_UM, expose
+from her2path.synth.optics import expose, halo_px
 from her2path.synth.recipe import SlideRecipe
 from her2path.synth.scanning import unscanned
 from her2path.synth.stain_maps import Grid, Lattice, StainMaps
@@ -108,13 +107,9 @@ class Scene:
         return self._stroma[key]
 
     def _stroma_of(self, column: int, row: int) -> StromaCells:
-        nests = [
-            nest
-            for c in range(max(0, column - 1), min(self.columns, column + 2))
-            for r in range(max(0, row - 1), min(self.rows, row + 2))
-            for nest in self._nests_of(c, r)
-        ]
         bounds = self._bounds(column, row)
+        # The widest nests reach further than the next block.
+        nests = [n for key in self.blocks_near(*bounds) for n in self._nests_of(*key)]
         seed, block = self.seed, (column, row)
         cells = stroma_cells(self.recipe, self._noise, nests, bounds, seed=seed, block=block)
         if any(region.activated_share > 0 for region in self.recipe.all_regions):
@@ -346,7 +341,7 @@ class Scene:
         if left_out == [region]:
             rgb = np.repeat(np.tile(glass, (1, region.width, 1)), region.height, axis=0)
             return rgb, StainMaps.blank(region.height, region.width)
-        halo = math.ceil(HALO_UM / mpp)
+        halo = halo_px(laboratory)
         grown = region.expanded(halo)
         maps = self.stain_maps(grown.x, grown.y, grown.width, grown.height, mpp)
         d = maps.d + np.float32(laboratory.haze_od) * maps.tissue.astype(np.float32)

@@ -69,7 +69,7 @@ class StainMaps(NamedTuple):
         Epithelial cell of each pixel (an index that holds within this grid), −1 stroma or
         glass, −2 lumen.
     tumor : ndarray of shape (M, N), bool
-        Where there are counted tumor cells.
+        Where there is invasive tumor, also cells that are passed beside their nucleus.
     membrane : ndarray of shape (M, N), uint8
         Class of the stained membrane, 0 = none.
     artefacts : ndarray of shape (M, N), bool

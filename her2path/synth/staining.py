@@ -234,8 +234,8 @@ def _has_complete(recipe: SlideRecipe) -> NDArray[np.bool_]:
     """Return which regions hold both cells stained all round and unstained ones."""
     return np.array(
         [
-            any(e.pattern == Pattern.COMPLETE for e in r.mix)
-            and any(e.pattern == Pattern.ABSENT for e in r.mix)
+            any(e.pattern == Pattern.COMPLETE and e.share > 0 for e in r.mix)
+            and any(e.pattern == Pattern.ABSENT and e.share > 0 for e in r.mix)
             for r in recipe.all_regions
         ]
     )
@@ -263,7 +263,8 @@ def _mean(
     levels = np.sort(field[counted if len(counted) else members])[::-1]
     cuts = np.rint(np.cumsum(share[order]) * len(levels)).astype(np.int64)
     rank = np.searchsorted(-levels, -field[members], side="left")
-    position = np.minimum(np.searchsorted(cuts, rank, side="right"), len(mix) - 1)
+    weakest = np.flatnonzero(share[order])[-1]
+    position = np.minimum(np.searchsorted(cuts, rank, side="right"), weakest)
     intensity[members] = np.array([mix[k].intensity for k in order])[position]
     pattern[members] = np.array([mix[k].pattern for k in order])[position]
 

@@ -60,7 +60,7 @@ class StromaCells:
     body_a_um, body_b_um : ndarray of shape (n,), float32
         Half axes of the cytoplasm, which lies as the nucleus does.
     body_h_od, body_dab_od : ndarray of shape (n,), float64
-        Stain of the cytoplasm; where both are 0 none is drawn.
+        Stain of the cytoplasm; where that of hematoxylin is 0 none is drawn.
     """
 
     kind: NDArray[np.uint8]

@@ -110,7 +110,9 @@ class Truth:
     artefacts: NDArray[np.bool_]
 
 
-def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, NDArray[np.int64]]:
+def cells_within(
+    scene: Scene, region: Region, mpp: float, *, halo_px: int = 0
+) -> tuple[CellTruth, NDArray[np.int64]]:
     """Return the cells whose nucleus lies in a rectangle.
 
     Parameters
@@ -121,6 +123,8 @@ def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, N
         Rectangle in px.
     mpp : float
         µm/px.
+    halo_px : int
+        How far round the rectangle the maps were drawn that the keys are for.
 
     Returns
     -------
@@ -133,8 +137,8 @@ def cells_within(scene: Scene, region: Region, mpp: float) -> tuple[CellTruth, N
     rows: list[_Rows] = []
     outlines: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     offset = 0
-    # The same blocks in the same order as when drawn with its halo: the labels agree.
-    for key in scene.blocks_near(*scene_frame(region, mpp)):
+    # The same blocks in the same order as when the maps were drawn: the labels agree.
+    for key in scene.blocks_near(*scene_frame(region.expanded(halo_px), mpp)):
         block, stroma = scene.block(*key), scene.stroma(*key)
         chosen = np.flatnonzero(block.is_seen & _inside(block.nuclei.x, block.nuclei.y, frame))
         rows.append(_epithelial_rows(block, chosen, offset))

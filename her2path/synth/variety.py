@@ -68,7 +68,9 @@ def random_mix(rng: Rng) -> tuple[MixEntry, ...]:
 def random_recipe(
     rng: Rng, *, width_um: float = 256.0, height_um: float = 256.0, name: str = "random"
 ) -> SlideRecipe:
-    """Draw a recipe at random: every knob, every score, sane combinations.
+    """Draw a recipe at random: every score, sane combinations of all knobs of a field.
+
+    What is left as it is: `scatter`, control tissue and what the scanner leaves out.
 
     Parameters
     ----------

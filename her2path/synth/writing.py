@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.geometry import Region
-from her2path.results.atomic import write_bytes
+from her2path.results.atomic import remove_file, write_bytes
 from her2path.results.jsonable import read_json
+from her2path.synth.dicom import check_dicom
 from her2path.synth.laboratory import Laboratory
 from her2path.synth.pyramids import PyramidWriter
 from her2path.synth.reading import read_laboratory, read_recipe
@@ -24,7 +25,15 @@ from her2path.synth.recipe import RecipeError, SlideRecipe
 from her2path.synth.records import described, write_cells, write_truth
 from her2path.synth.scene import Scene
 
-__all__ = ["Progress", "WrittenSlide", "draw_slides", "sha256_of", "write_slide"]
+__all__ = [
+    "Progress",
+    "WrittenSlide",
+    "check_size",
+    "draw_slides",
+    "sha256_of",
+    "truth_path",
+    "write_slide",
+]
 
 SUFFIXES = (".svs", ".ome.tif", ".ome.tiff", ".dcm")
 # One pixel of the masks per 16 of the slide: 4 µm, finer than anything they are used for.
@@ -94,7 +103,7 @@ def write_slide(
         raise RecipeError(f"{path.name}: the name of a slide must end in one of {SUFFIXES}")
     stem = path.name.removesuffix(suffix)
     beside = {
-        "truth": path.with_name(f"{stem}.truth.json"),
+        "truth": truth_path(path.parent, stem),
         "cells": path.with_name(f"{stem}.cells.csv.gz"),
         "masks": path.with_name(f"{stem}.masks.png"),
     }
@@ -105,14 +114,10 @@ def write_slide(
         if progress is not None:
             progress(path.name, 1, 1)
         return WrittenSlide(path, beside["truth"], beside["cells"], beside["masks"], truth)
+    width, height = check_size(recipe, laboratory, path.name)
+    # The truth of a slide before must not stand beside what is drawn from here on.
+    remove_file(beside["truth"])
     scene = Scene(recipe, seed=seed)
-    width = round(recipe.width_um / laboratory.mpp)
-    height = round(recipe.height_um / laboratory.mpp)
-    if width * height > MAX_SLIDE_PX:
-        raise RecipeError(
-            f"{path.name}: {width:,} × {height:,} px are more than any slide has (at most "
-            f"{MAX_SLIDE_PX:,}): draw a smaller one, or with a laboratory of coarser µm/px"
-        )
     masks = np.zeros((-(-height // MASK_STEP), -(-width // MASK_STEP), 3), np.uint8)
 
     def draw(region: Region) -> NDArray[np.uint8]:
@@ -125,12 +130,38 @@ def write_slide(
             progress(path.name, min(region.bottom, height), height)
         return rgb
 
-    PyramidWriter(width, height, laboratory, stem, with_profile).write(path, draw)
+    drawn_as = f"{seed}\0{recipe!r}"
+    PyramidWriter(width, height, laboratory, stem, drawn_as, with_profile).write(path, draw)
     write_bytes(beside["masks"], bytes(imagecodecs.png_encode(masks, level=9)))
     write_cells(scene, laboratory, beside["cells"])
     # Last: a slide with its truth is whole.
     truth = write_truth(scene, laboratory, beside["truth"], files=files, with_profile=with_profile)
     return WrittenSlide(path, beside["truth"], beside["cells"], beside["masks"], truth)
+
+
+def truth_path(folder: Path, name: str) -> Path:
+    """Return the truth of the slide of this name: as long as it is there, the slide is whole."""
+    return folder / f"{name}.truth.json"
+
+
+def check_size(recipe: SlideRecipe, laboratory: Laboratory, name: str) -> tuple[int, int]:
+    """Return width and height of a slide (px), or refuse what its format cannot hold.
+
+    Raises
+    ------
+    RecipeError
+        When it has too many pixels, or what writes its format is not installed.
+    """
+    width = round(recipe.width_um / laboratory.mpp)
+    height = round(recipe.height_um / laboratory.mpp)
+    if width * height > MAX_SLIDE_PX:
+        raise RecipeError(
+            f"{name}: {width:,} × {height:,} px are more than any slide has (at most "
+            f"{MAX_SLIDE_PX:,}): draw a smaller one, or with a laboratory of coarser µm/px"
+        )
+    if name.endswith(".dcm"):
+        check_dicom(name, width, height)
+    return width, height
 
 
 def truth_of_before(path: Path, made: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +175,8 @@ def truth_of_before(path: Path, made: dict[str, Any]) -> dict[str, Any]:
     truth = read_json(path)
     # As the file has it: a tuple is a list there.
     wanted = json.loads(json.dumps(made))
-    found = {name: truth.get(name) for name in ("has_profile", *wanted) if name in truth}
+    names = ("has_profile", *wanted) if isinstance(truth, dict) else ()
+    found = {name: truth[name] for name in names if name in truth}
     if found != wanted:
         raise RecipeError(
             f"{path.name} is the truth of a slide drawn otherwise (another recipe, laboratory, "
@@ -162,10 +194,13 @@ def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     rows, cols = -(-mask.shape[0] // MASK_STEP), -(-mask.shape[1] // MASK_STEP)
     if not mask.any():
         return np.zeros((rows, cols), np.uint8)
-    padded = np.zeros((rows * MASK_STEP, cols * MASK_STEP), np.uint8)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    share = cv2.resize(padded * 255, (cols, rows), interpolation=cv2.INTER_AREA)
-    return (np.asarray(share) >= 128).astype(np.uint8) * np.uint8(255)
+    padded = np.zeros((rows * MASK_STEP, cols * MASK_STEP, 2), np.uint8)
+    padded[: mask.shape[0], : mask.shape[1], 0] = mask
+    padded[: mask.shape[0], : mask.shape[1], 1] = 1
+    held, there = cv2.split(cv2.resize(padded * 255, (cols, rows), interpolation=cv2.INTER_AREA))
+    # Half of a square; where the border of the slide leaves less than that, half of what is left.
+    least = np.where(there < 128, np.maximum(there // 2, 1), 128)
+    return (held >= least).astype(np.uint8) * np.uint8(255)
 
 
 def draw_slides(

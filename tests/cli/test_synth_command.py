@@ -132,6 +132,8 @@ def test_all_faults_are_told_at_once(recipe: Path, tmp_path: Path):
         (("gone.toml", "--out", "o"), "cannot be read"),
         (("RECIPE", "--out", "o", "--laboratory", "gone.toml"), "cannot be read"),
         (("RECIPE", "--out", "o", "--after-laboratory", "test-a"), "--pair"),
+        (("RECIPE", "--out", "o", "--after-laboratory", "reference"), "--pair"),
+        (("RECIPE", "--out", "o", "--pair", "none=2"), "--pair none=2: none = 2"),
         (("RECIPE", "--out", "RECIPE"), "cannot be made"),
         (("RECIPE", "--out", "o", "--count", "0"), "count"),
         (("--print-laboratory", "moon"), "unknown laboratory"),
@@ -160,6 +162,32 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, data: bytes, words:
     path.write_bytes(data)
     with pytest.raises(RecipeError, match=words):
         read_recipe(path)
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(recipe: Path):
+    plain = read_recipe(recipe)
+    recipe.write_bytes(b"\xef\xbb\xbf" + recipe.read_bytes())
+    assert read_recipe(recipe) == plain
+
+
+def test_a_name_as_long_as_may_be_is_drawn_with_every_seed_and_side(recipe: Path, tmp_path: Path):
+    small = "width_um = 40\nheight_um = 40\n"
+    recipe.write_text(f"name = '{120 * 'n'}'\n{small}", encoding="utf-8")
+    out = tmp_path / "o"
+    shown = run(recipe, "--out", out, "--seed", 2**31 - 1, "--count", 2, "--pair", "same")
+    assert shown.exit_code == 0, shown.output
+    assert len(list(out.glob("*.svs"))) == 4
+    recipe.write_text(f"name = '{121 * 'n'}'\n{small}", encoding="utf-8")
+    shown = run(recipe, "--out", out)
+    assert (shown.exit_code, "at most 120 letters" in shown.output) == (2, True)
+
+
+def test_a_slide_too_large_for_its_format_is_told_before_any_is_drawn(recipe: Path, tmp_path: Path):
+    recipe.write_text("name = 'l'\nwidth_um = 20000\nheight_um = 20000\n", encoding="utf-8")
+    asked = ("--format", "dcm", "--laboratory", "test-e", "--after-laboratory", "reference")
+    shown = run(recipe, "--out", tmp_path / "o", *asked, "--pair", "same")
+    assert (shown.exit_code, "too many for DICOM" in shown.output) == (2, True), shown.output
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_faulty_laboratory_lists_its_numbers(tmp_path: Path):
@@ -219,3 +247,44 @@ def test_a_series_goes_on_only_as_it_began(recipe: Path, tmp_path: Path, more: t
     (tmp_path / "s-1.masks.png").unlink()
     assert "s-1.masks.png is not" in run(recipe, "--out", tmp_path, "--resume").output
     assert (tmp_path / "s-1.svs").read_bytes() == before
+
+
+@pytest.mark.parametrize("pair", [(), ("--pair", "none=1.0")])
+def test_a_series_that_replaces_another_goes_on_after_it_was_killed(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: tuple[str, ...]
+):
+    out, asked = tmp_path / "out", ("--out", tmp_path / "out", "--count", 2, *pair)
+    assert run(recipe, "--out", tmp_path / "fresh", "--count", 2, *pair).exit_code == 0
+    whole = {p.name: p.read_bytes() for p in (tmp_path / "fresh").iterdir()}
+    other = tmp_path / "other.toml"
+    other.write_text(SMALL.replace("weak", "intense"), encoding="utf-8")
+    assert run(other, *asked).exit_code == 0
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("her2path.synth.writing.write_bytes", kill)
+        assert run(recipe, *asked, "--overwrite").exit_code == 130
+    assert not list(out.glob("*.truth.json"))
+    assert not list(out.glob("*.pair.json"))
+    shown = run(recipe, *asked, "--resume")
+    assert shown.exit_code == 0, shown.output
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == whole
+
+
+def test_a_pair_that_is_whole_stays_where_another_was_asked_for(recipe: Path, tmp_path: Path):
+    assert run(recipe, "--out", tmp_path, "--pair", "none=1.0", "--quiet").exit_code == 0
+    shown = run(recipe, "--out", tmp_path, "--pair", "same", "--resume")
+    assert (shown.exit_code, "drawn otherwise" in shown.output) == (2, True)
+    assert (tmp_path / "s-1.pair.json").exists()
+
+
+def test_no_slide_of_another_format_is_left_beside_a_truth_that_is_not_its(
+    recipe: Path, tmp_path: Path
+):
+    assert run(recipe, "--out", tmp_path, "--quiet").exit_code == 0
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    shown = run(recipe, "--out", tmp_path, "--format", "dcm", "--overwrite")
+    assert (shown.exit_code, "s-1.svs" in shown.output) == (2, True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -10,7 +10,9 @@ from scipy.ndimage import distance_transform_edt
 from her2path.criteria.score import Intensity, Pattern, Score
 from her2path.geometry import Region
 from her2path.synth import (
+    Artefacts,
     Laboratory,
+    MixEntry,
     RecipeError,
     RegionRecipe,
     SlideRecipe,
@@ -43,6 +45,7 @@ def cells_of(recipe: SlideRecipe, seed: int, mpp: float = 0.25):
     return cells_within(scene, frame, mpp)[0]
 
 
+CLASSES = ((Intensity.NONE, Pattern.ABSENT), (Intensity.FAINT, Pattern.INCOMPLETE))
 MIXES = {
     "null": {"none": 1.0},
     "ultralow": {"none": 0.96, "faint_incomplete": 0.04},
@@ -220,6 +223,34 @@ def test_labels_point_to_the_cells_they_hold() -> None:
     assert inside > 0.97 * len(rows)
 
 
+@pytest.mark.parametrize("x_um", [1200, 1300])
+def test_labels_of_a_part_of_a_wide_slide_point_to_its_cells(x_um: int) -> None:
+    # At 1300 µm the halo reaches a block of cells that the picture itself does not.
+    lab = replace(LAB, mpp=0.5)
+    wide = SlideRecipe(width_um=3072, height_um=1024)
+    field = draw_field(wide, lab, seed=3, region=Region(2 * x_um, 800, 300, 300))
+    cells, label = field.truth.cells, field.truth.label
+    rows = np.flatnonzero(np.diff(cells.outline_start) > 0)
+    held = [label[min(int(cells.y[i]), 299), min(int(cells.x[i]), 299)] == i + 1 for i in rows]
+    assert len(rows) > 40
+    assert np.mean(held) > 0.97
+
+
+def test_pixels_do_not_depend_on_the_tiling_where_a_laboratory_is_softest() -> None:
+    soft = replace(LAB, mpp=0.5, blur_um=2.7, sharpen=3.0, sharpen_um=2.0, noise=0.2)
+    recipe = replace(
+        recipe_with(160, 130, none=0.3, intense_complete=0.7),
+        artefacts=Artefacts(blurred_patches=3),
+    )
+    frame = Region(0, 0, 320, 260)
+    whole, scene = Scene(recipe, seed=18).render(frame, soft), Scene(recipe, seed=18)
+    for y in range(0, 260, 65):
+        for x in range(0, 320, 40):
+            piece = Region(x, y, 40, 65)
+            shown = scene.render(piece, soft)
+            assert np.array_equal(shown, whole[piece.slices_within(frame)])
+
+
 def test_widths_and_od_lie_in_the_ranges_of_their_class() -> None:
     cells = cells_of(recipe_with(none=0.4, faint_incomplete=0.3, intense_complete=0.3), seed=4)
     faint = cells.is_tumor & (cells.intensity == Intensity.FAINT)
@@ -227,6 +258,17 @@ def test_widths_and_od_lie_in_the_ranges_of_their_class() -> None:
     assert 0.55 < cells.membrane_width_um[faint].mean() < 0.75
     assert 1.9 < cells.membrane_width_um[intense].mean() < 2.4
     assert cells.membrane_od[faint].max() < 0.2 < 0.6 < cells.membrane_od[intense].min()
+
+
+def test_a_class_with_no_share_is_as_one_that_is_not_named() -> None:
+    none, faint = (MixEntry(*e, share) for e, share in zip(CLASSES, (1.0, 0.0), strict=True))
+    complete = MixEntry(Intensity.INTENSE, Pattern.COMPLETE, 0.0)
+    plain, named = (
+        build_block(replace(SMALL, regions=(RegionRecipe(mix=mix),)), 0, 0, seed=1)
+        for mix in ((none,), (complete, faint, none))
+    )
+    assert np.array_equal(plain.is_kept, named.is_kept)
+    assert np.array_equal(plain.paint.od, named.paint.od)
 
 
 def test_control_tissue_is_never_counted() -> None:
@@ -257,6 +299,10 @@ def test_stain_matrix_has_unit_rows() -> None:
     [
         ("width_um = ", "no valid TOML"),
         ("width_um = " + 9000 * "[", "no valid TOML"),
+        ("width_um = " + 5000 * "9", "too many digits"),
+        ("width_um = 0x" + 5000 * "F", "more than 64 bits"),
+        ("[[regions]]\nmix = {none = 0x" + 300 * "F" + "}", "more than 64 bits"),
+        ("[tissue]\nkind" + 2000 * ".a" + " = 1", "tables in tables"),
         ("widht_um = 3", "unknown keys"),
         ("width_um = 1e9", "µm"),
         ("[[regions]]\nmix = {none = 0.5}", "sum to 1"),
@@ -309,6 +355,20 @@ def test_a_faulty_recipe_is_refused_with_its_fault(text: str, says: str) -> None
 def test_a_laboratory_that_cannot_be_drawn_is_refused(changes, says: str) -> None:
     with pytest.raises(RecipeError, match=says):
         replace(LAB, **changes)
+
+
+def test_a_faulty_part_brings_no_faults_that_are_not_there() -> None:
+    text = (
+        "width_um = 100\nheight_um = 100\n[tissue]\nkind = 'cake'\nmargin_um = 0\n"
+        "[[regions]]\nname = 'a'\n[[regions]]\nname = 'b'\ndisc = [0.5, 0.5, 0.1]\n"
+        "mix = {none = 0.5}\n"
+    )
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_toml(text)
+    assert str(caught.value).splitlines()[1:] == [
+        "  - tissue kind 'cake': use fill, blob, core, biopsy or none",
+        "  - [[regions]] 2: mix: shares of a mix sum to 0.5: make them sum to 1",
+    ]
 
 
 def test_a_recipe_reads_from_toml() -> None:

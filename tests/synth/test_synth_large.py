@@ -15,7 +15,7 @@ from her2path.geometry import Region
 from her2path.synth import Artefacts, Laboratory, RegionRecipe, SlideRecipe, TissueShape, mix_of
 from her2path.synth.layout import tissue_depth
 from her2path.synth.optics import expose
-from her2path.synth.pyramids import TILE_PX, encode_tile, flat_tile
+from her2path.synth.pyramids import TILE_PX, PyramidWriter, encode_tile, flat_tile
 from her2path.synth.scanning import unscanned
 from her2path.synth.scene import Scene
 from her2path.synth.truth import cells_within
@@ -88,6 +88,39 @@ def test_light_through_glass_is_that_of_pixels_without_stain() -> None:
         expose(h, none, none, none, none, LAB, x0=30, y0=-5, mpp=0.5, seed=9) for h in (none, trace)
     )
     assert np.array_equal(glass, long_way)
+
+
+def test_glass_out_of_focus_is_the_same_beside_stain_and_alone() -> None:
+    none = np.zeros((90, 70), np.float32)
+    # Weights of defocus that sum to one but for rounding.
+    blur_um = np.linspace(0.0, 1.4, none.size, dtype=np.float32).reshape(none.shape)
+    trace = np.full_like(none, 1e-20)
+    lab = replace(LAB, noise=0.0, read_noise=0.0, shading=0.0, sharpen=0.0)
+    # White points at which a value that rounds down by one bit is another number.
+    exact = replace(lab, white_point=(236.5, 235.5, 242.5))
+    glass, long_way = (
+        expose(h, none, none, none, blur_um, exact, x0=30, y0=-5, mpp=0.5, seed=9)
+        for h in (none, trace)
+    )
+    assert np.array_equal(glass, long_way)
+
+
+@pytest.mark.parametrize(
+    ("compression", "quality", "px", "is_big"),
+    [
+        ("jpeg", 85, 1.6e9, False),
+        ("jpeg", 100, 1.6e9, True),
+        ("none", 85, 1.6e9, True),
+        ("jpeg2000", 100, 1.9e9, True),
+        ("jpeg", 85, 2.1e9, True),
+    ],
+)
+def test_a_file_that_may_outgrow_four_gigabytes_is_a_big_tiff(
+    compression: str, quality: int, px: float, is_big: bool
+) -> None:
+    # The noisiest picture takes 2.6 bytes per pixel at quality 100, and its levels a 15th more.
+    lab = replace(LAB, compression=compression, quality=quality)
+    assert PyramidWriter(int(px) // 40_000, 40_000, lab, "s")._is_big() == is_big
 
 
 @pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "none"])

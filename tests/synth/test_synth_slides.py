@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def test_masks_lie_within_each_other(written) -> None:
     assert (tumor & ~tissue).sum() <= 0.02 * tumor.sum()
 
 
+@pytest.mark.parametrize("width_um", [100, 101, 104, 105, 107])
+def test_masks_reach_to_the_border_of_the_slide(tmp_path: Path, width_um: float) -> None:
+    recipe = SlideRecipe(name="n", width_um=width_um, height_um=width_um)
+    slide = write_slide(recipe, LAB, tmp_path / "n.svs", seed=1)
+    tissue = cv2.imread(str(slide.masks_path))[..., 2]
+    assert tissue.shape == 2 * (-(-2 * width_um // 16),)
+    assert (tissue == 255).all()
+
+
 def test_ome_tiff_holds_the_size_of_a_pixel_and_its_levels(tmp_path: Path) -> None:
     lab = replace(load_laboratory("test-d"), mpp=0.5)
     slide = write_slide(RECIPE, lab, tmp_path / "a.ome.tif", seed=2)
@@ -134,6 +144,38 @@ def test_one_slide_as_two_laboratories_show_it_is_two_in_dicom(tmp_path: Path) -
         written = write_slide(small, load_laboratory(name), tmp_path / name / "n.dcm", seed=2)
         uids.add(pydicom.dcmread(written.path, stop_before_pixels=True).SeriesInstanceUID)
     assert len(uids) == 2
+
+
+@pytest.mark.parametrize("change", ["seed", "recipe", "profile"])
+def test_slides_of_one_name_that_are_drawn_otherwise_are_two_in_dicom(
+    tmp_path: Path, change: str
+) -> None:
+    small = SlideRecipe(name="n", width_um=60, height_um=60)
+    other = replace(small, width_um=80) if change == "recipe" else small
+    first = write_slide(small, LAB, tmp_path / "n.dcm", seed=2)
+    uids = {pydicom.dcmread(first.path, stop_before_pixels=True).SeriesInstanceUID}
+    second = write_slide(
+        other,
+        LAB,
+        tmp_path / "n.dcm",
+        seed=2 + (change == "seed"),
+        with_profile=change == "profile",
+    )
+    uids.add(pydicom.dcmread(second.path, stop_before_pixels=True).SeriesInstanceUID)
+    assert len(uids) == 2
+
+
+@pytest.mark.parametrize("name", ["test-a", "test-e", "test-f", "test-g", "training-b"])
+def test_numbers_in_dicom_are_as_short_as_the_standard_asks(tmp_path: Path, name: str) -> None:
+    lab = load_laboratory(name)
+    recipe = SlideRecipe(name="n", width_um=300, height_um=300, tissue=TissueShape("none"))
+    write_slide(recipe, lab, tmp_path / "n.dcm", seed=2)
+    for level, path in enumerate(sorted(tmp_path.glob("*.dcm"))):
+        image = pydicom.dcmread(path, stop_before_pixels=True)
+        shared = image.SharedFunctionalGroupsSequence[0]
+        for spacing in shared.PixelMeasuresSequence[0].PixelSpacing:
+            assert len(spacing.original_string) <= 16
+            assert float(spacing) == pytest.approx(1e-3 * lab.mpp * 4**level, rel=1e-9)
 
 
 # 4100 × 4700 px at 0.25 µm/px: no multiple of the step between levels, three levels.
@@ -217,6 +259,39 @@ def test_a_pair_holds_the_change_that_was_asked_for(tmp_path: Path) -> None:
     assert pair.truth["is_changed"]
     assert pair.before.path.is_file()
     assert pair.after.path.is_file()
+
+
+@pytest.mark.parametrize("killed_at", ["s.masks.png", "s.cells.csv.gz"])
+def test_no_truth_of_before_stands_beside_what_a_killed_run_drew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    small = SlideRecipe(name="s", width_um=60, height_um=60)
+    path = tmp_path / "s.svs"
+    before = write_slide(small, LAB, path, seed=1)
+    whole = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    os_replace = os.replace
+
+    def kill(source: Path, target: Path) -> None:
+        if Path(target).name == killed_at:
+            raise KeyboardInterrupt
+        os_replace(source, target)
+
+    monkeypatch.setattr("os.replace", kill)
+    with pytest.raises(KeyboardInterrupt):
+        write_slide(small, LAB, path, seed=2)
+    monkeypatch.undo()
+    assert not before.truth_path.exists()
+    write_slide(small, LAB, path, seed=1, resumes=True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == whole
+
+
+def test_a_slide_that_cannot_be_written_leaves_the_one_before_whole(tmp_path: Path) -> None:
+    small = SlideRecipe(name="s", width_um=60, height_um=60)
+    before = write_slide(small, LAB, tmp_path / "s.dcm", seed=1)
+    large = replace(small, width_um=50_000, height_um=50_000)
+    with pytest.raises(RecipeError, match="too many for DICOM"):
+        write_slide(large, LAB, tmp_path / "s.dcm", seed=1)
+    assert before.truth_path.exists()
 
 
 def test_a_pair_with_the_mix_that_it_had_has_not_changed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from her2path.synth import (
 )
 from her2path.synth.blocks import build_block
 from her2path.synth.cell_kinds import CellKind
+from her2path.synth.inclusions import nests_beside
 from her2path.synth.layout import Nest, NestKind
 from her2path.synth.matter import FAR_UM, nest_distance, quantile
 from her2path.synth.nuclei import polygon_moments
@@ -28,6 +29,7 @@ from her2path.synth.recipe import ADDED
 from her2path.synth.records import describe_recipe
 from her2path.synth.scene import Scene
 from her2path.synth.strata import border_of, stratified_cells
+from her2path.synth.stroma_cells import clear_of_nests
 from her2path.synth.truth import cells_within
 
 LAB = Laboratory()
@@ -433,6 +435,18 @@ def test_clefts_are_glass_and_take_about_their_share() -> None:
         for seed in range(4)
     ]
     assert 0.12 < np.mean(shares) < 0.5
+
+
+def test_no_cell_of_the_stroma_lies_in_a_nest_that_reaches_over_a_block() -> None:
+    # Such nests are wider than the blocks in which cells are made.
+    region = only(nest_um=2000.0, mix=mix_of(none=1.0))
+    recipe = replace(recipe_of(region), width_um=4096.0, height_um=4096.0)
+    scene = Scene(recipe, seed=1)
+    blocks = [(column, row) for column in range(4) for row in range(4)]
+    nests = [nest for key in blocks for nest in nests_beside(recipe, *key, seed=1)]
+    for key in blocks:
+        nuclei = scene.stroma(*key).nuclei
+        assert clear_of_nests(nuclei.x, nuclei.y, nests, np.zeros(len(nuclei))).all()
 
 
 def test_muscle_is_denser_than_loose_stroma() -> None:
