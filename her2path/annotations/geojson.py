@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 CORE_TYPES = {"tmacore", "tmacoreobject"}
 READ_TYPES = {"", "annotation", "pathannotationobject", "unknown"} | CORE_TYPES
 MAX_COLLECTION_DEPTH = 8
+# Lists and objects, however short: each takes some 70 bytes. More are not needed for the most
+# vertices that are read with as many cells beside them that are passed over.
+MAX_PARTS = 10_000_000
 
 
 def shapes_of_geojson(data: bytes, budget: Budget) -> list[Shape]:
@@ -30,6 +33,11 @@ def shapes_of_geojson(data: bytes, budget: Budget) -> list[Shape]:
     AnnotationError
         If the bytes are no GeoJSON at all or exceed a limit.
     """
+    if data.count(b"[") + data.count(b"{") > MAX_PARTS:
+        raise AnnotationError(
+            f"the annotation file holds more than {MAX_PARTS:,} lists and objects; "
+            "export the outlines of regions only, without cells"
+        )
     try:
         document = json.loads(data)
     except RecursionError as error:
@@ -69,13 +77,14 @@ def features_of(document: object) -> Iterator[tuple[str, object]]:
 
 def shape_of_feature(feature: object, where: str, budget: Budget) -> Shape | None:
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
-        budget.faults.append(f"{where}: is no Feature")
+        budget.add_fault(f"{where}: is no Feature")
         return None
     properties = feature.get("properties") or {}
     if not isinstance(properties, dict):
-        budget.faults.append(f"{where}: properties is {type(properties).__name__}, not an object")
+        budget.add_fault(f"{where}: properties is {type(properties).__name__}, not an object")
         return None
-    object_type = properties.get("objectType", properties.get("object_type", ""))
+    # Null says no more than nothing.
+    object_type = properties.get("objectType") or properties.get("object_type") or ""
     if not isinstance(object_type, str) or object_type.lower() not in READ_TYPES:
         logger.debug("%s is a %r, not an annotation: passed over", where, object_type)
         return None
@@ -94,10 +103,10 @@ def shape_of_feature(feature: object, where: str, budget: Budget) -> Shape | Non
         texts["id"] = ""
     for key, text in texts.items():
         if len(text) > MAX_TEXT:
-            budget.faults.append(f"{where}: {key} has {len(text):,} letters, {MAX_TEXT} at most")
+            budget.add_fault(f"{where}: {key} has {len(text):,} letters, {MAX_TEXT} at most")
             return None
         if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
-            budget.faults.append(f"{where}: {key} holds half a letter, which no file can store")
+            budget.add_fault(f"{where}: {key} holds half a letter, which no file can store")
             return None
     parts = parts_of_geometry(feature.get("geometry"), where, budget)
     if not parts:
@@ -120,7 +129,7 @@ def classification_of(value: object, where: str, budget: Budget) -> str:
             return ": ".join(names)
         if name is None and names is None:
             return ""
-    budget.faults.append(f"{where}: classification {str(value)[:60]!r} has no readable name")
+    budget.add_fault(f"{where}: classification {str(value)[:60]!r} has no readable name")
     return ""
 
 
@@ -129,14 +138,14 @@ def parts_of_geometry(
 ) -> list[tuple[Ring, ...]]:
     """Return the polygons of a geometry; none when it is of points or lines or has a fault."""
     if not isinstance(geometry, Mapping):
-        budget.faults.append(f"{where}: has no geometry")
+        budget.add_fault(f"{where}: has no geometry")
         return []
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind == "Polygon":
         return [rings] if (rings := rings_of(coordinates, where, budget)) else []
     if kind == "MultiPolygon":
         if not isinstance(coordinates, list) or not coordinates:
-            budget.faults.append(f"{where}: a MultiPolygon without polygons")
+            budget.add_fault(f"{where}: a MultiPolygon without polygons")
             return []
         found = (
             rings_of(polygon, f"{where}, polygon {index}", budget)
@@ -145,8 +154,13 @@ def parts_of_geometry(
         return [rings for rings in found if rings]
     if kind == "GeometryCollection":
         members = geometry.get("geometries")
-        if not isinstance(members, list) or depth >= MAX_COLLECTION_DEPTH:
-            budget.faults.append(f"{where}: a GeometryCollection without a list of geometries")
+        if depth >= MAX_COLLECTION_DEPTH:
+            budget.add_fault(
+                f"{where}: GeometryCollections in each other, more than {MAX_COLLECTION_DEPTH} deep"
+            )
+            return []
+        if not isinstance(members, list):
+            budget.add_fault(f"{where}: a GeometryCollection without a list of geometries")
             return []
         return [
             part
@@ -156,32 +170,32 @@ def parts_of_geometry(
             )
         ]
     if kind in ("Point", "MultiPoint", "LineString", "MultiLineString"):
-        budget.remarks.append(f"{where} is a {kind} and encloses no area: passed over")
+        budget.add_remark(f"{where} is a {kind} and encloses no area: passed over")
         return []
-    budget.faults.append(f"{where}: geometry type {str(kind)[:40]!r} is unknown")
+    budget.add_fault(f"{where}: geometry type {str(kind)[:40]!r} is unknown")
     return []
 
 
 def rings_of(coordinates: object, where: str, budget: Budget) -> tuple[Ring, ...]:
     if not isinstance(coordinates, list) or not coordinates:
-        budget.faults.append(f"{where}: a Polygon without rings")
+        budget.add_fault(f"{where}: a Polygon without rings")
         return ()
     rings = []
     for index, ring in enumerate(coordinates):
         if not isinstance(ring, list):
-            budget.faults.append(f"{where}, ring {index}: is no list of vertices")
+            budget.add_fault(f"{where}, ring {index}: is no list of vertices")
             return ()
         budget.use_vertices(len(ring))
         points = [point_of(vertex) for vertex in ring]
         if None in points:
             bad = points.index(None)
-            budget.faults.append(
+            budget.add_fault(
                 f"{where}, ring {index}: vertex {bad} is {str(ring[bad])[:40]!r}, not [x, y]"
             )
             return ()
         whole = [point for point in points if point is not None]
         if (fault := ring_fault(whole)) is not None:
-            budget.faults.append(f"{where}, ring {index}: {fault}")
+            budget.add_fault(f"{where}, ring {index}: {fault}")
             return ()
         rings.append(whole)
     return tuple(rings)

@@ -65,6 +65,8 @@ def read_annotations(
     shapes = shapes_of(read_bounded(path), path, budget)
     for remark in budget.remarks:
         logger.warning("%s: %s", path.name, remark)
+    if left := budget.n_remarks - len(budget.remarks):
+        logger.warning("%s: %s more passed over", path.name, f"{left:,}")
     frame = None
     if slide_dimensions is not None:
         frame = shapely.box(0, 0, slide_dimensions.width, slide_dimensions.height)

@@ -30,6 +30,10 @@ __all__ = [
 MAX_VERTICES = 2_000_000
 MAX_SHAPES = 50_000
 MAX_TEXT = 500
+# Beyond it a file is of another kind; each further fault would only take memory.
+MAX_FAULTS = 1_000
+# So many show what is passed over; a count by hand has thousands of points.
+MAX_REMARKS = 10
 # Ten times the side of the largest slides; beyond it float32 consumers lose whole pixels.
 MAX_COORDINATE = 1e7
 # A hand slips a dozen times; repair takes a second for a thousand crossings and grows with their
@@ -73,13 +77,29 @@ class Shape:
 class Budget:
     """Counts what a file has used, so that it is stopped before memory is; keeps what is wrong.
 
-    `faults` end the reading, `remarks` tell what is passed over.
+    `faults` end the reading, `remarks` tell what is passed over: the first of `n_remarks`.
     """
 
     n_vertices: int = 0
     n_shapes: int = 0
+    n_remarks: int = 0
     faults: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    def add_fault(self, words: str) -> None:
+        """Note what is wrong; raise AnnotationError beyond the limit."""
+        self.faults.append(words)
+        if len(self.faults) > MAX_FAULTS:
+            raise AnnotationError(
+                f"the annotation file has more than {MAX_FAULTS:,} faults, such as: "
+                f"{self.faults[0]}; export it again"
+            )
+
+    def add_remark(self, words: str) -> None:
+        """Note what is passed over."""
+        self.n_remarks += 1
+        if len(self.remarks) < MAX_REMARKS:
+            self.remarks.append(words)
 
     def use_vertices(self, n: int) -> None:
         """Count `n` vertices; raise AnnotationError beyond the limit."""

@@ -102,7 +102,7 @@ class ShapeTarget:
                 shape_id=attributes.get("Id", ""),
                 kind=attributes.get("Type", ""),
                 names=[attributes.get("Text", ""), self.layer_name],
-                is_negative=attributes.get("NegativeROA", "0").strip() == "1",
+                is_negative=attributes.get("NegativeROA", "0").strip().lower() in {"1", "true"},
             )
         elif tag in {"Vertex", "V"}:
             self.add_point(attributes)
@@ -120,6 +120,8 @@ class ShapeTarget:
 
     def open_shape(self, *, shape_id: str, kind: str, names: list[str], is_negative: bool) -> None:
         where = f"outline {self.n_drawn}"
+        if self.current is not None:
+            self.budget.add_fault(f"{self.current.where}: {where} begins before it ends")
         self.n_drawn += 1
         word = kind.strip().lower()
         self.current = OpenShape(where, shape_id, SHAPE_WORDS.get(word, word), names, is_negative)
@@ -135,9 +137,13 @@ class ShapeTarget:
         try:
             x, y = float(attributes["X"]), float(attributes["Y"])
             order = float(attributes.get("Order", index))
+            if math.isnan(order):
+                raise ValueError("vertices without an order cannot be sorted")
         except (KeyError, ValueError):
             shown = str(attributes)[:60]
-            shape.fault = shape.fault or f"vertex {index} is {shown}, X and Y must be numbers"
+            shape.fault = (
+                shape.fault or f"vertex {index} is {shown}, X, Y and Order must be numbers"
+            )
             # Keeps the numbers of the vertices that follow right.
             x, y, order = 0.0, 0.0, float(index)
         shape.points.append((order, x, y))
@@ -150,7 +156,7 @@ class ShapeTarget:
             (x, y) for _, x, y in sorted(shape.points, key=lambda point: point[0])
         ]
         if shape.kind not in {"polygon", "rectangle", "ellipse"}:
-            self.budget.remarks.append(
+            self.budget.add_remark(
                 f"{shape.where} is a {shape.kind!r} and encloses no area: passed over"
             )
             return
@@ -163,7 +169,7 @@ class ShapeTarget:
             ring = ellipse_within(points)
         fault = shape.fault or ring_fault(ring)
         if fault is not None:
-            self.budget.faults.append(f"{shape.where}: {fault}")
+            self.budget.add_fault(f"{shape.where}: {fault}")
             return
         self.budget.use_shape()
         name, layer = shape.names

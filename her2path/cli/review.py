@@ -86,7 +86,7 @@ def review(
         if export is not None:
             OUTPUT.print(f"{export_readings(results, export, reader)}")
             return
-        name = reader or getpass.getuser()
+        name = reader or login_name()
         serve_page(
             results,
             name,
@@ -98,6 +98,18 @@ def review(
         )
 
 
+def login_name() -> str:
+    """Return the name that the user logged in by; a container may have none."""
+    from her2path.errors import ResultsError
+
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError) as error:
+        raise ResultsError(
+            "the name that you log in by is not known here; give yours by --reader"
+        ) from error
+
+
 def export_readings(folder: Path, table: Path, reader: str) -> Path:
     """Write the readings of a reader, or of all, and return the path of the table."""
     from her2path.errors import ResultsError
@@ -105,23 +117,22 @@ def export_readings(folder: Path, table: Path, reader: str) -> Path:
     from her2path.results.review_log import (
         EntryKind,
         PresentResult,
-        ReviewLog,
         by_slide,
         of_file,
+        read_log,
         write_reviews,
     )
 
     results = ResultsFolder(folder)
     path = results.review_log
-    if not path.exists():
+    entries = read_log(path) if path.exists() else ()
+    if not entries:
         raise ResultsError(f"{folder} has no second readings yet; her2path review {folder} begins")
     if table.exists():
         raise ResultsError(f"{table} exists already; choose another name")
-    with ReviewLog(path) as log:
-        entries = log.entries()
     own = [entry for entry in entries if not reader or entry.reader == reader.strip()]
     if not own:
-        known = ", ".join(sorted({entry.reader for entry in entries})) or "nobody"
+        known = ", ".join(sorted({entry.reader for entry in entries}))
         raise ResultsError(f"{reader} has read nothing here; readers are {known}")
     readings = by_slide(entry for entry in own if entry.kind is EntryKind.READING)
     presents = {name: PresentResult.of_slide(results, name) for name in readings}
@@ -152,11 +163,15 @@ def serve_page(
     opens_browser: bool,
 ) -> None:
     """Serve the page until it is interrupted, and say then how far the reader has come."""
+    from her2path.errors import ResultsError
     from her2path.results.folder import ResultsFolder
     from her2path.results.review_log import ReviewLog
     from her2path.review import CaseState, SlidePool, finder, open_queue, serve
 
     results = ResultsFolder(folder)
+    if not results.journal.is_file():
+        # Before a log is begun in a folder that has nothing to do with her2path.
+        raise ResultsError(f"{folder} holds no run of her2path; name the folder given to --out")
     with ReviewLog(results.review_log) as log:
         queue = open_queue(
             results, reader=reader, only_flagged=only_flagged, is_blinded=is_blinded, log=log
@@ -189,6 +204,5 @@ def serve_page(
                 opens_browser=opens_browser,
             )
         n_read = sum(queue.state(case) is not CaseState.OPEN for case in queue.cases)
-        ERRORS.print(
-            f"{n_read:,} of {n_slides:,} read; readings are in {results.reviews_csv}",
-        )
+        where = f"; readings are in {results.reviews_csv}" if results.reviews_csv.exists() else ""
+        ERRORS.print(f"{n_read:,} of {n_slides:,} read{where}")

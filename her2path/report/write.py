@@ -51,7 +51,7 @@ from her2path.results.atomic import write_text
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
-from her2path.results.review_log import PresentResult, ReviewEntry, ReviewLog, by_slide, of_file
+from her2path.results.review_log import PresentResult, ReviewEntry, by_slide, of_file, read_log
 from her2path.results.run_record import software_version
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 from her2path.statistics.readers import DOUBT
@@ -214,8 +214,7 @@ def readings_of(
     if not results.review_log.exists():
         return {}
     try:
-        with ReviewLog(results.review_log) as review_log:
-            found = by_slide(review_log.entries())
+        found = by_slide(read_log(results.review_log))
     except ResultsError as error:
         log.warning("the report is without second readings: %s", error)
         return {}

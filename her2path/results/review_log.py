@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -37,6 +39,7 @@ __all__ = [
     "ReviewLog",
     "by_slide",
     "of_file",
+    "read_log",
     "write_reviews",
 ]
 
@@ -44,7 +47,10 @@ __all__ = [
 NO_HASH = "0" * 64
 # Two people at one log wait for each other this long; an entry takes milliseconds.
 WAIT_S = 10.0
+# SQLite does not wait by itself while two begin a log at once.
+STEP_S = 0.02
 
+SELECT_ENTRIES = "SELECT number, text, hash FROM entries ORDER BY number"
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS entries (
         number INTEGER PRIMARY KEY CHECK (number > 0),
@@ -188,13 +194,26 @@ class ReviewLog(Database):
         super().__init__(path, wait_s=WAIT_S, has_one_thread=False)
         try:
             with self.guarded():
-                self.database.execute("PRAGMA journal_mode = WAL")
+                self.share()
                 self.database.execute("PRAGMA synchronous = FULL")
                 for statement in SCHEMA:
                     self.database.execute(statement)
         except BaseException:
             self.database.close()
             raise
+
+    def share(self) -> None:
+        """Let those who read and the one who writes not lock each other out."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            try:
+                self.database.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(STEP_S)
+            else:
+                return
 
     def append(self, entry: ReviewEntry) -> ReviewEntry:
         """Add an entry, and return it with the time of its writing; it is on the disk then.
@@ -249,6 +268,12 @@ class ReviewLog(Database):
                 f"{entry.reader} has read this slide before; a first reading stays what it was"
             )
 
+    def n_entries(self) -> int:
+        """Return how many there are, by the number of the last."""
+        with self.guarded():
+            last = self.database.execute("SELECT ifnull(max(number), 0) FROM entries").fetchone()
+        return int(last[0])
+
     def entries(self) -> tuple[ReviewEntry, ...]:
         """Return all entries, oldest first.
 
@@ -258,24 +283,8 @@ class ReviewLog(Database):
             If an entry was changed, removed or put in since it was written, or does not fit.
         """
         with self.guarded():
-            rows = self.database.execute(
-                "SELECT number, text, hash FROM entries ORDER BY number"
-            ).fetchall()
-        found: list[ReviewEntry] = []
-        previous = NO_HASH
-        for expected, (number, text, stored) in enumerate(rows, start=1):
-            if number != expected or chained(previous, number, text) != stored:
-                raise ResultsError(
-                    f"{self.path}: entry {expected:,} is missing, or was changed after it was "
-                    "written; take the file from a backup, and keep this one to see what happened"
-                )
-            try:
-                document = json.loads(text)
-            except ValueError as error:
-                raise self.damaged(error) from error
-            found.append(from_json(ReviewEntry, document, where=f"{self.path}, entry {number}"))
-            previous = stored
-        return tuple(found)
+            rows = self.database.execute(SELECT_ENTRIES).fetchall()
+        return checked(rows, self.path)
 
     def unusable(self, error: sqlite3.OperationalError) -> ResultsError:
         """Return the error for a log that cannot be read or written now."""
@@ -285,10 +294,61 @@ class ReviewLog(Database):
 
     def damaged(self, error: Exception) -> ResultsError:
         """Return the error for a file that cannot be understood."""
-        return ResultsError(
-            f"{self.path} is no log of second readings ({error}); take it from a backup, or move "
-            "it away to begin a new one"
+        return no_log(self.path, error)
+
+
+def read_log(path: Path) -> tuple[ReviewEntry, ...]:
+    """Return all entries of a log, oldest first, also from a folder that cannot be written.
+
+    Raises
+    ------
+    ResultsError
+        As `ReviewLog.entries`; or the folder cannot be written, and entries are not in the log yet.
+    """
+    if os.access(path.parent, os.W_OK):
+        with ReviewLog(path) as log:
+            return log.entries()
+    waiting = path.with_name(path.name + "-wal")
+    if waiting.exists() and waiting.stat().st_size:
+        raise ResultsError(
+            f"the review page of {path.parent} is open or was stopped, and the folder cannot be "
+            "written; end the page, or copy the folder to where it can be written"
         )
+    try:
+        # As it lies there: otherwise SQLite writes beside what it reads.
+        database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
+        with closing(database):
+            rows = database.execute(SELECT_ENTRIES).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise no_log(path, error) from error
+    return checked(rows, path)
+
+
+def checked(rows: Iterable[tuple[int, str, str]], path: Path) -> tuple[ReviewEntry, ...]:
+    """Return the entries of a log; raises ResultsError where one is missing or was changed."""
+    found: list[ReviewEntry] = []
+    previous = NO_HASH
+    for expected, (number, text, stored) in enumerate(rows, start=1):
+        if number != expected or chained(previous, number, text) != stored:
+            raise ResultsError(
+                f"{path}: entry {expected:,} is missing, or was changed after it was written; take "
+                "the file from a backup, and keep this one to see what happened"
+            )
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise no_log(path, error) from error
+        found.append(from_json(ReviewEntry, document, where=f"{path}, entry {number}"))
+        previous = stored
+    return tuple(found)
+
+
+def no_log(path: Path, error: Exception) -> ResultsError:
+    """Return the error for a file that cannot be understood."""
+    return ResultsError(
+        f"{path} is no log of second readings ({error}); take it from a backup, or move it away to "
+        "begin a new one"
+    )
 
 
 def chained(previous: str, number: int, text: str) -> str:

@@ -94,7 +94,9 @@ class ReviewQueue:
         self.cases = tuple(Case(n, slide_id) for n, slide_id in enumerate(slide_ids, start=1))
         # Requests come from several threads; an entry follows from what is logged before it.
         self.lock = threading.RLock()
-        self.entries = by_slide(log.entries())
+        self.n_entries = 0
+        self.entries: dict[str, list[ReviewEntry]] = {}
+        self.refresh()
         self.records: dict[int, tuple[int, SlideRecord]] = {}
         self.presents: dict[str, tuple[int, PresentResult | None]] = {}
 
@@ -151,7 +153,11 @@ class ReviewQueue:
 
     def refresh(self) -> None:
         """Take up what was logged meanwhile, by others or by this reader in another window."""
-        self.entries = by_slide(self.log.entries())
+        with self.lock:
+            # Entries are only added: of thousands none is read again where there is no other.
+            if self.log.n_entries() != self.n_entries:
+                found = self.log.entries()
+                self.n_entries, self.entries = len(found), by_slide(found)
 
     def present(self, slide_id: str) -> PresentResult | None:
         """Return what is known of a result that entries may be of, read again when it changed."""

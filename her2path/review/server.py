@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from importlib.resources import files
+from threading import Thread
 from typing import Annotated, Any
 
 import uvicorn
@@ -191,23 +192,28 @@ def page_routes(token: str) -> APIRouter:
 def case_routes(queue: ReviewQueue, session: str) -> APIRouter:
     """Return the list of cases, each case, and what a reader gives it."""
     routes = APIRouter(prefix="/api", dependencies=[Depends(same_list(queue))])
-    opened: dict[int, float] = {}
+    # By case and slide file: another one may take the name of the first.
+    opened: dict[tuple[int, str], float] = {}
+
+    def sitting(case: Case) -> tuple[int, str]:
+        return case.number, queue.record(case).scan.sha256_ends
 
     @routes.get("/queue")
     def show_queue() -> Any:  # noqa: ANN401 - JSON has no narrower type
+        queue.refresh()
         return to_json(tell_queue(queue) | {"session": session, "list": queue.key})
 
     @routes.get("/cases/{number}")
     def show_case(number: Number) -> Any:  # noqa: ANN401 - JSON has no narrower type
         case = queue.case(number)
-        opened.setdefault(number, time.monotonic())
+        opened.setdefault(sitting(case), time.monotonic())
         return to_json(tell_case(queue, case))
 
     @routes.post("/cases/{number}/reading")
     def take_reading(number: Number, given: GivenReading) -> Any:  # noqa: ANN401 - JSON has no narrower type
         case = queue.case(number)
         check_same_result(queue, case, given.scored)
-        began = opened.get(number)
+        began = opened.get(sitting(case))
         queue.read(
             case,
             given.score,
@@ -312,8 +318,9 @@ def cookie_of(request: Request) -> str:
 
 def refusal(request: Request, token: str) -> Response | None:
     """Return the answer to a request that is not from this server's own page, or None."""
-    name = request.url.hostname
-    if name not in OWN_NAMES:
+    # As it was sent: of a name with a port that cannot be, the address of this server is made.
+    name, _, _ = request.headers.get("host", "").partition(":")
+    if name.lower() not in OWN_NAMES:
         return JSONResponse({"detail": "this server answers to localhost only"}, 421)
     origin = request.headers.get("origin")
     if origin is not None and origin != f"http://{request.url.netloc}":
@@ -367,7 +374,8 @@ def serve(
         address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
         announce(address)
         if opens_browser:
-            webbrowser.open(address)
+            # Browsers in a terminal, and some others, keep their caller until they are closed.
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         settings = uvicorn.Config(
             make_app(queue, slides, token=token),
             log_level="warning",

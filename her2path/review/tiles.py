@@ -6,7 +6,6 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -206,14 +205,28 @@ def finder(slide_folder: Path | None) -> Callable[[SlideRecord], Path]:
             parts = [part for part in known.parts if part != known.anchor]
             tails = [parts[k:] for k in range(len(parts))]
             places = [*(slide_folder.joinpath(*tail) for tail in tails), was]
-        there = [place for place in places if place.exists()]
-        for place in there:
-            with suppress(ResultsError):
+        there: list[Path] = []
+        unread: list[str] = []
+        for place in places:
+            try:
+                if not place.exists():
+                    continue
                 if is_scored_file(record, place):
                     return place
+                there.append(place)
+            except ResultsError as error:
+                unread.append(str(error))
+            except PermissionError as error:
+                # Of a folder that may not be looked into.
+                unread.append(f"{place} cannot be read ({error.strerror}); check its rights")
+            except OSError:
+                # A name longer than any here: below another folder places are longer than before.
+                continue
         elsewhere = "name the folder that holds it now with --slide-folder"
         if slide_folder is not None:
             elsewhere = f"nor is it in {slide_folder}, below it as before or by its name"
+        if unread:
+            raise SlideError(f"{unread[0]}; {elsewhere}")
         if there:
             raise SlideError(f"{there[0]} is not the file that was scored; {elsewhere}")
         raise SlideError(f"{known.name} is not where it was scored, {known.parent}; {elsewhere}")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.annotations import RoiKind, kind_of_name, read_annotations
+from her2path.annotations import geojson as geojson_module
 from her2path.annotations import read as read_module
 from her2path.annotations import shapes as shapes_module
 from her2path.annotations.shapes import polygon_of_rings
@@ -16,6 +17,11 @@ from her2path.errors import AnnotationError
 from her2path.geometry import Location, Size
 
 SQUARE = [[[10, 20], [110, 20], [110, 120], [10, 120], [10, 20]]]
+APERIO_FILE = "<Annotations><Annotation><Regions>{}</Regions></Annotation></Annotations>"
+APERIO_REGION = (
+    '<Region {more}><Vertices><Vertex X="0" Y="0"/><Vertex X="4" Y="0"/><Vertex X="4" Y="4"/>'
+    "</Vertices>{inside}</Region>"
+)
 HOLE = [[40, 50], [60, 50], [60, 70], [40, 70], [40, 50]]
 
 
@@ -522,3 +528,91 @@ def test_equal_ids_are_numbered_and_no_id_is_given_twice(tmp_path):
     assert found[:2] == ["a", "a-2"]
     assert len(set(found)) == len(given)
     assert all(name.startswith(start) for name, start in zip(found, given, strict=True))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps([1] * 20_000),
+        json.dumps([feature({"type": "Polygon", "coordinates": []})] * 2_000),
+        "<Annotations><Annotation>" + "<Region/>" * 20_000 + "</Annotation></Annotations>",
+    ],
+)
+def test_a_file_of_nothing_but_faults_is_left_before_all_of_them_are_kept(
+    tmp_path, content, monkeypatch
+):
+    kept = []
+    count = shapes_module.Budget.add_fault
+    monkeypatch.setattr(
+        shapes_module.Budget, "add_fault", lambda self, words: kept.append(1) or count(self, words)
+    )
+
+    with pytest.raises(AnnotationError, match=r"roi\.geojson: .*more than 1,000 faults, such as: "):
+        read_annotations(written(tmp_path, content))
+
+    assert len(kept) == 1_001
+
+
+def test_lists_and_objects_are_counted_before_memory_is_taken_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(geojson_module, "MAX_PARTS", 50)
+    monkeypatch.setattr(geojson_module.json, "loads", lambda _data: pytest.fail("was parsed"))
+
+    with pytest.raises(AnnotationError, match="more than 50 lists and objects"):
+        read_annotations(written(tmp_path, "[" + "[]," * 30 + "{}" * 20))
+
+
+def test_thousands_of_points_are_passed_over_in_a_few_lines(tmp_path, caplog):
+    point = feature({"type": "Point", "coordinates": [1, 1]})
+
+    (roi,) = read_annotations(written(tmp_path, [*[point] * 3_000, feature()]))
+
+    assert roi.polygon.area == 10_000
+    assert len(caplog.records) == 11
+    assert "2,990 more passed over" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["objectType", "object_type"])
+def test_a_kind_of_object_that_is_null_is_none(tmp_path, name):
+    (roi,) = read_annotations(written(tmp_path, feature(**{name: None})))
+
+    assert roi.kind is RoiKind.TUMOR
+
+
+def test_collections_nested_too_deeply_are_named_so(tmp_path):
+    geometry = {"type": "Polygon", "coordinates": SQUARE}
+    for _ in range(9):
+        geometry = {"type": "GeometryCollection", "geometries": [geometry]}
+
+    with pytest.raises(AnnotationError, match="more than 8 deep"):
+        read_annotations(written(tmp_path, feature(geometry)))
+
+
+def test_an_aperio_region_inside_another_does_not_replace_it_in_silence(tmp_path):
+    inner = APERIO_REGION.format(more='Id="2"', inside="")
+    outer = APERIO_REGION.format(more='Id="1"', inside=inner)
+
+    with pytest.raises(AnnotationError, match="outline 0: outline 1 begins before it ends"):
+        read_annotations(written(tmp_path, APERIO_FILE.format(outer)))
+
+
+@pytest.mark.parametrize("word", ["1", "true", "True"])
+def test_a_negative_region_is_left_out_however_that_is_written(tmp_path, word):
+    region = APERIO_REGION.format(more=f'NegativeROA="{word}"', inside="")
+
+    (roi,) = read_annotations(written(tmp_path, APERIO_FILE.format(region)))
+
+    assert roi.kind is RoiKind.IGNORE
+
+
+def test_an_order_that_is_no_number_is_a_fault(tmp_path):
+    corners = "".join(
+        f'<Coordinate Order="{order}" X="{x}" Y="{y}"/>'
+        for order, x, y in (("nan", 0, 0), ("1", 9, 0), ("2", 9, 9), ("0", 0, 9))
+    )
+    text = (
+        '<ASAP_Annotations><Annotations><Annotation Type="Polygon"><Coordinates>'
+        f"{corners}</Coordinates></Annotation></Annotations></ASAP_Annotations>"
+    )
+
+    with pytest.raises(AnnotationError, match="X, Y and Order must be numbers"):
+        read_annotations(written(tmp_path, text))

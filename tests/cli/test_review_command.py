@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -200,3 +201,29 @@ def test_a_run_without_flags_says_how_to_read_all(run: ResultsFolder) -> None:
         journal.finish("slide A", {**entry.row, "review": False}, seconds=1.0)
     shown = review(run.path, "--no-browser")
     assert (shown.exit_code, "--slides all" in shown.stderr) == (2, True)
+
+
+def test_a_folder_that_holds_no_run_is_left_as_it_was(tmp_path: Path) -> None:
+    assert review(tmp_path, "--no-browser").exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_was_closed_unread_tells_of_no_readings(
+    run: ResultsFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(her2path.review, "serve", lambda *_arguments, **_options: None)
+    shown = review(run.path, "--no-browser")
+    assert shown.stderr.splitlines()[-1] == "0 of 1 read"
+    assert not run.reviews_csv.exists()
+    exported = review(run.path, "--export", tmp_path / "t.csv")
+    assert "has no second readings yet" in " ".join(exported.stderr.split())
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("no name"), ImportError()])
+def test_who_has_no_login_name_is_asked_for_one(
+    run: ResultsFolder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    # As in a container that runs under a number.
+    monkeypatch.setattr("getpass.getuser", Mock(side_effect=error))
+    shown = review(run.path, "--no-browser")
+    assert (shown.exit_code, "give yours by --reader" in shown.stderr) == (2, True)

@@ -2,9 +2,12 @@
 
 import csv
 import json
+import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from her2path.criteria.score import Score
 from her2path.errors import ResultsError
+from her2path.results.database import Database
 from her2path.results.folder import ResultsFolder
 from her2path.results.jsonable import canonical_json
 from her2path.results.review_log import (
@@ -23,6 +27,7 @@ from her2path.results.review_log import (
     ReviewLog,
     chained,
     of_file,
+    read_log,
     write_reviews,
 )
 from her2path.results.sheet import read_sheet
@@ -248,3 +253,53 @@ def test_the_table_has_the_first_reading_and_the_last_decision(tmp_path: Path) -
     assert (second["reader"], second["agrees"], second["final_score"]) == ("B", "true", "")
     # A spreadsheet would run it.
     assert second["remark"] == "'=1+1"
+
+
+def test_the_log_of_an_archive_is_read_where_nothing_can_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReviewLog(path) as log:
+        first = log.append(READING)
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+
+    def refuse(log: ReviewLog, _path: Path) -> None:
+        raise log.unusable(sqlite3.OperationalError("attempt to write a readonly database"))
+
+    monkeypatch.setattr(ReviewLog, "__init__", refuse)
+    assert read_log(path) == (first,)
+    assert list(path.parent.iterdir()) == [path]
+    path.write_bytes(b"x" * 5000)
+    with pytest.raises(ResultsError, match="is no log of second readings"):
+        read_log(path)
+
+
+def test_a_log_in_an_archive_that_lacks_entries_is_not_read_as_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReviewLog(path) as log:
+        log.append(READING)
+        assert read_log(path) == log.entries()
+        monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+        with pytest.raises(ResultsError, match="open or was stopped"):
+            read_log(path)
+
+
+def test_who_begins_a_log_waits_for_another_who_does(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SQLite takes no time to wait where two would wait for each other.
+    monkeypatch.setattr(Database, "__init__", partialmethod(without_waiting, Database.__init__))
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    later = threading.Timer(0.2, other.execute, ["COMMIT"])
+    later.start()
+    with ReviewLog(path) as log:
+        log.append(READING)
+    later.join()
+    other.close()
+
+
+def without_waiting(
+    log: ReviewLog, begin: Callable[..., None], path: Path, *, wait_s: float, has_one_thread: bool
+) -> None:
+    begin(log, path, wait_s=0 * wait_s, has_one_thread=has_one_thread)

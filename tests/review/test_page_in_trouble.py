@@ -13,6 +13,7 @@ from made_run import write_run
 from report_slides import cell_columns, drawn_slide, record_of, tally_of
 
 from her2path.criteria.score import Score
+from her2path.errors import ResultsError
 from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.results.record import read_record, write_record
 
@@ -295,3 +296,59 @@ def test_names_and_words_with_markup_stay_text(
         page.locator("#panel script, #panel img, header script, nav script, nav img").count() == 0
     )
     assert page.evaluate("window.hit") is None
+
+
+def refuse_to_log(*_arguments: object) -> None:
+    raise ResultsError("review.sqlite cannot be used (database is locked)")
+
+
+def test_a_log_that_cannot_be_written_costs_nothing_typed(
+    site: Site, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = windows.open(site.address)
+    whole_view(page)
+    page.keyboard.press("2")
+    page.fill("#remark", "typed before")
+    windows.expecting("refused: 409 .*/api/cases/1/reading", REFUSED)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.queue.log, "append", refuse_to_log)
+        page.click(SAVE)
+        expect(page.locator("form .error")).to_contain_text("database is locked")
+    expect(page.locator("#remark")).to_have_value("typed before")
+    page.click(SAVE)
+    expect(page.locator("#progress")).to_have_text("1 of 3 read")
+    assert [(row["score"], row["remark"]) for row in site.readings()] == [("2+", "typed before")]
+
+
+def test_a_reading_that_is_not_saved_is_told_where_another_case_is_open_by_then(
+    site: Site, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = windows.open(site.address)
+    whole_view(page)
+    page.keyboard.press("2")
+    page.fill("#remark", "typed before")
+    monkeypatch.setattr(site.queue.log, "append", refuse_to_log)
+    sent: list[Route] = []
+    page.route("**/api/cases/1/reading*", lambda route: sent.append(route))
+    with page.expect_request("**/api/cases/1/reading*"):
+        page.click(SAVE)
+    page.click("#cases button >> nth=1")
+    expect(page.locator("#title")).to_have_text("Case 2")
+    windows.expecting("refused: 409 .*/api/cases/1/reading", REFUSED)
+    sent[0].continue_()
+    expect(page.locator("#panel .error")).to_contain_text("Case 1 is not saved: review.sqlite")
+    page.click("#cases button >> nth=0")
+    expect(page.locator("#title")).to_have_text("Case 1")
+    expect(page.locator("#remark")).to_have_value("typed before")
+    expect(page.locator("#panel .error")).to_have_count(0)
+    # The same where the reader has come back before it is known.
+    whole_view(page)
+    with page.expect_request("**/api/cases/1/reading*"):
+        page.click(SAVE)
+    page.click("#cases button >> nth=1")
+    expect(page.locator("#title")).to_have_text("Case 2")
+    page.click("#cases button >> nth=0")
+    expect(page.locator("#title")).to_have_text("Case 1")
+    sent[1].continue_()
+    expect(page.locator("#panel .error")).to_contain_text("database is locked")
+    expect(page.locator("#remark")).to_have_value("typed before")

@@ -281,3 +281,16 @@ def test_a_number_outside_the_queue_is_refused(opened: Opener) -> None:
     for number in (0, 3):
         with pytest.raises(ResultsError, match=f"no case {number}"):
             opened().case(number)
+
+
+def test_a_log_that_holds_nothing_new_is_not_read_again(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = opened()
+    times: list[int] = []
+    entries = queue.log.entries
+    monkeypatch.setattr(queue.log, "entries", lambda: times.append(1) or entries())
+    queue.refresh()
+    assert times == []
+    queue.read(queue.case(1), Score.ONE_PLUS)
+    assert times == [1]

@@ -1,7 +1,9 @@
 """The review page: who gets in, what a blinded reader is told, what becomes of what they send."""
 
+import csv
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from opener import Opener, score_again
 
@@ -16,7 +19,7 @@ from her2path.criteria.score import Score
 from her2path.errors import ResultsError
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import SlideRecord, read_record, write_record
-from her2path.review import SlidePool, finder, make_app
+from her2path.review import SlidePool, finder, make_app, serve
 from her2path.review.server import STATIC, listening
 
 TOKEN = "a-token"
@@ -364,3 +367,57 @@ def test_the_page_asks_for_nothing_that_it_is_not_told(seeing: TestClient) -> No
     page = seeing.get("/").text
     made = set(re.findall(r'\bid: "([\w-]+)"', script))
     assert [one for one in ids - made if f'id="{one}"' not in page] == []
+
+
+@pytest.mark.parametrize("host", ["evil.example:99999", "", "evil\xe9.example", "localhost.evil"])
+def test_a_name_that_cannot_be_is_not_taken_for_this_machine(client: TestClient, host: str) -> None:
+    answer = client.get("/api/queue", headers={"Host": host.encode("latin-1")})
+    assert answer.status_code == 421
+
+
+def test_the_time_at_a_case_begins_anew_with_another_file(
+    client: TestClient, run: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("her2path.review.server.time.monotonic", lambda: now[0])
+    score_again(run, file="one")
+    sent(client.get("/api/cases/1"))
+    now[0] += 3600
+    score_again(run, file="two")
+    sent(client.get("/api/cases/1"))
+    now[0] += 30
+    sent(client.post("/api/cases/1/reading", json={"score": "1+"}))
+    with run.reviews_csv.open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["seconds"]) == 30
+
+
+def test_a_browser_that_keeps_its_caller_does_not_keep_the_page(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_served, is_closed = threading.Event(), threading.Event()
+    came: list[bool] = []
+
+    def look(_address: str) -> None:
+        came.append(is_served.wait(5))
+        is_closed.set()
+
+    monkeypatch.setattr("webbrowser.open", look)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda _self, **_options: is_served.set())
+    serve(opened(), SlidePool(finder(None)), port=0, announce=lambda _: None, opens_browser=True)
+    assert is_closed.wait(10)
+    assert came == [True]
+
+
+def test_a_page_that_is_loaded_again_knows_what_was_read_elsewhere_meanwhile(
+    client: TestClient, opened: Opener
+) -> None:
+    sent(client.post("/api/cases/1/reading", json={"score": "1+"}))
+    ours = opened()
+    other = opened(reader="B")
+    name = ours.case(1).slide_id
+    other.read(next(case for case in other.cases if case.slide_id == name), Score.ZERO)
+    ours.read(ours.case(2), Score.TWO_PLUS)
+    assert [case["state"] for case in sent(client.get("/api/queue"))["cases"]] == ["read", "read"]
+    (seen,) = sent(client.get("/api/cases/1"))["others"]
+    assert (seen["reader"], seen["score"]) == ("B", "0")

@@ -161,3 +161,27 @@ def test_a_file_that_took_the_place_of_the_one_that_was_scored_is_refused(
     other = rescanned(record, sha256_ends="0" * 64)
     with pytest.raises(SlideError, match="is not the file that was scored"):
         open_scored(other)
+
+
+def test_a_slide_that_may_not_be_read_is_not_called_another_file(
+    record: SlideRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = describe_input(Path(record.path)).sha256_ends
+    locked = replace(rescanned(record, sha256_ends=known), path=str(tmp_path / "locked.png"))
+    shutil.copy(record.path, locked.path)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Of the file; and of its folder, which then does not even tell whether it is there.
+    for name in ("open", "stat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, refuse)
+            with pytest.raises(SlideError, match=r"locked\.png cannot be read \(Permission denied"):
+                finder(None)(locked)
+
+
+def test_a_place_too_long_to_be_is_none(record: SlideRecord, tmp_path: Path) -> None:
+    elsewhere = replace(record, path="/" + "a/" * 2500 + Path(record.path).name)
+    shutil.copy(record.path, tmp_path)
+    assert finder(tmp_path)(elsewhere) == tmp_path / Path(record.path).name

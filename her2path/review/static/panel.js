@@ -59,6 +59,11 @@ export class Panel {
     );
   }
 
+  // Says what went wrong elsewhere than in the form in view.
+  warn(text) {
+    byId("title").after(make("p", { class: "error", role: "alert", text }));
+  }
+
   heading(text) { return make("h2", { id: "title", tabindex: -1, text }); }
 
   focus(id) { (byId(id) ?? byId("title"))?.focus(); }
@@ -94,7 +99,9 @@ export class Panel {
       this.isSending = false;
       if (!trouble) return;
       this.refresh();
-      form.append(make("p", { class: "error", role: "alert", text: trouble }));
+      // The case may have been left and opened again meanwhile.
+      if (form.isConnected) form.append(make("p", { class: "error", role: "alert", text: trouble }));
+      else this.warn(trouble);
     });
     form.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;

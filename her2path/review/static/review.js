@@ -16,6 +16,12 @@ const draftOf = (number) => {
   if (!drafts.has(number)) drafts.set(number, {});
   return drafts.get(number);
 };
+// What went wrong with a case that was left meanwhile, until the one that is opened is in view.
+let late = "", isOpening = false;
+const tellLate = () => {
+  if (late) panel.warn(late);
+  late = "";
+};
 const isTyped = (draft) => Object.values(draft).some(Boolean);
 
 const showHint = (words) => { byId("hint").textContent = words; };
@@ -94,6 +100,7 @@ const setOutlines = (isWanted) => {
 // Opens a case; of two that are asked for one after the other the last one stays.
 const open = async (number, notice = "") => {
   current = number;
+  isOpening = true;
   history.replaceState(null, "", `#${number}`);
   drawList();
   let found, trouble = "";
@@ -103,6 +110,7 @@ const open = async (number, notice = "") => {
     trouble = error.message;
   }
   if (number !== current) return;
+  isOpening = false;
   setOutlines(false);
   byId("panel").scrollTop = 0;
   if (trouble) {
@@ -110,11 +118,13 @@ const open = async (number, notice = "") => {
     slide.clear();
     byId("outlines-choice").hidden = true;
     panel.drawTrouble(`Case ${number}`, trouble, () => retry());
+    tellLate();
     return;
   }
   shown = found;
   slide.show(found, queue);
   drawCase(notice);
+  tellLate();
   say(`Case ${number}, ${STATES[found.state]}.`);
 };
 
@@ -132,28 +142,40 @@ const retry = async () => {
   slide.retry(queue);
 };
 
+// Shows what stands where nothing was saved; returns what went wrong for the form in view, in words.
+const whyNotSaved = async (number, path, { status, message }) => {
+  // The slide was scored again meanwhile: what was typed waits until it was looked at.
+  let isToBeShown = status === 412;
+  if (status === 409 && path === "reading") {
+    await loadQueue().catch(() => {});
+    drawList();
+    // It was given in another window: that stands, and is shown. Otherwise what was typed waits.
+    if (queue.cases[number - 1].state !== "open") {
+      drafts.delete(number);
+      isToBeShown = true;
+    }
+  }
+  if (number !== current) {
+    late = `Case ${number} is not saved: ${message}`;
+    if (!isOpening) tellLate();
+    return "";
+  }
+  if (!isToBeShown) return message;
+  await open(number, message);
+  return "";
+};
+
 // Saves what a reader gives; returns what went wrong, in words.
 const give = async (number, path, given, done) => {
   let found;
   try {
     found = await ask(inList(`/api/cases/${number}/${path}`), given);
-    drafts.delete(number);
-    await loadQueue();
   } catch (error) {
-    // The slide was scored again meanwhile: what was typed waits until it was looked at.
-    if (error.status === 412) {
-      if (number === current) await open(number, error.message);
-      return "";
-    }
-    // It was given in another window: that stands, and is shown.
-    if (error.status === 409 && path === "reading") {
-      drafts.delete(number);
-      await loadQueue();
-      if (number === current) await open(number, error.message);
-      return "";
-    }
-    if (!found) return error.message;
+    return whyNotSaved(number, path, error);
   }
+  drafts.delete(number);
+  // It is saved, also where the list does not come anew.
+  await loadQueue().catch(() => {});
   drawList();
   // By now another case may be open.
   if (number === current) {
