@@ -2,7 +2,7 @@
 
 Pairs with a known change: none (same laboratory, other laboratory), small, 20 points of the share
 stained, loss to 0+ and to null, too few cells. ``python scripts/pair_study.py`` prints the table
-and writes pair_study.csv.
+and writes pair_study_cells.csv or pair_study_pictures.csv, by level.
 
 ``--level cells`` simulates cells and a reader with stated errors, hundreds of pairs in a minute:
 it shows what the statistics do (false *changed*, power, coverage) when the truth is a tumor of
@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("pair_study_results"), help="folder")
     arguments = parser.parse_args()
     scenarios = [s for s in SCENARIOS if arguments.only in s.name]
-    n_pairs = arguments.pairs or N_PAIRS[arguments.level]
+    n_pairs = N_PAIRS[arguments.level] if arguments.pairs is None else arguments.pairs
     if not scenarios or n_pairs < 1 or arguments.jobs < 1:
         parser.error("nothing to do: --only names no scenario, or --pairs or --jobs is below 1")
     (arguments.out / "pairs").mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,8 @@ LAB = replace(
     sharpen_um=0.35,
 )
 SIDE_UM = SIDE_PX * LAB.mpp
+# About that of the picture that comes with scikit-image.
+STRONG_MPP = 0.5
 # How the tissue of the cores is built, whatever its stain.
 PLAIN = RegionRecipe(
     mix=mix_of(none=1.0),
@@ -72,6 +74,16 @@ class Match:
     x: int
     y: int
     region: RegionRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A real picture and the drawn one beside it, both of this µm/px."""
+
+    name: str
+    mpp: float
+    real: NDArray[np.uint8]
+    drawn: NDArray[np.uint8]
 
 
 MATCHES = (
@@ -198,7 +210,7 @@ def stain_od(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.fl
     return h.reshape(rgb.shape[:2]), d.reshape(rgb.shape[:2])
 
 
-def measure(rgb: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+def measure(rgb: NDArray[np.uint8], mpp: float) -> dict[str, NDArray[np.float64]]:
     """Return samples of every measure of a picture."""
     h, d = stain_od(rgb)
     green = rgb[..., 1].astype(np.float64)
@@ -208,13 +220,13 @@ def measure(rgb: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         f"local contrast, {name}": cv2.GaussianBlur(band**2, (0, 0), 24.0)[16::32, 16::32] ** 0.5
         for name, band in zip(("1 px", "1-2 px", "2-4 px", "4-8 px"), bands, strict=True)
     }
-    areas, spacing = nuclei(h, d)
+    areas, spacing = nuclei(h, d, mpp)
     return {
         "hematoxylin OD": h[::3, ::3].ravel(),
         "DAB OD": d[::3, ::3].ravel(),
         "nucleus area, µm²": areas,
         "spacing of nuclei, µm": spacing,
-        "width of brown lines, µm": line_widths(d),
+        "width of brown lines, µm": line_widths(d, mpp),
         **{name: values.ravel() for name, values in energy.items()},
         "fine over medium contrast": (
             energy["local contrast, 1 px"] / np.maximum(energy["local contrast, 2-4 px"], 0.3)
@@ -223,16 +235,16 @@ def measure(rgb: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
 
 
 def nuclei(
-    h: NDArray[np.float64], d: NDArray[np.float64]
+    h: NDArray[np.float64], d: NDArray[np.float64], mpp: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Segment dark blue blobs crudely (the same way in both) and return area and spacing."""
     blue = cv2.GaussianBlur(h - 0.35 * d, (0, 0), 2.5)
     level = np.clip((blue - np.percentile(blue, 1)) / (np.ptp(blue) + 1e-9) * 255, 0, 255)
     _, mask = cv2.threshold(level.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
     _, _, stats, centres = cv2.connectedComponentsWithStats(mask)
-    area = stats[1:, cv2.CC_STAT_AREA] * LAB.mpp**2
+    area = stats[1:, cv2.CC_STAT_AREA] * mpp**2
     chosen = (area > 8) & (area < 250)
-    points = centres[1:][chosen] * LAB.mpp
+    points = centres[1:][chosen] * mpp
     if len(points) < 3:
         return area[chosen], np.zeros(0)
     far = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
@@ -240,7 +252,7 @@ def nuclei(
     return area[chosen], far.min(axis=1)
 
 
-def line_widths(d: NDArray[np.float64]) -> NDArray[np.float64]:
+def line_widths(d: NDArray[np.float64], mpp: float) -> NDArray[np.float64]:
     """Return widths at half height of brown ridges, across rows and columns."""
     widths = []
     smooth = cv2.GaussianBlur(d, (0, 0), 0.6)
@@ -258,7 +270,7 @@ def line_widths(d: NDArray[np.float64]) -> NDArray[np.float64]:
                 while right < len(row) - 1 and row[right] > half and right - p < 20:
                     right += 1
                 if p - left < 20 and right - p < 20:
-                    widths.append((right - left - 1) * LAB.mpp)
+                    widths.append((right - left - 1) * mpp)
     return np.array(widths)
 
 
@@ -285,8 +297,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     cores = arguments.real / "tma"
-    if not cores.is_dir():
-        print(f"{cores} is no folder: give the folder of real pictures with --real")
+    missing = sorted({m.file for m in MATCHES if not (cores / m.file).is_file()})
+    if missing:
+        print(f"{cores} lacks {', '.join(missing)}: give the folder that holds tma/ with --real")
         return 2
     arguments.out.mkdir(parents=True, exist_ok=True)
     pairs = []
@@ -294,8 +307,9 @@ def main() -> int:
         core = cv2.cvtColor(cv2.imread(str(cores / match.file)), cv2.COLOR_BGR2RGB)
         real = core[match.y : match.y + SIDE_PX, match.x : match.x + SIDE_PX]
         recipe = SlideRecipe(width_um=SIDE_UM, height_um=SIDE_UM, regions=(match.region,))
-        pairs.append((match.name, real, draw_field(recipe, LAB, seed=arguments.seed).rgb))
-    # The picture that comes with scikit-image is strongly stained and about 0.5 µm/px.
+        drawn = draw_field(recipe, LAB, seed=arguments.seed).rgb
+        pairs.append(Pair(match.name, LAB.mpp, real, drawn))
+    # The picture that comes with scikit-image is strongly stained.
     strong = replace(
         PLAIN,
         mix=mix_of(intense_basolateral=0.3, moderate_basolateral=0.7),
@@ -308,16 +322,17 @@ def main() -> int:
     recipe = SlideRecipe(width_um=256.0, height_um=256.0, regions=(strong,))
     drawn = draw_field(
         recipe,
-        replace(LAB, mpp=0.5, dab_strength=0.75, noise=0.8, sharpen=0.5),
+        replace(LAB, mpp=STRONG_MPP, dab_strength=0.75, noise=0.8, sharpen=0.5),
         seed=arguments.seed,
     ).rgb
-    pairs.append(("3+ (scikit-image)", skimage.data.immunohistochemistry(), drawn))
+    strong_real = np.asarray(skimage.data.immunohistochemistry(), np.uint8)
+    pairs.append(Pair("3+ (scikit-image)", STRONG_MPP, strong_real, drawn))
 
     names: list[str] = []
     table: list[list[float]] = []
     medians: list[list[str]] = []
-    for _, real, synthetic in pairs:
-        a, b = measure(real), measure(synthetic)
+    for pair in pairs:
+        a, b = measure(pair.real, pair.mpp), measure(pair.drawn, pair.mpp)
         names = list(a)
         table.append([distance(a[name], b[name]) for name in names])
         medians.append([f"{median(a[name])}/{median(b[name])}" for name in names])
@@ -338,7 +353,7 @@ def main() -> int:
 
 def write_page(
     folder: Path,
-    pairs: list[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]],
+    pairs: list[Pair],
     names: list[str],
     rows: NDArray[np.float64],
 ) -> None:
@@ -347,16 +362,16 @@ def write_page(
         "<!doctype html><meta charset='utf-8'><title>Real and synthetic</title>",
         "<style>body{font:15px sans-serif}td,th{padding:2px 8px}img{width:48%}</style>",
         "<h1>Real (left) and synthetic (right)</h1><table><tr><th>distance, 0 = alike</th>",
-        *(f"<th>{name}</th>" for name, _, _ in pairs),
+        *(f"<th>{pair.name}</th>" for pair in pairs),
         "</tr>",
     ]
     for column, name in enumerate(names):
         cells = "".join(f"<td>{v:.2f}</td>" for v in rows[:, column])
         parts.append(f"<tr><td>{name}</td>{cells}</tr>")
     parts.append("</table>")
-    for k, (name, *pictures) in enumerate(pairs):
-        parts.append(f"<h2>{name}</h2>")
-        for kind, rgb in zip(("real", "synthetic"), pictures, strict=True):
+    for k, pair in enumerate(pairs):
+        parts.append(f"<h2>{pair.name}</h2>")
+        for kind, rgb in (("real", pair.real), ("synthetic", pair.drawn)):
             file = f"{k + 1}-{kind}.png"
             cv2.imwrite(str(folder / file), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
             parts.append(f"<img src='{file}' alt='{kind}'>")

@@ -138,7 +138,10 @@ def pip_install(*requirements: str) -> None:
         *("--progress-bar", "on" if sys.stdout.isatty() else "off"),
         *("--constraint", str(ROOT / "constraints.txt"), *requirements),
     ]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    # What pip says may quote bytes that are no letters here.
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
     assert process.stderr is not None
     complaints = []
     for line in process.stderr:
@@ -291,12 +294,15 @@ def activate_line() -> str:
     return r".venv\Scripts\activate" if os.name == "nt" else ". .venv/bin/activate"
 
 
+# Those whose arguments are for another program, its help as well.
+PASSED_ON = ("test", "bench")
 COMMANDS = {"setup": setup, "demo": demo, "test": test, "lint": lint, "bench": bench}
 
 
 def main(argv: list[str]) -> int:
     """Run one command; return its exit status, 2 for wrong use."""
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    ours = argv[:1] if argv and argv[0] in PASSED_ON else argv
+    if not argv or argv[0] == "help" or not {"-h", "--help"}.isdisjoint(ours):
         print(HELP.format(activate=activate_line()))
         return 0 if argv else 2
     try:

@@ -134,6 +134,18 @@ def test_help_names_every_command(run: ModuleType) -> None:
     assert all(f"\n  {name} " in shown.stdout for name in run.COMMANDS)
 
 
+def test_help_of_a_command_does_nothing_but_help(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("of an earlier demo", encoding="utf-8")
+    monkeypatch.setattr(run, "DEMO_RESULTS", tmp_path)
+    monkeypatch.setattr(run, "prepare", lambda *_: pytest.fail("nothing is to be made"))
+    for command in ("setup", "demo", "lint"):
+        assert run.main([command, "--help"]) == 0
+    assert report.is_file()
+
+
 def test_an_unknown_command_is_wrong_use_and_names_the_known_ones() -> None:
     shown = run_script("score")
     assert shown.returncode == 2

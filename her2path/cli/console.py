@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import logging
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +29,7 @@ __all__ = [
     "refuse_resume_and_overwrite",
     "refuse_unused",
     "set_up_logging",
+    "set_up_outputs",
     "use_threads",
 ]
 
@@ -39,7 +43,33 @@ SOME_FAILED = 1
 WRONG_USE = 2
 # What a shell expects of a program that was interrupted.
 INTERRUPTED = 130
+# Of what the encoding of an output has no letter for.
+ESCAPED = "her2path-escaped"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def escaped(error: UnicodeError) -> tuple[str, int]:
+    """Return the letters that an encoding lacks as JSON writes them, which text bears as well."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    units = [letters[at : at + 2].hex() for at in range(0, len(letters), 2)]
+    return "".join(f"\\u{unit}" for unit in units), error.end
+
+
+def set_up_outputs() -> None:
+    """Let no letter end the program that an output cannot take, and write files as UTF-8.
+
+    A terminal may lack many signs, and bytes of a file name may be no letters anywhere. What JSON
+    escapes is read back as it was. What goes into a file or to another program, such as a recipe
+    that is to be read again, is UTF-8 as all that her2path writes, unless a user says otherwise.
+    """
+    codecs.register_error(ESCAPED, escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            is_file = stream is sys.stdout and not stream.isatty()
+            is_free = is_file and "PYTHONIOENCODING" not in os.environ
+            stream.reconfigure(encoding="utf-8" if is_free else None, errors=ESCAPED)
 
 
 def fail(message: str, *, status: int = WRONG_USE) -> typer.Exit:
@@ -124,7 +154,9 @@ def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> N
 
 @contextmanager
 def readable_errors(*, debug: bool, resumes: bool = True) -> Iterator[None]:
-    """Turn errors that her2path raises on purpose into one message, a traceback with `debug`.
+    """Turn errors of her2path, and of the system about a file, into one message.
+
+    With `debug` there is a traceback as well.
 
     `resumes` says whether a command that was interrupted can go on where it was.
     """
@@ -134,6 +166,15 @@ def readable_errors(*, debug: bool, resumes: bool = True) -> Iterator[None]:
         if debug:
             ERRORS.print_exception()
         raise fail(str(error)) from error
+    except OSError as error:
+        # Of the system itself, such as a folder that may not be looked into.
+        if error.filename is None:
+            raise
+        if debug:
+            ERRORS.print_exception()
+        raise fail(
+            f"{error.filename} cannot be used ({error.strerror}); check the path and your rights"
+        ) from error
     except KeyboardInterrupt as error:
         remedy = "; --resume goes on from here" if resumes else ""
         raise fail(f"interrupted{remedy}", status=INTERRUPTED) from error

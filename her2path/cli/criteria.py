@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from her2path.cli.console import OUTPUT
 from her2path.criteria.rule_set import load_rule_set, rule_set_names
@@ -24,7 +24,9 @@ def show_list(*, as_json: bool) -> None:
         ]
         OUTPUT.print(json.dumps(rows, ensure_ascii=False, indent=2))
         return
-    table = Table("name", "organ", "edition", box=None, pad_edge=False)
+    # Names are there to be copied: none is cut short, however narrow the terminal.
+    name = Column("name", overflow="fold")
+    table = Table(name, "organ", "edition", box=None, pad_edge=False)
     for rules in rule_sets:
         table.add_row(rules.name, rules.organ.value, rules.edition)
     OUTPUT.print(table)

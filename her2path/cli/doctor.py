@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import platform
 import shutil
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from her2path.cli.console import OUTPUT
@@ -21,6 +22,8 @@ from her2path.results.atomic import write_bytes
 from her2path.results.run_record import package_versions, software_version
 
 __all__ = ["examine"]
+
+logger = logging.getLogger(__name__)
 
 LEAST_FREE_GIB = 2.0
 FIELD_PX = 96
@@ -57,7 +60,8 @@ def examine(*, as_json: bool) -> bool:
     if as_json:
         OUTPUT.print(json.dumps([asdict(f) for f in findings], ensure_ascii=False))
     else:
-        table = Table(show_header=False, box=None, pad_edge=False)
+        columns = Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold")
+        table = Table(*columns, show_header=False, box=None, pad_edge=False)
         for finding in findings:
             mark = Text("ok", "green") if finding.is_well else Text("fault", "bold red")
             table.add_row(mark, finding.what, finding.words)
@@ -68,7 +72,9 @@ def examine(*, as_json: bool) -> bool:
 def look(what: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, check())
-    except Exception as error:  # noqa: BLE001 - whatever is wrong here is what is asked for
+    except Exception as error:
+        # Whatever is wrong here is what is asked for.
+        logger.debug("%s", what, exc_info=True)
         return Finding(what, False, f"{type(error).__name__}: {error}")
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from her2path.cli.console import OUTPUT
@@ -23,7 +23,9 @@ def show_info(path: Path, *, mpp: float | None, as_json: bool) -> None:
     if as_json:
         OUTPUT.print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
+    # Paths without a blank are longer than a line, and are not cut short.
+    columns = Column(no_wrap=True), Column(overflow="fold")
+    table = Table(*columns, show_header=False, box=None, pad_edge=False)
     for name, value in rows_of(facts):
         # Text of a file may hold what rich takes for markup.
         table.add_row(Text(name, style="bold"), Text(value))

@@ -22,9 +22,9 @@ from her2path.cli import (
 )
 from her2path.cli.console import (
     OUTPUT,
-    fail,
     readable_errors,
     set_up_logging,
+    set_up_outputs,
     use_threads,
 )
 from her2path.cli.models import models_app
@@ -323,8 +323,5 @@ def show_criteria(
 
 def main() -> None:
     """Run the command line."""
-    try:
-        app()
-    except BrokenPipeError:
-        # Whoever read the output has seen enough.
-        raise fail("the output was closed before it ended", status=1) from None
+    set_up_outputs()
+    app()

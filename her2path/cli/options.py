@@ -96,9 +96,13 @@ StudyFolder = Annotated[
 OverwriteResults = Annotated[
     bool, typer.Option("--overwrite", help="Write into --out although it holds results.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 Json = Annotated[
-    bool, typer.Option("--json", help="Write JSON to standard output, and say nothing else.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Write JSON to standard output, and say nothing else but warnings and errors.",
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
 

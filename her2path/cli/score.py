@@ -35,13 +35,16 @@ from her2path.pipeline.sources import (
 from her2path.report import illustrate_slide, write_report
 from her2path.results.folder import ResultsFolder
 from her2path.results.geojson import Origin
-from her2path.results.record import RESEARCH_USE, SlideRecord, read_record, read_records
+from her2path.results.record import RESEARCH_USE, SlideRecord, read_records
 from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 
 __all__ = ["ScoreOptions", "score"]
 
 logger = logging.getLogger(__name__)
+
+# Of a slide that the journal calls done.
+UNREAD = "no result can be read (delete its folder, and --resume scores it again)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,19 +100,18 @@ def score(options: ScoreOptions) -> int:
             after_slide=illustrate_slide,
             listener=listener,
         )
-    records = [
-        read_record(out.slide(job.slide_id).slide_json)
-        for job in jobs
-        if job.slide_id not in result.failed
-    ]
     # As slides.csv: slides of earlier runs that this one does not name stay.
     everything, lost = read_records(out.slide(name) for name in result.done)
     write_report(out, everything, failed=result.all_failed, unscored=lost)
+    by_id = {record.slide_id: record for record in everything}
+    records = [by_id[job.slide_id] for job in jobs if job.slide_id in by_id]
+    # Scored by an earlier run, and damaged or deleted since.
+    unread = [job.slide_id for job in jobs if job.slide_id in lost]
     if options.as_json:
-        OUTPUT.print(json.dumps(summary_of(out, records, result), ensure_ascii=False))
+        OUTPUT.print(json.dumps(summary_of(out, records, result, unread), ensure_ascii=False))
     elif not options.quiet:
-        say_end(out, result, n_review=sum(record.review for record in records))
-    return SOME_FAILED if result.failed else 0
+        say_end(out, result, unread, n_review=sum(record.review for record in records))
+    return SOME_FAILED if result.failed or unread else 0
 
 
 def settings_of(options: ScoreOptions) -> ScoreSettings:
@@ -152,7 +154,8 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
         if options.manifest is not None and options.sources:
             raise fail("--manifest and SLIDE together; put all slides into the manifest")
         return jobs_of_manifest(manifest, defaults)
-    if not options.sources:
+    # To the file system a name without a letter is the folder in which the command was given.
+    if not options.sources or "" in options.sources:
         raise fail("name at least one SLIDE, a folder, or a --manifest")
     paths = find_slides(options.sources, with_fields=options.mpp is not None)
     return jobs_of_paths(paths, defaults)
@@ -170,14 +173,15 @@ def offset_of(text: str) -> Location:
 
 
 def summary_of(
-    out: ResultsFolder, records: Sequence[SlideRecord], result: BatchResult
+    out: ResultsFolder, records: Sequence[SlideRecord], result: BatchResult, unread: Sequence[str]
 ) -> dict[str, object]:
     """Return what `--json` prints."""
+    failed = {**result.failed, **dict.fromkeys(unread, f"was scored, and {UNREAD}")}
     return {
         "out": str(out.path),
         "report": str(out.report_html),
         "n_slides": result.n_slides,
-        "n_done": result.n_done,
+        "n_done": len(records),
         "seconds": round(result.seconds, 3),
         "slides": [
             {
@@ -191,15 +195,19 @@ def summary_of(
             }
             for record in records
         ],
-        "failed": [{"slide_id": name, "error": error} for name, error in result.failed.items()],
+        "failed": [{"slide_id": name, "error": error} for name, error in failed.items()],
         "research_use": RESEARCH_USE,
     }
 
 
-def say_end(out: ResultsFolder, result: BatchResult, *, n_review: int) -> None:
+def say_end(
+    out: ResultsFolder, result: BatchResult, unread: Sequence[str], *, n_review: int
+) -> None:
     """Say how the run ended, where the report is, and how to give the second reads asked for."""
     n_failed = len(result.failed)
-    ending = f"{result.n_done} of {result.n_slides} slides scored"
+    ending = f"{result.n_done - len(unread)} of {result.n_slides} slides scored"
+    if unread:
+        ending += f", {len(unread)} scored before, of which {UNREAD}"
     if n_failed:
         ending += f", {n_failed} failed (slides.csv says why; --resume tries them again)"
     ERRORS.print(f"{ending} in {duration_words(result.seconds)}.")

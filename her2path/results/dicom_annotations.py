@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.criteria.score import Intensity
+from her2path.criteria.score import Intensity, Organ
 from her2path.errors import ResultsError
 from her2path.results.cells import CellTable, read_cells
 from her2path.results.colors import INTENSITY_COLORS, OUTLINE_COLORS, Rgb
@@ -250,8 +250,9 @@ def instance(record: SlideRecord, image: Dicom, groups: list[Dicom], identity: I
         coding_schemes=coding_schemes(),
         **equipment(),
     )
-    # Of a breast one side is meant; a slide does not say which.
-    made.Laterality = None
+    if record.organ is Organ.BREAST:
+        # One side is meant; a slide does not say which.
+        made.Laterality = None
     stamp(made, record)
     return made
 

@@ -47,7 +47,7 @@ Dicom = Any
 
 NAMESPACE = uuid.UUID("0f6f2b53-5f0e-5d0c-8b1f-6d2f5a1c9e40")
 # Raised when the same result is written in another way: its identifiers must differ then.
-LAYOUT = 1
+LAYOUT = 2
 SCHEME = "99HER2PATH"
 MAKER = "her2path"
 # A short text (VR LO) of DICOM, PS3.5 section 6.2.

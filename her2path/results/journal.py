@@ -22,7 +22,7 @@ from typing import Any
 from her2path.errors import ResultsError, list_faults
 from her2path.results.database import Database
 from her2path.results.folder import ResultsFolder
-from her2path.results.jsonable import canonical_json, clean_text, read_json, to_json
+from her2path.results.jsonable import canonical_json, clean_text, to_json
 
 __all__ = [
     "Fingerprint",
@@ -154,8 +154,8 @@ class Journal(Database):
     ----------
     path : Path
         The database file, made when absent.
-    settings_hash : str
-        Hash of the settings of this run.
+    settings_hash : str or None
+        Hash of the settings of this run; None to look at one whatever its settings were.
     resume : bool
         Whether to go on with what the journal holds; otherwise it starts empty.
     overwrite : bool
@@ -174,7 +174,7 @@ class Journal(Database):
     """
 
     def __init__(
-        self, path: Path, *, settings_hash: str, resume: bool, overwrite: bool = False
+        self, path: Path, *, settings_hash: str | None, resume: bool, overwrite: bool = False
     ) -> None:
         # Short: the lock is held by another run or by none.
         super().__init__(path, wait_s=1.0)
@@ -185,7 +185,7 @@ class Journal(Database):
             self.database.close()
             raise
 
-    def prepare(self, settings_hash: str, *, resume: bool, overwrite: bool) -> None:
+    def prepare(self, settings_hash: str | None, *, resume: bool, overwrite: bool) -> None:
         """Take the lock, make the tables, and start empty or check what is resumed."""
         with self.guarded():
             self.database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -197,7 +197,7 @@ class Journal(Database):
             facts = dict(self.database.execute("SELECT key, value FROM run"))
             if resume and facts:
                 self.refuse_others(facts, settings_hash)
-            else:
+            elif settings_hash is not None:
                 if not overwrite:
                     self.refuse_to_lose()
                 done = self.database.execute("SELECT slide_id FROM slides WHERE state = 'done'")
@@ -223,14 +223,14 @@ class Journal(Database):
                 "--resume, or score all again by --overwrite"
             )
 
-    def refuse_others(self, facts: Mapping[str, str], settings_hash: str) -> None:
+    def refuse_others(self, facts: Mapping[str, str], settings_hash: str | None) -> None:
         """Raise ResultsError unless the journal is of this format and these settings."""
         if facts.get("format") != FORMAT:
             raise ResultsError(
                 f"the journal {self.path} has the format {facts.get('format')!r:.20}, this version "
                 f"writes {FORMAT!r}; choose another --out, or score all again by --overwrite"
             )
-        if facts.get("settings_hash") != settings_hash:
+        if settings_hash is not None and facts.get("settings_hash") != settings_hash:
             raise ResultsError(
                 f"the run in {self.path.parent} was made with other settings "
                 f"({facts.get('settings_hash', '')[:12]}, now {settings_hash[:12]}); "
@@ -393,9 +393,8 @@ def entries_of_run(out: ResultsFolder) -> tuple[JournalEntry, ...]:
         raise ResultsError(f"{out.path} holds no run of her2path; name the folder given to --out")
     if not os.access(out.path, os.W_OK):
         return entries_of_archive(out.journal)
-    run = read_json(out.run_json)
-    hashed = str(run.get("settings_hash", "")) if isinstance(run, dict) else ""
-    with Journal(out.journal, settings_hash=hashed, resume=True) as journal:
+    # Nothing but the journal says what is done: run.json may be gone, or older than a kill.
+    with Journal(out.journal, settings_hash=None, resume=True) as journal:
         return journal.entries()
 
 

@@ -302,7 +302,12 @@ def broken_cells(cells: Sequence[str], delimiter: str, *, number: int) -> list[s
 
 
 def quote_fault(error: csv.Error) -> str:
-    """Return in words what a strict reader of CSV stumbled over, all of it about quotes."""
+    """Return in words what a strict reader of CSV stumbled over, nearly all of it about quotes."""
+    if "field limit" in str(error):
+        return (
+            f'a value is longer than {csv.field_size_limit():,} letters; where a quote (") before '
+            "it is never closed, close it"
+        )
     if "expected after" in str(error):
         what = 'text stands right behind the quote (") that closes a value'
     else:

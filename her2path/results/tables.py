@@ -27,6 +27,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 NO_FORMULA = re.compile(
     r"[+\-＋－]+|[+\-＋－]?(\d+([.,]\d+)*[.,]?|[.,]\d+)(e[+-]?\d+)?%?", re.ASCII | re.IGNORECASE
 )
+BEHIND_TAB = re.compile(r"(\t *)([^;\t]+)")
 # Ten digits keep sums of percents at 100 and are the same on every machine.
 DIGITS = 10
 
@@ -189,9 +190,11 @@ def harmless(text: str) -> str:
 
     A carriage return, which not every reader of CSV takes for part of a cell, becomes a line feed.
     """
-    first, *others = text.replace("\r\n", "\n").replace("\r", "\n").split(";")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Where a spreadsheet separates cells by tabs or semicolons, one begins behind each.
+    text = BEHIND_TAB.sub(lambda cell: cell[1] + "'" * is_formula(cell[2]) + cell[2], text)
+    first, *others = text.split(";")
     found = ["'" + first if is_formula(first) else first]
-    # Where a spreadsheet separates cells by semicolons, one begins behind each.
     for part in others:
         bare = part.lstrip(" ")
         found.append(part[: len(part) - len(bare)] + "'" * is_formula(bare) + bare)

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -18,6 +20,7 @@ from her2path.cli import compare as compare_module
 from her2path.cli import outcomes as outcomes_module
 from her2path.cli.cohort import cohort
 from her2path.cli.compare import compare
+from her2path.cli.console import OUTPUT
 from her2path.cli.display import Display, done_line, duration_words
 from her2path.cli.main import RESEARCH_USE, app, score
 from her2path.criteria.rule_set import DEFAULT_CRITERIA
@@ -167,6 +170,32 @@ def test_a_manifest_gives_each_slide_its_own_settings(glass: Path, tmp_path: Pat
     assert (row["slide_id"], row["rule_set"], row["block"]) == ("A", "gastric-biopsy", "7")
 
 
+@pytest.mark.parametrize("is_json", [False, True])
+def test_a_damaged_result_costs_the_others_nothing(glass: Path, tmp_path: Path, *, is_json: bool):
+    slides = [tmp_path / "a.png", tmp_path / "b.png"]
+    for slide in slides:
+        slide.write_bytes(glass.read_bytes())
+    asked = ("score", *slides, "--mpp", 0.25, "--out", tmp_path / "out", "--model", "none")
+    assert run(*asked, "--workers", 1, "--quiet").exit_code == 0
+    (tmp_path / "out" / "a" / "slide.json").write_text("{", encoding="utf-8")
+    (tmp_path / "out" / "report.html").unlink()
+    shown = run(*asked, "--resume", *(["--json"] if is_json else []))
+    assert shown.exit_code == 1, shown.output
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert "delete its folder" in shown.output
+    if is_json:
+        document = json.loads(shown.stdout)
+        assert [slide["slide_id"] for slide in document["slides"]] == ["b"]
+        assert [slide["slide_id"] for slide in document["failed"]] == ["a"]
+        assert (document["n_done"], document["n_slides"]) == (1, 2)
+    else:
+        assert "1 of 2 slides scored" in shown.output
+    # And that is a remedy.
+    shutil.rmtree(tmp_path / "out" / "a")
+    assert run(*asked, "--resume", "--quiet").exit_code == 0
+    assert (tmp_path / "out" / "a" / "slide.json").is_file()
+
+
 def test_results_are_overwritten_only_on_request(glass: Path, tmp_path: Path):
     given = ("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1)
     assert run(*given).exit_code == 0
@@ -198,6 +227,7 @@ def test_results_are_overwritten_only_on_request(glass: Path, tmp_path: Path):
         (("GLASS", "--out", "o", "--workers", "-1"), "workers"),
         (("GLASS", "--out", "o", "--ish", "maybe"), "ish"),
         (("GLASS", "--out", "GLASS"), "cannot be made"),
+        (("", "--out", "o"), "name at least one SLIDE"),
     ],
 )
 def test_wrong_use_is_status_2_with_a_remedy(
@@ -243,6 +273,78 @@ def test_info_of_no_slide_is_wrong_use(tmp_path: Path):
     assert run("info", tmp_path / "gone.svs").exit_code == 2
 
 
+@pytest.mark.parametrize("arguments", [("info",), ("report",), ("export", "--out", "o")])
+def test_a_path_that_the_system_refuses_is_wrong_use(arguments: tuple[str, ...]):
+    command, *others = arguments
+    # Longer than any file system takes; a folder that may not be looked into ends alike.
+    shown = run(command, "long" * 100, *others)
+    assert shown.exit_code == 2
+    assert "longlong" in shown.output
+    assert "Traceback" not in shown.output
+
+
+def test_a_path_is_shown_whole_however_long(
+    glass: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(OUTPUT, "_width", 40)
+    path = tmp_path / ("n" * 90 + ".png")
+    path.write_bytes(glass.read_bytes())
+    # In parts, one below the other.
+    shown = "".join(run("info", path, "--mpp", 0.25).stdout.split())
+    assert path.name in shown.replace("file", "", 1)
+
+
+def test_names_of_criteria_are_not_cut_short(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(OUTPUT, "_width", 40)
+    assert "…" not in run("criteria", "list").stdout
+
+
+def run_under(encoding: str, *arguments: str | bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run a command whose outputs take the letters of an encoding and no others."""
+    return subprocess.run(
+        [sys.executable, "-m", "her2path", *arguments],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_signs_that_an_output_lacks_end_no_command(encoding: str):
+    shown = run_under(encoding, "criteria", "show", "asco-cap-2018")
+    assert shown.returncode == 0, shown.stderr
+    assert b"\\u2264" in shown.stdout
+    document = run_under(encoding, "criteria", "show", "asco-cap-2018", "--json").stdout
+    assert "≤" in json.dumps(json.loads(document.decode(encoding)), ensure_ascii=False)
+
+
+def test_what_goes_into_a_file_is_utf_8_whatever_the_locale():
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONIOENCODING"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "her2path", "synth", "--print-recipe"],
+        capture_output=True,
+        env={**inherited, **plain},
+        check=False,
+        timeout=120,
+    )
+    assert shown.returncode == 0, shown.stderr
+    text = shown.stdout.decode("utf-8")
+    assert "µm" in text
+    assert tomllib.loads(text)["name"] == "example"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are letters elsewhere")
+def test_a_name_of_no_letters_is_told_and_comes_back(glass: Path, tmp_path: Path):
+    named = os.fsencode(tmp_path) + b"/\xff.png"
+    with open(named, "wb") as file:
+        file.write(glass.read_bytes())
+    shown = run_under("utf-8", "info", named, "--mpp", "0.25", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert os.fsencode(json.loads(shown.stdout)["path"]) == named
+
+
 def test_criteria_are_listed_and_shown():
     assert "asco-cap-2018" in run("criteria", "list").output
     names = {row["name"] for row in json.loads(run("criteria", "list", "--json").stdout)}
@@ -257,6 +359,21 @@ def test_doctor_finds_this_installation_well():
     shown = run("doctor")
     assert shown.exit_code == 0, shown.output
     assert all(finding["is_well"] for finding in json.loads(run("doctor", "--json").stdout))
+
+
+def test_doctor_shows_where_a_fault_lies_when_asked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def broken() -> str:
+        raise ValueError("no such wheel")
+
+    monkeypatch.setattr("her2path.cli.doctor.measure_field", broken)
+    with caplog.at_level("DEBUG", logger="her2path"):
+        shown = run("doctor", "--debug")
+    assert shown.exit_code == 1
+    assert "fault" in shown.stdout
+    assert "Traceback" in caplog.text
+    assert "in broken" in caplog.text
 
 
 def test_a_report_is_written_again(glass: Path, tmp_path: Path):

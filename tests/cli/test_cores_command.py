@@ -87,6 +87,15 @@ def test_its_picture_replaces_neither_the_slide_nor_another_picture_unasked(micr
     assert not list(tmp_path.glob("*.geojson"))
 
 
+def test_a_slide_that_is_not_there_is_named_beside_outlines_of_an_earlier_run(tmp_path):
+    for name in ("tma.png", "tma.geojson"):
+        (tmp_path / name).write_bytes(b"earlier")
+    ended = run(tmp_path / "gone.svs", "--out", tmp_path / "tma.geojson", "--overwrite")
+    assert ended.exit_code == 2
+    assert "gone.svs" in ended.output
+    assert (tmp_path / "tma.geojson").read_bytes() == b"earlier"
+
+
 def test_a_slide_that_is_no_microarray_is_refused_with_a_remedy(tmp_path):
     glass = np.full((900, 900, 3), 243, np.uint8)
     cv2.imwrite(str(tmp_path / "glass.png"), glass)

@@ -269,6 +269,14 @@ def test_the_stomach_is_not_called_breast(record: SlideRecord) -> None:
     assert item.ConceptNameCodeSequence[0].CodeValue == "18474-7"
 
 
+def test_the_stomach_has_no_side(record: SlideRecord, results: ResultsFolder) -> None:
+    image, path = read_source_image(record, {}), results.slide("a").cells_parquet
+    stomach = replace(record, organ=Organ.STOMACH)
+    annotations, _ = annotations_of(stomach, path, image, wanted=CellsWanted.TUMOR)
+    # DICOM PS3.3, C.7.3.1: asked for of paired organs only.
+    assert "Laterality" not in annotations
+
+
 def test_the_same_result_gives_the_same_files(results: ResultsFolder, tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert run("export", results.path, "--out", tmp_path / name).exit_code == 0

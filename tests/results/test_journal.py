@@ -274,6 +274,32 @@ def test_another_file_of_the_name_never_takes_the_place_of_a_done_one(tmp_path):
         assert journal.plan(planned(tmp_path, "a"), again={"a"}) == ("a",)
 
 
+@pytest.mark.parametrize("run_json", [None, '{"settings_hash": "of the run before"}', "{"])
+def test_the_journal_alone_says_what_is_done(tmp_path, run_json):
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a"))
+        journal.start("a")
+        journal.finish("a", {"score": "1+"}, seconds=2.5)
+    if run_json is not None:
+        (tmp_path / "run.json").write_text(run_json, encoding="utf-8")
+    (entry,) = entries_of_run(ResultsFolder(tmp_path))
+    assert (entry.slide_id, entry.state) == ("a", JournalState.DONE)
+    # Whoever only looked has changed nothing.
+    with opened(tmp_path) as journal:
+        assert states(journal) == {"a": "done"}
+    with pytest.raises(ResultsError, match="other settings"):
+        opened(tmp_path, settings_hash="another")
+
+
+def test_a_journal_that_a_kill_left_empty_holds_no_slide_and_can_be_begun(tmp_path):
+    (tmp_path / "journal.sqlite").touch()
+    assert entries_of_run(ResultsFolder(tmp_path)) == ()
+    with opened(tmp_path) as journal:
+        assert journal.plan(planned(tmp_path, "a")) == ("a",)
+    with opened(tmp_path) as journal:
+        assert states(journal) == {"a": "pending"}
+
+
 def test_a_run_in_an_archive_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     with opened(tmp_path) as journal:
         journal.plan(planned(tmp_path, "a", "b"))

@@ -51,7 +51,8 @@ def test_rows_are_numbered_as_in_a_spreadsheet(tmp_path: Path):
         ('p,m,n\na,1,"open\nb,2,\nc,3,x"\nd,4,\n', "row 2, value 3: .* may be rows"),
         ('p\n"a\nb"\n', "row 2, value 1: .* may be rows"),
         ('p,m\na,"' + "x\n" * 3000 + 'x"\n', "row 2, value 2: .* may be rows"),
-        ('p,m\na,"' + "x" * 200_000 + "\n", "row 2: a quote .* never closed"),
+        ('p,m\na,"' + "x" * 200_000 + "\n", "row 2: a value is longer .* never closed"),
+        ("p,m\na," + "x" * 200_000 + "\n", "row 2: a value is longer than 131,072 letters"),
     ],
 )
 def test_a_quote_that_swallows_rows_is_named_with_its_row(tmp_path: Path, text: str, words: str):

@@ -115,7 +115,7 @@ def test_all_wrong_values_are_listed_at_once(tmp_path):
         "+cmd|' /C calc'!A0",
         "-2+3",
         "@SUM(A1)",
-        "\t=1",
+        "\tx",
         "\r=1",
         " =1",
         "＝1",
@@ -162,8 +162,18 @@ def test_scores_and_numbers_stay_as_they_are(text):
     assert harmless(text) == text
 
 
-@pytest.mark.parametrize(("text", "written"), [("x; =1", "x; '=1"), ("+;-1+1", "+;'-1+1")])
-def test_each_part_between_semicolons_is_looked_at(text, written):
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("x; =1", "x; '=1"),
+        ("+;-1+1", "+;'-1+1"),
+        ("x\t=1", "x\t'=1"),
+        ("\t=1", "'\t'=1"),
+        ("x\t -2;\t@A1", "x\t -2;'\t'@A1"),
+        ("x\t-\t1+", "x\t-\t1+"),
+    ],
+)
+def test_each_part_between_semicolons_and_tabs_is_looked_at(text, written):
     assert harmless(text) == written
 
 
@@ -175,9 +185,9 @@ def test_any_text_comes_back_from_the_csv(tmp_path_factory, text):
 
     (found,) = read_csv(path)
     expected = text.replace("\r\n", "\n").replace("\r", "\n")
-    # Nothing but apostrophes is added, in front and behind semicolons.
+    # Nothing but apostrophes is added, in front and behind semicolons and tabs.
     assert found["error"].replace("'", "") == expected.replace("'", "")
-    if ";" not in text:
+    if ";" not in text and "\t" not in text:
         assert found["error"] in {expected, "'" + expected}
 
 
