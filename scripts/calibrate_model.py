@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -27,14 +28,19 @@ from accuracy_recipes import Plan, plan_slides
 from numpy.typing import NDArray
 
 from her2path.errors import ModelError
+from her2path.geometry import Mpp, Region
 from her2path.models.checkpoint import recalibrate
-from her2path.models.description import ModelCalibration, read_description
+from her2path.models.description import N_CUTS, ModelCalibration, read_description
 from her2path.models.shipped import find_model
+from her2path.pipeline.network import positions_of
 from her2path.statistics.conformal import calibrate_sets, conformal_sets
 from her2path.statistics.counted import Counted
 from her2path.statistics.temperature import fit_shifts, fit_temperature, ordinal_probabilities
-from her2path.synth.fields import draw_field
+from her2path.synth.fields import Field, draw_field
 from her2path.synth.variety import random_laboratory
+
+if TYPE_CHECKING:
+    from her2path.models.inference import NetworkPlanes
 
 N_FIELDS = 160
 SIDE_UM = 450.0
@@ -55,13 +61,21 @@ def read_field(plan: Plan, folder: Path, mpp_range: tuple[float, float]) -> list
     laboratory = random_laboratory(rng, mpp=float(np.exp(rng.uniform(np.log(low), np.log(high)))))
     field = draw_field(plan.recipe, laboratory, seed=plan.seed)
     reader = NetworkReader(folder, device="cpu")
-    planes = reader.read(field.rgb, field.mpp)
-    weight = planes.weight.astype(np.float64).ravel()
-    features = planes.features.astype(np.float64).reshape(len(weight), -1)
-    mean = weight @ features / max(weight.sum(), 1e-9)
+    mean = mean_features(reader.read(field.rgb, field.mpp), field)
+    if mean is None:
+        # The network has no opinion of such a field.
+        return [float(field.truth.score.rank), 0.0, *[0.0] * N_CUTS]
     logits = reader.score_logits(mean[None])[0]
     n_cells = int(field.truth.cells.is_tumor.sum())
     return [float(field.truth.score.rank), float(n_cells), *logits.tolist()]
+
+
+def mean_features(planes: NetworkPlanes, field: Field) -> NDArray[np.float64] | None:
+    """Return what a score is read from, of the positions that count where slides are scored."""
+    rows, cols = field.rgb.shape[:2]
+    whole = Region(0, 0, cols, rows)
+    found = positions_of(planes, whole, whole, field.mpp, Mpp(field.mpp, field.mpp))
+    return found.mean_features()
 
 
 def read_fields(

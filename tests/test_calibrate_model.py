@@ -1,5 +1,7 @@
 """scripts/calibrate_model.py: what is promised of other fields is met by other fields."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -75,3 +77,24 @@ def test_the_numbers_are_written_into_the_checkpoint(script, monkeypatch, tmp_pa
     assert found.calibration.plane_cuts == {"nucleus": 0.4}
     assert 0.8 < found.metrics["conformal_coverage"] <= 1
     assert found.fingerprint[:12] in capsys.readouterr().out
+
+
+def test_features_are_those_that_slides_are_scored_by(script):
+    rng = np.random.default_rng(0)
+    # The last row of positions lies half beyond the field, and one position hardly counts.
+    weight = rng.uniform(0.5, 2, (3, 2)).astype(np.float32)
+    weight[0, 0] = 0.01
+    planes = SimpleNamespace(
+        weight=weight,
+        features=rng.random((3, 2, 5)).astype(np.float32),
+        stride=16,
+        downsample=2.0,
+    )
+    field = SimpleNamespace(rgb=np.zeros((70, 64, 3), np.uint8), mpp=0.25)
+    counted = weight.astype(float)
+    counted[0, 0] = 0
+    counted[2] = 0
+    expected = np.tensordot(counted, planes.features.astype(np.float64)) / counted.sum()
+    np.testing.assert_allclose(script.mean_features(planes, field), expected, atol=1e-3)
+    planes.weight = np.full((3, 2), 0.015, np.float32)
+    assert script.mean_features(planes, field) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -155,6 +156,8 @@ def train(
         )
         # Of the processes that torchrun starts one speaks for all.
         speaks = os.environ.get("RANK", "0") == "0"
+        if not speaks:
+            logging.disable(logging.WARNING)
         with Display(is_quiet=quiet or as_json or not speaks) as display:
             result = train_network(chosen, options, seed=seed, progress=display)
         if speaks:

@@ -18,6 +18,7 @@ from her2path.models.augment import Crop
 from her2path.models.colouring import compressed
 from her2path.models.design import CELL_CLASSES, STRIDE_PX
 from her2path.models.sources.catalogue import read_source
+from her2path.models.sources.copies import without_copies
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.pictures import MASK_VALUES, LabelledPicture, check_samples
 from her2path.models.sources.sample import Label, Part, Sample
@@ -80,6 +81,8 @@ def read_annotated(
     if any(sample.part is None for sample in samples):
         samples = split_samples(samples, apart=apart, validate_share=VALIDATE_SHARE, seed=seed)
     check_split(samples, apart=apart)
+    tested = [sample for sample in found if sample.part is Part.TEST]
+    samples = without_tested(without_copies([*samples, *tested]))
     warn_of_look_alikes(found, samples)
     useful = [s for s in samples if Label.TISSUE in s.labels or score_of_piece(s) is not None]
     unlabelled = set(check_samples([s for s in useful if s.part is not Part.TEST]))
@@ -107,9 +110,9 @@ def read_annotated(
     say(
         f"annotated pictures: {len(found):,} read; {words_of(train)} for training; "
         f"{words_of(validate)} for validation; {len(found) - len(train) - len(validate):,} not "
-        f"used (kept for test, or without a label that teaches); each {apart} on one side"
+        f"used (kept for test, copies, or without a label that teaches); each {apart} on one side"
     )
-    placed = [*samples, *(sample for sample in found if sample.part is Part.TEST)]
+    placed = [*samples, *tested]
     if n := unchecked(placed):
         logger.warning(
             "%s of %s pictures name no patient: whether pieces of one tumor stand on two sides of "

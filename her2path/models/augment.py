@@ -145,13 +145,24 @@ def inside(
     size_px: int,
     per_px: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
-    """Return the nuclei whose centre lies in the crop, in its px, and which they are."""
+    """Return the nuclei whose centre lies in the crop, in its px, and which they are.
+
+    A crop that leaves the field sees its edge mirrored, and the nuclei there again.
+    """
+    rows, cols = field.stain.shape[:2]
+    ways = [(x, y) for x in mirrored(field.x, cols) for y in mirrored(field.y, rows)]
+    x, y = (np.concatenate(part) for part in zip(*ways, strict=True))
     # Places count from the corner of a pixel, warps from its middle.
-    points = np.stack([field.x - 0.5, field.y - 0.5]) - shift[:, None]
+    points = np.stack([x - 0.5, y - 0.5]) - shift[:, None]
     fine = np.linalg.solve(linear, points) + 0.5
     x, y = fine[0] / per_px, fine[1] / per_px
     kept = np.flatnonzero((x >= 0) & (y >= 0) & (x < size_px) & (y < size_px))
-    return x[kept].astype(np.float32), y[kept].astype(np.float32), kept
+    return x[kept].astype(np.float32), y[kept].astype(np.float32), kept % max(1, len(field.x))
+
+
+def mirrored(places: NDArray[np.float32], length: int) -> tuple[NDArray[np.float32], ...]:
+    """Return places along an axis, and where they are seen beyond its two ends."""
+    return places, -places, 2 * np.float32(length) - places
 
 
 def label_planes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -124,6 +125,11 @@ class Batches(Dataset[dict[str, Tensor]]):
                 crops += self.drawn_group(rng)
             groups += [group] * self.plan.per_group
         return collate(crops, groups, given)
+
+    @staticmethod
+    def keep_to_one_thread(_: int) -> None:
+        """Keep a process that makes batches to one thread: there are as many as were asked for."""
+        cv2.setNumThreads(1)
 
     def drawn_group(self, rng: np.random.Generator) -> list[Crop]:
         """Return crops of one drawn field, all of one appearance."""

@@ -243,6 +243,8 @@ def write_folder(
     text = json.dumps(to_json(full), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     if len(text.encode()) > MAX_DESCRIPTION_BYTES:
         raise ModelError(f"the description of {full.name} is too long to be read back; shorten it")
+    # Of a link what it leads to is written; the link stays.
+    folder = Path(os.path.realpath(folder))
     check_free(folder, overwrite=overwrite)
     temporary = folder.with_name(f"{PREFIX}{secrets.token_hex(8)}")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -54,7 +55,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # Per-pixel outputs of a network that a cut may be stated for.
 SHIFTED_PLANES = ("nucleus", "centre", "membrane", "tumor", "outside")
 Share = Annotated[float, Field(ge=0, le=1)]
-Word = Annotated[str, Field(min_length=1, max_length=100)]
+# Shown at terminals, which obey control characters.
+Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # A plain file name: no folder, nothing hidden.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
@@ -357,6 +359,9 @@ def strangers_in(folder: Path, known: Collection[str]) -> set[str]:
 def read_bounded(path: Path, limit: int) -> bytes:
     """Read a file of at most `limit` bytes."""
     try:
+        # A pipe would be waited for without end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError("it is no plain file")
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:

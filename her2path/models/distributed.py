@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
@@ -11,6 +12,10 @@ from torch import Tensor, distributed
 from her2path.models.devices import choose_device
 
 __all__ = ["Team"]
+
+# The others wait while the first draws the fields, and at each validation; torch would end the run
+# after ten minutes on graphics cards, after thirty on processors.
+MOST_WAITING = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Team:
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, timeout=MOST_WAITING)
         return Team(device, distributed.get_rank(), size)
 
     @property

@@ -111,7 +111,7 @@ def load_state(folder: Path, run: Run) -> Counters:
         identity = dict(json.loads(stamp.get("identity", "{}")))
     except FileNotFoundError as error:
         raise ModelError(f"{path} is not there: train without --resume first") from error
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}): start a new run") from error
     # More time may be given to a run; all else makes it another.
     if recipe != json.loads(run.recipe.model_dump_json()) | TIME:

@@ -277,9 +277,14 @@ def draw_training_fields(
     Raises
     ------
     ModelError
-        When the folder holds fields of another size or generator.
+        When the folder cannot be made, or holds fields of another size or generator.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"{folder} cannot be made ({error.strerror or error}): choose another folder for fields"
+        ) from error
     stamp = folder / "fields.json"
     wanted = {"side_um": side_um, "generator": generator_hash()}
     if stamp.exists():

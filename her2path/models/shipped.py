@@ -7,8 +7,9 @@ folder under the name `her2path_models`.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,14 @@ from her2path.models.description import (
     read_description,
 )
 
-__all__ = ["MODELS_VARIABLE", "FoundModel", "find_model", "list_models", "model_places"]
+__all__ = [
+    "MODELS_VARIABLE",
+    "FoundModel",
+    "find_model",
+    "list_models",
+    "model_places",
+    "shipped_models",
+]
 
 MODELS_VARIABLE = "HER2PATH_MODELS"
 INSTALLED_PACKAGE = "her2path_models"
@@ -29,6 +37,8 @@ INSTALLED_PACKAGE = "her2path_models"
 RESERVED = "none"
 
 Origin = Literal["own", "shipped"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +87,28 @@ def list_models() -> tuple[FoundModel, ...]:
 
     A folder counts when it holds `model.json`; whether that fits is not looked at.
     """
+    return models_of(model_places())
+
+
+def shipped_models() -> tuple[FoundModel, ...]:
+    """Return the models that came with the package, whatever own ones are called."""
+    return models_of([place for place in model_places() if place[1] == "shipped"])
+
+
+def models_of(places: Iterable[tuple[Path, Origin]]) -> tuple[FoundModel, ...]:
+    """Return the models of some places, by name."""
     found: dict[str, FoundModel] = {}
-    for place, origin in model_places():
-        if not place.is_dir():
+    for place, origin in places:
+        try:
+            folders = sorted(place.iterdir()) if place.is_dir() else []
+        except OSError as error:
+            logger.warning(
+                "%s of %s cannot be read (%s)", place, MODELS_VARIABLE, error.strerror or error
+            )
             continue
-        for folder in sorted(place.iterdir()):
-            if (folder / DESCRIPTION_FILE).is_file() and not folder.name.startswith("."):
+        for folder in folders:
+            # Unlike a path, it calls what is somebody else's own no file, and goes on.
+            if os.path.isfile(folder / DESCRIPTION_FILE) and not folder.name.startswith("."):
                 found.setdefault(folder.name, FoundModel(folder.name, folder, origin))
     return tuple(found[name] for name in sorted(found))
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Subset
 
 from her2path.errors import ModelError
 from her2path.models.annotated import read_annotated
-from her2path.models.annotated_validation import measure_annotated
+from her2path.models.annotated_validation import measure_annotated, warn_of_seen
 from her2path.models.augment import Crop
 from her2path.models.batches import Batches, BatchPlan, light_of, targets_of
 from her2path.models.checkpoint import load_checkpoint
@@ -40,7 +40,7 @@ from her2path.models.torch_reading import network_of
 from her2path.models.training_outputs import save_model, write_samples
 from her2path.models.training_recipe import TrainingRecipe, split_laboratories
 from her2path.models.validation import measure_readings, read_crops, validation_crops
-from her2path.results.atomic import write_text
+from her2path.results.atomic import remove_leftovers, write_text
 from her2path.results.lock import only_run_in
 
 __all__ = ["Progress", "TrainingOptions", "TrainingResult", "train"]
@@ -150,11 +150,11 @@ def train(
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     team = Team.of_environment(options.device)
-    run = Run(recipe, options, team, seed, progress)
     try:
-        return run.go()
+        run = Run(recipe, options, team, seed, progress)
+        with run.held:
+            return run.go()
     finally:
-        run.held.close()
         team.leave()
 
 
@@ -234,11 +234,21 @@ class Run:
         self.samples, self.kept_samples = read_annotated(
             options.sources, mpp=options.sources_mpp, seed=self.seed, say=self.say
         )
+        warn_of_seen(self.start, self.kept_samples)
         self.identity["split of pictures"] = split_digest((*self.samples, *self.kept_samples))
         if options.resume:
             self.restore()
         if team.is_first:
             write_text(options.out / "recipe.json", recipe.model_dump_json(indent=1))
+        if not self.is_over:
+            self.learn()
+        if team.is_first and options.write_onnx:
+            self.write_onnx()
+        return TrainingResult(options.out / "model", self.step, self.minutes, self.figures)
+
+    def learn(self) -> None:
+        """Draw the fields, and take steps until the run is over."""
+        recipe, options, team = self.recipe, self.options, self.team
         used, kept = split_laboratories(recipe)
         fields, kept_fields = self.draw()
         crops = validation_crops(kept_fields, kept, seed=self.seed)
@@ -257,7 +267,7 @@ class Run:
             Subset(batches, range(self.step // recipe.echoes, len(batches))),
             batch_size=None,
             num_workers=options.workers,
-            worker_init_fn=keep_to_one_thread,
+            worker_init_fn=Batches.keep_to_one_thread,
             pin_memory=team.device.type == "cuda",
         )
         made = iter(loader)
@@ -272,19 +282,20 @@ class Run:
             self.minutes += team.greatest((now - last) / 60)
             last = now
             loss_sum, n_summed = loss_sum + loss, n_summed + 1
-            is_last = self.step >= recipe.steps or self.share >= 1
-            if self.step % recipe.validate_every == 0 or is_last:
+            if self.step % recipe.validate_every == 0 or self.share >= 1:
                 team.average(list(self.averaged.buffers()))
                 if team.is_first:
                     self.validate(crops, loss_sum / n_summed)
                 self.n_worse = int(team.of_first(float(self.n_worse)))
                 loss_sum, n_summed = 0.0, 0
             self.progress(Progress("training", self.step, recipe.steps, loss))
-            if is_last or (recipe.patience and self.n_worse >= recipe.patience):
+            if self.is_over:
                 break
-        if team.is_first and options.write_onnx:
-            self.write_onnx()
-        return TrainingResult(options.out / "model", self.step, self.minutes, self.figures)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether steps, time or patience have run out."""
+        return self.share >= 1 or 0 < self.recipe.patience <= self.n_worse
 
     def say(self, words: str) -> None:
         """Tell what was read, once where several processes train."""
@@ -319,6 +330,8 @@ class Run:
                 "run"
             ) from error
         self.held.enter_context(only_run_in(out))
+        for folder in (out, out / "state", out / "samples", out / "fields"):
+            remove_leftovers(folder)
 
     def draw(self) -> tuple[list[TrainingField], list[TrainingField]]:
         """Draw what is missing of the fields and load them."""
@@ -425,11 +438,6 @@ class Run:
         stored = load_state(self.options.out / "state", self)
         self.step, self.minutes = stored.step, stored.minutes
         self.best, self.n_worse, self.figures = stored.best, stored.n_worse, stored.figures
-
-
-def keep_to_one_thread(_: int) -> None:
-    """Keep a process that makes batches to one thread: there are as many as were asked for."""
-    cv2.setNumThreads(1)
 
 
 def parameter_groups(network: Her2Network, weight_decay: float) -> list[dict[str, object]]:

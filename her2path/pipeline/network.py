@@ -20,7 +20,7 @@ from her2path.errors import ModelError
 from her2path.geometry import Mpp, Region
 from her2path.models.description import read_verified
 from her2path.models.devices import choose_device
-from her2path.models.shipped import FoundModel, find_model, list_models
+from her2path.models.shipped import FoundModel, find_model, shipped_models
 from her2path.results.record import NetworkFacts, RegionKind, RegionRecord
 from her2path.statistics.readers import (
     Conformal,
@@ -107,7 +107,7 @@ def find_network(name: str, *, device: str = "auto") -> NetworkUse | None:
         return None
     if name != SHIPPED_NETWORK:
         return whole(find_model(name), device)
-    shipped = [model for model in list_models() if model.origin == "shipped"]
+    shipped = shipped_models()
     if not shipped:
         raise ModelError(
             "the network that ships with her2path is not there; install the package again, or "
@@ -133,12 +133,19 @@ def reader_of(use: NetworkUse) -> NetworkReader:
     Raises
     ------
     ModelError
-        If the checkpoint is damaged, or the device is not there.
+        If the checkpoint is damaged, was changed since `use` was made, or the device is not there.
     """
     # torch takes seconds to load: only where a network is used.
     from her2path.models.inference import NetworkReader
 
-    return NetworkReader(use.folder, device=use.device)
+    reader = NetworkReader(use.folder, device=use.device)
+    # Each process loads it when it needs it, and a result names the one that the run began with.
+    if reader.description.fingerprint != use.fingerprint:
+        raise ModelError(
+            f"the network in {use.folder} was changed while this run went on; score again, all "
+            "slides with one network"
+        )
+    return reader
 
 
 def frame_halo_um(use: NetworkUse) -> float:

@@ -1,19 +1,28 @@
 """What annotated pictures teach: who stands on which side, which label holds for a piece."""
 
+import shutil
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
+import torch
 
 from her2path.criteria.label import parse_score
 from her2path.errors import ManifestError
+from her2path.geometry import Mpp
 from her2path.models.annotated import (
     annotated_crops,
     read_annotated,
     score_of_piece,
     within_a_grade,
 )
+from her2path.models.annotated_validation import measure_annotated, warn_of_seen
+from her2path.models.description import TrainingData
+from her2path.models.sources.copies import without_copies
 from her2path.models.sources.crops import Crops
 from her2path.models.sources.manifest import COLUMNS
 from her2path.models.sources.pictures import MASK_VALUES, open_sample
@@ -21,8 +30,10 @@ from her2path.models.sources.sample import Part, Sample
 
 
 def picture(path: Path) -> str:
+    """Write a picture that no other path has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((64, 64, 3), 200, np.uint8))
+    rng = np.random.default_rng(zlib.crc32(str(path).encode()))
+    cv2.imwrite(str(path), rng.integers(180, 220, (64, 64, 3), dtype=np.uint8))
     return path.name
 
 
@@ -260,8 +271,36 @@ def test_a_manifest_takes_the_pixel_size_of_rows_without_one(tmp_path: Path) -> 
     path = manifest(tmp_path, {"patient": "P", "split": "train", "mpp": ""})
     with pytest.raises(ManifestError, match="--data-mpp"):
         read_annotated([path])
-    train, _ = read_annotated([path], mpp=0.4)
-    assert train[0].mpp == 0.4
+    (sample,), _ = read_annotated([path], mpp=0.4)
+    with open_sample(sample) as opened:
+        assert opened.mpp == Mpp(0.4, 0.4)
+        assert opened.sample.mpp == 0.4
+
+
+def test_what_a_file_says_of_its_pixel_size_is_not_overruled_by_what_others_lack(
+    tmp_path: Path,
+) -> None:
+    rgb = np.full((64, 64, 3), 200, np.uint8)
+    per_cm = 1e4 / 0.25
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        rgb,
+        photometric="rgb",
+        resolution=(per_cm, per_cm),
+        resolutionunit="CENTIMETER",
+    )
+    row = {"patient": "P", "split": "train", "picture": "a.tif"}
+    for given, expected in (("", 0.25), (0.4, 0.4)):
+        (sample,), _ = read_annotated([manifest(tmp_path, row | {"mpp": given})], mpp=0.5)
+        with open_sample(sample) as opened:
+            assert opened.mpp.mean == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("mpp", [-1.0, float("nan"), 46.0])
+def test_a_pixel_size_that_makes_no_sense_is_told_from_none(tmp_path: Path, mpp: float) -> None:
+    path = manifest(tmp_path, {"patient": "P", "split": "train", "mpp": ""})
+    with pytest.raises(ManifestError, match="its µm/px cannot be used"):
+        read_annotated([path], mpp=mpp)
 
 
 def test_names_that_look_alike_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -272,3 +311,72 @@ def test_names_that_look_alike_are_told(tmp_path: Path, caplog: pytest.LogCaptur
     read_annotated([manifest(tmp_path, *rows)])
     assert "laboratories Lab A and LabA are taken for different ones" in caplog.text
     assert "patients P1 stand in several laboratories" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sides", "kept"),
+    [
+        (("train", "validate"), {"P1", "other"}),
+        (("train", "test"), {"other"}),
+        (("validate", "test"), {"other"}),
+        (("train", "train"), {"P0", "P1", "other"}),
+    ],
+)
+def test_a_copy_of_a_picture_on_a_later_side_is_left_out(
+    tmp_path: Path, sides: tuple[str, str], kept: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"patient": f"P{k}", "split": side} for k, side in enumerate(sides)]
+    path = manifest(tmp_path, *rows, {"patient": "other", "split": "train"})
+    shutil.copy(tmp_path / "0.png", tmp_path / "1.png")
+    train, validate = read_annotated([path])
+    assert patients(train) | patients(validate) == kept
+    assert ("1 pictures are copies" in caplog.text) == (sides[0] != sides[1])
+
+
+def test_copies_are_told_by_what_lies_deep_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("her2path.models.sources.copies.HEAD_BYTES", 16)
+    monkeypatch.setattr("her2path.models.sources.copies.PIECE_BYTES", 64)
+    samples = []
+    for name, last, part in (("a", 1, Part.TRAIN), ("b", 1, Part.TEST), ("c", 2, Part.TEST)):
+        (tmp_path / name).write_bytes(bytes(999) + bytes([last]))
+        samples.append(Sample(path=tmp_path / name, part=part))
+    assert [s.path.name for s in without_copies(samples)] == ["b", "c"]
+    assert without_copies([samples[0], samples[2]]) == (samples[0], samples[2])
+
+
+class SeesBright:
+    """Says tumor where a picture is brighter than two thirds."""
+
+    def __call__(self, rgb: torch.Tensor) -> SimpleNamespace:
+        planes = torch.zeros(len(rgb), 6, *rgb.shape[2:])
+        planes[:, 3] = (rgb[:, 0] > 2 / 3).float() - 0.5
+        return SimpleNamespace(planes=planes)
+
+
+def test_annotated_pictures_are_validated_on_as_they_are(tmp_path: Path) -> None:
+    rgb = np.full((256, 256, 3), 169, np.uint8)
+    rgb[:, 128:] = 171
+    mask = np.full((256, 256), MASK_VALUES["other"], np.uint8)
+    mask[:, 128:] = MASK_VALUES["tumor"]
+    cv2.imwrite(str(tmp_path / "a.png"), rgb)
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    sample = Sample(path=tmp_path / "a.png", mpp=0.5, mask=tmp_path / "mask.png")
+    network, device = SeesBright(), torch.device("cpu")
+    assert measure_annotated(network, (sample,), 128, device) == {"data_tumor_accuracy": 1.0}  # type: ignore[arg-type]
+
+
+def test_a_network_that_knows_annotated_pictures_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kept = (Sample(path=Path("a.png")),)
+    drawn = SimpleNamespace(name="n", data=TrainingData(summary=""))
+    warn_of_seen(drawn, kept)  # type: ignore[arg-type]
+    warn_of_seen(None, kept)
+    data = TrainingData(summary="", n_annotated=7, sources=("m.csv",))
+    taught = SimpleNamespace(name="n", data=data)
+    warn_of_seen(taught, ())  # type: ignore[arg-type]
+    assert caplog.text == ""
+    warn_of_seen(taught, kept)  # type: ignore[arg-type]
+    assert "n has learned from 7 annotated pictures ('m.csv')" in caplog.text

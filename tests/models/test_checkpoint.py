@@ -359,3 +359,31 @@ def test_the_first_place_wins_and_missing_places_do_not_matter(
     places = [str(tmp_path / "absent"), str(second), str(folder.parent)]
     monkeypatch.setenv(MODELS_VARIABLE, os.pathsep.join(places))
     assert find_model("tiny").folder == second / "tiny"
+
+
+def test_a_link_to_a_model_stays_one_and_what_it_leads_to_is_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "places").mkdir()
+    link = tmp_path / "places" / "site-a"
+    link.symlink_to(folder)
+    recalibrate(link, ModelCalibration(temperature=1.5))
+    assert link.is_symlink()
+    assert read_description(folder).calibration.temperature == 1.5
+    assert [part.name for part in link.parent.iterdir()] == ["site-a"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes have names here")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder: Path) -> None:
+    (folder / WEIGHTS_FILE).unlink()
+    os.mkfifo(folder / WEIGHTS_FILE)
+    with pytest.raises(ModelError, match="no plain file"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"planes": ("\x1b[31mred",)}, {"metrics": {"a\nb": 1.0}}, {"planes": ("a\x9b",)}]
+)
+def test_what_a_terminal_would_obey_is_no_word(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        description(**changes)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -230,3 +231,40 @@ def test_a_nucleus_of_its_surroundings_colour_is_seen_by_its_chromatin(
     planes[0] = nucleus
     doubt_unseen(planes, np.dstack([grey] * 3), 36)
     assert planes[6, 32, 32] == known
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7])
+def test_nuclei_of_a_mirrored_edge_are_labelled_too(
+    training_fields: list[TrainingField], turn: float
+) -> None:
+    dense = max(training_fields, key=lambda field: len(field.x))
+    rows, cols = dense.stain.shape[:2]
+    n_whole = 0
+    for centre in ((0, rows / 2), (cols, rows), (cols / 2, 0)):
+        crop = take_crop(
+            dense,
+            Appearance(PLAIN),
+            128,
+            centre=centre,
+            turn=turn,
+            is_mirrored=False,
+            rng=np.random.default_rng(0),
+        )
+        # Each nucleus that can be seen whole has its centre.
+        _, _, boxes, _ = cv2.connectedComponentsWithStats((crop.planes[0] > 127).astype(np.uint8))
+        whole = [
+            box
+            for box in boxes[1:]
+            if box[:2].min() > 0 and (box[:2] + box[2:4]).max() < 128 and box[4] > 60
+        ]
+        n_whole += len(whole)
+        for x, y, width, height, _ in whole:
+            assert crop.planes[1, y : y + height, x : x + width].max() > 200
+        assert crop.cells.sum() == pytest.approx(crop.is_tumor.sum(), abs=1e-2)
+    assert n_whole > 20
+
+
+def test_a_folder_of_fields_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="choose another folder for fields"):
+        draw_training_fields(tmp_path / "file", range(1), 120.0)

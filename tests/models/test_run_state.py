@@ -1,8 +1,12 @@
 """What a run goes on from: damaged states, and those of another run, are refused by name."""
 
 import dataclasses
+import itertools
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,7 +16,9 @@ from safetensors.torch import load, save
 from tiny_recipe import TINY
 
 from her2path.errors import ModelError
+from her2path.models.checkpoint import recalibrate
 from her2path.models.curves import add_to_curves
+from her2path.models.description import ModelCalibration
 from her2path.models.distributed import Team
 from her2path.models.run_state import STATE_FILE
 from her2path.models.training import Run, TrainingOptions, train
@@ -60,6 +66,7 @@ def restored(options: TrainingOptions, *, seed: int = SEED) -> Run:
         ({"flat": "optimizer.0.exp_avg"}, "lacks parts of the run"),
         ({"counters": '{"step": "many"}'}, "cannot be read"),
         ({"recipe": "{"}, "cannot be read"),
+        ({"recipe": "[" * 100_000}, "cannot be read"),
         ({"recipe": ""}, "cannot be read"),
         ({"identity": "[1]"}, "cannot be read"),
     ],
@@ -109,3 +116,77 @@ def test_curves_of_a_run_that_comes_to_a_step_again_hold_it_once(tmp_path):
         add_to_curves(tmp_path, step, {"loss": loss})
     rows = (tmp_path / "curves.csv").read_text(encoding="utf-8").split()
     assert rows == ["step,loss", "100,3.0", "200,1.5", "300,1.0"]
+
+
+def test_what_a_killed_run_left_is_cleared_away(options: TrainingOptions) -> None:
+    (options.out / ".her2path-0123456789abcdef").mkdir()
+    (options.out / "state" / ".her2path-0123456789abcdef.safetensors").touch()
+    train(RECIPE, options, seed=SEED)
+    assert not list(options.out.rglob(".her2path-*"))
+
+
+@pytest.mark.parametrize("end", ["steps", "patience", "minutes"])
+def test_going_on_with_a_run_that_is_over_changes_nothing(
+    end: str, fields_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {
+        "steps": {"steps": 1},
+        "patience": {"steps": 9, "patience": 1},
+        "minutes": {"steps": 9, "max_minutes": 1e-6},
+    }
+    recipe = RECIPE.model_copy(update={"keep": "last"} | limits[end])
+    # No validation is better than the first one.
+    merits = itertools.count(0, -1)
+    monkeypatch.setattr("her2path.models.training.merit", lambda _: next(merits))
+    options = TrainingOptions(tmp_path, fields=fields_folder, device="cpu", write_onnx=False)
+    first = train(recipe, options, seed=SEED)
+    recalibrate(first.model, ModelCalibration(temperature=2.0))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    again = train(recipe, dataclasses.replace(options, resume=True), seed=SEED)
+    assert again == first
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_processes_wait_for_the_one_that_draws_the_fields(tmp_path: Path) -> None:
+    script = tmp_path / "waits.py"
+    script.write_text(
+        "import pathlib, sys, torch\n"
+        "from torch import distributed\n"
+        "from her2path.models.distributed import Team\n"
+        "team = Team.of_environment('cpu')\n"
+        "backend = distributed.group.WORLD._get_backend(torch.device('cpu'))\n"
+        "hours = backend.options._timeout.total_seconds() / 3600\n"
+        "pathlib.Path(sys.argv[1], f'{team.rank}.txt').write_text(str(hours))\n"
+        "team.leave()\n",
+        "utf-8",
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    shown = subprocess.run(
+        [*command, "--nproc-per-node", "2", str(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    waits = [float(path.read_text("utf-8")) for path in tmp_path.glob("*.txt")]
+    assert len(waits) == 2, shown.stderr[-2000:]
+    assert min(waits) >= 12
+
+
+@pytest.mark.parametrize("text", ["step;loss\r\n100;3,0\r\n", "step,loss\n100.0,3\n", "\udcff"])
+def test_curves_that_a_spreadsheet_has_saved_do_not_end_a_run(tmp_path, caplog, text):
+    before = text.encode("utf-8", "surrogateescape")
+    (tmp_path / "curves.csv").write_bytes(before)
+    add_to_curves(tmp_path, 200, {"loss": 2.0})
+    rows = (tmp_path / "curves.csv").read_text(encoding="utf-8").split()
+    assert rows == ["step,loss", "200,2.0"]
+    assert (tmp_path / "curves-before-200.csv").read_bytes() == before
+    assert "curves-before-200.csv" in caplog.text
+
+
+def test_curves_with_a_byte_order_mark_go_on(tmp_path):
+    (tmp_path / "curves.csv").write_text("step,loss\n100,3.0\n", encoding="utf-8-sig")
+    add_to_curves(tmp_path, 200, {"loss": 2.0})
+    rows = (tmp_path / "curves.csv").read_text(encoding="utf-8").split()
+    assert rows == ["step,loss", "100,3.0", "200,2.0"]

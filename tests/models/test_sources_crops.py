@@ -2,16 +2,18 @@
 
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import shapely
 
 from her2path.criteria.label import parse_score
 from her2path.errors import ManifestError
 from her2path.models.sources import Sample
-from her2path.models.sources.crops import Crops
+from her2path.models.sources.crops import MAX_PLACES, Crops, grid_in
 from her2path.models.sources.pictures import MASK_VALUES
 
 
@@ -132,3 +134,28 @@ def test_in_large_pictures_tissue_is_looked_for(tmp_path: Path) -> None:
 def test_without_a_sample_there_is_nothing_to_cut() -> None:
     with pytest.raises(ManifestError, match="no picture"):
         Crops([], side_px=32)
+
+
+def test_each_outline_is_cut_from_however_small_and_far_from_the_others() -> None:
+    rng = np.random.default_rng(0)
+    # 150 µm wide on a slide of 40 by 25 mm, 0.5 µm/px; and one that is smaller than a step.
+    centres = rng.uniform((1000, 1000), (79_000, 49_000), (6, 2))
+    outlines = [shapely.Point(*centre).buffer(150) for centre in centres]
+    outlines.append(shapely.Point(100, 100).buffer(3))
+    x, y = grid_in(shapely.union_all(outlines), step_x=12.0).T
+    assert len(x) <= MAX_PLACES
+    counts = [int(shapely.contains_xy(outline, x, y).sum()) for outline in outlines]
+    assert min(counts[:-1]) > 100
+    assert counts[-1] == 1
+    assert sum(counts) == len(x)
+
+
+def test_a_long_thin_outline_takes_little_memory() -> None:
+    thin = shapely.LineString([(0, 0), (90_000, 60_000)]).buffer(20)
+    tracemalloc.start()
+    places = grid_in(thin, step_x=12.0)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert shapely.contains_xy(thin, *places.T).all()
+    assert len(places) >= 1
+    assert most < 2**24

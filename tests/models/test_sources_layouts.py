@@ -1,6 +1,7 @@
 """Manifests, public sets by their layouts, and pictures with their labels."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -129,7 +130,7 @@ def test_bci_names_carry_part_and_score(tmp_path: Path) -> None:
     assert {sample.path.parent.parent.name for sample in found.values()} == {"IHC"}
     first = found["00000_train_1+.png"]
     assert first.score == ScoreLabel(Score.ONE_PLUS, Score.ONE_PLUS, of="slide")
-    assert (first.part, first.mpp, first.laboratory, first.patient) == (
+    assert (first.part, first.mpp_if_none, first.laboratory, first.patient) == (
         Part.TRAIN,
         0.46,
         "BCI",
@@ -302,3 +303,31 @@ def test_a_mask_of_another_size_or_with_other_values_is_refused(
         pytest.raises(ManifestError, match="255"),
     ):
         sample.read(Region(0, 0, 10, 10), 0.5)
+
+
+def test_folders_that_are_links_are_read_but_not_round_in_circles(tmp_path: Path) -> None:
+    touch(tmp_path / "set" / "2+" / "P1" / "a.png")
+    touch(tmp_path / "elsewhere" / "deep" / "b.png")
+    (tmp_path / "set" / "2+" / "P2").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "2+" / "P1" / "again").symlink_to(tmp_path / "set")
+    found = by_name(read_source(f"folders:{tmp_path / 'set'}", mpp=0.25))
+    assert {name: sample.patient for name, sample in found.items()} == {
+        "a.png": "P1",
+        "b.png": "P2",
+    }
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "2+" / "P1" / "a.png")
+    scan = os.scandir
+
+    def denied(path: str) -> object:
+        if str(path).endswith("P1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(ManifestError, match="P1 cannot be read"):
+        read_source(f"folders:{tmp_path}", mpp=0.25)

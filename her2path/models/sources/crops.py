@@ -53,7 +53,7 @@ class Crops:
     def __init__(self, samples: Sequence[Sample], *, side_px: int) -> None:
         if not samples:
             raise ManifestError("there is no picture to cut from; check the split of the manifest")
-        self.samples = tuple(samples)
+        self.samples = list(samples)
         self.side_px = side_px
         self.places: dict[int, NDArray[np.float64]] = {}
         self.open: OrderedDict[int, tuple[OpenSample, ExitStack]] = OrderedDict()
@@ -121,6 +121,8 @@ class Crops:
             return self.open[index][0]
         stack = ExitStack()
         opened = stack.enter_context(open_sample(self.samples[index]))
+        # Whose µm/px is settled need not be opened twice again.
+        self.samples[index] = opened.sample
         self.open[index] = opened, stack
         if len(self.open) > MAX_OPEN:
             self.open.popitem(last=False)[1][1].close()
@@ -169,14 +171,25 @@ def places_of(opened: OpenSample, side_um: float) -> NDArray[np.float64]:
 
 
 def grid_in(shape: shapely.Geometry, *, step_x: float) -> NDArray[np.float64]:
-    """Return points of a grid that lie in a shape, not many more than are kept."""
-    left, top, right, bottom = shape.bounds
-    step = max(step_x, ((right - left) * (bottom - top) / (4 * MAX_PLACES)) ** 0.5)
-    x, y = np.meshgrid(np.arange(left, right, step), np.arange(top, bottom, step))
-    shapely.prepare(shape)
-    points = np.column_stack([x.ravel(), y.ravel()])
-    inside = shapely.intersects_xy(shape, points[:, 0], points[:, 1])
-    return thinned(points[inside])
+    """Return points that lie in a shape: of grids, as dense in each part, and one of each at least.
+
+    Outlines can be small and far apart: one grid over all of them would miss most.
+    """
+    least = max(step_x, (shape.area / MAX_PLACES) ** 0.5)
+    found = []
+    for part in shapely.get_parts(shape):
+        left, top, right, bottom = part.bounds
+        # A long thin part fills little of what is laid over it.
+        step = max(least, ((right - left) * (bottom - top) / (16 * MAX_PLACES)) ** 0.5)
+        x, y = np.meshgrid(
+            np.arange(left + step / 2, right, step), np.arange(top + step / 2, bottom, step)
+        )
+        points = np.column_stack([x.ravel(), y.ravel()])
+        shapely.prepare(part)
+        points = points[shapely.intersects_xy(part, points[:, 0], points[:, 1])]
+        inner = part.representative_point()
+        found.append(points if len(points) else np.array([[inner.x, inner.y]]))
+    return thinned(np.concatenate(found)) if found else np.empty((0, 2))
 
 
 def thinned(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -94,8 +94,17 @@ def listed(folder: Path) -> list[Path]:
 
 def pictures_in(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the pictures below a folder by name, each with the sub-folder it lies in, or ''."""
+
+    def refuse(error: OSError) -> None:
+        raise ManifestError(
+            f"{error.filename} cannot be read ({error.strerror or error}); name the unpacked folder"
+        ) from error
+
     n = 0
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        if Path(place) != folder and leads_back(Path(place)):
+            folders.clear()
+            continue
         folders.sort()
         below = Path(place).relative_to(folder).parts
         for name in sorted(files):
@@ -104,6 +113,11 @@ def pictures_in(folder: Path) -> Iterator[tuple[Path, str]]:
                 if n > MAX_PICTURES:
                     raise ManifestError(f"{folder} holds more than {MAX_PICTURES:,} pictures")
                 yield Path(place, name), below[0] if below else ""
+
+
+def leads_back(place: Path) -> bool:
+    """Return whether a folder is a link to one that it lies in."""
+    return Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(place))
 
 
 def pictures_of_class(folder: ClassFolder) -> Iterator[tuple[Path, str]]:
@@ -154,7 +168,7 @@ def read_class_folders(
     root : Path
         The folder that holds them.
     mpp : float
-        µm/px of the pictures.
+        µm/px of the pictures; what a TIFF says of itself wins.
     laboratory : str
         Of all of them; by default the name of the folder.
     source : str
@@ -173,7 +187,7 @@ def read_class_folders(
     samples = tuple(
         Sample(
             path=path,
-            mpp=pixel,
+            mpp_if_none=pixel,
             patient=patient,
             laboratory=laboratory or root.resolve().name,
             part=folder.part,

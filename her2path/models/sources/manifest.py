@@ -49,7 +49,7 @@ def read_manifest(path: Path, *, mpp: float | None = None) -> tuple[Sample, ...]
     ----------
     path : Path
     mpp : float, optional
-        µm/px of rows without one.
+        µm/px of rows without one whose files hold none either.
 
     Raises
     ------
@@ -101,7 +101,8 @@ def sample_of(
     of: Literal["picture", "slide"] = read("score_of", score_of) or "picture"
     sample = Sample(
         path=read("picture", file) or manifest,
-        mpp=read("mpp", lambda text: as_mpp(number(text)).mean) or default_mpp,
+        mpp=read("mpp", lambda text: as_mpp(number(text)).mean),
+        mpp_if_none=default_mpp,
         patient=row.get("patient"),
         laboratory=row.get("laboratory"),
         part=read("split", part_of),
@@ -150,7 +151,7 @@ def write_manifest(path: Path, samples: Sequence[Sample]) -> None:
         [
             {
                 "picture": placed(sample.path),
-                "mpp": sample.mpp,
+                "mpp": sample.mpp_if_none if sample.mpp is None else sample.mpp,
                 "patient": sample.patient,
                 "laboratory": sample.laboratory,
                 "split": "" if sample.part is None else sample.part.value,

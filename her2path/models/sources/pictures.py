@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class LabelledPicture:
 
 @dataclass(frozen=True, slots=True)
 class OpenSample:
-    """A sample that can be read from; get it from `open_sample`."""
+    """A sample that can be read from, its µm/px settled; get it from `open_sample`."""
 
     sample: Sample
     slide: Slide
@@ -181,10 +181,10 @@ def check_samples(samples: Sequence[Sample]) -> tuple[Sample, ...]:
                 require_mpp(opened.slide)
                 if not opened.labels_something():
                     unlabelled.append(sample)
-        except MppError:
+        except MppError as error:
             faults.append(
-                f"{sample.path}: its µm/px is not known; give it in the column mpp of a manifest, "
-                "or with --data-mpp"
+                f"{sample.path}: its µm/px cannot be used ({error}); give it in the column mpp of "
+                "a manifest, or with --data-mpp where the file holds none"
             )
         except Her2pathError as error:
             faults.append(str(error))
@@ -206,6 +206,9 @@ def open_sample(sample: Sample) -> Iterator[OpenSample]:
     """
     with ExitStack() as stack:
         slide = stack.enter_context(open_slide(sample.path, mpp=sample.mpp))
+        if slide.mpp is None and sample.mpp_if_none is not None:
+            sample = replace(sample, mpp=sample.mpp_if_none)
+            slide = stack.enter_context(open_slide(sample.path, mpp=sample.mpp))
         mask = None
         if sample.mask is not None:
             # Read like any plain picture: its size is bounded before it is decoded.

@@ -64,7 +64,7 @@ def read_bci(root: Path, *, mpp: float | None = None, laboratory: str = "") -> t
         samples.append(
             Sample(
                 path=path,
-                mpp=pixel,
+                mpp_if_none=pixel,
                 laboratory=laboratory or "BCI",
                 part=Part(name.group(2).lower()),
                 score=label_of(number + plus, is_split=False, of="slide"),
@@ -166,7 +166,7 @@ def read_warwick(
     samples = tuple(
         Sample(
             path=slides[case],
-            mpp=mpp,
+            mpp_if_none=mpp,
             patient=str(case),
             laboratory=laboratory or "Warwick",
             score=label_of(scores[case], is_split=False, of="slide"),

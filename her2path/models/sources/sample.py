@@ -34,7 +34,9 @@ class Sample:
     ----------
     path : Path
     mpp : float or None
-        µm/px at full resolution; None: as the file says.
+        µm/px at full resolution, whatever the file says; None: as the file says.
+    mpp_if_none : float or None
+        µm/px where neither `mpp` nor the file gives one.
     patient, laboratory : str
         Groups that must not stand on both sides of the split; empty where not known.
     part : Part or None
@@ -50,6 +52,7 @@ class Sample:
 
     path: Path
     mpp: float | None = None
+    mpp_if_none: float | None = None
     patient: str = ""
     laboratory: str = ""
     part: Part | None = None
