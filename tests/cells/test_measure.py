@@ -9,9 +9,10 @@ from scipy.spatial import cKDTree
 from her2path.cells.calibration import generic_calibration
 from her2path.cells.classify import classify_cells
 from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
+from her2path.cells.nuclei import Counterstain, typical_counterstain
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity, Pattern
-from her2path.stain import StainMatrix
+from her2path.stain import StainMatrix, separate
 
 SETTINGS = MeasureSettings(WHITE, StainMatrix())
 CALIBRATION = generic_calibration()
@@ -20,6 +21,15 @@ CALIBRATION = generic_calibration()
 def measured(h_od, dab_od, *, mpp=0.25, noise=1.0, settings=SETTINGS, **kwargs):
     cells = measure_cells(paint(h_od, dab_od, noise=noise, **kwargs), settings, mpp=mpp)
     return cells, classify_cells(cells, CALIBRATION)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 200), (9, 9)])
+@pytest.mark.parametrize("mpp", [0.05, 0.17, 0.25, 0.5, 0.7])
+def test_a_strip_too_thin_for_a_nucleus_holds_no_cell(shape, mpp):
+    rgb = np.full((*shape, 3), 240, np.uint8)
+    assert len(measure_cells(rgb, SETTINGS, mpp=mpp)) == 0
+    planes = separate(rgb, WHITE, SETTINGS.matrix)
+    assert typical_counterstain([planes], mpp=mpp) == Counterstain()
 
 
 @pytest.mark.parametrize("mpp", [0.2, 0.25, 0.33, 0.46])
@@ -43,6 +53,15 @@ def test_completeness_is_one_for_a_closed_ring(mpp):
     h_od, dab_od, _ = grid_of_cells(mpp=mpp)
     _, classes = measured(h_od, dab_od, mpp=mpp)
     assert classes.completeness.min() > 0.93
+    assert (classes.pattern == Pattern.COMPLETE).all()
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5])
+def test_membranes_are_seen_up_to_the_border_of_a_picture(mpp):
+    # Rings of 7 µm that end a µm from it.
+    h_od, dab_od, centers = grid_of_cells(n_side=3, pitch_um=16.0, margin_um=8.0, mpp=mpp)
+    _, classes = measured(h_od, dab_od, mpp=mpp)
+    assert len(classes) == len(centers)
     assert (classes.pattern == Pattern.COMPLETE).all()
 
 
