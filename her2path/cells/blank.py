@@ -109,13 +109,13 @@ def measure_blank(
     if is_tumor is not None and is_unstained is not None:
         inner = inner_limit(cells.select(is_tumor), is_unstained[is_tumor])
     if len(reference) < MIN_REFERENCE_CELLS:
+        limit = min_line_contrast_od or max(least, inner)
         return Blank(
-            min_line_contrast_od=min_line_contrast_od or max(least, inner),
+            min_line_contrast_od=limit,
             n_reference=0,
             reference_stained_pct=0.0,
             upper_pct=calibration.blank_upper_pct,
-            # Of the bound, which decides 0 / 0+, the slide says nothing here.
-            is_own=False,
+            is_own=limit != least,
         )
     contrast = min_line_contrast_od
     if contrast is None:

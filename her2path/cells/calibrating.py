@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.blank import sector_limit
-from her2path.cells.calibration import Calibration, IntensityCuts
+from her2path.cells.calibration import HIGHEST_OD, Calibration, IntensityCuts
 from her2path.cells.classify import CellClasses
 from her2path.cells.membranes import read_membranes
 from her2path.cells.table import CellMeasurements
@@ -261,7 +261,7 @@ def cuts_of(
         middle = told_apart(Score.ONE_PLUS, one, Score.THREE_PLUS, three, faults)
         if faults:
             return generic, ()
-        return generic.scaled(middle / generic.moderate_od), ("moderate",)
+        return in_ratio(generic, middle / generic.moderate_od, faults), ("moderate",)
     found: dict[str, float] = {}
     if one and two:
         found["weak"] = told_apart(Score.ONE_PLUS, one, Score.TWO_PLUS, two, faults)
@@ -277,7 +277,7 @@ def cuts_of(
         )
     if len(found) < 2:
         (factor,) = [od / getattr(generic, f"{name}_od") for name, od in found.items()] or [1.0]
-        return generic.scaled(factor), tuple(found)
+        return in_ratio(generic, factor, faults), tuple(found)
     weak, intense = found["weak"], found["intense"]
     if intense < LEAST_SPAN * weak:
         faults.append(
@@ -291,6 +291,17 @@ def cuts_of(
     moderate = weak ** (1 - share) * intense**share
     cuts = [round(v, 4) for v in (weak, moderate, intense)]
     return IntensityCuts(weak_od=cuts[0], moderate_od=cuts[1], intense_od=cuts[2]), tuple(found)
+
+
+def in_ratio(generic: IntensityCuts, factor: float, faults: list[str]) -> IntensityCuts:
+    """Return the cuts that keep the ratios of the generic ones; notes a fault if none can."""
+    cuts = generic.scaled(factor)
+    if cuts.intense_od > HIGHEST_OD:
+        faults.append(
+            f"intense would begin at {cuts.intense_od:.1f} OD, which no line reaches; check the "
+            "known scores of the controls"
+        )
+    return cuts
 
 
 def grading_od(classes: CellClasses, score: Score) -> NDArray[np.float32]:

@@ -30,7 +30,9 @@ __all__ = [
 GENERIC_NAME = "generic"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-PositiveOd = Annotated[float, Field(gt=0, le=4)]
+# Planes of stain hold no line that is higher.
+HIGHEST_OD = 4.0
+PositiveOd = Annotated[float, Field(gt=0, le=HIGHEST_OD)]
 Vector = tuple[float, float, float]
 
 
@@ -58,8 +60,8 @@ class IntensityCuts(BaseModel):
         return (Intensity.FAINT + steps).astype(np.int8)
 
     def scaled(self, factor: float) -> IntensityCuts:
-        """Return the cuts multiplied by `factor`, for stability trials."""
-        return IntensityCuts(
+        """Return the cuts multiplied by `factor`, which may lead beyond what a line can reach."""
+        return IntensityCuts.model_construct(
             weak_od=self.weak_od * factor,
             moderate_od=self.moderate_od * factor,
             intense_od=self.intense_od * factor,

@@ -134,7 +134,7 @@ class NucleusPlanes:
         cls, hematoxylin: NDArray[np.int16], dab: NDArray[np.int16], *, mpp: float
     ) -> NucleusPlanes:
         """Average stain planes (steps of 1/1024 OD) and fill vesicular nuclei."""
-        factor = working_factor(mpp, WORKING_MPP)
+        factor = working_factor(mpp, WORKING_MPP, hematoxylin.shape)
         h_od = shrink(hematoxylin, factor) / np.float32(STEPS_PER_OD)
         dab_od = shrink(dab, factor) / np.float32(STEPS_PER_OD)
         blue = fill_vesicles(h_od - np.float32(DAB_SHARE) * dab_od, mpp * factor)
@@ -145,9 +145,9 @@ class NucleusPlanes:
         return upscaled(positions, self.factor)
 
 
-def working_factor(mpp: float, coarsest_mpp: float) -> int:
-    """Return how many px make one of at most that many µm."""
-    return max(1, int(coarsest_mpp / mpp))
+def working_factor(mpp: float, coarsest_mpp: float, shape: tuple[int, ...]) -> int:
+    """Return how many px make one of at most that many µm, of a strip no more than it is wide."""
+    return max(1, min(int(coarsest_mpp / mpp), *shape))
 
 
 def fill_vesicles(blue: NDArray[np.float32], mpp: float) -> NDArray[np.float32]:
@@ -253,7 +253,7 @@ def first_look(
     planes: NucleusPlanes,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
     """Return blobs of blue, whatever stands out: x, y (px of the planes) and contrast (OD)."""
-    factor = working_factor(planes.mpp, BLOB_MPP)
+    factor = working_factor(planes.mpp, BLOB_MPP, planes.h_od.shape)
     blob_mpp = planes.mpp * factor
     h_od, blue_od = shrink(planes.h_od, factor), shrink(planes.blue_od, factor)
     has_blue = cv2.GaussianBlur(h_od, (0, 0), 1.0 / blob_mpp) >= 0
@@ -280,7 +280,7 @@ def find_candidates(planes: NucleusPlanes, counterstain: Counterstain) -> Nucleu
         Scale by scale in reading order; each depends on its surroundings alone.
     """
     # Blobs are wide: a grid half as fine shows them as well, in a quarter of the time.
-    factor = working_factor(planes.mpp, BLOB_MPP)
+    factor = working_factor(planes.mpp, BLOB_MPP, planes.h_od.shape)
     blob_mpp = planes.mpp * factor
     h_od, blue_od, dab_od = (
         shrink(plane, factor) for plane in (planes.h_od, planes.blue_od, planes.dab_od)

@@ -54,7 +54,7 @@ class CellMeasurements:
         Guarded contrast of the lines between nucleus and outline, where no membrane is: the mean of
         the clearest quarter of the sectors.
     is_measurable : ndarray of shape (n, N_SECTORS), bool
-        Whether the sector lies on tissue inside the picture.
+        Whether the sector lies inside the picture.
     seen_tumor : ndarray of shape (n,), float32
         Probability of invasive tumor by a network; NaN where none was asked.
     seen_line : ndarray of shape (n, N_SECTORS), uint8

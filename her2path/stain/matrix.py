@@ -22,6 +22,10 @@ REFERENCE_DAB: Vector = (0.269, 0.568, 0.778)
 MAX_ANGLE_DEG = 30.0
 # Below this angle between the two stains a step of one gray value moves the result by > 0.03 OD.
 MIN_SEPARATION_DEG = 15.0
+# Gray lies between the two stains, nearer to DAB the higher its ratio (0.2 to 0.9 of known
+# laboratories). Beyond this the guard takes away most of a line whose brown is three degrees off;
+# where gray is no mixture of the two at all, every line.
+MAX_GRAY_RATIO = 5.0
 
 
 def angle_deg(a: ArrayLike, b: ArrayLike) -> float:
@@ -44,7 +48,7 @@ class StainMatrix:
     ------
     StainError
         When a vector is not finite, points to negative absorbance, lies more than 30° from the
-        reference of its stain, or the two lie closer than 15°.
+        reference of its stain, the two lie closer than 15°, or DAB is hardly told from gray.
     """
 
     hematoxylin: Vector = REFERENCE_HEMATOXYLIN
@@ -71,6 +75,12 @@ class StainMatrix:
                 f"hematoxylin and DAB lie only {angle_deg(self.hematoxylin, self.dab):.0f}° apart "
                 "and cannot be told apart: estimate them again from slides that hold both stains"
             )
+        if self.gray_ratio > MAX_GRAY_RATIO:
+            raise StainError(
+                f"DAB vector {list(self.dab)} is gray beside hematoxylin {list(self.hematoxylin)}: "
+                "lines of it cannot be told from dust and dark nuclei. Estimate them again from "
+                "slides that hold both stains, or leave them out to use the reference"
+            )
 
     @property
     def rows(self) -> NDArray[np.float64]:
@@ -91,6 +101,7 @@ class StainMatrix:
         0.86 for the reference pair.
         """
         hematoxylin, dab, _ = np.ones(3) @ self.unmixing
+        # Beyond DAB, as seen from hematoxylin, gray seems to have less than none of the latter.
         return float(dab / hematoxylin) if hematoxylin > 1e-9 else float("inf")
 
     @property

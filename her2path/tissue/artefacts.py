@@ -54,7 +54,8 @@ class Artefacts:
     edge : ndarray of shape (M, N), bool
         Band of tissue along its outer border, where stain may pool; reported, not left out.
     area_frac : dict of ArtefactKind to float
-        Share of the tissue (artefacts on it included) that each kind covers, 0–1.
+        Share of the tissue (artefacts on it included) that each kind covers, 0–1; what two kinds
+        cover counts for the first of them, so that the shares of what is left out add up.
     """
 
     pen: Mask
@@ -94,7 +95,6 @@ MIN_INK_EVEN_FRAC = 0.5
 PEN_MARGIN_UM = 25.0
 # Where a stroke crosses strong brown its hue is lost: dark gaps up to twice this are closed.
 PEN_GAP_UM = 100.0
-
 
 # Streaks brighter than the glass must not pull averages far down.
 LEAST_OD = -0.03
@@ -184,10 +184,8 @@ def even_patches(
     """
     gaps = cv2.morphologyEx(channel_min(od), cv2.MORPH_BLACKHAT, disc(20.0, mpp))
     seeds = opened(dark, radius_um, mpp) & (gaps < MAX_INK_GAP * channel_min(even))
-    labels, _ = label_mask(dark)
-    n_dark, n_even = (np.bincount(labels[part], minlength=1) for part in (dark, seeds))
-    is_even = np.zeros(n_dark.size, bool)
-    is_even[: n_even.size] = n_even > MIN_INK_EVEN_FRAC * n_dark[: n_even.size]
+    labels, areas = label_mask(dark)
+    is_even = np.bincount(labels[seeds], minlength=areas.size) > MIN_INK_EVEN_FRAC * areas
     is_even[0] = False
     return dark & is_even[labels], seeds
 
@@ -280,10 +278,13 @@ def find_bubbles(od: NDArray[np.float32], mpp: float) -> Mask:
         roundness = 4 * np.pi * cv2.contourArea(hull) / max(cv2.arcLength(hull, True), 1.0) ** 2
         if roundness < MIN_BUBBLE_ROUNDNESS or area < 0.9 * cv2.contourArea(hull):
             continue
-        filled = np.zeros(ring.shape, np.uint8)
-        cv2.drawContours(filled, [outline], -1, 1, cv2.FILLED)
-        if np.count_nonzero(ring & filled) < 0.5 * np.count_nonzero(filled):
-            found |= filled
+        # Of a slide full of round cores each is asked: in its own box, not on the whole slide.
+        left, top, width, height = cv2.boundingRect(outline)
+        box = np.s_[top : top + height, left : left + width]
+        filled = np.zeros((height, width), np.uint8)
+        cv2.drawContours(filled, [outline - (left, top)], -1, 1, cv2.FILLED)
+        if np.count_nonzero(ring[box] & filled) < 0.5 * np.count_nonzero(filled):
+            found[box] |= filled
     return found.astype(bool)
 
 

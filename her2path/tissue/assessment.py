@@ -50,6 +50,9 @@ ENCLOSED_UM = 500.0
 # Strokes, folds and pieces are tens of microns wide: half the resolution finds them in a quarter of
 # the time.
 COARSE_MPP = 12.0
+# Of what was scanned round tissue so much is glass; spots of fluorescence that are as even and as
+# bright cover less.
+LEAST_SCANNED_GLASS = 0.05
 # Half a million pixels settle the hue of a slide.
 ENOUGH_PX = 500_000
 
@@ -192,7 +195,7 @@ def assess_tissue(
     else:
         field_mpp = mpp
         fields = own_fields(overview_rgb, mpp, corners)
-    staining = judge_staining(overview, white.rgb, tissue, fields, field_mpp)
+    staining = judge_staining(overview, white, tissue, fields, field_mpp)
     blurs: tuple[float, ...] = ()
     if field_mpp <= COARSEST_FIELD_MPP:
         blurs = tuple(focus_blur_um(rgb, field_mpp) for rgb in fields)
@@ -300,10 +303,11 @@ def find_clean_tissue(
     fold = stretched(folded, od.shape) & found.mask
     edge = edge_band(found.mask, mpp)
     tissue = TissueMask(found.mask & ~fold, mpp)
+    # A black stroke can be dirt as well: what two of them cover is lost once.
     masks = {
         ArtefactKind.PEN: pen,
-        ArtefactKind.DIRT: dirt,
-        ArtefactKind.BUBBLE: bubble,
+        ArtefactKind.DIRT: dirt & ~pen,
+        ArtefactKind.BUBBLE: bubble & ~pen & ~dirt,
         ArtefactKind.FOLD: fold,
         ArtefactKind.EDGE: edge,
     }
@@ -350,13 +354,17 @@ def enclosed(
 
 def judge_staining(
     overview: Overview,
-    white_point: WhitePoint,
+    glass: WhitePointEstimate,
     tissue: TissueMask,
     fields: Sequence[NDArray[np.uint8]],
     field_mpp: float,
 ) -> StainingKind:
     """Recognise the staining on the fields, or on the overview where there are none."""
-    whole = recognise_staining([thinned(overview.rgb)], overview.mpp, white_point=white_point)
+    white_point, rgb = glass.rgb, overview.rgb
+    if glass.glass_frac >= LEAST_SCANNED_GLASS and glass.padding_frac > 0:
+        # Where glass is in view, black is what was not scanned, and no dark field.
+        rgb = np.where(find_padding(rgb)[..., None], np.rint(white_point).astype(np.uint8), rgb)
+    whole = recognise_staining([thinned(rgb)], overview.mpp, white_point=white_point)
     if whole.kind is Staining.FLUORESCENCE:
         return whole
     if not tissue.mask.any():

@@ -45,9 +45,16 @@ STEP_TOLERANCE = 0.35
 # A step is a single one where so many of all are whole multiples of it.
 MOSTLY = 0.75
 N_FITS = 4
+# Steps to the next column and to the next row stand well apart; below this sine of the angle
+# between them they say nothing of where a row is.
+LEAST_SINE = 0.1
 # Outlines are this much wider than cores, which are rarely round, but never overlap.
 OUTLINE_MARGIN, OUTLINE_MOST = 1.1, 0.98
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NO_GRID = (
+    "cores do not stand in rows and columns: state their diameter, turn the picture by less than "
+    f"{MOST_TURN_DEG:g}°, or draw them in QuPath"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +206,10 @@ def filled_discs(
     step = max(1.0, diameter_um / PX_PER_CORE / tissue.mpp)
     rows, cols = (max(1, round(side / step)) for side in tissue.mask.shape)
     small = cv2.resize(tissue.mask.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
+    # Rows and columns are rounded apart: of a narrow picture their px differ by several percent.
+    px_um = tissue.mpp * np.array(tissue.mask.shape[::-1]) / (cols, rows)
+    mpp = float(np.sqrt(px_um.prod()))
     # Beyond the picture there is no tissue.
-    mpp = tissue.mpp * tissue.mask.shape[1] / cols
     kernel = disc(diameter_um / 2, mpp).astype(np.float32)
     share = cv2.filter2D(small, cv2.CV_32F, kernel / kernel.sum(), borderType=cv2.BORDER_CONSTANT)
     # A plain of equal values has one summit.
@@ -211,7 +220,7 @@ def filled_discs(
     )
     places = centers[1:n_summits]
     r, c = np.rint(places[:, ::-1]).astype(int).T
-    return (places + 0.5) * mpp, share[r, c].astype(np.float64)
+    return (places + 0.5) * px_um, share[r, c].astype(np.float64)
 
 
 def grid_steps(places: NDArray[np.float64], diameter_um: float) -> NDArray[np.float64]:
@@ -322,10 +331,23 @@ def at_index(index: NDArray[np.int64], surface: NDArray[np.float64]) -> NDArray[
 def nearest_index(
     places: NDArray[np.float64], surface: NDArray[np.float64], index: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the place of the grid that is nearest to each core; `index` is where to begin."""
+    """Return the place of the grid that is nearest to each core; `index` is where to begin.
+
+    Raises
+    ------
+    CoreGridError
+        The surface has no rows and columns.
+    """
+    steps = surface[1:3]
+    if abs(np.linalg.det(steps)) <= LEAST_SINE * np.hypot(*steps.T).prod():
+        raise CoreGridError(NO_GRID)
     for _ in range(N_FITS):
         rest = places - at_index(index, surface)
-        index = index + np.rint(rest @ np.linalg.inv(surface[1:3])).astype(np.int64)
+        away = np.rint(rest @ np.linalg.inv(steps))
+        # A surface that bends too far leads further away with every step.
+        if np.abs(away).max() > MAX_CORES:
+            raise CoreGridError(NO_GRID)
+        index = index + away.astype(np.int64)
     return index
 
 
@@ -349,6 +371,8 @@ def complete_grid(
     n_columns, n_rows = (index.max(axis=0) + 1).tolist()
     if min(n_columns, n_rows) < 2:
         raise CoreGridError("all cores lie in one line, which is no grid: draw them in QuPath")
+    if n_columns * n_rows > MAX_CORES:
+        raise CoreGridError(NO_GRID)
     every = np.stack(np.meshgrid(np.arange(n_columns), np.arange(n_rows)), axis=-1).reshape(-1, 2)
     expected = at_index(every, fit_surface(index, places))
     at = {(int(c), int(r)): k for k, (c, r) in enumerate(index)}

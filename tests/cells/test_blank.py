@@ -166,6 +166,15 @@ def test_lines_inside_unstained_cells_raise_what_is_asked_of_all(make_cells, n_s
     assert limit_with_inside(make_cells, 0.3) == MAX_DIFFUSE_LIMIT_OD
 
 
+def test_a_limit_that_the_insides_raised_is_the_slides_own(make_cells) -> None:
+    cells = replace(lines(make_cells, *CLEAN), inner_line_od=np.full(N, 0.02, np.float32))
+    everywhere, nowhere = np.ones(N, np.bool_), np.zeros(N, np.bool_)
+    blank = measure_blank(cells, nowhere, GENERIC, is_tumor=everywhere, is_unstained=everywhere)
+    assert blank.n_reference == 0
+    assert blank.min_line_contrast_od == pytest.approx(INNER_FACTOR * 0.02)
+    assert blank.is_own
+
+
 def test_where_most_are_stained_insides_tell_nothing(make_cells) -> None:
     most = 1 - LEAST_UNSTAINED_FRAC + 0.05
     smooth = limit_with_inside(make_cells, 0.0, stained_frac=most)

@@ -16,7 +16,12 @@ from her2path.cells.calibrating import (
     calibrate_cells,
     cut_between,
 )
-from her2path.cells.calibration import Calibration, generic_calibration, parse_calibration
+from her2path.cells.calibration import (
+    Calibration,
+    IntensityCuts,
+    generic_calibration,
+    parse_calibration,
+)
 from her2path.cells.measure import MeasureSettings, measure_cells
 from her2path.cells.membranes import read_membranes
 from her2path.cells.table import CellMeasurements
@@ -308,3 +313,26 @@ def test_a_calibration_of_no_possible_scan_is_refused(wrong):
     # As a file would hold it: NaN is no JSON, but is read as such.
     with pytest.raises(CalibrationError):
         parse_calibration(json.dumps(document | wrong), where="test")
+
+
+def test_cuts_that_no_line_reaches_are_a_fault_with_a_remedy(drawn):
+    # Controls that were taken for a step less than they are.
+    wrong = [
+        ControlCells("a", Score.ONE_PLUS, scaled(drawn, 3.0)),
+        ControlCells("b", Score.TWO_PLUS, scaled(drawn, 9.0, seed=1)),
+    ]
+    with pytest.raises(CalibrationError, match=r"intense would begin .* check the known scores"):
+        calibrate_cells(wrong, GENERIC)
+
+
+def test_trials_may_shift_the_highest_cuts_further_up():
+    highest = IntensityCuts(weak_od=1.0, moderate_od=2.0, intense_od=4.0)
+    shifted = highest.scaled(2.0)
+    assert (shifted.weak_od, shifted.moderate_od, shifted.intense_od) == (2.0, 4.0, 8.0)
+    heights = np.array([0.5, 2.5, 5.0, 9.0], np.float32)
+    assert shifted.grade(heights).tolist() == [
+        Intensity.FAINT,
+        Intensity.WEAK,
+        Intensity.MODERATE,
+        Intensity.INTENSE,
+    ]

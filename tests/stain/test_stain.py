@@ -49,7 +49,7 @@ def test_an_implausible_white_point_is_refused(white):
 @given(
     h=st.floats(0.0, 1.0),
     d=st.floats(0.0, 1.2),
-    away=st.floats(0, 12),
+    away=st.floats(0, 10),
     seed=st.integers(0, 1000),
 )
 def test_separation_recovers_the_stains_that_made_a_color(h, d, away, seed):
@@ -105,6 +105,9 @@ def test_the_gray_ratio_of_the_usual_vectors_is_086():
         ((0.6, 0.7, -0.4), REFERENCE_DAB, "negative"),
         (REFERENCE_HEMATOXYLIN, (1, 0.2, 0.1), "reference"),
         ((0.5, 0.6, 0.6), (0.42, 0.6, 0.65), "apart"),
+        # Gray, and beyond it: no guard is left that a line of DAB would pass.
+        (REFERENCE_HEMATOXYLIN, (1, 1, 1), "gray beside"),
+        (REFERENCE_HEMATOXYLIN, (0.6, 0.58, 0.56), "gray beside"),
     ],
 )
 def test_implausible_vectors_are_refused_with_a_reason(hematoxylin, dab, words):

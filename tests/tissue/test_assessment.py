@@ -99,6 +99,44 @@ def test_a_core_under_ink_is_refused():
     assert found.reason is AssessmentReason.ARTEFACTS
 
 
+def test_what_is_ink_and_dirt_at_once_is_lost_once():
+    rgb, _, truth = core(0.1, 0.1)
+    stroke = np.zeros(truth.shape, np.uint8)
+    cv2.line(stroke, (15, 30), (205, 190), 1, 40)
+    rgb[stroke > 0] = (10, 10, 10)
+    found = assess_tissue(cv2.GaussianBlur(rgb, (0, 0), 0.8), MPP)
+    parts = found.artefacts
+    assert (parts.pen & parts.dirt).any()
+    lost = sum(share for kind, share in parts.area_frac.items() if kind is not ArtefactKind.EDGE)
+    assert lost == pytest.approx((truth & parts.excluded).sum() / truth.sum(), abs=0.06)
+    assert lost < 0.5
+    assert found.is_assessable
+
+
+@pytest.mark.parametrize("n_sides", [1.6, 3.0])
+@pytest.mark.parametrize("stated", [None, WHITE])
+def test_what_was_not_scanned_and_is_black_is_no_dark_field(n_sides, stated):
+    scanned, _, truth = core(0.1, 0.05)
+    side = round(n_sides * len(scanned))
+    rgb = np.zeros((side, side, 3), np.uint8)
+    rgb[20 : 20 + len(scanned), 40 : 40 + len(scanned)] = scanned
+    found = assess_tissue(rgb, MPP, stated_white_point=stated)
+    assert found.staining.kind is Staining.HER2_IHC
+    assert found.is_assessable
+    assert found.tissue.area_mm2 == pytest.approx(truth.sum() * MPP**2 * 1e-6, rel=0.08)
+
+
+def test_fluorescence_on_a_background_of_pure_black_stays_what_it_is():
+    shape = (400, 400)
+    rgb = np.zeros((*shape, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    for row, col in rng.integers(30, 370, (60, 2)):
+        rgb[disc_mask(shape, row, col, 9)] = rng.integers(60, 255)
+    found = assess_tissue(rgb, MPP)
+    assert found.reason is AssessmentReason.NOT_HER2_IHC
+    assert found.staining.kind is Staining.FLUORESCENCE
+
+
 def slide_with_control():
     rng = np.random.default_rng(0)
     shape = (1100, 500)

@@ -1,6 +1,7 @@
 """Cores of drawn microarrays: turned, bent, broken and lost ones keep their row and column."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2path.errors import CoreGridError
-from her2path.tissue.cores import Core, CoreGrid, find_cores
+from her2path.tissue.cores import MAX_CORES, Core, CoreGrid, find_cores, nearest_index
 from her2path.tissue.mask import TissueMask
 
 MPP = 12.0
@@ -132,6 +133,38 @@ def test_outlines_hold_their_cores_and_do_not_overlap():
     apart = np.hypot(*(centers[:, None] - centers[None]).transpose(2, 0, 1))
     assert apart[apart > 0].min() > 2 * grid.radius_um
     assert 0.9 * grid.diameter_um / 2 < grid.radius_um <= 1.1 * grid.diameter_um / 2
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(30, 2), (2, 30)])
+def test_cores_of_a_long_narrow_array_lie_where_they_are_drawn(rows, columns):
+    array = drawn(rows, columns)
+    grid = find_cores(array.tissue, diameter_um=1000)
+    assert (grid.n_rows, grid.n_columns) == (rows, columns)
+    assert faults(array, grid, within_um=60) == []
+
+
+@pytest.mark.parametrize("seed", [*range(8), 143])
+def test_discs_without_order_are_no_grid_without_end(seed):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(rng.integers(200, 500, 2), np.uint8)
+    for _ in range(rng.integers(10, 40)):
+        at = rng.integers(0, mask.shape[::-1]).tolist()
+        cv2.circle(mask, at, int(rng.integers(15, 55)), 1, -1)
+    with suppress(CoreGridError):
+        grid = find_cores(TissueMask(mask.astype(bool), MPP), diameter_um=500)
+        assert grid.n_rows * grid.n_columns <= MAX_CORES
+
+
+def test_a_grid_that_runs_away_is_refused():
+    # Cores that are known to stand in one row only say nothing of where the next row is.
+    places = np.array([[1000.0, 1000.0], [2500.0, 1000.0], [1000.0, 2500.0], [2600.0, 2400.0]])
+    surface = np.zeros((6, 2))
+    surface[1], surface[2] = (1500.0, 0.0), (1500.0, 1.0)
+    with pytest.raises(CoreGridError, match="rows and columns"):
+        nearest_index(places, surface, np.zeros((4, 2), np.int64))
+    surface[2], surface[5] = (0.0, 1500.0), (0.0, -1500.0)
+    with pytest.raises(CoreGridError, match="rows and columns"):
+        nearest_index(places * 1e3, surface, np.zeros((4, 2), np.int64))
 
 
 def test_rows_beyond_z_have_two_letters():

@@ -117,6 +117,19 @@ def test_an_air_bubble_is_found_whole_and_a_gland_is_not():
         assert not find_bubbles(od_of(render(ring * 0.4 * stain, WHITE, rng)), MPP).any()
 
 
+def test_each_of_many_bubbles_is_filled_in_its_own_place():
+    shape = (260, 380)
+    lines, discs = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+    for row, col, radius in [(50, 50, 30), (60, 300, 38), (190, 120, 45), (200, 320, 25)]:
+        cv2.circle(lines, (col, row), radius, 255, 2, cv2.LINE_AA)
+        discs |= disc_mask(shape, row, col, radius)
+    od = lines[..., None] / 255.0 * 0.25 * np.ones(3)
+    found = find_bubbles(od_of(render(od, WHITE, np.random.default_rng(0))), MPP)
+    assert found[discs].mean() > 0.95
+    beside = cv2.dilate(discs.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    assert not found[beside].any()
+
+
 def test_a_fold_of_double_thickness_is_found():
     _, od, tissue = core(0.15, 0.1)
     fold = np.zeros(od.shape[:2], np.uint8)
