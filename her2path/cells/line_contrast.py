@@ -266,9 +266,10 @@ def line_map(dab: NDArray[np.int16], guarded: NDArray[np.int16], *, mpp: float) 
     flanks = np.stack([flank_offsets(i, mpp) for i in range(N_DIRECTIONS)])
     pad = max(half_taps, int(np.abs(flanks).max()))
     thick = np.int16(THICK_LINE_OD * STEPS_PER_OD * n_taps)
-    # Mirrored, a line goes on beyond the picture and a flank there is as brown as the other: else
-    # no membrane would be seen within 5 µm of the border, a third of a field of 0.2 mm.
+    # Mirrored, a line goes on beyond the picture, and a flank there is as brown as the other: else
+    # no membrane would be seen within 5 µm of the border, which a cell in four of a small field
+    # comes near.
     margin = (2 * pad,) * 4
-    extended = [cv2.copyMakeBorder(p, *margin, cv2.BORDER_REFLECT_101) for p in (smooth_d, smooth_g)]
-    best, direction = best_lines(*extended, offsets, flanks, pad, thick)
+    wider = [cv2.copyMakeBorder(p, *margin, cv2.BORDER_REFLECT_101) for p in (smooth_d, smooth_g)]
+    best, direction = best_lines(*wider, offsets, flanks, pad, thick)
     return LineMap(best, direction, float(STEPS_PER_OD * n_taps))

@@ -1,0 +1,54 @@
+"""Where compiled functions go."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from her2path.cli import compiled
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
+    """A machine on which nothing can be kept; what is registered to be done at the end."""
+    at_end: list[object] = []
+    # Set first: what a test leaves in it goes again.
+    monkeypatch.setenv(compiled.VARIABLE, "")
+    monkeypatch.delenv(compiled.VARIABLE)
+    monkeypatch.setattr(compiled, "can_be_written", lambda _: False)
+    monkeypatch.setattr(compiled.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(compiled.atexit, "register", lambda *call, **_: at_end.append(call))
+    return at_end
+
+
+def test_where_nothing_can_be_kept_there_is_a_folder_for_this_run(
+    nowhere: list[object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    compiled.provide_place()
+    folder = Path(os.environ[compiled.VARIABLE])
+    assert folder.is_dir()
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o077 == 0
+    assert [call[1] for call in nowhere] == [str(folder)]
+    assert compiled.VARIABLE in caplog.text
+
+
+def test_a_place_that_a_user_gives_stays(
+    nowhere: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(compiled.VARIABLE, "mine")
+    compiled.provide_place()
+    assert os.environ[compiled.VARIABLE] == "mine"
+    assert not nowhere
+
+
+def test_where_the_package_can_be_written_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(compiled.VARIABLE, raising=False)
+    compiled.provide_place()
+    assert compiled.VARIABLE not in os.environ
+
+
+def test_a_file_is_no_folder_that_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert not compiled.can_be_written(tmp_path / "file" / "below")
+    assert compiled.can_be_written(tmp_path / "new" / "folder")
