@@ -7,6 +7,7 @@ import io
 import logging
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -339,7 +340,9 @@ def number(text: str) -> float:
 
 
 def look_alikes(names: Iterable[str]) -> str:
-    """Return, in words, names that differ in capitals and blanks alone or are the same number.
+    """Return, in words, names that look alike or are the same number.
+
+    They differ in capitals, blanks, and by how their signs are written.
 
     Examples
     --------
@@ -350,7 +353,8 @@ def look_alikes(names: Iterable[str]) -> str:
     for name in dict.fromkeys(names):
         # Long numbers are names of patients too: as floats some would be equal.
         is_number = number_in(name) is not None
-        folded = "".join(name.casefold().split())
+        # One system writes ü as one sign, another as u and two dots.
+        folded = "".join(unicodedata.normalize("NFKC", name).casefold().split())
         key = Decimal(name.replace(",", ".")) if is_number else folded
         found.setdefault(key, []).append(name)
     alike = [f"{', '.join(n[:-1])} and {n[-1]}" for n in found.values() if len(n) > 1]

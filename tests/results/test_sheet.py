@@ -178,6 +178,7 @@ def test_words_are_read_whatever_their_case():
         (("P1", "p1", "P2", "P1"), "P1 and p1"),
         (("1", "1.0", "1,00", "2", "a", "A"), "1, 1.0 and 1,00; a and A"),
         (("12345678901234567", "12345678901234568"), ""),
+        (("M\u00fcller", "Mu\u0308ller", "Muller"), "M\u00fcller and Mu\u0308ller"),
         ((), ""),
     ],
 )
