@@ -39,6 +39,7 @@ from her2path.cli.options import (
     SpecimenKind,
     WhitePointText,
     Workers,
+    mpp_of,
     worker_count,
 )
 from her2path.criteria.score import IshResult
@@ -103,10 +104,14 @@ def compare(
     after_ish: Annotated[IshResult | None, typer.Option(help="The same, after.")] = None,
     mpp: MppOfPairs = None,
     before_mpp: Annotated[
-        float | None, typer.Option(help="The same for the slides before alone.")
+        float | None,
+        typer.Option(
+            parser=mpp_of, metavar="<float>", help="The same for the slides before alone."
+        ),
     ] = None,
     after_mpp: Annotated[
-        float | None, typer.Option(help="The same for the slides after alone.")
+        float | None,
+        typer.Option(parser=mpp_of, metavar="<float>", help="The same for the slides after alone."),
     ] = None,
     roi: Annotated[
         Path | None,
@@ -163,6 +168,10 @@ def compare(
         from her2path.slides.color import Icc
         from her2path.slides.mpp import as_mpp
 
+        if context.args:
+            raise fail(
+                f"{', '.join(context.args)}: name each with its side, --before SLIDE --after SLIDE"
+            )
         refuse_resume_and_overwrite(resume=resume, overwrite=overwrite)
         folder = Path(os.path.abspath(out))
         if not (overwrite or resume):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from her2path.cli.console import ERRORS, OUTPUT, fail, new_file, readable_errors, set_up_logging
-from her2path.cli.options import Debug, Json, Quiet
+from her2path.cli.options import Debug, Json, Quiet, mpp_of
 
 if TYPE_CHECKING:
     from her2path.geometry import Mpp
@@ -48,7 +48,12 @@ def cores(
         ),
     ] = None,
     mpp: Annotated[
-        float | None, typer.Option(help="µm per pixel, where the file is silent or wrong.")
+        float | None,
+        typer.Option(
+            parser=mpp_of,
+            metavar="<float>",
+            help="µm per pixel, where the file is silent or wrong.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outlines that are there.")

@@ -43,6 +43,7 @@ from her2path.cli.options import (
     SpecimenKind,
     WhitePointText,
     Workers,
+    mpp_of,
 )
 from her2path.criteria.score import IshResult
 
@@ -247,7 +248,10 @@ def info(
         Path, typer.Argument(metavar="SLIDE", help="A slide or a plain field.", show_default=False)
     ],
     *,
-    mpp: Annotated[float | None, typer.Option(help="µm per pixel, as for score.")] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(parser=mpp_of, metavar="<float>", help="µm per pixel, as for score."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -290,7 +294,10 @@ app.command(epilog=review.EXAMPLES)(review.review)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=cores.EXAMPLES)(cores.cores)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
-app.command(epilog=compare.COMPARE_EXAMPLES)(compare.compare)
+# What stands without an option is refused by the command itself, which knows the remedy.
+app.command(epilog=compare.COMPARE_EXAMPLES, context_settings={"allow_extra_args": True})(
+    compare.compare
+)
 app.command(epilog=compare.REPEATABILITY_EXAMPLES)(compare.repeatability)
 app.command(epilog=cohort.EXAMPLES)(cohort.cohort)
 app.command(epilog=outcomes.EXAMPLES)(outcomes.outcomes)

@@ -29,6 +29,7 @@ __all__ = [
     "StudyFolder",
     "WhitePointText",
     "Workers",
+    "mpp_of",
     "worker_count",
 ]
 
@@ -48,6 +49,16 @@ class IccChoice(StrEnum):
     SRGB = "srgb"
 
 
+def mpp_of(text: str) -> float:
+    """Return the µm per pixel that an option states, with a decimal comma or point as in tables."""
+    from her2path.results.sheet import number_in
+
+    found = number_in(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r:.40} is no number; write µm per pixel as 0.25")
+    return found
+
+
 # How slides are read.
 ColorProfile = Annotated[
     IccChoice,
@@ -61,11 +72,20 @@ CriteriaName = Annotated[
     str, typer.Option(help="A name from `her2path criteria list`, gastric, or a TOML file.")
 ]
 MppOfPairs = Annotated[
-    float | None, typer.Option(help="µm per pixel of slides, where the file is silent or wrong.")
+    float | None,
+    typer.Option(
+        parser=mpp_of,
+        metavar="<float>",
+        help="µm per pixel of slides, where the file is silent or wrong.",
+    ),
 ]
 MppOfSlides = Annotated[
     float | None,
-    typer.Option(help="µm per pixel at full resolution, where the file is silent or wrong."),
+    typer.Option(
+        parser=mpp_of,
+        metavar="<float>",
+        help="µm per pixel at full resolution, where the file is silent or wrong.",
+    ),
 ]
 NetworkDevice = Annotated[
     Device, typer.Option(help="Where the network runs; the rules use the CPU.")

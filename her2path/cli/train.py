@@ -19,7 +19,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_threads,
 )
-from her2path.cli.options import Debug, Device, Quiet
+from her2path.cli.options import Debug, Device, Quiet, mpp_of
 
 if TYPE_CHECKING:
     from her2path.models.training import Progress, TrainingResult
@@ -80,7 +80,12 @@ def train(
         ),
     ] = None,
     data_mpp: Annotated[
-        float | None, typer.Option(help="µm per pixel of pictures in --data that hold none.")
+        float | None,
+        typer.Option(
+            parser=mpp_of,
+            metavar="<float>",
+            help="µm per pixel of pictures in --data that hold none.",
+        ),
     ] = None,
     start_from: Annotated[
         str,

@@ -312,8 +312,8 @@ def remarks_on(
     told = [side.score for side in sides if side.result is None and side.organ is not Organ.STOMACH]
     if evaluable and Score.ZERO in told and Score.ULTRALOW not in told:
         found.append(
-            "no score of the table is 0+: where the reader did not tell 0+ from 0, a loss to null "
-            "may be one to ultralow"
+            "no score written in the table is 0+: where the reader did not tell 0+ from 0, a loss "
+            "to null may be one to ultralow"
         )
     n_open = sum(Status.EQUIVOCAL in (pair.before.status, pair.after.status) for pair in evaluable)
     if n_open:

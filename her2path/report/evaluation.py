@@ -132,7 +132,8 @@ def summary_lines(evaluation: Evaluation) -> tuple[str, ...]:
     scores, flags = evaluation.scores, evaluation.flags
     lines = [
         f"{counted(len(evaluation.cases), 'slide')} against "
-        + ("the truth of drawn slides" if evaluation.is_truth else "reference scores"),
+        + ("the truth of drawn slides" if evaluation.is_truth else "reference scores")
+        + "; in brackets slides and 95 % intervals",
         f"exact score        {scores.exact}",
         f"within one grade   {scores.within_one}",
         f"κ linear           {kappa_words(scores.kappa_linear)}",
@@ -174,7 +175,7 @@ def findings(evaluation: Evaluation) -> list[str]:
         f"{count(scores.exact.k)} of {counted(scores.n, 'slide')} got the score of "
         f"{'its' if scores.n == 1 else 'their'} reference: "
         f"{counted_words(scores.exact)}; {counted_words(scores.within_one)} were within one grade. "
-        f"Quadratic κ {kappa_words(scores.kappa_quadratic)}.",
+        f"Quadratic κ {kappa_words(scores.kappa_quadratic)}. In brackets: 95 % intervals.",
     ]
     n_wrong = flags.wrong_flagged.n
     if n_wrong:

@@ -258,8 +258,9 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
             if rate.of
         ]
         test = outcomes.response.test
-        p = f"; {p_equals(test.p)}" if test else ""
-        words.append(f"Response: {'; '.join(parts) or 'not known of anybody'}{p}.")
+        p = f"; {test.method.split(',')[0]} {p_equals(test.p)}" if test else ""
+        beside = " (95 % interval)" if parts else ""
+        words.append(f"Response{beside}: {'; '.join(parts) or 'not known of anybody'}{p}.")
     if outcomes.survival is not None:
         parts = [
             f"{label(curve.group)}: {time_words(curve.median)} ({median_ends(curve)})"
@@ -267,8 +268,11 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
         ]
         test = outcomes.survival.logrank
         p = f"; log-rank {p_equals(test.p)}" if test else ""
-        within = f" in {unit}" if unit else ""
-        words.append(f"Median {endpoint.lower()}{within}: {'; '.join(parts) or 'unknown'}{p}.")
+        within = f"in {unit or f'units of the column {patients.columns.time}'}"
+        beside = " (95 % interval)" if parts else ""
+        words.append(
+            f"Median {endpoint.lower()} {within}{beside}: {'; '.join(parts) or 'unknown'}{p}."
+        )
     return words
 
 

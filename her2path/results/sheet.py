@@ -253,6 +253,8 @@ def decoded(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
+        if path.is_dir():
+            raise TableError(f"{path} is a folder; name the table itself, a CSV file") from error
         raise TableError(
             f"{path} cannot be read ({error.strerror or error}); check the path"
         ) from error

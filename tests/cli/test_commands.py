@@ -66,6 +66,8 @@ def test_names_are_printed_as_they_are(glass: Path, tmp_path: Path):
     named.write_bytes(glass.read_bytes())
     facts = json.loads(run("info", named, "--mpp", 0.25, "--json").stdout)
     assert Path(facts["path"]).name == named.name
+    # As in tables, a number may have a decimal comma.
+    assert json.loads(run("info", named, "--mpp", "0,25", "--json").stdout) == facts
     out = tmp_path / "run[old][" / "[b]"
     shown = run("score", named, "--mpp", 0.25, "--out", out, "--model", "none")
     assert shown.exit_code == 0, shown.output
@@ -220,6 +222,8 @@ def test_results_are_overwritten_only_on_request(glass: Path, tmp_path: Path):
         (("GLASS", "--out", "o", "--criteria", "asco-1999"), "known are asco-cap-2007"),
         (("GLASS", "--out", "o", "--criteria", "gastric"), "--specimen"),
         (("GLASS", "--out", "o", "--mpp", "25"), "0.05"),
+        (("GLASS", "--out", "o", "--mpp", "0;25"), "'0;25' is no number; write µm per pixel as"),
+        (("GLASS", "--out", "o", "--mpp", "nan"), "'nan' is no number; write µm per pixel as"),
         (("GLASS", "--out", "o", "--white-point", "1,2"), "white point"),
         (("GLASS", "--out", "o", "--roi", "gone.geojson"), "does not exist"),
         (("GLASS", "--out", "o", "--roi-offset", "a"), "two whole numbers"),

@@ -67,6 +67,17 @@ def test_wrong_use_lists_every_fault_and_writes_nothing(tmp_path):
     assert not out.exists()
 
 
+def test_slides_without_a_side_are_refused_with_the_options_that_name_it(tmp_path):
+    shown = run("compare", "first.svs", "second.svs", "--out", tmp_path / "pair")
+    assert shown.exit_code == 2
+    assert shown.stderr == (
+        "her2path: first.svs, second.svs: name each with its side, --before SLIDE --after SLIDE\n"
+    )
+    assert not (tmp_path / "pair").exists()
+    shown = run("compare", "--befor", "first.svs", "--out", tmp_path / "pair")
+    assert (shown.exit_code, "No such option" in shown.stderr) == (2, True)
+
+
 def test_bands_are_measured_and_used(tmp_path, slides):
     table, bands = tmp_path / "repeats.csv", tmp_path / "bands.json"
     table.write_text("subject,pct_stained,h_score\na,40,52\na,44,57\n")

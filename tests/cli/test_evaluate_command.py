@@ -63,7 +63,7 @@ def evaluated(results: Path, readings: Path, tmp_path_factory: pytest.TempPathFa
     out = tmp_path_factory.mktemp("evaluated") / "new"
     shown = run(results, "--reference", readings, "--out", out)
     assert shown.exit_code == 0, shown.stderr
-    assert "exact score" in shown.stderr
+    assert "in brackets slides and 95 % intervals\nexact score" in shown.stderr
     return out
 
 

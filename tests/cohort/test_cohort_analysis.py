@@ -273,7 +273,7 @@ def test_kappa_uses_the_scale_of_the_laboratory():
     five = cohort_of([("0", "1+", 5), ("1+", "1+", 9), ("3+", "3+", 9), ("0", "0+", 9)])
     assert [score.value for score in four.scale] == ["0", "1+", "2+", "3+"]
     assert five.scale == EXPRESSION_SCORES
-    assert any("no score of the table is 0+" in remark for remark in four.remarks)
+    assert any("no score written in the table is 0+" in remark for remark in four.remarks)
 
 
 def test_status_conversions_have_their_denominator():

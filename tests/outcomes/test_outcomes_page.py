@@ -72,6 +72,15 @@ def test_an_undefined_end_of_a_median_is_not_shown_as_one(tmp_path: Path):
     assert f'<td class="number">{words}</td>' in page_of(tmp_path, outcomes)
 
 
+def test_a_sentence_says_what_its_brackets_and_times_are(tmp_path: Path):
+    outcomes = outcomes_of(write_remission(tmp_path / "t.csv"), ARM)
+    _, words = outcome_findings(outcomes, endpoint="Remission", unit="weeks")
+    assert words.startswith("Median remission in weeks (95 % interval): ")
+    _, words = outcome_findings(outcomes, endpoint="Remission", unit="")
+    column = outcomes.patients.columns.time
+    assert words.startswith(f"Median remission in units of the column {column} (95 % interval): ")
+
+
 def test_a_band_holds_its_width_up_to_where_nobody_is_left():
     assert held(np.array([1.0, 0.8, np.nan, np.nan])).tolist() == [1.0, 0.8, 0.8, 0.8]
 

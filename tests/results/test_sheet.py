@@ -100,6 +100,11 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch):
         read_sheet(tmp_path / "t.csv")
 
 
+def test_a_folder_in_place_of_a_table_is_called_one(tmp_path: Path):
+    with pytest.raises(TableError, match="is a folder; name the table itself, a CSV file"):
+        read_sheet(tmp_path)
+
+
 def test_too_many_rows_and_columns_are_refused(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("her2path.results.sheet.MAX_ROWS", 3)
     monkeypatch.setattr("her2path.results.sheet.MAX_COLUMNS", 3)

@@ -276,6 +276,43 @@ def test_enter_in_a_field_saves_nothing_and_control_enter_does(
     assert (row["is_blinded"], row["reader"]) == ("true", "A. Reader")
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("1,5", "1.5"), ("1.5", "1.5"), ("12 %", "12"), ("", "")]
+)
+def test_a_share_is_kept_as_it_was_typed(
+    site: Site, windows: Windows, typed: str, kept: str
+) -> None:
+    page = windows.open(site.address)
+    whole_view(page)
+    page.keyboard.press("2")
+    page.focus("#share")
+    page.keyboard.type(typed)
+    page.click(SAVE)
+    expect(page.locator("#progress")).to_have_text("1 of 3 read")
+    (row,) = site.readings()
+    # Digits of the share choose no score.
+    assert (row["score"], row["pct_stained"]) == ("2+", kept)
+
+
+@pytest.mark.parametrize("typed", ["125", "-3", "few", "1e1", "1,2,3"])
+def test_a_share_that_is_no_percentage_is_not_saved(
+    site: Site, windows: Windows, typed: str
+) -> None:
+    page = windows.open(site.address)
+    whole_view(page)
+    page.keyboard.press("2")
+    page.fill("#share", typed)
+    page.click(SAVE)
+    page.keyboard.press("Control+Enter")
+    said = page.evaluate("document.querySelector('#share').validationMessage")
+    assert said == "Give a number from 0 to 100, such as 12.5."
+    expect(page.locator("#progress")).to_have_text("0 of 3 read")
+    assert site.readings() == []
+    page.fill("#share", "0")
+    page.click(SAVE)
+    expect(page.locator("#progress")).to_have_text("1 of 3 read")
+
+
 def test_what_is_typed_waits_while_other_cases_are_looked_at(site: Site, windows: Windows) -> None:
     page = windows.open(site.address)
     page.keyboard.press("1")

@@ -6,6 +6,15 @@ const FAINT_SCORES = ["0", "0+", "1+"], FAINT_POWER = 38;
 
 const words = (text) => document.createTextNode(text);
 
+// The percentage that was typed, with a comma or a point: null where there is none, NaN where it is
+// no number from 0 to 100.
+const percentOf = (text) => {
+  const typed = text.replace(/%\s*$/, "").trim().replace(",", ".");
+  if (!typed) return null;
+  const pct = /^(\d+\.?\d*|\.\d+)$/.test(typed) ? Number(typed) : NaN;
+  return pct <= 100 ? pct : NaN;
+};
+
 export class Panel {
   // `onRead` and `onDecide` are told what a reader gives, `onGoTo` which field they want to see,
   // `onNext` that they want the next case that is not read yet.
@@ -119,12 +128,16 @@ export class Panel {
     const why = make("p", { class: "small quiet", role: "status" });
     const doubt = make("input", { type: "checkbox", id: "doubt",
       on: { change: () => { draft.isInDoubt = doubt.checked; } } });
-    const share = make("input", { type: "number", id: "share", min: 0, max: 100, step: "any",
-      on: { input: () => { draft.share = share.value; } } });
+    // Not of type number: there browsers drop a comma as it is typed, and 1,5 becomes 15.
+    const share = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", id: "share",
+      on: { input: () => { draft.share = share.value; checkShare(); } } });
+    const checkShare = () => share.setCustomValidity(
+      Number.isNaN(percentOf(share.value)) ? "Give a number from 0 to 100, such as 12.5." : "");
     const remark = make("textarea", { id: "remark", maxlength: 2000,
       on: { input: () => { draft.remark = remark.value; } } });
     doubt.checked = Boolean(draft.isInDoubt);
     share.value = draft.share ?? "";
+    checkShare();
     remark.value = draft.remark ?? "";
     const form = make("form", { children: [
       this.scoreButtons(shown.scores, draft.score, (score) => { draft.score = score; this.refresh(); }),
@@ -144,7 +157,7 @@ export class Panel {
     };
     return this.sending(form, save, { isChosen: () => draft.score, give: () => this.onRead(shown.number, {
       score: draft.score, scored: shown.scored, is_sure: !draft.isInDoubt, remark: draft.remark ?? "",
-      pct_stained: draft.share ? Number(draft.share) : null,
+      pct_stained: percentOf(share.value),
     }) });
   }
 

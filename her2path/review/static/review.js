@@ -210,7 +210,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || !queue) return;
-  if (event.target.matches("textarea, input[type=number]")) return;
+  if (event.target.matches("textarea, input[type=text]")) return;
   const key = event.key.toLowerCase();
   const beside = current + { j: 1, k: -1 }[key];
   if (beside >= 1 && beside <= queue.cases.length) open(beside);
