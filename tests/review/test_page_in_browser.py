@@ -240,8 +240,11 @@ def test_a_slide_that_was_scored_again_asks_for_a_decision_again(
     expect(headings.nth(1)).to_have_text("Your decision on the earlier result")
     expect(headings.nth(2)).to_have_text("Which score stands?")
     assert page.locator("#panel").inner_text().count("before the slide was scored again") == 2
-    # What is offered is the score of now, and not what was decided then.
-    assert chosen(page) == ["0"]
+    # The reader gave another score than the program does now: neither that nor what was decided then
+    # is chosen for them.
+    assert chosen(page) == []
+    score_button(page, "0").click()
+    expect(page.locator(SAVE)).to_have_text("Confirm 0")
     page.click(SAVE)
     expect(headings.nth(1)).to_have_text("Your decision")
     assert page.locator("#panel").inner_text().count("before the slide was scored again") == 1
@@ -372,7 +375,11 @@ def test_a_reading_shows_what_the_program_found_and_can_be_confirmed(
     ):
         expect(panel).to_contain_text(words)
     expect(panel.locator("table")).to_contain_text("273 invasive tumour cells")
-    assert chosen(page) == ["2+"]
+    # The reader said another score: which of the two stands is for them to say.
+    assert chosen(page) == []
+    expect(page.locator(SAVE)).to_have_text("Choose the score that stands")
+    expect(page.locator(SAVE)).to_be_disabled()
+    score_button(page, "2+").click()
     expect(page.locator(SAVE)).to_have_text("Confirm 2+")
     page.click(SAVE)
     expect(panel).to_contain_text("Decide again")

@@ -163,7 +163,9 @@ export class Panel {
 
   decisionForm(shown, draft) {
     const { result } = shown;
-    const chosen = () => draft.decision ?? shown.decision?.score ?? result.score;
+    // Where the reader gave another score than the program, neither is chosen for them.
+    const agreed = shown.reading.score === result.score ? result.score : undefined;
+    const chosen = () => draft.decision ?? shown.decision?.score ?? agreed;
     const reason = make("textarea", { id: "reason", maxlength: 2000,
       on: { input: () => { draft.reason = reason.value; } } });
     reason.value = draft.reason ?? "";
@@ -174,12 +176,12 @@ export class Panel {
       label, reason, save,
     ] });
     this.refresh = () => {
-      const isOverride = chosen() !== result.score;
+      const score = chosen(), isOverride = score !== undefined && score !== result.score;
       reason.required = isOverride;
       label.textContent = isOverride ? "Reason for the override" : "Remark (optional)";
-      save.textContent = isOverride ? `Override with ${this.queue.score_words[chosen()]}`
-        : `Confirm ${this.queue.score_words[chosen()]}`;
-      save.disabled = this.isSending;
+      save.textContent = score === undefined ? "Choose the score that stands"
+        : `${isOverride ? "Override with" : "Confirm"} ${this.queue.score_words[score]}`;
+      save.disabled = this.isSending || score === undefined;
     };
     return this.sending(form, save, { isChosen: () => draft.decision, give: () => this.onDecide(
       shown.number, { score: chosen(), scored: shown.scored, reason: draft.reason ?? "" }) });
