@@ -31,8 +31,8 @@ def score_named(text: str) -> Score | None:
     return NAMED.get(text.strip().casefold().replace(" ", "_"))
 
 
-def decimals_apart(value: float, cut: float) -> int:
-    """Return how many decimals, at least one, show on which side of its cut a number lies.
+def decimals_apart(value: float, cut: float, *, least: int = 1) -> int:
+    """Return how many decimals, at least `least`, show on which side of its cut a number lies.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def decimals_apart(value: float, cut: float) -> int:
     (1, 2, 1)
     """
     if value == cut:
-        return 1
+        return least
     return next(
-        (n for n in range(1, MOST_DECIMALS) if round(value, n) != round(cut, n)), MOST_DECIMALS
+        (n for n in range(least, MOST_DECIMALS) if round(value, n) != round(cut, n)), MOST_DECIMALS
     )

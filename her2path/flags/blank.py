@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 from her2path.criteria.score import Extent, Intensity, Score
 from her2path.criteria.tally import STAINED
-from her2path.flags.evidence import Flag, FlagCuts, FlagEvidence, ReviewFlag
+from her2path.flags.evidence import (
+    Flag,
+    FlagCuts,
+    FlagEvidence,
+    ReviewFlag,
+    beside,
+    spoken_score,
+)
 
 __all__ = ["below_blank_flags", "few_intense_flags"]
 
@@ -17,7 +24,9 @@ def below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     if below is None or below <= cuts.below_blank_pct:
         return
     score, other = evidence.call.score, evidence.score_without_below
-    effect = "" if other in (None, score) else f"without them the score would be {other}"
+    effect = (
+        "" if other in (None, score) else f"without them the score would be {spoken_score(other)}"
+    )
     if not effect and held is not None and held.measure == STAINED:
         # The same factor by which two readings of faint staining differ.
         clear = held.value * (1 - below / 100)
@@ -32,9 +41,10 @@ def below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             below,
             cuts.below_blank_pct,
             "%",
-            f"Of the stained tumour cells {below:.0f} % have lines below the limit of blank (more "
-            f"than {cuts.below_blank_pct:.0f} %) and count because the network sees a membrane, "
-            f"which may be an unstained border; {effect}.",
+            f"Of the stained tumour cells {beside(below, cuts.below_blank_pct, least=0)} % have "
+            f"lines below the limit of blank (more than {cuts.below_blank_pct:.0f} %) and count "
+            "because the network sees a membrane, which may be an unstained border; "
+            f"{effect}.",
         )
 
 

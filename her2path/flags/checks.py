@@ -15,7 +15,9 @@ from her2path.flags.evidence import (
     FlagCuts,
     FlagEvidence,
     ReviewFlag,
+    beside,
     share_above,
+    spoken_score,
 )
 from her2path.flags.scan import scan_flags
 from her2path.statistics.heterogeneity import LEAST_LOCAL_PCT
@@ -70,9 +72,9 @@ def _count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             blocks,
             cuts.least_blocks,
             "blocks",
-            f"The cells lie in {blocks:.1f} effective blocks of tissue (at least "
-            f"{cuts.least_blocks:g} tell how places differ): intervals and probabilities hold for "
-            "this picture, not for the tumour round it.",
+            f"The cells lie in {beside(blocks, cuts.least_blocks, least=1)} effective blocks of "
+            f"tissue (at least {cuts.least_blocks:g} tell how places differ): intervals and "
+            "probabilities hold for this picture, not for the tumour round it.",
         )
 
 
@@ -99,8 +101,8 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             changed,
             cuts.changed_trials_pct,
             "%",
-            f"The score changed in {changed:.0f} % of trials with slightly shifted thresholds "
-            f"(more than {cuts.changed_trials_pct:.0f} %).",
+            f"The score changed in {beside(changed, cuts.changed_trials_pct, least=0)} % of trials "
+            f"with slightly shifted thresholds (more than {cuts.changed_trials_pct:.0f} %).",
         )
     if evidence.call.score in LOW_SCORES:
         for near in evidence.call.near:
@@ -179,8 +181,8 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             apart,
             1,
             "grades",
-            f"The rules give {score}, the network gives {network}: {apart} "
-            f"{'grade' if apart == 1 else 'grades'} apart (1 or more is a disagreement).",
+            f"The rules give {spoken_score(score)}, the network gives {spoken_score(network)}: "
+            f"{apart} {'grade' if apart == 1 else 'grades'} apart (1 or more is a disagreement).",
         )
     with_all, without = evidence.score_with_uncertain, evidence.score_without_uncertain
     uncertain = evidence.uncertain_tumor_pct
@@ -196,9 +198,9 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             uncertain,
             cuts.uncertain_tumor_pct,
             "%",
-            f"{uncertain:.1f} % of the cells that are or may be tumour are in doubt (more than "
-            f"{cuts.uncertain_tumor_pct:g} %); with all of them the score is {with_all}, without "
-            f"them {without}.",
+            f"{beside(uncertain, cuts.uncertain_tumor_pct, least=1)} % of the cells that are or "
+            f"may be tumour are in doubt (more than {cuts.uncertain_tumor_pct:g} %); with all of "
+            f"them the score is {spoken_score(with_all)}, without them {spoken_score(without)}.",
         )
     elif (
         uncertain is not None
@@ -211,9 +213,10 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             uncertain,
             cuts.undecided_tumor_pct,
             "%",
-            f"No network read this slide, and {uncertain:.0f} % of the cells that are or may be "
-            f"tumour are in doubt (more than {cuts.undecided_tumor_pct:g} %): the shares are of "
-            "cells that the rules can hardly tell from others here.",
+            "No network read this slide, and "
+            f"{beside(uncertain, cuts.undecided_tumor_pct, least=0)} % of the cells that are or "
+            f"may be tumour are in doubt (more than {cuts.undecided_tumor_pct:g} %): the shares "
+            "are of cells that the rules can hardly tell from others here.",
         )
     elif evidence.score_as_read not in (None, score):
         yield Flag(
@@ -222,9 +225,9 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             50,
             "%",
             f"The cells of this slide part into tumour and others at a probability of "
-            f"{100 * evidence.tumor_parts_at:.1f} % instead of 50 %: what decides which cells "
-            f"count has not seen such a stain or tissue. Counted from 50 % on the score would be "
-            f"{evidence.score_as_read}.",
+            f"{beside(100 * evidence.tumor_parts_at, 50, least=1)} % instead of 50 %: what decides "
+            f"which cells count has not seen such a stain or tissue. Counted from 50 % on the "
+            f"score would be {spoken_score(evidence.score_as_read)}.",
         )
     yield from _left_out_flags(evidence, cuts)
     yield from below_blank_flags(evidence, cuts)
@@ -249,9 +252,9 @@ def _left_out_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             left_out,
             cuts.left_out_pct,
             "%",
-            f"Unstained cells that do not count as tumour have nuclei like those that do beside "
-            f"them: {left_out:.0f} % of both together (more than {cuts.left_out_pct:g} %). With "
-            f"them {then:.0f} % are stained instead of {now:.0f} %"
+            "Unstained cells that do not count as tumour have nuclei like those that do beside "
+            f"them: {beside(left_out, cuts.left_out_pct, least=0)} % of both together (more than "
+            f"{cuts.left_out_pct:g} %). With them {then:.0f} % are stained instead of {now:.0f} %"
             f"{f', and the score would be {score}' if is_other else ''}.",
         )
 
@@ -264,13 +267,15 @@ def _shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:
     # Whoever owns a line, some cell is stained: that it is none is not in doubt.
     if (score, other) == (Score.ULTRALOW, Score.ZERO):
         return
+    cut = held.cut if held is not None and held.measure == STAINED else now
     yield Flag(
         ReviewFlag.SHARED_LINES,
         alone,
-        held.cut if held is not None and held.measure == STAINED else now,
+        cut,
         "%",
-        f"{now:.1f} % of the tumour cells are stained if a line between two cells counts for both, "
-        f"{alone:.1f} % if it belongs to one of them only; then the score would be {other}.",
+        f"{beside(now, cut, least=1)} % of the tumour cells are stained if a line between two "
+        f"cells counts for both, {beside(alone, cut, least=1)} % if it belongs to one of them "
+        f"only; then the score would be {other}.",
     )
 
 
@@ -284,20 +289,22 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             1,
             "cells",
             f"A separate piece that looks like control tissue was left out; with its {n_suspected} "
-            f"tumour cells the score would be {other} instead of {score}.",
+            f"tumour {'cell' if n_suspected == 1 else 'cells'} the score would be "
+            f"{spoken_score(other)} instead of {spoken_score(score)}.",
         )
     elif n_suspected and not evidence.is_suspect_excluded:
+        lie, them = ("lies", "it") if n_suspected == 1 else ("lie", "them")
         effect = (
-            f"the score stays {score} without them"
+            f"the score stays {score} without {them}"
             if other in (None, score)
-            else f"without them the score would be {other} instead of {score}"
+            else f"without {them} the score would be {spoken_score(other)} instead of {score}"
         )
         yield Flag(
             ReviewFlag.CONTROL_SUSPECTED,
             n_suspected,
             1,
             "cells",
-            f"{n_suspected} of the tumour cells counted lie in a separate piece that looks like "
+            f"{n_suspected} of the tumour cells counted {lie} in a separate piece that looks like "
             f"control tissue; {effect}. If it is control, draw it or use --exclude-controls.",
         )
     od, expected = evidence.control_od, evidence.control_od_range
@@ -308,7 +315,7 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             od,
             cut,
             "OD",
-            f"The control stains at {od:.2f} OD, outside its range of "
+            f"The control stains at {beside(od, cut, least=2)} OD, outside its range of "
             f"{expected.lower:.2f}–{expected.upper:.2f} OD.",
         )
     if evidence.has_control is False:
@@ -328,8 +335,8 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             angle,
             cuts.stain_angle_deg,
             "°",
-            f"The stain colours lie {angle:.0f}° from the reference (more than "
-            f"{cuts.stain_angle_deg:.0f}°): brown and blue may be mixed up.",
+            f"The stain colours lie {beside(angle, cuts.stain_angle_deg, least=0)}° from the "
+            f"reference (more than {cuts.stain_angle_deg:.0f}°): brown and blue may be mixed up.",
         )
     least_od = cuts.seen_counterstain_od if evidence.are_nuclei_seen else cuts.counterstain_od
     if counterstain is not None and counterstain < least_od:
@@ -338,8 +345,8 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             counterstain,
             least_od,
             "OD",
-            f"The counterstain is pale, {counterstain:.2f} OD in nuclei (less than "
-            f"{least_od:.2f} OD): nuclei may be missed.",
+            f"The counterstain is pale, {beside(counterstain, least_od, least=2)} OD in nuclei "
+            f"(less than {least_od:.2f} OD): nuclei may be missed.",
         )
     if evidence.ish_comment:
         yield Flag(
@@ -424,8 +431,7 @@ def _against_cut(deciding: Deciding) -> str:
 
 def _value(deciding: Deciding) -> str:
     """Write a number with as many decimals as show on which side of its cut it lies."""
-    digits = decimals_apart(deciding.value, deciding.cut) if deciding.unit == "%" else 0
-    return f"{deciding.value:.{digits}f}"
+    return beside(deciding.value, deciding.cut, least=1 if deciding.unit == "%" else 0)
 
 
 def _cut(deciding: Deciding) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from her2path.criteria.rule_set import Call, Deciding
 from her2path.criteria.score import Score
+from her2path.criteria.words import decimals_apart
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
 
@@ -23,7 +24,9 @@ __all__ = [
     "FlagEvidence",
     "ReviewFlag",
     "Severity",
+    "beside",
     "share_above",
+    "spoken_score",
 ]
 
 Severity = Literal["review", "note"]
@@ -365,7 +368,18 @@ class FlagEvidence:
                 )
 
 
+def beside(value: float, cut: float, *, least: int) -> str:
+    """Write a number with as many decimals, at least `least`, as show that it is not its cut."""
+    return f"{value:.{decimals_apart(value, cut, least=least)}f}"
+
+
+def spoken_score(score: Score | None) -> str:
+    """Say a score as a sentence does, not by its code."""
+    return "not assessable" if score is Score.NOT_ASSESSABLE else str(score)
+
+
 def share_above(flag: ReviewFlag, pct: float | None, cut: float, what: str) -> Iterator[Flag]:
     """Raise a flag where a percentage is known and lies above its cut."""
     if pct is not None and pct > cut:
-        yield Flag(flag, pct, cut, "%", f"{pct:.1f} % {what} (more than {cut:g} %).")
+        number = beside(pct, cut, least=1)
+        yield Flag(flag, pct, cut, "%", f"{number} % {what} (more than {cut:g} %).")

@@ -10,6 +10,7 @@ from her2path.flags.evidence import (
     FlagCuts,
     FlagEvidence,
     ReviewFlag,
+    beside,
     share_above,
 )
 
@@ -25,8 +26,9 @@ def scan_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             mpp,
             cuts.coarse_mpp,
             "µm/px",
-            f"The scan has {mpp:.2f} µm/px; {evidence.call.score} needs {cuts.coarse_mpp:.2f} "
-            "µm/px or finer, since faint membranes are only seen at 40×.",
+            f"The scan has {beside(mpp, cuts.coarse_mpp, least=2)} µm/px; {evidence.call.score} "
+            f"needs {cuts.coarse_mpp:.2f} µm/px or finer, since faint membranes are only seen at "
+            "40×.",
         )
     yield from share_above(
         ReviewFlag.OUT_OF_FOCUS,
@@ -47,8 +49,8 @@ def scan_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             area,
             cuts.least_tissue_mm2,
             "mm²",
-            f"Only {area:.3f} mm² of tissue were found (at least {cuts.least_tissue_mm2:g} mm² "
-            "expected): look at the tissue mask.",
+            f"Only {beside(area, cuts.least_tissue_mm2, least=3)} mm² of tissue were found (at "
+            f"least {cuts.least_tissue_mm2:g} mm² expected): look at the tissue mask.",
         )
     yield from share_above(
         ReviewFlag.MASK_AREA,
@@ -66,8 +68,8 @@ def scan_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             anisotropy,
             cuts.anisotropy,
             "×",
-            f"Pixels are {anisotropy:.3f} times longer in one direction (more than "
-            f"{cuts.anisotropy:g}).",
+            f"Pixels are {beside(anisotropy, cuts.anisotropy, least=3)} times longer in one "
+            f"direction (more than {cuts.anisotropy:g}).",
         )
 
 

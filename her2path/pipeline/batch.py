@@ -54,8 +54,10 @@ logger = logging.getLogger(__name__)
 
 # Tasks that wait in the pool beside those that run: no worker waits for the planner.
 SPARE_TASKS = 2
-# slides.csv is written as slides finish, but no more often than anybody looks.
+# slides.csv is written as slides finish, but no more often than anybody looks, nor for more than a
+# tenth of the time: of 20,000 slides it takes seconds, in which no worker gets a task.
 WRITE_EVERY_S = 2.0
+WRITE_PAUSE = 9.0
 # A slide whose worker died once may have been the victim of another: it is tried alone, once.
 MAX_DEATHS = 2
 
@@ -255,7 +257,7 @@ class Batch:
         self.flying: list[Flight] = []
         self.alone: deque[Flight] = deque()
         self.futures: dict[Future[Any], tuple[Flight, TileTask | None]] = {}
-        self.written = 0.0
+        self.next_write = 0.0
 
     def tell(self, event: Event) -> None:
         """Tell the listener, if there is one."""
@@ -357,7 +359,7 @@ class Batch:
         """Note that a slide is done; from here on it is skipped by --resume."""
         self.flying.remove(flight)
         self.journal.finish(record.slide_id, row_of(record), seconds=record.seconds)
-        self.write_table(at_most_every_s=WRITE_EVERY_S)
+        self.write_table(may_wait=True)
         self.tell(
             SlideDone(
                 record.slide_id,
@@ -381,7 +383,7 @@ class Batch:
     def fail(self, slide_id: str, error: str, *, seconds: float) -> None:
         """Note that a slide failed, and why."""
         self.journal.fail(slide_id, error, seconds=seconds)
-        self.write_table(at_most_every_s=WRITE_EVERY_S)
+        self.write_table(may_wait=True)
         self.tell(SlideFailed(slide_id, error))
 
     def recover(self, executor: Executor, dead: list[Flight]) -> None:
@@ -410,12 +412,11 @@ class Batch:
         self.flying.clear()
         self.tell(WorkerDied(tuple(flight.job.slide_id for flight in suspects)))
 
-    def write_table(self, *, at_most_every_s: float = 0.0) -> None:
+    def write_table(self, *, may_wait: bool = False) -> None:
         """Write slides.csv with all slides that are done or failed."""
-        now = time.perf_counter()
-        if now - self.written < at_most_every_s:
+        begun = time.perf_counter()
+        if may_wait and begun < self.next_write:
             return
-        self.written = now
         entries = {
             entry.slide_id: entry
             for entry in self.journal.entries()
@@ -429,15 +430,19 @@ class Batch:
             write_slides(self.out.slides_csv, rows)
         except ResultsError as error:
             # Somebody may have it open: no reason to stop while there are slides to score.
-            if not at_most_every_s:
+            if not may_wait:
                 raise
             logger.warning("%s; it is written again later", error)
+        now = time.perf_counter()
+        self.next_write = now + max(WRITE_EVERY_S, WRITE_PAUSE * (now - begun))
 
 
 def words_of(error: BaseException) -> str:
     """Return an error as one line that a person can act on."""
     if isinstance(error, MemoryError):
         return "memory ran out; try fewer --workers or a larger machine"
+    if isinstance(error, BrokenProcessPool):
+        return "a worker process died, most likely for want of memory; try fewer --workers"
     if isinstance(error, Her2pathError):
         return " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; please report it"

@@ -86,6 +86,7 @@ class Members:
     n_cells: int
     counted: NDArray[np.intp]
     outline: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()
+    is_core: bool = False
 
 
 def read_regions_of(
@@ -136,6 +137,7 @@ def read_regions_of(
             score=call.score,
             reading=reading,
             outline=region.outline,
+            is_core=region.is_core,
         )
 
     # Numbered from 1: 0 is the slide's own stream of random numbers.
@@ -188,6 +190,7 @@ def outlines(
                 n_cells=len(members),
                 counted=members[chosen_of(region_kind, selection)[members]],
                 outline=rings_of(roi),
+                is_core=roi.is_core,
             )
 
 

@@ -153,7 +153,8 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
 def uncertain_range(record: SlideRecord) -> tuple[float, float]:
     """Return the probabilities of a tumor cell that are neither yes nor no."""
     selection = record.selection
-    has_roi = any(region.kind is RegionKind.ROI for region in record.regions)
+    # A core says where to look, not that it is tumor: its cells are cut as elsewhere.
+    has_roi = any(r.kind is RegionKind.ROI and not r.is_core for r in record.regions)
     cut = selection.cut_in_roi if has_roi else selection.cut
     return cut - selection.uncertain_margin, cut + selection.uncertain_margin
 

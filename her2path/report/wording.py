@@ -23,7 +23,6 @@ __all__ = [
     "decimal",
     "interval",
     "length",
-    "micron",
     "od",
     "percent",
     "quantity",
@@ -32,6 +31,8 @@ __all__ = [
 ]
 
 DASH = "–"
+# Decimals of each unit; things that are counted have none.
+DIGITS = {"%": 1, "OD": 2, "°": 0, "×": 3, "µm/px": 3, "mm²": 2, "µm": 1}
 # Keeps a number and its unit on one line.
 FIXED_SPACE = "\u00a0"
 THIN_SPACE = "\u202f"
@@ -78,11 +79,6 @@ def od(value: float | None) -> str:
     return DASH if is_missing(value) else f"{decimal(value, 2)}{FIXED_SPACE}OD"
 
 
-def micron(value: float | None, digits: int = 1) -> str:
-    """Write a length in µm."""
-    return DASH if is_missing(value) else f"{decimal(value, digits)}{FIXED_SPACE}µm"
-
-
 def count(value: float | None) -> str:
     """Write a whole number."""
     return decimal(value, 0)
@@ -102,33 +98,19 @@ def interval(lower: float | None, upper: float | None) -> str:
 
 def beside_cut(value: float, cut: float, unit: str) -> tuple[str, str]:
     """Write a number and its cut so that one sees on which side it lies: 10.04 % and 10.00 %."""
-    if unit != "%":
-        return quantity(value, unit), quantity(cut, unit)
-    digits = decimals_apart(value, cut)
-    number, limit = (f"{decimal(each, digits)}{FIXED_SPACE}%" for each in (value, cut))
-    return number, limit
+    digits = decimals_apart(value, cut, least=DIGITS.get(unit, 0))
+    return quantity(value, unit, digits=digits), quantity(cut, unit, digits=digits)
 
 
-def quantity(value: float | None, unit: str) -> str:
-    """Write a number as its unit asks: percent one decimal, OD two, counts none."""
-    match unit:
-        case "%":
-            return percent(value)
-        case "OD":
-            return od(value)
-        case "°":
-            return DASH if is_missing(value) else f"{decimal(value, 0)}°"
-        case "×":
-            return DASH if is_missing(value) else f"{decimal(value, 3)}{FIXED_SPACE}×"
-        case "µm/px":
-            return DASH if is_missing(value) else f"{decimal(value, 3)}{FIXED_SPACE}µm/px"
-        case "mm²":
-            return DASH if is_missing(value) else f"{decimal(value, 2)}{FIXED_SPACE}mm²"
-        case "µm":
-            return micron(value)
-        case _:
-            one = unit.removesuffix("s") if value == 1 else unit
-            return DASH if is_missing(value) else f"{count(value)}{FIXED_SPACE}{one}".rstrip()
+def quantity(value: float | None, unit: str, *, digits: int | None = None) -> str:
+    """Write a number as its unit asks, or with so many digits: percent one, OD two, counts none."""
+    if is_missing(value):
+        return DASH
+    number = decimal(value, DIGITS.get(unit, 0) if digits is None else digits)
+    if unit == "°":
+        return f"{number}°"
+    one = unit.removesuffix("s") if value == 1 else unit
+    return f"{number}{FIXED_SPACE}{one}".rstrip()
 
 
 def length(micrometre: float) -> str:

@@ -47,7 +47,7 @@ from her2path.report.wording import (
     sentence,
     spoken_list,
 )
-from her2path.results.atomic import write_text
+from her2path.results.atomic import remove_file, write_text
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
@@ -203,6 +203,9 @@ def write_report(
         summary=summary if is_list_needed else None, views=views, title="her2path report"
     )
     write_text(results.report_html, text)
+    for folder in folders if is_one_page else ():
+        # Of a time when the run had more slides: nobody would write it again.
+        remove_file(folder.path / SLIDE_REPORT)
     log.info("report of %d slides in %s", summary.n_slides, results.report_html)
     return results.report_html
 

@@ -283,6 +283,8 @@ def document_of(feature: Feature, slide_id: str, shift: tuple[int, int]) -> dict
 
 
 def geometry_of(polygon: Polygon | MultiPolygon, shift: tuple[int, int]) -> dict[str, Any]:
+    # As RFC 7946 asks: outer rings counterclockwise by their numbers, holes clockwise.
+    polygon = shapely.orient_polygons(polygon)
     parts = [
         [
             np.round(shapely.get_coordinates(ring) - shift, DECIMALS).tolist()

@@ -102,8 +102,8 @@ def what_changed(known: tuple[str, str, str], place: str, found: Fingerprint) ->
     if known[0] != place:
         return f"the file was moved from {known[0]}"
     return (
-        "options (outlines, µm/px, criteria, specimen, ISH, calibration, white point or colors); "
-        "results as before need those that were given then"
+        "options (outlines, µm/px, criteria, specimen, ISH, calibration, white point or colors) or "
+        "other columns of the manifest; results as before need what was given then"
     )
 
 

@@ -317,7 +317,8 @@ class RegionRecord:
 
     `box` is in level-0 px; `outline` holds polygons of rings of (x, y), the first ring outside,
     the others holes, and is empty for a square. `network_score` is what the network read, None
-    without a network or without a tumor cell that it expects.
+    without a network or without a tumor cell that it expects. `is_core` is of a microarray: an
+    outline that does not say that all of it is tumor.
     """
 
     region_id: str
@@ -330,6 +331,7 @@ class RegionRecord:
     reading: Reading
     outline: tuple[Rings, ...] = ()
     network_score: Score | None = None
+    is_core: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

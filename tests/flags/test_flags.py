@@ -176,6 +176,75 @@ def test_at_its_cut_no_flag_is_raised(evidence):
     assert flags_of(**evidence) == ()
 
 
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        ({"n_effective_blocks": 3.97}, "lie in 3.97 effective blocks of tissue (at least 4 "),
+        ({"mpp": 0.3004}, "has 0.3004 µm/px; 1+ needs 0.30 µm/px or finer"),
+        ({"stain_angle_deg": 20.2}, "lie 20.2° from the reference (more than 20°)"),
+        ({"nuclear_hematoxylin_od": 0.0996}, "pale, 0.0996 OD in nuclei (less than 0.10 OD)"),
+        (
+            {"control_od": 0.299, "control_od_range": Interval(0.3, 0.5)},
+            "stains at 0.299 OD, outside its range of 0.30–0.50 OD",
+        ),
+        ({"cytoplasmic_pct": 10.03}, "10.03 % of the tumour cells have brown cytoplasm"),
+        ({"cytoplasmic_pct": 12.0}, "12.0 % of the tumour cells have brown cytoplasm"),
+        ({"tissue_mm2": 0.0998}, "Only 0.0998 mm² of tissue were found (at least 0.1 mm²"),
+        ({"changed_trials_pct": 20.3}, "changed in 20.3 % of trials"),
+        (
+            {
+                "uncertain_tumor_pct": 1.04,
+                "score_with_uncertain": Score.ONE_PLUS,
+                "score_without_uncertain": Score.ULTRALOW,
+            },
+            "1.04 % of the cells that are or may be tumour are in doubt (more than 1 %)",
+        ),
+        (
+            {"stained_pct": 97.0, "left_out_pct": 5.2, "stained_with_left_out_pct": 88.9},
+            "5.2 % of both together (more than 5 %)",
+        ),
+        (
+            {"below_blank_pct": 33.2, "score_without_below": Score.ZERO},
+            "33.2 % have lines below the limit of blank (more than 33 %)",
+        ),
+        (
+            {"stained_pct": 10.04, "stained_alone_pct": 9.98, "score_alone": Score.ULTRALOW},
+            "10.04 % of the tumour cells are stained if a line between two cells counts for both, "
+            "9.98 % if",
+        ),
+    ],
+)
+def test_a_number_close_to_its_cut_is_not_written_as_its_cut(evidence, words):
+    (flag,) = flags_of(**evidence)
+    assert words in flag.sentence
+
+
+def test_sentences_say_scores_in_words():
+    nothing = Score.NOT_ASSESSABLE
+    found = flags_of(
+        network_score=nothing,
+        uncertain_tumor_pct=5.0,
+        score_with_uncertain=Score.ONE_PLUS,
+        score_without_uncertain=nothing,
+        n_suspected_cells=9,
+        score_other_way=nothing,
+    )
+    assert names(found) == ["readers_disagree", "tumor_uncertain", "control_suspected"]
+    for flag in found:
+        assert "not assessable" in flag.sentence
+        assert "_" not in flag.sentence
+
+
+def test_a_single_suspected_cell_is_one_cell():
+    counted = flags_of(n_suspected_cells=1)[0].sentence
+    assert counted.startswith("1 of the tumour cells counted lies in a separate piece")
+    assert "without it" in counted
+    excluded = flags_of(
+        n_suspected_cells=1, is_suspect_excluded=True, score_other_way=Score.THREE_PLUS
+    )[0].sentence
+    assert "with its 1 tumour cell the score would be 3+ instead of 1+" in excluded
+
+
 def test_an_interval_that_includes_the_cut_is_flagged():
     call = call_of(stained=130)
     border = Border(call.deciding_lower, Interval(8.0, 19.0))

@@ -13,6 +13,7 @@ import pytest
 from her2path.criteria.score import IshResult
 from her2path.errors import CriteriaError, ResultsError
 from her2path.pipeline.batch import run_batch, words_of
+from her2path.pipeline.executors import BrokenProcessPool
 from her2path.pipeline.manifest import KNOWN_COLUMNS, TAKEN
 from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.progress import SlideDone, SlideFailed, SlideSurveyed, TilesMeasured
@@ -235,6 +236,30 @@ def test_a_score_outlives_its_pictures(glass, job_on, settings, tmp_path: Path, 
     (said,) = [record for record in caplog.records if record.levelname != "DEBUG"]
     assert "pictures could not be drawn" in said.getMessage()
     assert said.exc_info is None
+
+
+def test_a_table_that_takes_long_to_write_does_not_hold_the_slides_up(
+    glass, job_on, settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out, writes = ResultsFolder(tmp_path / "out"), []
+
+    def slow(path: Path, rows: list[dict]) -> None:
+        writes.append(len(rows))
+        time.sleep(0.2)
+        write_slides(path, rows)
+
+    monkeypatch.setattr("her2path.pipeline.batch.write_slides", slow)
+    monkeypatch.setattr("her2path.pipeline.batch.WRITE_EVERY_S", 0.0)
+    jobs = [job_on(glass, slide_id=f"s{k}") for k in range(12)]
+    assert run_batch(jobs, settings, out).n_done == 12
+    # The first one, the last one, and one in ten times as long as they take.
+    assert len(writes) < 9
+    assert (writes[0], writes[-1], len(rows_of(out))) == (1, 12, 12)
+
+
+def test_a_worker_that_died_is_no_error_to_report():
+    assert "fewer --workers" in words_of(BrokenProcessPool())
+    assert "report" not in words_of(BrokenProcessPool())
 
 
 def test_an_error_without_a_remedy_asks_to_be_reported():

@@ -14,6 +14,7 @@ from her2path.criteria.score import Score
 from her2path.errors import AnnotationError, MppError
 from her2path.flags.evidence import FlagCuts, ReviewFlag
 from her2path.geometry import Mpp, Region, Size
+from her2path.pipeline import regions
 from her2path.pipeline.conclude import conclude_cells, conclude_without_cells
 from her2path.pipeline.frames import aligned, working_scale
 from her2path.pipeline.parts import (
@@ -194,6 +195,8 @@ def test_a_core_of_a_microarray_says_where_to_look_and_not_what_is_tumor(
     assert selection.is_counted.any()
     assert (selection.is_counted <= ((cells.x < side // 2) | (cells.x > 900))).all()
     assert any("microarray of 2 cores" in remark for remark in survey.remarks)
+    found = regions.outlines((cells.x, cells.y), selection, survey)
+    assert [region.is_core for region in found] == [True, True]
 
 
 def test_tiles_are_planned_only_where_an_outline_asks(drawn, job_on, tmp_path: Path):

@@ -13,7 +13,9 @@ from her2path.errors import ResultsError, SlideError
 from her2path.geometry import Region
 from her2path.report import illustrate_slide
 from her2path.report.fields import FIELDS_FOLDER, read_gallery
+from her2path.report.illustrate import uncertain_range
 from her2path.report.interest import FieldKind
+from her2path.results.record import RegionKind
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +82,21 @@ def test_the_map_has_the_colors_of_scores_and_controls(made):
     red, green, blue = np.moveaxis(drawn, 2, 0)
     assert ((red > green + 40) & (green > blue + 20)).mean() > 0.1, "2+ is orange"
     assert (np.abs(drawn - (106, 61, 154)).sum(axis=2) < 30).any(), "control is hatched violet"
+
+
+def test_cells_of_cores_are_in_doubt_about_the_cut_that_was_theirs(made):
+    selection, (region, *_) = made.record.selection, made.record.regions
+    drawn = replace(region, kind=RegionKind.ROI)
+    core = replace(drawn, is_core=True)
+    for regions, cut in (
+        ((), selection.cut),
+        ((drawn,), selection.cut_in_roi),
+        ((core,), selection.cut),
+        ((core, drawn), selection.cut_in_roi),
+    ):
+        low, high = uncertain_range(replace(made.record, regions=regions))
+        assert (low + high) / 2 == pytest.approx(cut)
+    assert selection.cut != selection.cut_in_roi
 
 
 def test_a_refused_slide_gets_its_overview_and_no_field(made):

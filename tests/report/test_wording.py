@@ -83,3 +83,21 @@ def test_a_share_beside_its_cut_shows_on_which_side_it_lies(value, cut, words):
     assert wording.beside_cut(7, 5, "cells") == (
         wording.quantity(7, "cells"), wording.quantity(5, "cells")
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "cut", "unit", "words"),
+    [
+        (3.97, 4.0, "blocks", ("3.97 blocks", "4.00 blocks")),
+        (2.0, 4.0, "blocks", ("2 blocks", "4 blocks")),
+        (0.3004, 0.30, "µm/px", ("0.3004 µm/px", "0.3000 µm/px")),
+        (0.35, 0.30, "µm/px", ("0.350 µm/px", "0.300 µm/px")),
+        (0.0996, 0.10, "OD", ("0.0996 OD", "0.1000 OD")),
+        (20.2, 20.0, "°", ("20.2°", "20.0°")),
+        (99, 100, "cells", ("99 cells", "100 cells")),
+        (1, 2, "grades", ("1 grade", "2 grades")),
+    ],
+)
+def test_a_number_of_any_unit_shows_on_which_side_of_its_cut_it_lies(value, cut, unit, words):
+    found = wording.beside_cut(value, cut, unit)
+    assert tuple(text.replace(wording.FIXED_SPACE, " ") for text in found) == words

@@ -19,7 +19,7 @@ from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.report import illustrate_slide, write, write_report
 from her2path.report.fields import FIELDS_FOLDER
 from her2path.report.phrases import FLAG_ADVICE, FLAG_TITLES
-from her2path.report.wording import DASH, count, decimal, interval, percent, quantity
+from her2path.report.wording import DASH, count, decimal, interval, od, percent, quantity
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import RESEARCH_USE, Stability, Trial
 from her2path.statistics.heterogeneity import RegionSpread
@@ -164,6 +164,20 @@ def test_every_number_of_the_record_is_there(shown):
             expected += [quantity(near.value, near.unit), quantity(near.cut, near.unit)]
     missing = [words for words in expected if spaced(words) not in text]
     assert missing == []
+
+
+def test_a_flag_close_to_its_cut_shows_on_which_side_it_lies(shown):
+    close = Flag(ReviewFlag.FEW_BLOCKS, 3.97, 4.0, "blocks", "The cells lie in few blocks.")
+    share = Flag(ReviewFlag.ARTEFACTS, 25.02, 25.0, "%", "25.02 % of the tissue.")
+    text = spaced(Page(report_of(shown, replace(shown.record, flags=(close, share)))).text)
+    for words in ("3.97 blocks", "4.00 blocks", "25.02 %", "25.00 %"):
+        assert words in text
+
+
+def test_the_counterstain_is_of_all_nuclei_not_of_tumour_alone(shown):
+    text = spaced(Page(report_of(shown)).text)
+    found = od(shown.record.stain.nuclear_hematoxylin_od)
+    assert spaced(f"nuclei seen by their blue, tumour or not, {found}") in text
 
 
 def test_the_row_that_fired_is_named_with_its_share(shown):
@@ -424,6 +438,11 @@ def test_many_slides_get_a_page_each_behind_a_list(tmp_path, monkeypatch):
         own = Page((one.folder.path / "report.html").read_text(encoding="utf-8"))
         assert own.named("a")[0]["href"] == "../report.html"
         assert len(own.named("image")) == 8
+    # With fewer slides they stand in one page, and the others would only grow old.
+    monkeypatch.setattr(write, "MAX_SLIDES_IN_PAGE", 2)
+    together = Page(report_of(made[0], *(one.record for one in made)))
+    assert [a["href"] for a in together.named("a")][:2] == ["#slide-1", "#slide-2"]
+    assert not any((one.folder.path / "report.html").exists() for one in made)
 
 
 def test_unknown_numbers_are_dashes(shown):

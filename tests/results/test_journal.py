@@ -83,7 +83,11 @@ def test_a_changed_file_is_scored_again(tmp_path, mark):
 
 @pytest.mark.parametrize(
     ("mark", "words"),
-    [(Fingerprint(11, 20, "h"), "a: another file"), (Fingerprint(10, 20, "i"), "a: options")],
+    [
+        (Fingerprint(11, 20, "h"), "a: another file"),
+        (Fingerprint(10, 20, "i"), "a: options"),
+        (Fingerprint(10, 20, "i"), "columns of the manifest"),
+    ],
 )
 def test_results_that_give_way_are_named(tmp_path, caplog, mark, words):
     with opened(tmp_path) as journal:

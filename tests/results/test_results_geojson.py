@@ -118,6 +118,23 @@ def test_holes_and_parts_are_kept(tmp_path):
     assert features[1]["geometry"]["type"] == "MultiPolygon"
 
 
+def test_rings_run_as_rfc_7946_asks_whichever_way_they_were_drawn(tmp_path):
+    turned = shapely.reverse(DISC)
+    assert turned.exterior.is_ccw != DISC.exterior.is_ccw
+    drawn = [DISC, turned, MultiPolygon([DISC, Point(500, 500).buffer(9)])]
+    features = [region_feature(f"{k}", part, score=Score.ZERO) for k, part in enumerate(drawn)]
+    features.append(
+        cell_feature("0", DISC, intensity=Intensity.WEAK, nucleus=Point(9, 9).buffer(3))
+    )
+
+    for feature in written(tmp_path, features)["features"]:
+        found = [feature["geometry"], feature.get("nucleusGeometry", feature["geometry"])]
+        for geometry in found:
+            for part in shapely.get_parts(shapely.from_geojson(json.dumps(geometry))):
+                assert part.exterior.is_ccw
+                assert not any(hole.is_ccw for hole in part.interiors)
+
+
 def test_the_origin_may_be_the_bounds(tmp_path):
     box = region_feature("a", shapely.box(100, 200, 110, 220), score=Score.ZERO)
     bounds = Location(90, 150)
