@@ -274,5 +274,7 @@ def sectors_in_picture(
     angle = 2 * np.pi * np.arange(N_SECTORS) / N_SECTORS
     px = x[:, None] + outline_um * np.cos(angle) / mpp
     py = y[:, None] + outline_um * np.sin(angle) / mpp
-    inside: NDArray[np.bool_] = (px >= 0) & (py >= 0) & (px < shape[1]) & (py < shape[0])
+    # Pixel 0 begins half a pixel before its middle, and the last one ends half a pixel behind it.
+    last_x, last_y = shape[1] - 0.5, shape[0] - 0.5
+    inside: NDArray[np.bool_] = (px >= -0.5) & (py >= -0.5) & (px <= last_x) & (py <= last_y)
     return inside

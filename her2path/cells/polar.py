@@ -334,7 +334,7 @@ def membrane_contours(
             gained[:] = NEVER
             line[:] = 0.0
             for r in range(math.ceil(low / RADIAL_STEP_UM), int(high / RADIAL_STEP_UM) + 1):
-                col, row = int(x[i] + r * dx + 0.5), int(y[i] + r * dy + 0.5)
+                col, row = math.floor(x[i] + r * dx + 0.5), math.floor(y[i] + r * dy + 0.5)
                 value = np.int16(0)
                 if 0 <= row < n_rows and 0 <= col < n_cols and is_along[k, direction[row, col]]:
                     value = contrast[row, col]

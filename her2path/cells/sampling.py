@@ -17,6 +17,19 @@ ONE = np.int64(1) << FRACTION_BITS
 # A single-precision number holds so many bits of the fraction.
 WEIGHT_BITS = 24
 PER_WEIGHT = np.float32(1.0 / (1 << WEIGHT_BITS))
+# How near to the last pixel a plane is read, px: a number that any size can be lessened by exactly,
+# so that a border reads the same in each tile that shows it.
+WITHIN = 1.0 + 2.0**-10
+
+
+@numba.njit(nogil=True, cache=True)
+def in_steps(position: float) -> np.int64:
+    """Return a position of at least 0 px in steps of 2⁻³² px.
+
+    The nearest step: one place differs between two tiles in its last bits alone, and cut off these
+    could make a step of it.
+    """
+    return np.int64(position * ONE + 0.5)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -34,7 +47,9 @@ def bilinear(plane: NDArray[Any], x: float, y: float) -> float:
 def sampled(plane: NDArray[Any], x: float, y: float) -> float:
     """Bilinear value of a plane at (x, y), clamped to its rim."""
     n_rows, n_cols = plane.shape
-    return bilinear(plane, min(max(x, 0.0), n_cols - 1.001), min(max(y, 0.0), n_rows - 1.001))
+    at_x = in_steps(min(max(x, 0.0), n_cols - WITHIN))
+    at_y = in_steps(min(max(y, 0.0), n_rows - WITHIN))
+    return bilinear(plane, at_x / ONE, at_y / ONE)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -62,16 +77,16 @@ def sample_ray(
     end_x, end_y = x + (n - 1) * step_x, y + (n - 1) * step_y
     if not (
         min(x, end_x) >= 0.0
-        and max(x, end_x) < n_cols - 1.001
+        and max(x, end_x) < n_cols - WITHIN
         and min(y, end_y) >= 0.0
-        and max(y, end_y) < n_rows - 1.001
+        and max(y, end_y) < n_rows - WITHIN
     ):
         # Clamping each sample takes as long as sampling: only rays that leave need it.
         for s in range(n):
             out[s] = sampled(plane, x + s * step_x, y + s * step_y)
         return
     flat = plane.reshape(-1)
-    at_x, at_y = np.int64(x * ONE), np.int64(y * ONE)
+    at_x, at_y = in_steps(x), in_steps(y)
     by_x, by_y = np.int64(step_x * ONE), np.int64(step_y * ONE)
     right, below = np.uintp(1), np.uintp(n_cols)
     for s in range(n):

@@ -27,7 +27,7 @@ from her2path.tissue.artefacts import (
 from her2path.tissue.fields import COARSEST_FIELD_MPP, choose_fields, own_fields
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
 from her2path.tissue.mask import TissueMask, mean_density, tissue_from_density
-from her2path.tissue.overview import Overview, to_working_scale
+from her2path.tissue.overview import Overview, disc, to_working_scale
 from her2path.tissue.pieces import ControlCandidate, Pieces, find_control_pieces, find_pieces
 from her2path.tissue.staining_kind import Staining, StainingKind, recognise_staining
 from her2path.tissue.white_point import (
@@ -53,6 +53,9 @@ COARSE_MPP = 12.0
 # Of what was scanned round tissue so much is glass; spots of fluorescence that are as even and as
 # bright cover less.
 LEAST_SCANNED_GLASS = 0.05
+# Next to what was not scanned pixels are mixed and JPEG leaves fringes, and the step to it would be
+# the sharpest edge of a field.
+UNSCANNED_RIM_UM = 5.0
 # Half a million pixels settle the hue of a slide.
 ENOUGH_PX = 500_000
 
@@ -195,10 +198,18 @@ def assess_tissue(
     else:
         field_mpp = mpp
         fields = own_fields(overview_rgb, mpp, corners)
-    staining = judge_staining(overview, white, tissue, fields, field_mpp)
+    scanned = [scanned_part(rgb, field_mpp, white) for rgb in fields]
     blurs: tuple[float, ...] = ()
     if field_mpp <= COARSEST_FIELD_MPP:
-        blurs = tuple(focus_blur_um(rgb, field_mpp) for rgb in fields)
+        blurs = tuple(
+            focus_blur_um(rgb, field_mpp, mask=part)
+            for rgb, part in zip(fields, scanned, strict=True)
+        )
+    fields = [
+        rgb if part is None else with_glass(rgb, ~part, white)
+        for rgb, part in zip(fields, scanned, strict=True)
+    ]
+    staining = judge_staining(overview, white, tissue, fields, field_mpp)
     judged = [blur for blur in blurs if not math.isnan(blur)]
     blur = float(np.median(judged)) if judged else 0.0
     lost = sum(
@@ -361,9 +372,8 @@ def judge_staining(
 ) -> StainingKind:
     """Recognise the staining on the fields, or on the overview where there are none."""
     white_point, rgb = glass.rgb, overview.rgb
-    if glass.glass_frac >= LEAST_SCANNED_GLASS and glass.padding_frac > 0:
-        # Where glass is in view, black is what was not scanned, and no dark field.
-        rgb = np.where(find_padding(rgb)[..., None], np.rint(white_point).astype(np.uint8), rgb)
+    if has_unscanned(glass):
+        rgb = with_glass(rgb, find_padding(rgb), glass)
     whole = recognise_staining([thinned(rgb)], overview.mpp, white_point=white_point)
     if whole.kind is Staining.FLUORESCENCE:
         return whole
@@ -377,6 +387,31 @@ def judge_staining(
     white = np.rint(white_point).astype(np.uint8)
     part = np.where(tissue.mask[box][..., None], overview.rgb[box], white)
     return recognise_staining([thinned(part)], overview.mpp, white_point=white_point)
+
+
+def has_unscanned(glass: WhitePointEstimate) -> bool:
+    """Tell whether black is what was not scanned, and no dark field: where glass is in view."""
+    return glass.glass_frac >= LEAST_SCANNED_GLASS and glass.padding_frac > 0
+
+
+def scanned_part(
+    rgb: NDArray[np.uint8], mpp: float, glass: WhitePointEstimate
+) -> NDArray[np.bool_] | None:
+    """Return what of a field was scanned, clear of the rim of what was not; None if all was."""
+    if not has_unscanned(glass):
+        return None
+    black = find_padding(rgb) & (rgb[..., 0] == 0)
+    if not black.any():
+        return None
+    near = cv2.dilate(black.astype(np.uint8), disc(UNSCANNED_RIM_UM, mpp))
+    return np.asarray(near == 0)
+
+
+def with_glass(
+    rgb: NDArray[np.uint8], where: NDArray[np.bool_], glass: WhitePointEstimate
+) -> NDArray[np.uint8]:
+    """Return the picture with empty glass in some places."""
+    return np.where(where[..., None], np.rint(glass.rgb).astype(np.uint8), rgb)
 
 
 def thinned(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

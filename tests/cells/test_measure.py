@@ -8,9 +8,11 @@ from scipy.spatial import cKDTree
 
 from her2path.cells.calibration import generic_calibration
 from her2path.cells.classify import classify_cells
-from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
+from her2path.cells.line_contrast import N_DIRECTIONS
+from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells, sectors_in_picture
 from her2path.cells.nuclei import Counterstain, typical_counterstain
-from her2path.cells.table import CellMeasurements
+from her2path.cells.polar import membrane_contours
+from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity, Pattern
 from her2path.stain import StainMatrix, separate
 
@@ -204,6 +206,53 @@ def test_a_mirrored_and_a_turned_picture_give_the_same_shares():
         assert len(other) == len(reference)
         assert other.completeness.mean() == pytest.approx(reference.completeness.mean(), abs=0.03)
         assert (other.intensity > 0).sum() == (reference.intensity > 0).sum()
+
+
+def mirrored(sectors):
+    """Return values of sectors as they lie in the mirrored picture."""
+    return sectors[:, (N_SECTORS // 2 - np.arange(N_SECTORS)) % N_SECTORS]
+
+
+@pytest.mark.parametrize("beyond_px", [-0.6, -0.4, 0.4, 0.6])
+def test_left_and_right_a_picture_ends_alike(beyond_px):
+    # An outline that ends so far beyond the middle of the last pixel.
+    outline = np.full((1, N_SECTORS), 0.25 * (10 + beyond_px), np.float32)
+    y = np.array([50.0])
+    left, right = (
+        sectors_in_picture(np.array([x]), y, outline, (100, 80), 0.25) for x in (10.0, 69.0)
+    )
+    assert left[0, N_SECTORS // 2] == (beyond_px < 0.5)
+    np.testing.assert_array_equal(mirrored(left), right)
+
+
+def test_no_line_is_seen_beyond_the_left_border_as_none_is_beyond_the_right():
+    contrast, direction = np.zeros((80, 80), np.int16), np.zeros((80, 80), np.uint8)
+    contrast[:, 0], direction[:] = 2000, N_DIRECTIONS // 2
+
+    def traced(planes, x):
+        blank = np.zeros((80, 80), np.int16)
+        nucleus, spacing = np.full((1, N_SECTORS), 1.5, np.float32), np.array([10.0], np.float32)
+        alone, first = np.array([[1]]), np.array([0])
+        place = np.array([x]), np.array([40.0])
+        return membrane_contours(
+            *planes,
+            blank,
+            blank,
+            0.5,
+            *place,
+            alone,
+            nucleus,
+            spacing,
+            first,
+            0.25,
+            1e4,
+            N_DIRECTIONS,
+        ).outline_um
+
+    left = traced((contrast, direction), 6.0)
+    right = traced((np.ascontiguousarray(contrast[:, ::-1]), direction), 73.0)
+    np.testing.assert_array_equal(mirrored(left), right)
+    assert left[0, N_SECTORS // 2] == 1.5
 
 
 def test_a_line_between_two_touching_cells_counts_for_both_and_not_for_a_third():

@@ -34,6 +34,19 @@ def test_a_ray_says_what_its_samples_say_also_beyond_the_rim(kind, place):
         np.testing.assert_allclose(found, wanted, atol=2e-2)
 
 
+def test_a_place_reads_the_same_in_every_part_of_a_plane_that_shows_it():
+    plane = np.random.default_rng(11).integers(-500, 3000, (64, 900)).astype(np.int16)
+    part = np.ascontiguousarray(plane[:, 600:])
+    angles = 2 * np.pi * np.arange(32) / 32
+    for x, y in [(612.5, 20.5), (640.25, 31.0), (700.123, 30.7), (896.5, 33.5), (898.9, 62.4)]:
+        for dx, dy in zip(np.cos(angles), np.sin(angles), strict=True):
+            whole = sampled_ray(plane, x, y, dx, dy, 12)
+            np.testing.assert_array_equal(sampled_ray(part, x - 600, y, dx, dy, 12), whole)
+            for r in (0.5, 3.0, 7.25):
+                there = sampled(plane, x + r * dx, y + r * dy)
+                assert sampled(part, x - 600 + r * dx, y + r * dy) == there
+
+
 @pytest.mark.parametrize("half_taps", [1, 2, 3, 4])
 @pytest.mark.parametrize("direction", range(N_DIRECTIONS))
 def test_a_segment_is_the_sum_of_its_taps(half_taps, direction):

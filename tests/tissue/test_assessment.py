@@ -126,6 +126,25 @@ def test_what_was_not_scanned_and_is_black_is_no_dark_field(n_sides, stated):
     assert found.tissue.area_mm2 == pytest.approx(truth.sum() * MPP**2 * 1e-6, rel=0.08)
 
 
+@pytest.mark.parametrize("share", [0.2, 0.7])
+@pytest.mark.parametrize(("sigma_um", "is_blurred"), [(0.0, False), (1.2, True)])
+def test_fields_that_reach_into_what_was_not_scanned_are_judged_by_the_rest(
+    share, sigma_um, is_blurred
+):
+    field = nuclei_field(ring_dab=0.4)
+    if sigma_um:
+        field = cv2.GaussianBlur(field, (0, 0), sigma_um / 0.5)
+    field[:, : round(share * field.shape[1])] = 0
+    scanned, _, _ = core(0.1, 0.05)
+    rgb = np.zeros((300, 300, 3), np.uint8)
+    rgb[40:260, 40:260] = scanned
+    found = assess_tissue(rgb, MPP, read_fields=lambda _: [field] * 3, field_mpp=0.5)
+    assert found.staining.kind is Staining.HER2_IHC
+    assert found.is_assessable
+    assert (AssessmentReason.OUT_OF_FOCUS in found.remarks) == is_blurred
+    assert all(rgb.min() > 0 for rgb in found.fields)
+
+
 def test_fluorescence_on_a_background_of_pure_black_stays_what_it_is():
     shape = (400, 400)
     rgb = np.zeros((*shape, 3), np.uint8)
