@@ -21,6 +21,7 @@ FLOORS = {
     "cells": 1,
     "criteria": 1,
     "statistics": 1,
+    "compiled": 2,
     "extras": 2,
     "slides": 2,
     "annotations": 2,

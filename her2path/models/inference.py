@@ -29,7 +29,7 @@ from her2path.models.devices import CardFullError, choose_device
 from her2path.models.score_head import ScoreHead
 from her2path.statistics.temperature import ordinal_probabilities
 
-__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "shifted"]
+__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "shifted", "stepped"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +91,16 @@ def box_factor(mpp: float, network_mpp: float) -> int:
     factor = max(1, round(network_mpp / mpp))
     low, high = (limit * network_mpp / 0.5 for limit in BOX_RANGE)
     return factor if low <= factor * mpp <= high else 0
+
+
+def stepped(downsample: float) -> float:
+    """Return a downsample of which one position of the coarse grid spans whole px.
+
+    Frames of a slide begin at multiples of that many px, so that its planes are the same whatever
+    the tiles; and places between px are multiples of 1/32 px, which warping knows exactly. The
+    µm/px that a network reads then differs by 3 % at most from its own, less than boxes do.
+    """
+    return max(1, round(downsample * STRIDE_PX)) / STRIDE_PX
 
 
 class NetworkReader:
@@ -226,7 +236,7 @@ class NetworkReader:
             size = (grown.shape[1] // factor, grown.shape[0] // factor)
             small = cv2.resize(grown, size, interpolation=cv2.INTER_AREA)
             return np.asarray(small, np.uint8), float(factor)
-        downsample = self.description.mpp / mpp
+        downsample = stepped(self.description.mpp / mpp)
         size = (math.ceil(cols / downsample), math.ceil(rows / downsample))
         if downsample > 1:
             # Warping takes points: what lies between them is averaged before.

@@ -162,11 +162,12 @@ def frame_grid_px(use: NetworkUse, working_mpp: float) -> int:
         When the network is not made for this µm/px.
     """
     from her2path.models.design import STRIDE_PX
-    from her2path.models.inference import box_factor
+    from her2path.models.inference import box_factor, stepped
 
     description = reader_of(use).description
     description.check_mpp(working_mpp)
-    return STRIDE_PX * max(1, box_factor(working_mpp, description.mpp))
+    downsample = box_factor(working_mpp, description.mpp) or stepped(description.mpp / working_mpp)
+    return round(STRIDE_PX * downsample)
 
 
 def maps_of(planes: NetworkPlanes, corner: tuple[int, int] = (0, 0)) -> NetworkMaps:

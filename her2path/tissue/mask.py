@@ -147,8 +147,13 @@ def tissue_from_density(
 
 
 def close(mask: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
-    """Close gaps of a cell's width."""
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(9.0, mpp)).astype(bool)
+    """Close gaps of a cell's width; beyond the picture goes on what lies at its border."""
+    kernel = disc(9.0, mpp)
+    margin = kernel.shape[0]
+    # By itself OpenCV takes what lies beyond for tissue, and would close any gap up to it.
+    wider = cv2.copyMakeBorder(mask.astype(np.uint8), *(margin,) * 4, cv2.BORDER_REPLICATE)
+    inner = np.s_[margin:-margin, margin:-margin]
+    return cv2.morphologyEx(wider, cv2.MORPH_CLOSE, kernel)[inner].astype(bool)
 
 
 def grow(seeds: NDArray[np.bool_], low: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
@@ -173,7 +178,9 @@ def trim_rim(
 ) -> NDArray[np.bool_]:
     """Take back the glass that smoothing added along the border."""
     fine = cv2.GaussianBlur(density, (0, 0), max(4.0 / mpp, 0.5))
-    rim = cv2.dilate((~mask).astype(np.uint8), disc(RIM_UM, mpp)).astype(bool)
+    # Smoothing may have carried the mask up to the border of the picture.
+    outside = np.pad((~mask).astype(np.uint8), 1, constant_values=1)
+    rim = cv2.dilate(outside, disc(RIM_UM, mpp))[1:-1, 1:-1].astype(bool)
     return mask & ~(rim & (fine < SEED_OD))
 
 

@@ -240,8 +240,8 @@ def test_a_slide_that_was_scored_again_asks_for_a_decision_again(
     expect(headings.nth(1)).to_have_text("Your decision on the earlier result")
     expect(headings.nth(2)).to_have_text("Which score stands?")
     assert page.locator("#panel").inner_text().count("before the slide was scored again") == 2
-    # The reader gave another score than the program does now: neither that nor what was decided then
-    # is chosen for them.
+    # The reader gave another score than the program does now: neither that nor what was decided
+    # then is chosen for them.
     assert chosen(page) == []
     score_button(page, "0").click()
     expect(page.locator(SAVE)).to_have_text("Confirm 0")

@@ -116,3 +116,14 @@ def test_any_picture_of_any_size_gives_a_mask_of_its_size(rows, cols, seed, mpp)
     found = find_tissue(overview.rgb, overview.mpp, white_point=WHITE)
     assert found.mask.shape == overview.rgb.shape[:2]
     assert found.mask.dtype == bool
+
+
+@pytest.mark.parametrize("margin", [2, 3, 4, 6])
+def test_a_thin_margin_of_glass_round_a_field_is_no_tissue(margin):
+    side = 60 + 2 * margin
+    truth = np.zeros((side, side), bool)
+    truth[margin:-margin, margin:-margin] = True
+    od = tissue_od(truth.shape, truth, np.random.default_rng(0), 0.1)
+    found = find_tissue(render(od, WHITE, np.random.default_rng(1)), MPP, white_point=WHITE)
+    # Smoothing takes a px all round.
+    assert found.mask.sum() <= 62**2

@@ -1,11 +1,11 @@
-"""Where compiled functions go."""
+"""Where compiled functions go, and which are forgotten."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from her2path.cli import compiled
+from her2path import compiled
 
 
 @pytest.fixture
@@ -52,3 +52,32 @@ def test_a_file_is_no_folder_that_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert not compiled.can_be_written(tmp_path / "file" / "below")
     assert compiled.can_be_written(tmp_path / "new" / "folder")
+
+
+def test_compiled_functions_that_may_be_stale_are_forgotten(tmp_path: Path) -> None:
+    def written(name: str, at: float) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        os.utime(path, (at, at))
+        return path
+
+    for room in ("cells", "slides"):
+        written(f"{room}/lines.py", 100)
+        written(f"{room}/table.py", 100)
+    old = written("cells/__pycache__/lines.best-7.py311.nbi", 200)
+    other = written("slides/__pycache__/lines.box-9.py311.nbi", 400)
+    compiled.forget_stale(tmp_path)
+    assert old.exists()
+    assert other.exists()
+    # A constant in the same room, of which a function elsewhere knows nothing.
+    written("cells/table.py", 300)
+    compiled.forget_stale(tmp_path)
+    assert not old.exists()
+    assert other.exists()
+    # A function that any other may have taken in.
+    again = written("cells/__pycache__/lines.best-7.py311.nbi", 500)
+    written("slides/lines.py", 450)
+    compiled.forget_stale(tmp_path)
+    assert again.exists()
+    assert not other.exists()
