@@ -230,9 +230,17 @@ def time_words(value: float | None) -> str:
 
 def median_ends(curve: Curve) -> str:
     """Write the ends of the interval of a median; a dash for a lower end that is undefined."""
+    if curve.median_lower is None and curve.median_upper is None and curve.median is None:
+        return time_words(None)
     is_undefined = curve.median is not None and curve.median_lower is None
     lower = DASH if is_undefined else time_words(curve.median_lower)
     return f"{lower} to {time_words(curve.median_upper)}"
+
+
+def median_words(curve: Curve) -> str:
+    """Write a median with its interval; one word where nothing of it was reached."""
+    median, ends = time_words(curve.median), median_ends(curve)
+    return median if ends == median else f"{median} ({ends})"
 
 
 def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[str]:
@@ -263,8 +271,7 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
         words.append(f"Response{beside}: {'; '.join(parts) or 'not known of anybody'}{p}.")
     if outcomes.survival is not None:
         parts = [
-            f"{label(curve.group)}: {time_words(curve.median)} ({median_ends(curve)})"
-            for curve in outcomes.survival.curves
+            f"{label(curve.group)}: {median_words(curve)}" for curve in outcomes.survival.curves
         ]
         test = outcomes.survival.logrank
         p = f"; log-rank {p_equals(test.p)}" if test else ""

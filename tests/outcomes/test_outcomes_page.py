@@ -72,6 +72,13 @@ def test_an_undefined_end_of_a_median_is_not_shown_as_one(tmp_path: Path):
     assert f'<td class="number">{words}</td>' in page_of(tmp_path, outcomes)
 
 
+def test_a_median_of_which_nothing_was_reached_is_said_once(tmp_path: Path):
+    rows = [{"arm": "all", "weeks": week, "relapse": int(week == 3)} for week in range(1, 40)]
+    outcomes = outcomes_of(write_rows(tmp_path / "t.csv", *rows), ARM)
+    words = outcome_findings(outcomes, endpoint="S", unit="weeks")[1]
+    assert words.endswith("all: not reached.")
+
+
 def test_a_sentence_says_what_its_brackets_and_times_are(tmp_path: Path):
     outcomes = outcomes_of(write_remission(tmp_path / "t.csv"), ARM)
     _, words = outcome_findings(outcomes, endpoint="Remission", unit="weeks")
