@@ -14,6 +14,7 @@ __all__ = ["sample_ray", "sampled"]
 # less time than turning floating point numbers into indices.
 FRACTION_BITS = 32
 ONE = np.int64(1) << FRACTION_BITS
+PER_STEP = 1.0 / float(ONE)
 # A single-precision number holds so many bits of the fraction.
 WEIGHT_BITS = 24
 PER_WEIGHT = np.float32(1.0 / (1 << WEIGHT_BITS))
@@ -49,7 +50,7 @@ def sampled(plane: NDArray[Any], x: float, y: float) -> float:
     n_rows, n_cols = plane.shape
     at_x = in_steps(min(max(x, 0.0), n_cols - WITHIN))
     at_y = in_steps(min(max(y, 0.0), n_rows - WITHIN))
-    return bilinear(plane, at_x / ONE, at_y / ONE)
+    return bilinear(plane, at_x * PER_STEP, at_y * PER_STEP)
 
 
 @numba.njit(nogil=True, cache=True)
