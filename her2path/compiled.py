@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import tempfile
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,16 +31,25 @@ def forget_stale(package: Path = PACKAGE) -> None:
     rooms: dict[Path, list[Path]] = {}
     for index in package.rglob("__pycache__/*.nbi"):
         rooms.setdefault(index.parents[1], []).append(index)
-    newest = {room: max(map(written, room.glob("*.py")), default=0.0) for room in rooms}
+    newest = {room: last_of(room.glob("*.py")) for room in rooms}
     # An index is named after its module: sampling.bilinear-35.py311.nbi.
     compiled = {room / f"{path.name.split('.')[0]}.py" for room in rooms for path in rooms[room]}
-    newest_compiled = max(map(written, compiled), default=0.0)
+    newest_compiled = last_of(compiled)
     for room, indexes in rooms.items():
         for index in indexes:
             if written(index) < max(newest[room], newest_compiled):
                 # Another process may have been faster, and what may not be deleted is not ours.
                 with suppress(OSError):
                     index.unlink()
+
+
+def last_of(sources: Iterable[Path]) -> float:
+    """Return when the last of some sources was written; 0 of none.
+
+    A time to come is of another clock: by it all would be compiled again at every start.
+    """
+    now = time.time()
+    return max((at for at in map(written, sources) if at <= now), default=0.0)
 
 
 def written(path: Path) -> float:

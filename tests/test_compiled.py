@@ -1,6 +1,7 @@
 """Where compiled functions go, and which are forgotten."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,7 @@ def test_compiled_functions_that_may_be_stale_are_forgotten(tmp_path: Path) -> N
     compiled.forget_stale(tmp_path)
     assert again.exists()
     assert not other.exists()
+    # By the clock of another machine.
+    written("cells/table.py", time.time() + 86_400)
+    compiled.forget_stale(tmp_path)
+    assert again.exists()
