@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from her2path.errors import ResultsError
 
-__all__ = ["Database"]
+__all__ = ["Database", "rows_of_archive"]
 
 
 class Database(ABC):
@@ -86,3 +86,29 @@ class Database(ABC):
     @abstractmethod
     def damaged(self, error: Exception) -> ResultsError:
         """Return the error for a file that cannot be understood."""
+
+
+def rows_of_archive(path: Path, query: str, *, why_waiting: str) -> list[tuple[Any, ...]]:
+    """Return what a query gives of a database in a folder that cannot be written, as it was left.
+
+    Parameters
+    ----------
+    path : Path
+    query : str
+    why_waiting : str
+        What is told where entries wait beside the file to be taken into it.
+
+    Raises
+    ------
+    ResultsError
+        If entries wait.
+    sqlite3.DatabaseError
+        If it cannot be understood.
+    """
+    waiting = path.with_name(path.name + "-wal")
+    if waiting.exists() and waiting.stat().st_size:
+        raise ResultsError(why_waiting)
+    # As it lies there: otherwise SQLite writes beside what it reads.
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
+    with closing(database):
+        return database.execute(query).fetchall()

@@ -12,7 +12,6 @@ import logging
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from her2path.errors import ResultsError, list_faults
-from her2path.results.database import Database
+from her2path.results.database import Database, rows_of_archive
 from her2path.results.folder import ResultsFolder
 from her2path.results.jsonable import canonical_json, clean_text, to_json
 
@@ -400,16 +399,12 @@ def entries_of_run(out: ResultsFolder) -> tuple[JournalEntry, ...]:
 
 def entries_of_archive(path: Path) -> tuple[JournalEntry, ...]:
     """Return the entries of a journal in a folder that cannot be written, as it was left."""
-    waiting = path.with_name(path.name + "-wal")
-    if waiting.exists() and waiting.stat().st_size:
-        raise ResultsError(
-            f"the run in {path.parent} was stopped or goes on, and the folder cannot be written; "
-            "copy it to where it can, and go on there"
-        )
+    why_waiting = (
+        f"the run in {path.parent} was stopped or goes on, and the folder cannot be written; "
+        "copy it to where it can, and go on there"
+    )
     try:
-        database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
-        with closing(database):
-            rows = database.execute(SELECT_ENTRIES).fetchall()
+        rows = rows_of_archive(path, SELECT_ENTRIES, why_waiting=why_waiting)
         return tuple(entry_of(row) for row in rows)
     except (sqlite3.DatabaseError, ValueError) as error:
         raise ResultsError(

@@ -17,7 +17,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from her2path.criteria.score import Score
 from her2path.errors import ResultsError
-from her2path.results.database import Database
+from her2path.results.database import Database, rows_of_archive
 from her2path.results.decoding import from_json
 from her2path.results.folder import ResultsFolder
 from her2path.results.jsonable import canonical_json, clean_text, read_json
@@ -308,17 +308,12 @@ def read_log(path: Path) -> tuple[ReviewEntry, ...]:
     if os.access(path.parent, os.W_OK):
         with ReviewLog(path) as log:
             return log.entries()
-    waiting = path.with_name(path.name + "-wal")
-    if waiting.exists() and waiting.stat().st_size:
-        raise ResultsError(
-            f"the review page of {path.parent} is open or was stopped, and the folder cannot be "
-            "written; end the page, or copy the folder to where it can be written"
-        )
+    why_waiting = (
+        f"the review page of {path.parent} is open or was stopped, and the folder cannot be "
+        "written; end the page, or copy the folder to where it can be written"
+    )
     try:
-        # As it lies there: otherwise SQLite writes beside what it reads.
-        database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
-        with closing(database):
-            rows = database.execute(SELECT_ENTRIES).fetchall()
+        rows = rows_of_archive(path, SELECT_ENTRIES, why_waiting=why_waiting)
     except sqlite3.DatabaseError as error:
         raise no_log(path, error) from error
     return checked(rows, path)

@@ -119,10 +119,7 @@ def test_a_second_window_is_told_that_the_case_is_read_already(
 def test_a_server_that_was_stopped_and_started_again_costs_nothing_typed(
     site: Site, windows: Windows
 ) -> None:
-    page = windows.open(site.address)
-    whole_view(page)
-    page.keyboard.press("2")
-    page.fill("#remark", "typed before")
+    page = with_a_reading_typed(site, windows)
     port = site.port
     site.stop()
     trouble = page.locator("#trouble")
@@ -302,13 +299,18 @@ def refuse_to_log(*_arguments: object) -> None:
     raise ResultsError("review.sqlite cannot be used (database is locked)")
 
 
-def test_a_log_that_cannot_be_written_costs_nothing_typed(
-    site: Site, windows: Windows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def with_a_reading_typed(site: Site, windows: Windows) -> Page:
     page = windows.open(site.address)
     whole_view(page)
     page.keyboard.press("2")
     page.fill("#remark", "typed before")
+    return page
+
+
+def test_a_log_that_cannot_be_written_costs_nothing_typed(
+    site: Site, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = with_a_reading_typed(site, windows)
     windows.expecting("refused: 409 .*/api/cases/1/reading", REFUSED)
     with monkeypatch.context() as patch:
         patch.setattr(site.queue.log, "append", refuse_to_log)
@@ -323,10 +325,7 @@ def test_a_log_that_cannot_be_written_costs_nothing_typed(
 def test_a_reading_that_is_not_saved_is_told_where_another_case_is_open_by_then(
     site: Site, windows: Windows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = windows.open(site.address)
-    whole_view(page)
-    page.keyboard.press("2")
-    page.fill("#remark", "typed before")
+    page = with_a_reading_typed(site, windows)
     monkeypatch.setattr(site.queue.log, "append", refuse_to_log)
     sent: list[Route] = []
     page.route("**/api/cases/1/reading*", lambda route: sent.append(route))
