@@ -157,7 +157,7 @@ def compare(
         from her2path.cli.score import offset_of
         from her2path.compare import compare_sides
         from her2path.compare.bands import default_bands, read_bands
-        from her2path.compare.record import PAIR_JSON, write_pair_json
+        from her2path.compare.record import PAIR_JSON, forget_pair, write_pair_json
         from her2path.compare.sources import find_side_sources, read_sides
         from her2path.pipeline.manifest import parse_white_point
         from her2path.pipeline.network import find_network
@@ -165,6 +165,7 @@ def compare(
         from her2path.pipeline.sources import JobDefaults
         from her2path.report.pair import write_pair_report
         from her2path.results.folder import ResultsFolder
+        from her2path.results.record import read_record
         from her2path.slides.color import Icc
         from her2path.slides.mpp import as_mpp
 
@@ -205,11 +206,30 @@ def compare(
                 "both sides are results, which were read already; give the slides, or score them "
                 "again",
             )
+            records = [read_record(path) for side in sources.values() for path in side.results]
+            scored_by = {record.rule_set for record in records}
+            if rule_set.name not in scored_by:
+                refuse_unused(
+                    context,
+                    ("criteria",),
+                    f"the results were scored by {', '.join(sorted(scored_by))} and stay so; leave "
+                    "it out, or score the slides again",
+                )
+        for name, source in sources.items():
+            if not source.pictures:
+                refuse_unused(
+                    context,
+                    (f"{name}_mpp",),
+                    f"the side {name} is a result, which was read already; give the slide, or "
+                    "score it again",
+                )
         settings = ScoreSettings(
             exclude_controls=exclude_controls, region_um=region_um, seed=seed, network=network
         )
 
         ResultsFolder(folder).create()
+        # What is scored anew may not lie under the verdict of another run.
+        forget_pair(folder)
         results = {
             name: score_side(
                 source,
@@ -273,7 +293,7 @@ def score_side(
         faults = [f"{source.name}: {name}: {error}" for name, error in run.failed.items()]
         raise fail(list_faults("slides could not be scored", faults), status=SOME_FAILED)
     scored = [results.slide(job.slide_id).slide_json for job in jobs]
-    write_report(results, [read_record(path) for path in scored])
+    write_report(results, map(read_record, scored))
     return (*source.results, *scored)
 
 

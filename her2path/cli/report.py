@@ -34,18 +34,15 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
     entries = entries_of_run(out)
     done = [e for e in entries if e.state is JournalState.DONE]
     failed = [e for e in entries if e.state is JournalState.FAILED]
-    records, lost = read_records(out.slide(entry.slide_id) for entry in done)
+    unscored = [entry.slide_id for entry in entries if entry.state not in ENDED]
+    records = read_records((out.slide(entry.slide_id) for entry in done), lost=unscored)
     if with_pictures:
-        records = [drawn_again(out.slide(record.slide_id), record) for record in records]
+        records = (drawn_again(out.slide(record.slide_id), record) for record in records)
     if not out.slides_csv.exists():
         # One that is there may hold what somebody has added.
         write_slides(out.slides_csv, [row_of_entry(entry, None) for entry in (*done, *failed)])
-    return write_report(
-        out,
-        records,
-        failed={entry.slide_id: entry.error or "" for entry in failed},
-        unscored=[*lost, *(entry.slide_id for entry in entries if entry.state not in ENDED)],
-    )
+    errors = {entry.slide_id: entry.error or "" for entry in failed}
+    return write_report(out, records, failed=errors, unscored=unscored).path
 
 
 def drawn_again(folder: SlideFolder, record: SlideRecord) -> SlideRecord:

@@ -101,9 +101,10 @@ def score(options: ScoreOptions) -> int:
             listener=listener,
         )
     # As slides.csv: slides of earlier runs that this one does not name stay.
-    everything, lost = read_records(out.slide(name) for name in result.done)
-    write_report(out, everything, failed=result.all_failed, unscored=lost)
-    by_id = {record.slide_id: record for record in everything}
+    lost: list[str] = []
+    everything = read_records(map(out.slide, result.done), lost=lost)
+    report = write_report(out, everything, failed=result.all_failed, unscored=lost)
+    by_id = {record.slide_id: record for record in report.slides}
     records = [by_id[job.slide_id] for job in jobs if job.slide_id in by_id]
     # Scored by an earlier run, and damaged or deleted since.
     unread = [job.slide_id for job in jobs if job.slide_id in lost]

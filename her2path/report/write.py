@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,7 +32,7 @@ from her2path.report.phrases import (
     shift_words,
 )
 from her2path.report.pictures import as_data_uri, small_jpeg
-from her2path.report.view import doubt_words, view_slide
+from her2path.report.view import SlideView, doubt_words, view_slide
 from her2path.report.wording import (
     DASH,
     SCORE_WORDS,
@@ -56,7 +57,7 @@ from her2path.results.run_record import software_version
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 from her2path.statistics.readers import DOUBT
 
-__all__ = ["write_report"]
+__all__ = ["Report", "write_report"]
 
 log = logging.getLogger(__name__)
 
@@ -124,13 +125,21 @@ class Summary:
         return tuple(dict.fromkeys(f"{r.record.rule_set} ({r.record.edition})" for r in self.rows))
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that was written: the page to open, and its slides, without their regions."""
+
+    path: Path
+    slides: tuple[SlideRecord, ...]
+
+
 def write_report(
     results: ResultsFolder,
-    records: Sequence[SlideRecord],
+    records: Iterable[SlideRecord],
     *,
     failed: Mapping[str, str] | None = None,
     unscored: Sequence[str] = (),
-) -> Path:
+) -> Report:
     """Write report.html for the slides of a run.
 
     Up to 25 slides whose pictures take less than 48 MiB are in that one file, with all pictures
@@ -140,89 +149,110 @@ def write_report(
     ----------
     results : ResultsFolder
         Where the pictures are and the report goes.
-    records : sequence of SlideRecord
-        In the order of the report.
+    records : iterable of SlideRecord
+        In the order of the report; of a larger run no more than 26 are held at a time.
     failed : mapping of str to str, optional
         Slides without a result, and why.
     unscored : sequence of str
-        Slides that an interrupted run has not come to.
-
-    Returns
-    -------
-    Path
-        The report to open.
+        Slides that an interrupted run has not come to, and those of which no record is left; may
+        grow while `records` are read.
 
     Raises
     ------
     ResultsError
         If a page cannot be written.
     """
-    failures = tuple(Failure(name, error) for name, error in (failed or {}).items())
-    folders = [results.slide(record.slide_id) for record in records]
-    readings = readings_of(results, records)
+    coming = iter(records)
+    first = tuple(islice(coming, MAX_SLIDES_IN_PAGE + 1))
     is_one_page = (
-        len(records) <= MAX_SLIDES_IN_PAGE
-        and sum(picture_bytes(folder) for folder in folders) <= MAX_BYTES_IN_PAGE
+        len(first) <= MAX_SLIDES_IN_PAGE
+        and sum(picture_bytes(results.slide(record.slide_id)) for record in first)
+        <= MAX_BYTES_IN_PAGE
     )
-    templates = environment()
-    page = templates.get_template("page.html")
-    has_thumbnails = not is_one_page and len(records) <= MAX_THUMBNAILS
-    rows = []
-    for number, (record, folder) in enumerate(zip(records, folders, strict=True), start=1):
-        link = f"#slide-{number}" if is_one_page else f"{quote(folder.path.name)}/{SLIDE_REPORT}"
-        small = thumbnail(folder) if has_thumbnails else None
-        rows.append(SummaryRow(record, link, flag_titles(record, "review"), small))
-        if not is_one_page:
-            own = readings.get(record.slide_id, ())
-            view = view_slide(record, folder, key="slide-1", readings=own)
-            text = page.render(
-                views=[view], back_link=f"../{results.report_html.name}", title=record.slide_id
-            )
-            write_text(folder.path / SLIDE_REPORT, text)
+    pages = Pages(results, readings_of(results))
+    rows, views = pages.on_one(first) if is_one_page else (pages.of_each(chain(first, coming)), ())
     summary = Summary(
-        rows=tuple(rows),
-        failures=failures,
+        rows=rows,
+        failures=tuple(Failure(name, error) for name, error in (failed or {}).items()),
         unscored=tuple(unscored),
-        has_thumbnails=has_thumbnails,
+        has_thumbnails=not is_one_page and len(rows) <= MAX_THUMBNAILS,
         note="" if is_one_page else "Each slide has a report of its own: follow its name.",
     )
-    views = [
-        view_slide(
-            record,
-            folder,
-            key=f"slide-{number}",
-            readings=readings.get(record.slide_id, ()),
-        )
-        for number, (record, folder) in enumerate(
-            zip(records, folders, strict=True) if is_one_page else (), start=1
-        )
-    ]
     # The list of a single slide would only repeat it.
     is_list_needed = summary.n_slides != 1 or not views
-    text = page.render(
+    text = pages.template.render(
         summary=summary if is_list_needed else None, views=views, title="her2path report"
     )
     write_text(results.report_html, text)
-    for folder in folders if is_one_page else ():
+    for row in rows if is_one_page else ():
         # Of a time when the run had more slides: nobody would write it again.
-        remove_file(folder.path / SLIDE_REPORT)
+        remove_file(results.slide(row.record.slide_id).path / SLIDE_REPORT)
     log.info("report of %d slides in %s", summary.n_slides, results.report_html)
-    return results.report_html
+    return Report(results.report_html, tuple(row.record for row in rows))
 
 
-def readings_of(
-    results: ResultsFolder, records: Sequence[SlideRecord]
-) -> dict[str, list[ReviewEntry]]:
-    """Return what people gave each slide file on the review page, oldest first."""
+class Pages:
+    """What slides look like in a report.
+
+    Parameters
+    ----------
+    results : ResultsFolder
+    readings : mapping of str to sequence of ReviewEntry
+        What people gave each slide on the review page, oldest first.
+    """
+
+    def __init__(
+        self, results: ResultsFolder, readings: Mapping[str, Sequence[ReviewEntry]]
+    ) -> None:
+        self.results = results
+        self.readings = readings
+        self.template = environment().get_template("page.html")
+
+    def on_one(
+        self, records: Sequence[SlideRecord]
+    ) -> tuple[tuple[SummaryRow, ...], tuple[SlideView, ...]]:
+        """Return rows and views of slides that stand in one page."""
+        keys = [f"slide-{number}" for number in range(1, len(records) + 1)]
+        rows = [row_of(record, f"#{key}") for key, record in zip(keys, records, strict=True)]
+        views = [self.view(record, key) for key, record in zip(keys, records, strict=True)]
+        return tuple(rows), tuple(views)
+
+    def of_each(self, records: Iterable[SlideRecord]) -> tuple[SummaryRow, ...]:
+        """Write a page of its own for each slide and return the rows of the list."""
+        rows: list[SummaryRow] = []
+        for record in records:
+            folder = self.results.slide(record.slide_id)
+            text = self.template.render(
+                views=[self.view(record, "slide-1")],
+                back_link=f"../{self.results.report_html.name}",
+                title=record.slide_id,
+            )
+            write_text(folder.path / SLIDE_REPORT, text)
+            small = thumbnail(folder) if len(rows) < MAX_THUMBNAILS else None
+            rows.append(row_of(record, f"{quote(folder.path.name)}/{SLIDE_REPORT}", small))
+        return tuple(rows)
+
+    def view(self, record: SlideRecord, key: str) -> SlideView:
+        """Return what the page of a slide shows."""
+        entries = self.readings.get(record.slide_id, ())
+        own = of_file(entries, PresentResult.of_record(record))
+        return view_slide(record, self.results.slide(record.slide_id), key=key, readings=own)
+
+
+def row_of(record: SlideRecord, link: str, thumbnail: str | None = None) -> SummaryRow:
+    """Return the row of a slide in the list; regions, megabytes of a large slide, stay behind."""
+    return SummaryRow(replace(record, regions=()), link, flag_titles(record, "review"), thumbnail)
+
+
+def readings_of(results: ResultsFolder) -> dict[str, list[ReviewEntry]]:
+    """Return what people gave each slide on the review page, oldest first."""
     if not results.review_log.exists():
         return {}
     try:
-        found = by_slide(read_log(results.review_log))
+        return by_slide(read_log(results.review_log))
     except ResultsError as error:
         log.warning("the report is without second readings: %s", error)
         return {}
-    presents = {record.slide_id: PresentResult.of_record(record) for record in records}
-    return {name: of_file(own, presents.get(name)) for name, own in found.items()}
 
 
 def is_earlier(entry: ReviewEntry, record: SlideRecord) -> bool:

@@ -7,7 +7,7 @@ The values of a record are the values of the rooms that made them (a call is a `
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -404,20 +404,19 @@ def write_record(path: Path, record: SlideRecord) -> None:
     write_json(path, record)
 
 
-def read_records(folders: Iterable[SlideFolder]) -> tuple[list[SlideRecord], list[str]]:
-    """Read the records of slides that were scored, and name those of which none is left.
+def read_records(folders: Iterable[SlideFolder], *, lost: list[str]) -> Iterator[SlideRecord]:
+    """Yield the records of slides that were scored, each read when it is asked for.
 
-    One whose folder somebody deleted, or whose record is damaged, must not cost the others theirs:
-    a warning says what is wrong with it.
+    A record of a large slide takes megabytes, and a run may have thousands. One whose folder
+    somebody deleted, or whose record is damaged, must not cost the others theirs: a warning says
+    what is wrong with it, and its name is added to `lost`.
     """
-    records, lost = [], []
     for folder in folders:
         try:
-            records.append(read_record(folder.slide_json))
+            yield read_record(folder.slide_json)
         except ResultsError as error:
             logger.warning("the results of %s are left out: %s", folder.path.name, error)
             lost.append(folder.path.name)
-    return records, lost
 
 
 def read_record(path: Path) -> SlideRecord:

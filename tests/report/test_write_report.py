@@ -1,6 +1,7 @@
 """The report is one file that needs nothing else, says every number, and trusts no text."""
 
 import base64
+import gc
 import hashlib
 import html
 import re
@@ -21,7 +22,7 @@ from her2path.report.fields import FIELDS_FOLDER
 from her2path.report.phrases import FLAG_ADVICE, FLAG_TITLES
 from her2path.report.wording import DASH, count, decimal, interval, od, percent, quantity
 from her2path.results.folder import ResultsFolder
-from her2path.results.record import RESEARCH_USE, Stability, Trial
+from her2path.results.record import RESEARCH_USE, SlideRecord, Stability, Trial
 from her2path.statistics.heterogeneity import RegionSpread
 
 pytestmark = pytest.mark.slow
@@ -30,8 +31,8 @@ HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
 
 def report_of(made, *records, **rest):
-    path = write_report(made.results, records or [made.record], **rest)
-    return path.read_text(encoding="utf-8")
+    report = write_report(made.results, records or [made.record], **rest)
+    return report.path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -418,7 +419,8 @@ def test_the_list_begins_with_doubt_where_it_is_sorted_by_second_reads(shown):
 
 
 def test_a_run_with_only_failures_still_has_a_report(made):
-    page = Page(write_report(made.results, [], failed={"broken": "truncated"}).read_text("utf-8"))
+    report = write_report(made.results, [], failed={"broken": "truncated"})
+    page = Page(report.path.read_text(encoding="utf-8"))
     assert "HER2 immunohistochemistry: 1 slide" in page.text
     assert "truncated" in page.text
 
@@ -443,6 +445,27 @@ def test_many_slides_get_a_page_each_behind_a_list(tmp_path, monkeypatch):
     together = Page(report_of(made[0], *(one.record for one in made)))
     assert [a["href"] for a in together.named("a")][:2] == ["#slide-1", "#slide-2"]
     assert not any((one.folder.path / "report.html").exists() for one in made)
+
+
+def test_of_many_slides_no_more_than_a_page_holds_are_kept_with_their_regions(made, monkeypatch):
+    monkeypatch.setattr(write, "MAX_SLIDES_IN_PAGE", 1)
+    assert made.record.regions
+    held = []
+
+    def read_one_by_one():
+        for number in range(8):
+            name = f"many {number}"
+            made.results.slide(name).path.mkdir(parents=True)
+            yield replace(made.record, slide_id=name)
+            gc.collect()
+            found = (one for one in gc.get_objects() if isinstance(one, SlideRecord))
+            mine = (one for one in found if one.slide_id.startswith("many "))
+            held.append(sum(one.regions != () for one in mine))
+
+    report = write_report(made.results, read_one_by_one())
+    assert [slide.slide_id for slide in report.slides] == [f"many {n}" for n in range(8)]
+    # Those that were read to see how many there are, and the one that is being written.
+    assert max(held) <= 3
 
 
 def test_unknown_numbers_are_dashes(shown):
