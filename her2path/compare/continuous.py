@@ -67,7 +67,7 @@ class Change:
     ci95 : Interval or None
         Of the change, from resampled blocks of both sides and the error of an adjustment. For a
         share that is read too low where cells are faint it reaches as much further from zero
-        (`LEAST_FOUND`).
+        (`LEAST_FOUND`). None, too, for a mean that rests on one cell.
     before_ci95, after_ci95 : Interval or None
         Of each side.
     p_permutation : float or None
@@ -125,11 +125,25 @@ def changes_of(
                 side_interval(name, ratios[0][name], early),
                 side_interval(name, ratios[1][name], late),
             ),
-            p=permutation_p(ratios[0][name], ratios[1][name], labels),
+            p=p_of_places(ratios[0][name], ratios[1][name], labels, seed=seed),
             bands=bands,
         )
     changes[DISTANCE] = distance_change(counted, levels, labels, bands)
     return changes
+
+
+def p_of_places(before: BlockRatio, after: BlockRatio, labels: Floats, *, seed: int) -> float:
+    """Test whether blocks of both sides could have changed places.
+
+    `labels` are of all blocks; where some hold no cell of the measure, those that do are relabelled
+    by themselves.
+    """
+    held = [side.where_filled() for side in (before, after)]
+    n_blocks = [len(side.sizes) for side in held]
+    if sum(n_blocks) < labels.shape[1]:
+        rng = np.random.default_rng([seed, 4])
+        labels = permuted_labels(n_blocks[0], n_blocks[1], N_PERMUTATIONS, rng)
+    return permutation_p(held[0], held[1], labels)
 
 
 def side_interval(name: str, ratio: BlockRatio, draws: Floats) -> Interval | None:

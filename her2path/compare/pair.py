@@ -178,6 +178,7 @@ def compare_sides(before: Side, after: Side, *, bands: Bands | None = None, seed
         move=common.score,
         raw_move=as_read.score,
         deciding=common.deciding,
+        status=common.status,
         beyond=beyond_band(common),
         scanner=scanner_remark(before, after),
     )

@@ -12,7 +12,7 @@ from her2path.results.jsonable import ends, to_json, write_json
 from her2path.results.record import RESEARCH_USE
 from her2path.results.run_record import software_version
 
-__all__ = ["PAIR_HTML", "PAIR_JSON", "pair_document", "write_pair_json"]
+__all__ = ["PAIR_HTML", "PAIR_JSON", "forget_pair", "pair_document", "write_pair_json"]
 
 FORMAT = 1
 PAIR_JSON = "pair.json"
@@ -76,6 +76,12 @@ def comparison_document(found: Comparison) -> dict[str, Any]:
 def change_document(change: Change) -> dict[str, Any]:
     intervals = ("ci95", "before_ci95", "after_ci95")
     return {**to_json(change), **{name: ends(getattr(change, name)) for name in intervals}}
+
+
+def forget_pair(folder: Path) -> None:
+    """Delete the comparison of an earlier run from a folder."""
+    for name in (PAIR_JSON, PAIR_HTML):
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_pair_json(folder: Path, pair: Pair) -> Path:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from her2path.compare.bands import DISTANCE, Band, Bands
-from her2path.compare.measures import MEASURES, class_distance, highest_of
+from her2path.compare.measures import MEASURES, highest_of
 from her2path.compare.sources import result_of
 from her2path.criteria.score import Intensity
 from her2path.errors import Her2pathError, ResultsError, TableError
 from her2path.results.faults import SheetFaults
 from her2path.results.record import SlideRecord, read_record
-from her2path.results.sheet import Sheet, SheetRow, number_in, read_sheet, warn_of_near_misses
+from her2path.results.scored_slide import SlideIdentity
+from her2path.results.sheet import (
+    Sheet,
+    SheetRow,
+    look_alikes,
+    number_in,
+    read_sheet,
+    warn_of_near_misses,
+)
 from her2path.statistics.repeatability import Repeatability, within_subject
 
 __all__ = ["bands_of_table"]
@@ -98,43 +106,61 @@ def read_rows(sheet: Sheet, faults: SheetFaults) -> tuple[list[str], list[Readin
         )
     subjects: list[str] = []
     readings: list[Reading] = []
-    first: dict[Path, int] = {}
+    first: dict[Path | SlideIdentity, int] = {}
     for row in sheet.rows if is_readable else ():
         subject = row.get(SUBJECT)
         if not subject:
             faults.add(row, SUBJECT, "is empty")
         n_faults = len(faults)
-        reading = reading_of(row, sheet.path.parent, columns, faults, separator=sheet.separator)
+        reading: Reading = {}
+        if row.get(RESULT):
+            reading = reading_of_result(row, sheet.path.parent, first, faults)
+        reading = {**reading, **typed_reading(row, columns, faults, separator=sheet.separator)}
         if not reading and len(faults) == n_faults:
             faults.add_words(f"row {row.number}: holds no reading", row=row.number)
-        if row.get(RESULT) and len(faults) == n_faults:
-            result = result_of((sheet.path.parent / row.get(RESULT)).resolve())
-            if result is not None and first.setdefault(result, row.number) != row.number:
-                faults.add(
-                    row,
-                    RESULT,
-                    f"is the result of row {first[result]}; a repeat is a reading of its own, of "
-                    "another scan or section",
-                )
         subjects.append(subject)
         readings.append(reading)
     faults.refuse(sheet.path)
     return subjects, readings
 
 
-def reading_of(
-    row: SheetRow, folder: Path, columns: Sequence[str], faults: SheetFaults, *, separator: str
-) -> dict[str, float]:
-    """Return the measures of one row of cells between separators; faults go to `faults`."""
+def reading_of_result(
+    row: SheetRow, folder: Path, first: dict[Path | SlideIdentity, int], faults: SheetFaults
+) -> Reading:
+    """Return the measures of the result that a row names; faults go to `faults`.
+
+    `first` says in which row a result, and the cells of a scan, stood first; this row is added.
+    """
+    try:
+        path = result_of(folder / row.get(RESULT))
+        if path is None:
+            raise ResultsError(f"{row.get(RESULT)!r:.120} is no slide.json or folder of one")
+        record = read_record(path)
+        reading = reading_of_record(record)
+    except Her2pathError as error:
+        faults.add(row, RESULT, " ".join(str(error).split()))
+        return {}
+    cells = SlideIdentity.of_record(record)
+    found: list[tuple[Path | SlideIdentity, str]] = [(path.resolve(), "the result")]
+    if cells.sha256_ends:
+        found.append((cells, "of the same cells of one scan as that"))
+    for key, words in found:
+        if first.setdefault(key, row.number) != row.number:
+            faults.add(
+                row,
+                RESULT,
+                f"is {words} of row {first[key]}; a repeat is a reading of its own, of another "
+                "scan or section",
+            )
+            break
+    return reading
+
+
+def typed_reading(
+    row: SheetRow, columns: Sequence[str], faults: SheetFaults, *, separator: str
+) -> Reading:
+    """Return the measures typed into one row of cells between separators."""
     reading: dict[str, float] = {}
-    if row.get(RESULT):
-        try:
-            path = result_of(folder / row.get(RESULT))
-            if path is None:
-                raise ResultsError(f"{row.get(RESULT)!r:.120} is no slide.json or folder of one")
-            reading |= reading_of_record(read_record(path))
-        except Her2pathError as error:
-            faults.add(row, RESULT, " ".join(str(error).split()))
     for name in columns:
         text = row.get(name)
         if not text:
@@ -172,23 +198,35 @@ def band_of(measure: str, known: Repeatability) -> Band:
 def distance_band(subjects: Sequence[str], readings: Sequence[Reading]) -> Band | None:
     """Return the distance that 95 % of repeats stay below, from all pairs of one subject.
 
-    It is no difference of two numbers, so there is no within-subject deviation to multiply.
+    It is no difference of two numbers, so there is no within-subject deviation to multiply. None
+    where that is no distance at all, which any difference would exceed.
+
+    A subject counts as in `within_subject`, by its readings less one: among plain pairs one that
+    was read thirty times would outnumber hundreds that were read twice.
     """
     names = [f"pct_{level.label}" for level in Intensity]
-    apart = []
+    found, counts = [], []
     shares: dict[str, list[list[float]]] = {}
     for subject, reading in zip(subjects, readings, strict=True):
         if all(name in reading for name in names):
             shares.setdefault(subject, []).append([reading[name] / 100 for name in names])
     for repeats in shares.values():
-        for one, other in combinations(np.asarray(repeats), 2):
-            upward = [part[::-1].cumsum()[::-1][1:] for part in (one, other)]
-            apart.append(float(class_distance(*upward)))
-    if not apart:
+        upward = np.asarray(repeats)[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+        # As `class_distance`, of every two: the sum over the classes.
+        found.append(pdist(upward, "cityblock"))
+        counts.append(np.full(found[-1].size, 2 / len(repeats)))
+    apart, weight = (np.concatenate([np.zeros(0), *parts]) for parts in (found, counts))
+    if not apart.any():
+        return None
+    order = apart.argsort()
+    below = weight[order].cumsum() - weight[order]
+    # With equal weights the usual quantile, straight between two distances.
+    band = float(np.interp(0.95 * below[-1], below, apart[order]))
+    if band == 0:
         return None
     return Band(
-        band=float(np.quantile(apart, 0.95)),
-        sw=math.sqrt(float(np.mean(np.square(apart))) / 2),
+        band=band,
+        sw=math.sqrt(float(np.average(np.square(apart), weights=weight)) / 2),
         unit="classes",
         n_subjects=sum(len(repeats) > 1 for repeats in shares.values()),
         n_readings=sum(len(repeats) for repeats in shares.values() if len(repeats) > 1),
@@ -201,7 +239,9 @@ def single_remarks(subjects: Sequence[str]) -> tuple[str, ...]:
     if not once:
         return ()
     names = ", ".join(once[:5]) + (", …" if len(once) > 5 else "")
-    return (f"Left out, for they were read once: {len(once)} of the subjects ({names:.200}).",)
+    words = f"Left out, for they were read once: {len(once)} of the subjects ({names:.200})."
+    alike = look_alikes(subjects)
+    return (words, f"Look alike but count as others: {alike}.") if alike else (words,)
 
 
 def unit_remarks(readings: Sequence[Reading]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from her2path.compare.bands import Band
-from her2path.compare.change import ScoreChange, ScoreMove
+from her2path.compare.change import ScoreChange, ScoreMove, StatusMove
 from her2path.compare.comparability import Reason
 from her2path.criteria.score import Score
 from her2path.statistics.intervals import Interval
@@ -74,6 +74,7 @@ def conclude_pair(
     move: ScoreMove,
     raw_move: ScoreMove,
     deciding: Deciding | None,
+    status: StatusMove | None = None,
     beyond: Sequence[tuple[str, float]] = (),
     scanner: str = "",
 ) -> tuple[Verdict, tuple[str, ...], str]:
@@ -87,6 +88,8 @@ def conclude_pair(
         On the common scale, and as read.
     deciding : Deciding or None
         None where nothing could be counted.
+    status : StatusMove, optional
+        On the common scale, with ISH: it may go another way than the score.
     beyond : sequence of (str, float)
         Other measures that changed by more than their band, and by how much.
     scanner : str
@@ -107,8 +110,9 @@ def conclude_pair(
         words = ("No cell was counted on one side.",)
         return Verdict.NOT_EVALUABLE, words, "No statement on a change of HER2: " + plain(words[0])
     if move.change is ScoreChange.STABLE:
-        return unchanged(move, raw_move, deciding, beyond, scanner)
+        return unchanged(move, raw_move, deciding, status, beyond, scanner)
     doubts = tuple(doubts_of(move, raw_move, deciding))
+    contrary = contrary_status(move, status)
     if doubts:
         but = (
             "the difference is within measurement error"
@@ -117,10 +121,11 @@ def conclude_pair(
         )
         return (
             Verdict.APPARENT,
-            doubts,
+            (*doubts, *contrary),
             f"The score reads {move.before.value} before and {move.after.value} after, but {but}.",
         )
-    words = (clear_words(deciding), moved_words(move), *unsure_end(move), *filter(None, [scanner]))
+    words = (clear_words(deciding), moved_words(move), *unsure_end(move), *contrary)
+    words = (*words, *filter(None, [scanner]))
     return (
         Verdict.CHANGED,
         words,
@@ -133,6 +138,7 @@ def unchanged(
     move: ScoreMove,
     raw_move: ScoreMove,
     deciding: Deciding,
+    status: StatusMove | None,
     beyond: Sequence[tuple[str, float]],
     scanner: str,
 ) -> tuple[Verdict, tuple[str, ...], str]:
@@ -156,6 +162,13 @@ def unchanged(
             f"The score is unchanged, {move.before.value} before and after, though {name} "
             f"{'fell' if size < 0 else 'rose'} by {abs(size):.0f} points, more than repeated "
             "readings differ."
+        )
+    if status is not None and status.steps:
+        # A status says more than a share does.
+        words.append(status_words(status))
+        sentence = (
+            f"The score is unchanged, {move.before.value} before and after, though "
+            f"{plain(status_words(status))}"
         )
     if scanner and (deciding.is_clear or beyond):
         words.append(scanner)
@@ -194,6 +207,11 @@ def doubts_of(move: ScoreMove, raw_move: ScoreMove, deciding: Deciding) -> list[
         doubts.append(
             "As read the score is the same on both sides; it differs only after the adjustment."
         )
+    elif (raw_move.steps or 0) * steps < 0:
+        doubts.append(
+            f"As read the score {verb(raw_move)}, from {raw_move.before.value} to "
+            f"{raw_move.after.value}; it {verb(move)} only after the adjustment."
+        )
     return doubts
 
 
@@ -217,6 +235,17 @@ def unsure_end(move: ScoreMove) -> tuple[str, ...]:
     if p >= LEAST_P_MOVED:
         return ()
     return (f"To which score is less sure: the probability of {move.after.value} is {p:.2f}.",)
+
+
+def status_words(status: StatusMove) -> str:
+    return f"With ISH the status is {status.before.value} before and {status.after.value} after."
+
+
+def contrary_status(move: ScoreMove, status: StatusMove | None) -> tuple[str, ...]:
+    """Say where ISH takes the status the other way than the score went."""
+    if status is None or (status.steps or 0) * (move.steps or 0) >= 0:
+        return ()
+    return (status_words(status),)
 
 
 def interval_words(found: Interval | None) -> str:

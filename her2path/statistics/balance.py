@@ -30,8 +30,10 @@ def difference_of_means(a: ArrayLike, b: ArrayLike) -> float | None:
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if min(x.size, y.size) < 2:
         return None
-    spread = math.sqrt((float(x.var(ddof=1)) + float(y.var(ddof=1))) / 2)
-    gap = abs(float(x.mean()) - float(y.mean()))
+    # From a value of each: the mean of equal values is not always that value to the last bit.
+    from_x, from_y = x - x[0], y - y[0]
+    spread = math.sqrt((float(from_x.var(ddof=1)) + float(from_y.var(ddof=1))) / 2)
+    gap = abs(float(from_x.mean()) - float(from_y.mean()) + float(x[0] - y[0]))
     if spread == 0:
         return 0.0 if gap == 0 else None
     return gap / spread

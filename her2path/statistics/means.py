@@ -5,7 +5,7 @@ from __future__ import annotations
 from scipy.special import stdtrit
 
 from her2path.statistics.intervals import Interval
-from her2path.statistics.paired import BlockRatio, mean_error
+from her2path.statistics.paired import LEAST_OF_MEAN, BlockRatio, mean_error
 
 __all__ = ["mean_of_blocks"]
 
@@ -24,7 +24,7 @@ def mean_of_blocks(ratio: BlockRatio, *, confidence: float = 0.95) -> tuple[floa
     (mean, Interval) or None
         None for fewer than two cells: nothing is known of the scatter then.
     """
-    if ratio.n_cells < 2:
+    if ratio.n_cells < LEAST_OF_MEAN:
         return None
     error, df = mean_error(ratio)
     half = float(stdtrit(df, 0.5 + confidence / 2)) * error

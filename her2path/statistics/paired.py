@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from her2path.statistics.neighborhoods import (
 )
 
 __all__ = [
+    "LEAST_OF_MEAN",
     "SIGNIFICANT",
     "BlockRatio",
     "can_tell",
@@ -43,6 +44,8 @@ __all__ = [
 SIGNIFICANT = 0.05
 # Quantiles are exact at these normal scores and straight between them.
 NODES = np.linspace(-4.5, 4.5, 181)
+# One cell shows no scatter of what was measured on it, and so no error of its mean.
+LEAST_OF_MEAN = 2
 
 Floats = NDArray[np.float64]
 
@@ -77,9 +80,31 @@ class BlockRatio:
         return float(self.sizes.sum())
 
     @property
+    def shows_scatter(self) -> bool:
+        """Whether there are cells enough to tell how far the estimate may be off."""
+        return self.n_cells >= (1 if self.is_share else LEAST_OF_MEAN)
+
+    @property
     def value(self) -> float:
         """The estimate; NaN where no cell counted."""
         return float(self.points.sum()) / self.n_cells if self.n_cells else math.nan
+
+    def where_filled(self) -> BlockRatio:
+        """Return the same over the blocks that hold a cell of it."""
+        held = self.sizes > 0
+        if held.all():
+            return self
+        wider = tuple(
+            replace(wide, layings=tuple(labels[held] for labels in wide.layings))
+            for wide in self.wider
+        )
+        return replace(
+            self,
+            points=self.points[held],
+            sizes=self.sizes[held],
+            squares=self.squares[held],
+            wider=wider,
+        )
 
     @property
     def residuals(self) -> Floats:
@@ -124,11 +149,11 @@ def draw_ratio(ratio: BlockRatio, levels: tuple[Floats, Floats]) -> Floats:
     Returns
     -------
     ndarray of shape (n_draws,), float64
-        NaN where no cell counted.
+        NaN where no cell counted, and for a mean over one: its scatter is not known.
     """
     weights, tie_breaker = levels
     n_draws = len(tie_breaker)
-    if not ratio.n_cells:
+    if not ratio.shows_scatter:
         return np.full(n_draws, math.nan)
     sizes = weights @ ratio.sizes
     found = np.divide(
@@ -170,8 +195,10 @@ def permuted_labels(
         Ones and zeros; the first row is what was observed.
     """
     observed = np.concatenate([np.zeros(n_before), np.ones(n_after)])
-    shuffled = rng.permuted(np.tile(observed, (n_permutations, 1)), axis=1)
-    return np.vstack([observed, shuffled])
+    # In place: of a resection they fill hundreds of megabytes.
+    labels = np.tile(observed, (n_permutations + 1, 1))
+    rng.permuted(labels[1:], axis=1, out=labels[1:])
+    return labels
 
 
 def can_tell(labels: Floats) -> bool:
@@ -195,14 +222,16 @@ def permutation_p(before: BlockRatio, after: BlockRatio, labels: Floats) -> floa
     Parameters
     ----------
     before, after : BlockRatio
+        Of blocks that hold a cell of the measure (`where_filled`): among others the few of a side
+        would be dealt out to both, and sides of few would differ far too often.
     labels : ndarray of shape (n, n_blocks)
         From `permuted_labels`; the first row is what was observed.
 
     Returns
     -------
     float
-        Two-sided p, at least 1 / n; NaN where a side has no cell, or where blocks are so few that
-        nothing could be told (`can_tell`).
+        Two-sided p, at least 1 / n; NaN where a side has no cell (for a mean, fewer than two), or
+        where blocks are so few that nothing could be told (`can_tell`).
     """
     return joint_permutation_p(((before, after),), labels)
 
@@ -223,7 +252,7 @@ def joint_permutation_p(pairs: Sequence[tuple[BlockRatio, BlockRatio]], labels: 
     float
         As of `permutation_p`.
     """
-    has_cells = all(before.n_cells and after.n_cells for before, after in pairs)
+    has_cells = all(side.shows_scatter for pair in pairs for side in pair)
     if not has_cells or not can_tell(labels):
         return math.nan
     apart = np.max([errors_apart(before, after, labels) for before, after in pairs], axis=0)

@@ -1,6 +1,7 @@
 """The commands on made-up results; slides are scored in the slow test only."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from her2path.cli.main import app
-from her2path.results.record import RESEARCH_USE, write_record
+from her2path.results.record import RESEARCH_USE, read_record, write_record
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "report"))
 from report_slides import make_slide
@@ -102,6 +103,23 @@ def test_one_result_is_no_repeat_of_itself(tmp_path, slides):
     assert "row 3, result: is the result of row 2" in " ".join(shown.output.split())
 
 
+def test_a_copy_of_a_result_is_no_repeat_of_it(tmp_path, slides):
+    copy = tmp_path / "copy"
+    shutil.copytree(slides[0].path, copy)
+    for folder in (slides[0].path, copy):
+        record = read_record(folder / "slide.json")
+        scan = replace(record.scan, sha256_ends="0" * 64)
+        write_record(folder / "slide.json", replace(record, scan=scan))
+    table = tmp_path / "repeats.csv"
+    table.write_text(
+        f"subject,result,h_score\na,{slides[0].path},\na,{copy},\nb,,20\nb,,26\n", "utf-8"
+    )
+    shown = run("repeatability", table, "--out", tmp_path / "bands.json")
+    assert shown.exit_code == 2
+    found = " ".join(shown.output.split())
+    assert "row 3, result: is of the same cells of one scan as that of row 2" in found
+
+
 def test_options_of_reading_are_refused_where_nothing_is_read(tmp_path, slides):
     sides = ("--before", slides[0].path, "--after", slides[1].path)
     shown = run("compare", *sides, "--out", tmp_path / "pair", "--mpp", 0.3, "--exclude-controls")
@@ -153,3 +171,38 @@ def test_wrong_use_of_a_pair_is_refused_before_anything_is_read(tmp_path, slides
     taken = run(*pair, "--out", scored)
     assert (taken.exit_code, "results folder of her2path score" in taken.output) == (2, True)
     assert not nowhere.exists()
+
+
+def test_a_comparison_that_fails_leaves_no_verdict_of_an_earlier_one(tmp_path, slides):
+    out = tmp_path / "pair"
+    sides = ("--before", slides[0].path, "--after", slides[1].path, "--out", out)
+    assert run("compare", *sides, "--quiet").exit_code == 0
+    slides[1].cells_parquet.write_bytes(b"damaged")
+    # What cannot be used is known before anything is written.
+    assert run("compare", *sides, "--overwrite").exit_code == 2
+    assert (out / "pair.json").is_file()
+    slides[1].cells_parquet.unlink()
+    (out / "after").write_text("in the way of the results")
+    picture = Path(__file__).resolve().parents[2] / "sample_slides" / "blank.svs"
+    sides = ("--before", slides[0].path, "--after", picture, "--out", out)
+    shown = run("compare", *sides, "--overwrite", "--model", "none")
+    assert shown.exit_code == 2, shown.output
+    assert sorted(path.name for path in out.iterdir()) == ["after"]
+
+
+def test_the_scale_of_a_side_that_is_a_result_is_refused(tmp_path, slides):
+    picture = Path(__file__).resolve().parents[2] / "sample_slides" / "patient-after.svs"
+    sides = ("--before", slides[0].path, "--after", picture, "--out", tmp_path / "pair")
+    shown = run("compare", *sides, "--before-mpp", 0.9, "--model", "none")
+    assert shown.exit_code == 2
+    assert "--before-mpp: the side before is a result" in " ".join(shown.output.split())
+    assert not (tmp_path / "pair").exists()
+
+
+def test_criteria_that_results_were_not_scored_by_are_refused(tmp_path, slides):
+    sides = ("--before", slides[0].path, "--after", slides[1].path, "--out", tmp_path / "pair")
+    shown = run("compare", *sides, "--criteria", "gastric-biopsy")
+    assert shown.exit_code == 2
+    assert "--criteria: the results were scored by asco-cap-2018" in " ".join(shown.output.split())
+    assert not (tmp_path / "pair").exists()
+    assert run("compare", *sides, "--criteria", "asco-cap-2018", "--quiet").exit_code == 0

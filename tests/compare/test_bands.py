@@ -1,5 +1,7 @@
 import json
+import time
 
+import numpy as np
 import pytest
 
 from her2path.compare.bands import (
@@ -179,3 +181,49 @@ def test_rows_of_too_many_values_are_listed_beside_faults_of_cells(tmp_path):
     path = table(tmp_path / "r.csv", "subject,pct_stained\na,1,5\na,much\nb,7\n")
     with pytest.raises(TableError, match=r"2 faults[\s\S]*row 2: 3 values[\s\S]*row 3, pct"):
         bands_of_table(path)
+
+
+def test_a_distance_of_nothing_is_no_band(tmp_path):
+    # Only the optical density differs: a band of 0 classes would take any difference for a change.
+    rows = ["subject,pct_none,pct_faint,pct_weak,pct_moderate,pct_intense,membrane_od"]
+    rows += ["a,50,20,10,10,10,0.30", "a,50,20,10,10,10,0.35"]
+    bands = bands_of_table(table(tmp_path / "r.csv", "\n".join(rows)))
+    assert set(bands.measures) == {"membrane_od"}
+
+
+def test_equal_densities_make_no_band_of_their_last_bits(tmp_path):
+    # The mean of three times 0.1 is not 0.1 to the last bit.
+    rows = ["subject,membrane_od,h_score", *(f"a,0.1,{10 + k}" for k in range(3))]
+    bands = bands_of_table(table(tmp_path / "r.csv", "\n".join(rows)))
+    assert set(bands.measures) == {"h_score"}
+
+
+def test_thousands_of_repeats_of_one_thing_take_seconds(tmp_path):
+    header = "subject,pct_none,pct_faint,pct_weak,pct_moderate,pct_intense\n"
+    rows = "".join(f"a,{50 - k % 7},{20 + k % 7},10,10,10\n" for k in range(3000))
+    started = time.process_time()
+    bands = bands_of_table(table(tmp_path / "r.csv", header + rows))
+    assert bands.measures[DISTANCE].band == pytest.approx(0.05)
+    assert time.process_time() - started < 10
+
+
+def test_subjects_that_look_alike_are_named_where_one_is_left_out(tmp_path):
+    rows = "subject,pct_stained\nA1,10\na1,12\nA1,11\n"
+    bands = bands_of_table(table(tmp_path / "r.csv", rows))
+    assert "Look alike but count as others: A1 and a1." in bands.remarks
+
+
+def test_one_thing_that_was_read_often_does_not_outvote_the_others(tmp_path):
+    header = "subject,pct_none,pct_faint,pct_weak,pct_moderate,pct_intense\n"
+    twice = "".join(f"p{k},60,40,0,0,0\np{k},90,10,0,0,0\n" for k in range(20))
+    often = "".join(f"q,{50 + k % 3 / 10},{50 - k % 3 / 10},0,0,0\n" for k in range(30))
+    bands = bands_of_table(table(tmp_path / "r.csv", header + twice + often))
+    assert bands.measures[DISTANCE].band == pytest.approx(0.3)
+
+
+def test_the_band_of_the_distance_is_the_usual_quantile_where_all_were_read_alike(tmp_path):
+    header = "subject,pct_none,pct_faint,pct_weak,pct_moderate,pct_intense\n"
+    rows = "".join(f"s{k},50,50,0,0,0\ns{k},{50 - k},{50 + k},0,0,0\n" for k in range(1, 15))
+    bands = bands_of_table(table(tmp_path / "r.csv", header + rows))
+    expected = np.quantile(np.arange(1, 15) / 100, 0.95)
+    assert bands.measures[DISTANCE].band == pytest.approx(expected)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from her2path.compare import Verdict, compare_sides
@@ -409,3 +410,45 @@ def test_a_side_is_as_blank_as_its_worst_slide(make_side, with_record, blanks, o
         for upper in blanks
     ]
     assert replace(side, slides=tuple(slides)).blank_upper_pct == of_side
+
+
+def test_one_score_of_two_statuses_is_not_called_unchanged_her2(make_side):
+    before = replace(make_side(**TWO_PLUS), ish=IshResult.NOT_AMPLIFIED)
+    after = replace(make_side("after", seed=2, **TWO_PLUS), ish=IshResult.AMPLIFIED)
+    pair = compare_sides(before, after)
+    assert pair.verdict is Verdict.UNCHANGED
+    words = "ith ISH the status is low before and positive after."
+    assert pair.sentence == f"The score is unchanged, 2+ before and after, though w{words}"
+    assert f"W{words}" in pair.reasons
+
+
+def test_a_status_that_goes_another_way_than_the_score_is_among_the_reasons(make_side):
+    before = replace(make_side(**TWO_PLUS), ish=IshResult.NOT_AMPLIFIED)
+    weak = make_side("after", seed=2, **FAINT)
+    pair = compare_sides(before, replace(weak, ish=IshResult.AMPLIFIED))
+    assert pair.verdict is Verdict.CHANGED
+    words = "With ISH the status is low before and positive after."
+    assert words in pair.reasons
+    # Where both go one way the page says the status, and nothing needs to be explained.
+    positive = replace(make_side(**TWO_PLUS), ish=IshResult.AMPLIFIED)
+    assert not any("ISH" in reason for reason in compare_sides(positive, weak).reasons)
+
+
+def test_the_density_of_one_cell_tells_nothing_of_its_scatter(make_side):
+    before = make_side(**FAINT)
+    slide = before.slides[0]
+    intensity = slide.counted.intensity.copy()
+    stained = np.flatnonzero(intensity > 0)
+    density = slide.counted.membrane_od.copy()
+    intensity[stained[1:]], density[stained[0]] = 0, 0.9
+    counted = replace(slide.counted, intensity=intensity, membrane_od=density)
+    before = replace(before, slides=(replace(slide, counted=counted),))
+    found = compare_sides(before, make_side("after", seed=2, **TWO_PLUS)).as_read.continuous
+    change = found["membrane_od"]
+    assert change.before == pytest.approx(0.9)
+    assert change.change < -0.5
+    assert (change.ci95, change.before_ci95, change.is_beyond_band) == (None, None, False)
+    assert change.p_permutation is None
+    assert change.after_ci95 is not None
+    # Of a share one cell of many says enough.
+    assert found["pct_stained"].ci95 is not None

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.compare.bands import DISTANCE, Band, default_bands
-from her2path.compare.continuous import changes_of, reaching_further
+from her2path.compare.continuous import changes_of, p_of_places, reaching_further
 from her2path.statistics.intervals import Interval
+from her2path.statistics.paired import BlockRatio, permuted_labels
 
 percents = st.floats(-100, 100)
 
@@ -68,3 +69,30 @@ def test_a_distance_beyond_chance_has_an_interval_without_the_bias_of_scatter(ma
     assert distance.change == 2
     assert distance.p_permutation == pytest.approx(1 / 2000)
     assert 1.8 < distance.ci95.lower <= 2 <= distance.ci95.upper < 2.2
+
+
+@pytest.mark.parametrize("n_stained", [3, 5, 10])
+def test_densities_of_few_stained_cells_rarely_differ_by_chance(n_stained: int) -> None:
+    # Dealt out among 40 blocks of which most hold none, three cells differed in 24 % of pairs.
+    rng = np.random.default_rng(n_stained)
+    labels = permuted_labels(40, 40, 1999, rng)
+
+    def side(n_cells: int) -> BlockRatio:
+        block, values = rng.integers(0, 40, n_cells), rng.normal(0.3, 0.1, n_cells)
+        sums = [np.bincount(block, w, 40) for w in (values, np.ones(n_cells), values**2)]
+        return BlockRatio(*sums, is_share=False)
+
+    p = [p_of_places(side(n_stained), side(500), labels, seed=seed) for seed in range(150)]
+    # 5 % of 150, and three standard errors more.
+    assert np.mean(np.array(p) <= 0.05) < 0.105
+
+
+def test_a_density_of_no_cell_or_one_has_no_p() -> None:
+    none = BlockRatio(np.zeros(9), np.zeros(9), np.zeros(9), is_share=False)
+    one = BlockRatio(np.eye(9)[3] * 0.3, np.eye(9)[3], np.eye(9)[3] * 0.09, is_share=False)
+    some = BlockRatio(np.full(9, 3.0), np.full(9, 10.0), np.full(9, 0.95), is_share=False)
+    labels = permuted_labels(9, 9, 99, np.random.default_rng(0))
+    for few in (none, one):
+        assert math.isnan(p_of_places(few, some, labels, seed=0))
+        assert math.isnan(p_of_places(few, few, labels, seed=0))
+    assert p_of_places(some, some, labels, seed=0) == 1

@@ -78,3 +78,11 @@ def test_what_decides_between_two_scores_is_what_holds_the_higher_one():
         assert (row.id, call) == ("1+", nearly)
     # Of one score on both sides it is the nearest cut.
     assert deciding_row(nearly, nearly)[0] is nearly.deciding.criterion
+
+
+def test_a_score_that_goes_the_other_way_only_after_the_adjustment_is_an_apparent_change():
+    fell = move_to(Score.ONE_PLUS, {Score.ONE_PLUS: 1.0})
+    rose = move_to(Score.THREE_PLUS, {Score.THREE_PLUS: 1.0})
+    verdict, (doubt,) = conclude(fell, rose)
+    assert verdict is Verdict.APPARENT
+    assert doubt == "As read the score rose, from 2+ to 3+; it fell only after the adjustment."

@@ -49,3 +49,10 @@ def test_what_cannot_be_told_is_none():
 def test_categories_must_match():
     with pytest.raises(ValueError, match="same categories"):
         difference_of_shares([1, 2], [1, 2, 3])
+
+
+@pytest.mark.parametrize("value", [0.1, 1e6 + 0.1])
+def test_groups_that_are_constant_and_alike_do_not_differ(value: float):
+    # The mean of three times 0.1 is not 0.1 to the last bit.
+    assert difference_of_means([value] * 3, [value] * 7) == 0
+    assert difference_of_means([value] * 3, [value + 1] * 7) is None

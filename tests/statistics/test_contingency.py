@@ -112,3 +112,16 @@ def test_what_is_no_table_is_refused(table):
         stratified_association(table)
     with pytest.raises(ValueError, match="counts"):
         stratified_association([table])
+
+
+def test_rare_categories_of_a_registry_are_tested():
+    # scipy's own test ends in an error where a table counts six times 9,999 or more.
+    found = association([[50_000, 1, 2], [60_000, 0, 3]], rng=rng())
+    assert found.p == pytest.approx(0.81, abs=0.03)
+
+
+@pytest.mark.parametrize("table", [[[3, 1, 0], [1, 0, 4]], [[10, 2], [1, 7], [0, 3]]])
+def test_random_tables_agree_with_scipy(table):
+    method = stats.MonteCarloMethod(n_resamples=9999, rng=rng())
+    expected = stats.fisher_exact(np.array(table), method=method).pvalue
+    assert association(table, rng=rng()).p == pytest.approx(expected, abs=0.002)

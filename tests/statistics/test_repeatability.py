@@ -77,3 +77,29 @@ def test_the_interval_of_two_readings_is_that_of_a_normal_difference():
     found = within_subject([8.0, 10.0], ["a", "a"])
     ends = [found.sw / stats.norm.ppf((1 + p) / 2) for p in (0.975, 0.025)]
     assert (found.sw_interval.lower, found.sw_interval.upper) == pytest.approx(ends)
+
+
+def test_equal_readings_have_no_scatter_at_all():
+    # The mean of three times 0.1 is not 0.1 to the last bit.
+    found = within_subject([0.1] * 3 + [0.3] * 6, ["a"] * 3 + ["b"] * 6)
+    assert found.sw == 0
+
+
+def test_four_subjects_in_perfect_order_are_no_proof_of_scatter_that_grows():
+    readings, subjects = [1.0, 1.1, 5, 5.2, 9, 9.3, 13, 13.4], [0, 0, 1, 1, 2, 2, 3, 3]
+    found = within_subject(readings, subjects)
+    assert found.level_correlation == pytest.approx(1)
+    # Of the 24 orders two are as far from none.
+    assert found.level_p == pytest.approx(2 / 24)
+
+
+@pytest.mark.parametrize("n_subjects", [4, 5])
+def test_scatter_that_does_not_grow_is_rarely_said_to(n_subjects):
+    rng = np.random.default_rng(n_subjects)
+    subjects = np.repeat(np.arange(n_subjects), 2)
+    found = [
+        within_subject(np.repeat(rng.normal(50, 10, n_subjects), 2) + noise, subjects).level_p
+        for noise in rng.normal(0, 2, (1000, 2 * n_subjects))
+    ]
+    # By the t distribution it is 9 %.
+    assert np.mean(np.array(found) < 0.05) < 0.05
