@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +224,9 @@ def fingerprints_of(
     known, lost = {}, {}
     for job in jobs:
         try:
-            known[job.slide_id] = fingerprint_of_job(job, settings), describe_input(job.path)
+            found = describe_input(job.path)
+            fingerprint = fingerprint_of_job(job, settings)
+            known[job.slide_id] = replace(fingerprint, sha256_ends=found.sha256_ends), found
         except ResultsError as error:
             lost[job.slide_id] = str(error)
     return known, lost

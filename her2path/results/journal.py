@@ -68,11 +68,15 @@ class JournalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells that a slide file is the same as before, without reading it."""
+    """What tells that a slide file is the same as before, without reading all of it.
+
+    `sha256_ends` is of its first and last MiB, and empty where nobody looked.
+    """
 
     size: int
     mtime_ns: int
     settings_hash: str
+    sha256_ends: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +94,23 @@ class JournalEntry:
     row: Mapping[str, Any] | None
 
 
-def is_same_file(stored: Mapping[str, Any], found: Fingerprint) -> bool:
-    return (stored["size"], stored["mtime_ns"]) == (found.size, found.mtime_ns)
+def is_same_file(stored: Fingerprint, found: Fingerprint) -> bool:
+    if (stored.size, stored.mtime_ns) != (found.size, found.mtime_ns):
+        return False
+    # Journals of earlier versions hold none.
+    return stored.sha256_ends == found.sha256_ends or not (stored.sha256_ends and found.sha256_ends)
 
 
-def what_changed(known: tuple[str, str, str], place: str, found: Fingerprint) -> str:
-    """Say why a done slide (path, fingerprint, state) is scored again."""
-    if not is_same_file(json.loads(known[1]), found):
+def is_same_work(stored: Fingerprint, found: Fingerprint) -> bool:
+    return is_same_file(stored, found) and stored.settings_hash == found.settings_hash
+
+
+def what_changed(was: str, stored: Fingerprint, place: str, found: Fingerprint) -> str:
+    """Say why a done slide is scored again."""
+    if not is_same_file(stored, found):
         return "another file"
-    if known[0] != place:
-        return f"the file was moved from {known[0]}"
+    if was != place:
+        return f"the file was moved from {was}"
     return (
         "options (outlines, µm/px, criteria, specimen, ISH, calibration, white point or colors) or "
         "other columns of the manifest; results as before need what was given then"
@@ -259,29 +270,35 @@ class Journal(Database):
         self.refuse_to_mix(slides)
         with self.transaction():
             for slide_id, path, fingerprint in slides:
-                facts = (clean_text(str(path)), canonical_json(fingerprint))
-                known = self.database.execute(
-                    "SELECT path, fingerprint, state FROM slides WHERE slide_id = ?", (slide_id,)
-                ).fetchone()
-                if known is not None and known[:2] == facts:
-                    if known[2] == JournalState.DONE and slide_id not in again:
+                place = clean_text(str(path))
+                was, stored, state = self.known(slide_id) or ("", fingerprint, None)
+                if was == place and is_same_work(stored, fingerprint):
+                    if state == JournalState.DONE and slide_id not in again:
                         continue
                     self.database.execute(
                         "UPDATE slides SET state = 'pending' WHERE slide_id = ?", (slide_id,)
                     )
                 else:
-                    if known is not None and known[2] == JournalState.DONE:
-                        changed.append(f"{slide_id}: {what_changed(known, facts[0], fingerprint)}")
+                    if state == JournalState.DONE:
+                        why = what_changed(was, stored, place, fingerprint)
+                        changed.append(f"{slide_id}: {why}")
                     self.database.execute(
                         "INSERT OR REPLACE INTO slides (slide_id, path, state, fingerprint) "
                         "VALUES (?, ?, 'pending', ?)",
-                        (slide_id, *facts),
+                        (slide_id, place, canonical_json(fingerprint)),
                     )
                 todo.append(slide_id)
         if changed:
             heading = f"{self.path.parent}: done slides are scored again, for what changed"
             logger.warning("%s", list_faults(heading, changed, what="slide"))
         return tuple(todo)
+
+    def known(self, slide_id: str) -> tuple[str, Fingerprint, str] | None:
+        """Return place, fingerprint and state of a slide, or None."""
+        row = self.database.execute(
+            "SELECT path, fingerprint, state FROM slides WHERE slide_id = ?", (slide_id,)
+        ).fetchone()
+        return None if row is None else (row[0], Fingerprint(**json.loads(row[1])), row[2])
 
     def refuse_to_mix(self, slides: Sequence[tuple[str, Path, Fingerprint]]) -> None:
         """Raise ResultsError where names of slides do not mean what they do in the journal."""
@@ -290,14 +307,14 @@ class Journal(Database):
                 "SELECT slide_id, path, fingerprint FROM slides WHERE state = 'done'"
             ).fetchall()
         ids = {slide_id for slide_id, _, _ in slides}
-        done = {slide_id: (path, found) for slide_id, path, found in rows}
+        done = {name: (path, Fingerprint(**json.loads(found))) for name, path, found in rows}
         elsewhere = {path: slide_id for slide_id, path, _ in rows if slide_id not in ids}
         faults = []
         for slide_id, path, fingerprint in slides:
             place = clean_text(str(path))
-            was, found = done.get(slide_id, (place, ""))
+            was, stored = done.get(slide_id, (place, fingerprint))
             # A file that was moved, with its times, is the same one.
-            if was != place and not is_same_file(json.loads(found), fingerprint):
+            if was != place and not is_same_file(stored, fingerprint):
                 faults.append(f"{slide_id} is {was} there, and {place} here")
             # One file may hold two samples, and this run name one of them.
             if place in elsewhere and slide_id not in done:

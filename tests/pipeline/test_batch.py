@@ -8,7 +8,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from her2path.criteria.score import IshResult
 from her2path.errors import CriteriaError, ResultsError
@@ -145,6 +148,25 @@ def test_resume_tries_failed_slides_again(glass, job_on, settings, tmp_path: Pat
     assert run_batch([job_on(path)], settings, out).failed
     path.write_bytes(glass.read_bytes())
     assert not run_batch([job_on(path)], settings, out, resume=True).failed
+
+
+def test_a_slide_replaced_by_one_of_its_size_and_time_is_scored_again(
+    glass, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    path = tmp_path / "slide.tif"
+    rgb = np.asarray(Image.open(glass))
+    tifffile.imwrite(path, rgb)
+    job = job_on(path, mpp=0.25)
+    before = path.stat()
+    run_batch([job], settings, out)
+    first = read_record(out.slide("slide").slide_json).scan
+    tifffile.imwrite(path, rgb - 3)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    run_batch([job], settings, out, resume=True)
+    second = read_record(out.slide("slide").slide_json).scan
+    assert second.sha256_ends != first.sha256_ends
 
 
 def test_resume_with_other_settings_is_refused(glass, job_on, settings, tmp_path: Path):

@@ -81,6 +81,18 @@ def test_a_changed_file_is_scored_again(tmp_path, mark):
         assert states(journal) == {"a": "pending"}
 
 
+def test_a_file_of_the_same_size_and_time_is_another_one_if_its_ends_are(tmp_path, caplog):
+    first, other = Fingerprint(10, 20, "h", "e"), Fingerprint(10, 20, "h", "f")
+    with opened(tmp_path) as journal:
+        journal.plan(planned(tmp_path, "a", mark=first))
+        journal.finish("a", {}, seconds=1)
+        assert journal.plan(planned(tmp_path, "a", mark=first)) == ()
+        # What an earlier version wrote says nothing of the ends.
+        assert journal.plan(planned(tmp_path, "a", mark=MARK)) == ()
+        assert journal.plan(planned(tmp_path, "a", mark=other)) == ("a",)
+    assert "a: another file" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("mark", "words"),
     [
