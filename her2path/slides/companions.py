@@ -27,26 +27,28 @@ def companions(path: Path) -> tuple[Path, ...]:
         return (folder,) if folder.is_dir() else ()
     if suffix in INDEX_SUFFIXES:
         return tuple(sorted(set(named_in(path))))
-    if suffix == ".dcm":
-        series = series_of(path)
-        if not series:
-            return ()
-        try:
-            changed = path.parent.stat().st_mtime_ns
-        except OSError:
-            return ()
-        members = in_series(path.parent, path.suffix, changed)[series]
-        if any(series_of(member) != series for member in members):
-            # One was written anew in its place, which the folder does not tell.
-            in_series.cache_clear()
-            members = in_series(path.parent, path.suffix, changed)[series]
-        return tuple(member for member in members if member != path)
-    return ()
+    series = series_of(path)
+    if not series:
+        return ()
+    # Archives name DICOM files by numbers alone: then each file of the folder is looked at.
+    shared = path.suffix if suffix == ".dcm" else ""
+    try:
+        changed = path.parent.stat().st_mtime_ns
+    except OSError:
+        return ()
+    members = in_series(path.parent, shared, changed)[series]
+    if any(series_of(member) != series for member in members):
+        # One was written anew in its place, which the folder does not tell.
+        in_series.cache_clear()
+        members = in_series(path.parent, shared, changed)[series]
+    return tuple(member for member in members if member != path)
 
 
 @functools.lru_cache(maxsize=8)
 def in_series(folder: Path, suffix: str, changed: int) -> defaultdict[str, list[Path]]:  # noqa: ARG001
     """Return the files of a folder by their series, sorted: each is opened once for all slides.
+
+    `suffix` is that of all of them, empty for any.
 
     `changed`, when the folder was, keeps what was found from being used after a file has come or
     gone.

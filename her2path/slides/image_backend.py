@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
+from her2path.slides.jpeg_tiles import JPEG_COMPRESSION
 from her2path.slides.limits import (
     FORMAT_FAULTS,
     MAX_BLOCK_BYTES,
@@ -22,11 +23,13 @@ from her2path.slides.limits import (
     MAX_IMAGE_PX,
     bounded_properties,
     check_dimensions,
+    check_jpeg,
     check_profile,
     check_scans,
 )
 from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 from her2path.slides.opacity import over_white
+from her2path.slides.remedies import INKS
 from her2path.slides.slide import WHITE, OpenedSlide, SlideFacts
 from her2path.slides.tiff_chain import series_of
 from her2path.slides.tifffile_backend import (
@@ -134,19 +137,24 @@ def _open_encoded(path: Path, given: Mpp | None, kind: str) -> ImageSlide:
         # What is no RGB is held beside it until it has become that.
         _check_image_size(size, 3 if n_samples == 3 else n_samples + 3)
         rgb = _as_rgb(imagecodecs.png_decode(data))
-        has_icc = b"iCCP" in data[:4096]
     else:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
         size = Size(width, height)
         _check_image_size(size)
+        if colors in INKS:
+            raise SlideError(f"colors of {colors}; convert the picture to 8-bit RGB")
         check_scans(data)
         rgb = simplejpeg.decode_jpeg(data, "RGB")
-        has_icc = b"ICC_PROFILE\0" in data[:65536]
     if rgb.shape != (*size.shape, 3):
         raise SlideError(f"the header says {size.shape}, the pixels are {rgb.shape}; damaged file")
     properties = {"her2path.compression": kind.upper()}
-    if has_icc:
-        properties["her2path.icc-bytes"] = "unknown"
+    try:
+        profile = _profile_of(path, kind)
+    except FORMAT_FAULTS:
+        # Pixels are told apart from what lies beside them: `icc_profile` says what is wrong.
+        profile = None
+    if profile is not None:
+        properties["her2path.icc-bytes"] = str(len(profile))
     return ImageSlide(_facts(path, kind, size, properties, given), rgb)
 
 
@@ -181,29 +189,47 @@ def _colours_of(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # 
 
 def _open_tiff(path: Path, given: Mpp | None) -> ImageSlide:
     with tifffile.TiffFile(path) as tif:
-        if tif.pages.first.is_tiled:
+        first = tif.pages.first
+        if first.is_tiled:
             raise SlideError("a tiled TIFF is no plain picture")
-        _check_image_size(Size(int(tif.pages.first.imagewidth), int(tif.pages.first.imagelength)))
-        if int(tif.pages.first.compression) not in BOUNDED_CODECS:
+        size = Size(int(first.imagewidth), int(first.imagelength))
+        _check_image_size(size, _bytes_per_px([first]))
+        if int(first.compression) not in BOUNDED_CODECS:
             raise SlideError("its compression is none of a plain picture; save it as PNG or TIFF")
         series = series_of(tif)[0]
         if len(series.shape) == 2 and series.dtype == np.uint8 and not tif.is_ome:
-            page = tif.pages.first
-            size = Size(int(page.imagewidth), int(page.imagelength))
-            properties = {"her2path.compression": page.compression.name}
-            pixels = _colours_of(series.asarray(), page)
+            properties = {"her2path.compression": first.compression.name}
+            _check_streams(tif, series)
+            pixels = _colours_of(series.asarray(), first)
             return ImageSlide(_facts(path, "tiff", size, properties, given), pixels)
         levels, series = tiff_levels(tif)
         if len(levels) > 1:
             raise SlideError("a pyramid is no plain picture")
-        _check_image_size(levels[0].size)
+        _check_image_size(levels[0].size, _bytes_per_px(levels[0].pages))
         facts = tiff_facts(path, tif, series, levels, given)
+        _check_streams(tif, series)
         pixels = series.asarray()
         if series.axes in ("SYX", "CYX"):
             pixels = np.moveaxis(pixels, 0, -1)
-        rgb = _colours_of(pixels, tif.pages.first)
+        rgb = _colours_of(pixels, first)
         tile = Size(min(FIELD_TILE, rgb.shape[1]), min(FIELD_TILE, rgb.shape[0]))
         return ImageSlide(replace(facts, backend="image", tile_size=tile), rgb)
+
+
+def _bytes_per_px(pages: Sequence[Any]) -> int:
+    """Return what a pixel of some pages takes until it is RGB: what is none is held beside it."""
+    n_samples = sum(int(page.samplesperpixel) for page in pages)
+    is_rgb = n_samples == 3 and len(pages) == 1 and pages[0].planarconfig == 1
+    return 3 if is_rgb else n_samples + 3
+
+
+def _check_streams(tif: tifffile.TiffFile, series: Any) -> None:  # noqa: ANN401 - a tifffile series
+    """Refuse a picture of JPEG one of whose strips is cut off: its decoder passes over that."""
+    for page in (page.aspage() for page in series.pages if page is not None):
+        for at, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            if int(page.compression) == JPEG_COMPRESSION and count:
+                tif.filehandle.seek(at)
+                check_jpeg(tif.filehandle.read(count))
 
 
 def _facts(

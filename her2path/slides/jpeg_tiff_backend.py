@@ -13,7 +13,7 @@ from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
 from her2path.slides.file_bytes import FileBytes
 from her2path.slides.jpeg_tiles import JpegTiles, JpegTilesReader, jpeg_tiles_of
-from her2path.slides.limits import FORMAT_FAULTS, MAX_LEVELS, bounded_properties
+from her2path.slides.limits import FORMAT_FAULTS, MAX_PAGES, bounded_properties
 from her2path.slides.slide import OpenedSlide
 from her2path.slides.tifffile_backend import TiffSlide
 
@@ -22,7 +22,6 @@ __all__ = ["JpegTiffSlide", "open_jpeg_tiff"]
 # Formats whose levels are plain grids of tiles. Others (Ventana, Leica, Philips, Trestle) overlap,
 # scatter or crop tiles, and stay with OpenSlide.
 PLAIN_GRIDS = ("aperio", "generic-tiff", "ome-tiff", "tiff")
-MAX_PAGES = 4 * MAX_LEVELS
 
 
 class JpegTiffSlide(OpenedSlide):

@@ -17,7 +17,7 @@ from her2path.slides.file_bytes import FileBytes
 from her2path.slides.limits import MAX_BLOCK_PX, check_dimensions, check_scans
 from her2path.slides.slide import empty_rgb
 
-__all__ = ["JpegTiles", "JpegTilesReader", "jpeg_tiles_of"]
+__all__ = ["JPEG_COMPRESSION", "JpegTiles", "JpegTilesReader", "jpeg_tiles_of"]
 
 JPEG_COMPRESSION = 7
 PHOTOMETRIC_RGB = 2

@@ -18,6 +18,7 @@ __all__ = [
     "bounded_properties",
     "check_block_size",
     "check_dimensions",
+    "check_jpeg",
     "check_levels",
     "check_profile",
     "check_region_size",
@@ -34,6 +35,7 @@ MAX_IMAGE_BYTES = 1_500_000_000
 # A progressive JPEG comes in some ten scans; each costs a pass over the whole picture.
 MAX_SCANS = 100
 START_OF_SCAN = b"\xff\xda"
+END_OF_IMAGE = b"\xff\xd9"
 # Labels and macros are photographs of a glass slide.
 MAX_ASSOCIATED_PX = 2**26
 # One encoded block of a file; scanners write 64–2048 px squares, NDPI rows up to 2^17 px.
@@ -43,6 +45,8 @@ MAX_BLOCK_BYTES = 2**28
 MAX_SIDE_PX = 2**22
 MAX_LEVEL_PX = 2**40
 MAX_LEVELS = 64
+# With labels and macros; pages of a stack beyond it are none of a slide.
+MAX_PAGES = 4 * MAX_LEVELS
 # How far the ratios of sides of a level may differ, beside a lost pixel.
 MAX_SKEW = 0.05
 MAX_PROPERTIES = 2_000
@@ -125,6 +129,13 @@ def check_scans(jpeg: bytes) -> None:
     n = jpeg.count(START_OF_SCAN)
     if n > MAX_SCANS:
         raise SlideError(f"a JPEG of {n} scans, more than {MAX_SCANS}; save it anew")
+
+
+def check_jpeg(jpeg: bytes) -> None:
+    """Raise SlideError when a JPEG has too many scans, or no end: a decoder fills up with gray."""
+    check_scans(jpeg)
+    if END_OF_IMAGE not in jpeg:
+        raise SlideError("a JPEG without an end; it is truncated: copy it again")
 
 
 def check_profile(n_bytes: int) -> None:

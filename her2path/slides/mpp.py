@@ -47,6 +47,7 @@ UM_PER_UNIT = {
     "nm": 1e-3,
     "Å": 1e-4,
     "in": 25_400.0,
+    "inch": 25_400.0,
 }
 # TIFF ResolutionUnit: 2 = inch, 3 = centimetre.
 UM_PER_TIFF_UNIT = {2: 25_400.0, 3: 10_000.0}
@@ -137,9 +138,9 @@ def mpp_or_none(x: object, y: object) -> Mpp | None:
 
 
 def mpp_of_aperio(description: str) -> Mpp | None:
-    """Return µm/px from an Aperio ImageDescription ("… |MPP = 0.2520|…")."""
-    found = re.search(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)", description[:MAX_XML_CHARS])
-    return mpp_or_none(found.group(1), found.group(1)) if found else None
+    """Return µm/px from an Aperio ImageDescription ("… |MPP = 0.2520|…", or with a comma)."""
+    found = re.search(r"\|\s*MPP\s*=\s*([0-9.,eE+-]+)", description[:MAX_XML_CHARS])
+    return mpp_or_none(*[found.group(1).replace(",", ".")] * 2) if found else None
 
 
 def mpp_of_resolution(x_per_unit: float, y_per_unit: float, unit: int) -> Mpp | None:

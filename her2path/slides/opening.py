@@ -140,21 +140,25 @@ def _with_srgb(slide: OpenedSlide) -> Slide:
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise SlideError(
-            f"{path} is a folder; name the slide inside it (one file of a DICOM slide, the "
-            ".mrxs or .vms index beside its data)."
-        )
-    if path.exists() and not path.is_file():
-        # Reading a pipe or a device would wait forever.
-        raise SlideError(f"{path} is a pipe or a device; name a file.")
     try:
+        if path.is_dir():
+            raise SlideError(
+                f"{path} is a folder; name the slide inside it (one file of a DICOM slide, the "
+                ".mrxs or .vms index beside its data)."
+            )
+        if path.exists() and not path.is_file():
+            # Reading a pipe or a device would wait forever.
+            raise SlideError(f"{path} is a pipe or a device; name a file.")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
+    except SlideError:
+        raise
     except FileNotFoundError as error:
         raise SlideError(f"{path} does not exist; check the path.") from error
     except OSError as error:
         raise SlideError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise SlideError(f"{str(path)!r} is no path ({error}); check it.") from error
     if not head:
         raise SlideError(f"{path} is empty; copy it from the scanner again.")
     return head

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
+from her2path.slides.jpeg_tiles import JPEG_COMPRESSION
 from her2path.slides.limits import (
     FORMAT_FAULTS,
     MAX_ASSOCIATED_PX,
+    MAX_PAGES,
     bounded_properties,
     check_block_size,
     check_dimensions,
@@ -26,6 +29,7 @@ from her2path.slides.limits import (
 from her2path.slides.mpp import mpp_of_resolution, mpp_or_none
 from her2path.slides.opacity import over_white
 from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFacts
+from her2path.slides.tiff_chain import series_of
 
 __all__ = ["OpenSlideSlide", "open_with_openslide"]
 
@@ -43,6 +47,9 @@ SCANNER_KEYS = (
 UNTILED = Size(1024, 1024)
 ICC_SIZE = "openslide.icc-size"
 UNIT_OF_NAME = {"inch": 2, "centimeter": 3}
+GENERIC = "generic-tiff"
+# JPEG and Aperio's JPEG 2000 of three samples: OpenSlide decodes these itself, without libtiff.
+DECODED_BY_OPENSLIDE = (JPEG_COMPRESSION, 33003, 33005)
 
 
 class OpenSlideSlide(OpenedSlide):
@@ -60,11 +67,13 @@ class OpenSlideSlide(OpenedSlide):
 
     def icc_profile(self) -> bytes | None:
         """Return the color profile of the file."""
+        from PIL.ImageCms import PyCMSError
+
         check_profile(int(self._handle.properties.get(ICC_SIZE, 0)))
         try:
             profile = self._handle.color_profile
             return None if profile is None else profile.tobytes()
-        except FORMAT_FAULTS as error:
+        except (PyCMSError, *FORMAT_FAULTS) as error:
             raise SlideError(f"its color profile is unreadable ({error})") from error
 
     def _read_into(self, level: int, corner: Location, rgb: NDArray[np.uint8]) -> None:
@@ -131,7 +140,8 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
     raw = readable(handle.properties)
     sizes = tuple(Size(int(w), int(h)) for w, h in handle.level_dimensions)
     check_levels(sizes)
-    properties = {**_tiff_compression(path), **raw}
+    vendor = raw.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+    properties = {**_tiff_compression(path, vendor), **raw}
     icc = raw.get(ICC_SIZE)
     if icc is not None:
         properties = {"her2path.icc-bytes": icc, **properties}
@@ -140,7 +150,7 @@ def _facts(path: Path, handle: openslide.OpenSlide, given: Mpp | None) -> SlideF
     return SlideFacts(
         path=path,
         backend="openslide",
-        vendor=raw.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
+        vendor=vendor,
         level_dimensions=sizes,
         tile_size=_tile_size(raw, len(sizes)),
         properties=bounded_properties(properties),
@@ -167,20 +177,79 @@ def _mpp(raw: Mapping[str, str], given: Mpp | None) -> tuple[Mpp | None, str, Mp
     )
     if found is not None:
         # generic-tiff takes these from resolution tags, which say 72 dpi when nothing is known.
-        if raw.get(openslide.PROPERTY_NAME_VENDOR) != "generic-tiff":
+        if raw.get(openslide.PROPERTY_NAME_VENDOR) != GENERIC:
             return found, "metadata", tagged
         um_per_cm = 10_000.0
         tagged = mpp_of_resolution(um_per_cm / found.x, um_per_cm / found.y, 3)
     return tagged, "missing" if tagged is None else "tiff-resolution", None
 
 
-def _tiff_compression(path: Path) -> dict[str, str]:
-    """Return the compression of the first page, which OpenSlide does not tell."""
+def _tiff_compression(path: Path, vendor: str) -> dict[str, str]:
+    """Return the compression of the first page, which OpenSlide does not tell.
+
+    Raises
+    ------
+    SlideError
+        OpenSlide would show other pixels than the file holds.
+    """
     try:
         with tifffile.TiffFile(path) as tif:
+            if vendor == GENERIC and len(series_of(tif)[0].pages) > 1:
+                raise SlideError("a stack of pictures, of which it would show the first alone")
+            # Elsewhere the first page may be a label.
+            if vendor in (GENERIC, "aperio"):
+                check_meaning(tif.pages.first)
+            check_counts(tif)
             return {"her2path.compression": tif.pages.first.compression.name}
+    except SlideError:
+        raise
     except FORMAT_FAULTS:
         return {}
+
+
+def check_meaning(page: Any) -> None:  # noqa: ANN401 - a tifffile page
+    """Refuse a page whose samples libtiff, by which OpenSlide reads most, takes for others.
+
+    Raises
+    ------
+    SlideError
+        The message says what they are.
+    """
+    n_samples, photometric = int(page.samplesperpixel), page.photometric.name
+    if n_samples == 3 and int(page.compression) in DECODED_BY_OPENSLIDE:
+        return
+    orientation = page.tags.get("Orientation")
+    extra = page.extrasamples[0] if page.extrasamples else 0
+    for meaning, is_wrong in (
+        # Each tile would be turned by itself, and stay where it is.
+        ("a picture that is to be turned", orientation is not None and orientation.value != 1),
+        (f"samples of {page.bitspersample} bits", int(page.bitspersample) > 8),
+        (f"colors in {photometric}", photometric == "SEPARATED"),
+        # Opacity would be taken for gray, and what has no meaning for opacity.
+        ("gray with opacity", n_samples == 2),
+        (
+            "a sample beside RGB that is no opacity",
+            n_samples > 3 and photometric == "RGB" and int(extra) not in (1, 2),
+        ),
+    ):
+        if is_wrong:
+            raise SlideError(f"{meaning}, which it does not show as it is")
+
+
+def check_counts(tif: tifffile.TiffFile) -> None:
+    """Refuse blocks longer than the file.
+
+    OpenSlide takes memory for what a block claims, and ends the process where there is not enough.
+    NDPI is read as it goes, and its strips are whole levels.
+    """
+    n_bytes = tif.filehandle.size
+    for page in () if tif.is_ndpi else tif.pages[:MAX_PAGES]:
+        longest = max(page.databytecounts, default=0)
+        if longest > n_bytes:
+            raise SlideError(
+                f"a block of {longest} bytes in a file of {n_bytes}; it is truncated or damaged: "
+                "copy it again"
+            )
 
 
 def _tile_size(raw: Mapping[str, str], n_levels: int) -> Size:
@@ -230,7 +299,11 @@ def _over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return RGB of straight-alpha RGBA laid over white."""
     alpha = rgba[..., 3]
     rgb = np.ascontiguousarray(rgba[..., :3])
-    is_clear = alpha < WHITE
-    if is_clear.any():
-        rgb[is_clear] = over_white(rgb[is_clear], alpha[is_clear][:, None])
+    if not (alpha < WHITE).any():
+        return rgb
+    # What no tile covers may be most of a slide, and picking single pixels is slow.
+    rgb |= np.where(alpha == 0, np.uint8(WHITE), np.uint8(0))[..., None]
+    is_between = (alpha > 0) & (alpha < WHITE)
+    if is_between.any():
+        rgb[is_between] = over_white(rgb[is_between], alpha[is_between][:, None])
     return rgb

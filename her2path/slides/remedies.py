@@ -9,7 +9,7 @@ import numpy as np
 from her2path.slides.limits import FORMAT_FAULTS
 from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 
-__all__ = ["remedy_for"]
+__all__ = ["INKS", "remedy_for"]
 
 SAVE_AS_PICTURE = "save the picture as PNG or TIFF and give its µm/px with --mpp"
 SAVE_AS_RGB = "8-bit RGB is needed: convert it, in the program that made it or in ImageJ"

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
 from her2path.errors import SlideError
-from her2path.slides.limits import MAX_XML_CHARS
+from her2path.slides.limits import MAX_LEVELS, MAX_XML_CHARS
 from her2path.slides.mpp import WithoutDoctype
 
 __all__ = ["check_chain", "series_of"]
@@ -74,8 +74,13 @@ def series_of(tif: Any) -> Any:  # noqa: ANN401 - tifffile's file, and its list 
     Raises
     ------
     SlideError
-        If more planes are claimed than a file holds, or planes lie elsewhere.
+        If more planes or levels are claimed than a file holds, or planes lie elsewhere.
     """
+    if len(tif.pages.first.subifds or ()) > MAX_LEVELS:
+        raise SlideError(
+            f"more than {MAX_LEVELS} levels hang below its first page; it is damaged: copy or "
+            "export it again"
+        )
     if tif.is_ome and n_planes(tif.ome_metadata or "") > MAX_CHAIN:
         raise SlideError(
             f"its OME-XML claims more than {MAX_CHAIN:,} planes; it is damaged: export it again"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
 from her2path.slides.file_bytes import FileBytes
+from her2path.slides.jpeg_tiles import JPEG_COMPRESSION
 from her2path.slides.limits import (
     FORMAT_FAULTS,
     MAX_ASSOCIATED_PX,
@@ -23,6 +24,7 @@ from her2path.slides.limits import (
     MAX_LEVELS,
     bounded_properties,
     check_dimensions,
+    check_jpeg,
     check_profile,
     plain,
 )
@@ -50,7 +52,7 @@ log = logging.getLogger(__name__)
 
 PHOTOMETRIC_RGB = 2
 PHOTOMETRIC_YCBCR = 6
-JPEG_COMPRESSIONS = (6, 7)
+JPEG_COMPRESSIONS = (6, JPEG_COMPRESSION)
 # Aperio's JPEG 2000 in YCbCr: the codec hands YCbCr back, OpenSlide turns it into RGB.
 APERIO_YCBCR = 33003
 # Codecs that fill a block of the size that the tags say, however the stream goes on; JPEG is held
@@ -114,13 +116,24 @@ class TiffSlide(OpenedSlide):
         width, height = source.block.width, source.block.height
         for row in range(corner.y // height, -(-(corner.y + size.height) // height)):
             for column in range(corner.x // width, -(-(corner.x + size.width) // width)):
-                block = self._block(source, row * source.columns + column)
+                block = self._checked_block(source, row * source.columns + column)
                 if block is None:
                     continue
                 left, top = column * width - corner.x, row * height - corner.y
                 y0, y1 = max(0, top), min(size.height, top + block.shape[0])
                 x0, x1 = max(0, left), min(size.width, left + block.shape[1])
                 rgb[y0:y1, x0:x1] = block[y0 - top : y1 - top, x0 - left : x1 - left]
+
+    def _checked_block(self, level: TiffLevel, index: int) -> NDArray[np.uint8] | None:
+        """Decode one block; whatever is wrong with it, or with what the tags say, is told."""
+        try:
+            return self._block(level, index)
+        except SlideError:
+            raise
+        except FORMAT_FAULTS as error:
+            raise SlideError(
+                f"{self.path}: block {index} is damaged ({error}); copy or export the file again."
+            ) from error
 
     def _block(self, level: TiffLevel, index: int) -> NDArray[np.uint8] | None:
         """Decode one block to RGB; None where the file leaves it out."""
@@ -150,20 +163,31 @@ class TiffSlide(OpenedSlide):
         if count > rows * columns * page.samplesperpixel * 2 + HEADER_ROOM:
             raise SlideError(f"{self.path}: block {index} claims {count} bytes; damaged file.")
         data = self._file.read(int(page.dataoffsets[index]), count)
-        if int(page.compression) in JPEG_2000:
-            check_jpeg_2000(data, Size(int(columns), int(rows)))
         try:
-            tables = {"jpegtables": page.jpegtables} if page.jpegtables else {}
-            block = page.decode(data, index, **tables)[0]
-        except FORMAT_FAULTS as error:
-            raise SlideError(
-                f"{self.path}: block {index} is damaged ({error}); copy or export the file again."
-            ) from error
+            check_stream(data, int(page.compression), Size(int(columns), int(rows)))
+        except SlideError as error:
+            raise SlideError(f"{self.path}: block {index} is damaged: {error}.") from error
+        tables = {"jpegtables": page.jpegtables} if page.jpegtables else {}
+        block = page.decode(data, index, **tables)[0]
         return None if block is None else np.asarray(block)[0]
 
     def _release(self) -> None:
         self._tif.close()
         self._file.close()
+
+
+def check_stream(data: bytes, compression: int, block: Size) -> None:
+    """Refuse a stream that would unpack to more than its block, or is cut off.
+
+    Raises
+    ------
+    SlideError
+        The message says which.
+    """
+    if compression == JPEG_COMPRESSION:
+        check_jpeg(data)
+    elif compression in JPEG_2000:
+        check_jpeg_2000(data, block)
 
 
 def check_jpeg_2000(data: bytes, block: Size) -> None:
@@ -262,12 +286,25 @@ def _level(pages: tuple[Any, ...]) -> TiffLevel:
         )
     level = TiffLevel(pages, size, block, bool(page.is_tiled))
     planes = samples if page.planarconfig == 2 and len(pages) == 1 else 1
+    if len({_layout(each) for each in pages}) > 1:
+        raise SlideError("its red, green and blue are not stored alike; save it anew as RGB")
     for each in pages:
         if not len(each.dataoffsets) == len(each.databytecounts) == level.n_blocks * planes:
             raise SlideError(
                 f"{len(each.dataoffsets)} blocks listed where {level.n_blocks * planes} are needed"
             )
     return level
+
+
+def _layout(page: Any) -> tuple[object, ...]:  # noqa: ANN401 - a tifffile page
+    """Return how the pixels of a page are stored."""
+    return (
+        page.shape,
+        page.compression,
+        page.planarconfig,
+        page.is_tiled,
+        (page.tilewidth, page.tilelength) if page.is_tiled else page.rowsperstrip,
+    )
 
 
 def tiff_facts(
@@ -325,7 +362,10 @@ def profile_of(page: Any) -> bytes | None:  # noqa: ANN401 - a tifffile page
     if not profile:
         return None
     check_profile(len(profile))
-    return bytes(profile)
+    try:
+        return bytes(profile)
+    except FORMAT_FAULTS as error:
+        raise SlideError(f"its color profile is unreadable ({error})") from error
 
 
 def _stated_mpp(tif: tifffile.TiffFile, description: str) -> tuple[Mpp | None, float | None]:

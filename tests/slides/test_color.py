@@ -1,12 +1,14 @@
 """Colors by the profile of a file: against the formula of sRGB, in every format, and refusals."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from her2path.errors import SlideError
 from her2path.geometry import Location, Size
-from her2path.slides import Icc, open_slide, read_overview
+from her2path.slides import Icc, describe_slide, open_slide, read_overview
 from her2path.slides.color import has_srgb_colors
 
 ORIGIN = Location(0, 0)
@@ -86,6 +88,41 @@ def test_a_profile_that_cannot_be_used_is_refused_only_where_it_is_asked_for(
     with pytest.raises(SlideError, match=words) as refusal:
         open_slide(path, icc=Icc.SRGB)
     assert "--icc off" in str(refusal.value)
+
+
+def test_a_profile_that_openslide_cannot_open_is_refused_in_words(write_svs):
+    path = write_svs(compression="zlib", icc=b"no profile at all" * 20)
+    with open_slide(path) as slide:
+        assert slide.backend == "openslide"
+    with pytest.raises(SlideError, match="profile is unreadable"):
+        open_slide(path, icc=Icc.SRGB)
+
+
+def with_jpeg_segment(data: bytes, marker: int, content: bytes) -> bytes:
+    """Return a JPEG with one more segment, before all others."""
+    return data[:2] + struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content + data[2:]
+
+
+def test_a_picture_is_said_to_have_a_profile_exactly_where_it_has_one(tmp_path, gamma_profile):
+    path = tmp_path / "a.jpg"
+    pixels = Image.new("RGB", (64, 64))
+    pixels.save(path, icc_profile=gamma_profile(1.8))
+    path.write_bytes(with_jpeg_segment(path.read_bytes(), 0xE1, b"Exif\0\0" + bytes(65_527)))
+    with open_slide(path, mpp=0.25) as slide:
+        assert slide.icc_profile() is not None
+        assert describe_slide(slide)["has_icc"]
+    pixels.save(path)
+    path.write_bytes(with_jpeg_segment(path.read_bytes(), 0xFE, b"ICC_PROFILE\0 is a name"))
+    with open_slide(path, mpp=0.25) as slide:
+        assert slide.icc_profile() is None
+        assert not describe_slide(slide)["has_icc"]
+
+
+def test_a_jpeg_of_four_inks_is_refused_with_its_remedy(tmp_path):
+    path = tmp_path / "inks.jpg"
+    Image.new("CMYK", (64, 64), (10, 60, 80, 5)).save(path)
+    with pytest.raises(SlideError, match="a JPEG in CMYK; 8-bit RGB is needed"):
+        open_slide(path, mpp=0.25)
 
 
 def test_a_profile_too_large_to_be_one_is_refused(write_ome, gamma_profile, monkeypatch):

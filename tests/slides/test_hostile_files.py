@@ -164,3 +164,112 @@ def test_a_damaged_table_of_colors_is_told(tmp_path: Path):
 def test_a_pipe_among_the_files_of_a_series_is_no_file(tmp_path: Path):
     os.mkfifo(tmp_path / "a.dcm")
     assert not in_series(tmp_path, ".dcm", 0)
+
+
+def with_tag(path: Path, name: str, page: int = 0, **changed: int) -> None:
+    """Change type, count or value of a tag (classic TIFF, little endian) where it stands."""
+    with tifffile.TiffFile(path) as tif:
+        at = tif.pages[page].aspage().tags[name].offset
+    data = bytearray(path.read_bytes())
+    for part, (start, code) in {"kind": (2, "<H"), "count": (4, "<I"), "value": (8, "<I")}.items():
+        if part in changed:
+            struct.pack_into(code, data, at + start, changed[part])
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif"])
+def test_a_strip_of_jpeg_that_is_cut_off_is_not_filled_up_with_gray(
+    tmp_path: Path, tissue, suffix: str
+):
+    path = tmp_path / f"strips{suffix}"
+    is_ome = suffix != ".tif"
+    tifffile.imwrite(
+        path, tissue(256, 256), photometric="rgb", compression="jpeg", rowsperstrip=64,
+        ome=is_ome, metadata={"axes": "YXS"} if is_ome else None,
+    )  # fmt: skip
+    with open_slide(path, mpp=0.25) as slide:
+        slide.read_region(Location(0, 0), 0, Size(256, 256))
+    with tifffile.TiffFile(path) as tif:
+        at, count = tif.pages[0].dataoffsets[2], tif.pages[0].databytecounts[2]
+    data = bytearray(path.read_bytes())
+    data[at + count // 2 : at + count] = bytes(count - count // 2)
+    path.write_bytes(data)
+    with (
+        pytest.raises(SlideError, match="JPEG without an end"),
+        open_slide(path, mpp=0.25) as slide,
+    ):
+        slide.read_region(Location(0, 0), 0, Size(256, 256))
+
+
+def test_a_block_longer_than_the_file_does_not_end_the_process(write_svs):
+    path = write_svs(n_levels=1, compression="zlib", size=(200, 200))
+    # One tile: its length stands in the tag itself.
+    with_tag(path, "TileByteCounts", value=2**32 - 1)
+    with pytest.raises(SlideError, match="openslide: a block of 4294967295 bytes in a file of"):
+        open_slide(path, backend="openslide")
+
+
+def test_very_many_levels_below_the_first_page_are_refused_at_once(tmp_path: Path):
+    path = tmp_path / "levels.tif"
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(pixels, photometric="rgb", subifds=1)
+        tif.write(pixels[::2, ::2], photometric="rgb", subfiletype=1)
+    open_slide(path, mpp=0.25).close()
+    with_tag(path, "SubIFDs", count=70, value=8)
+    with pytest.raises(SlideError, match="more than 64 levels"):
+        open_slide(path, mpp=0.25)
+
+
+@pytest.mark.parametrize("name", ["TileByteCounts", "TileOffsets", "ExtraSamples"])
+def test_a_tag_of_another_kind_is_a_slide_error(tmp_path: Path, name: str):
+    path = tmp_path / "kind.tif"
+    pixels = np.zeros((100, 100, 4), np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(64, 64), extrasamples=["unassalpha"])
+    with_tag(path, name, kind=2)
+    with (
+        pytest.raises(SlideError),
+        open_slide(path, mpp=0.25, backend="tifffile") as slide,
+    ):
+        slide.read_region(Location(0, 0), 0, Size(64, 64))
+
+
+def test_a_profile_of_another_kind_is_a_slide_error(write_ome):
+    path = write_ome(compression="zlib", icc=b"\xff" * 64)
+    # Numbers of two bytes instead of bytes.
+    with_tag(path, "InterColorProfile", kind=3)
+    with open_slide(path) as slide, pytest.raises(SlideError, match="profile is unreadable"):
+        slide.icc_profile()
+
+
+def test_planes_that_are_not_stored_alike_are_refused(tmp_path: Path):
+    path = tmp_path / "planes.ome.tif"
+    planes = np.zeros((3, 128, 128), np.uint8)
+    tifffile.imwrite(
+        path, planes, photometric="minisblack", tile=(64, 64), ome=True, metadata={"axes": "CYX"}
+    )
+    open_slide(path, mpp=0.25).close()
+    with_tag(path, "TileWidth", page=1, value=48)
+    with pytest.raises(SlideError, match=r"not stored alike|blocks listed"):
+        open_slide(path, mpp=0.25, backend="tifffile")
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".svs", "a\0b.svs"])
+def test_a_path_that_no_system_takes_is_a_slide_error(tmp_path: Path, name: str):
+    with pytest.raises(SlideError, match=r"cannot be read|is no path"):
+        open_slide(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("samples", "planar", "most"), [(4, "contig", 214), (3, "separate", 250), (1, None, 375)]
+)
+def test_what_a_tiff_would_take_is_read_from_its_head(tmp_path: Path, samples, planar, most):
+    path = tmp_path / "large.tif"
+    pixels = np.zeros((3, 64, 64) if planar == "separate" else (64, 64, samples), np.uint8)
+    options = {} if planar is None else {"planarconfig": planar}
+    photometric = "minisblack" if samples == 1 else "rgb"
+    tifffile.imwrite(path, np.squeeze(pixels), photometric=photometric, metadata=None, **options)
+    for name in ("ImageWidth", "ImageLength"):
+        with_tag(path, name, value=19_990)
+    with pytest.raises(SlideError, match=f"more than {most} MP"):
+        open_slide(path, mpp=0.25)

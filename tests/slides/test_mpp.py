@@ -3,7 +3,7 @@
 import pytest
 
 from her2path.geometry import Mpp
-from her2path.slides.mpp import mpp_of_ome
+from her2path.slides.mpp import mpp_of_aperio, mpp_of_imagej, mpp_of_ome
 
 OME = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
 <Instrument><Objective NominalMagnification="40"/></Instrument>
@@ -36,3 +36,14 @@ def test_of_several_objectives_that_of_the_picture_counts():
     )
     assert mpp_of_ome(xml.format('<ObjectiveSettings ID="O:1"/>'))[1] == 40
     assert mpp_of_ome(xml.format(""))[1] == 4
+
+
+def test_a_comma_in_an_aperio_description_is_a_point():
+    assert mpp_of_aperio("Aperio|AppMag = 40|MPP = 0,2520|x") == Mpp(0.252, 0.252)
+    assert mpp_of_aperio("Aperio|MPP = 0.2520") == Mpp(0.252, 0.252)
+    assert mpp_of_aperio("Aperio|MPP = 0,25,20") is None
+
+
+def test_imagej_names_an_inch_in_full():
+    assert mpp_of_imagej(101_600, 101_600, "inch") == Mpp(0.25, 0.25)
+    assert mpp_of_imagej(72, 72, "inch") is None
