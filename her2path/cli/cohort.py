@@ -132,6 +132,7 @@ def cohort(
         from her2path.compare.bands import read_bands
         from her2path.pipeline.settings import find_rule_set
         from her2path.report.cohort import write_cohort_page
+        from her2path.results.atomic import remove_file
         from her2path.results.folder import ResultsFolder
         from her2path.results.run_record import describe_input
 
@@ -143,6 +144,8 @@ def cohort(
                 "a cohort",
                 "--overwrite to replace it, --resume to keep the slides that were scored for it",
             )
+        if not compare:
+            refuse_unused(context, ["repeatability"], "is for verdicts, which --no-compare omits")
         folder = ResultsFolder(Path(os.path.abspath(out)))
         slides = folder.path / SLIDES_FOLDER
         rule_set = find_rule_set(criteria)
@@ -188,6 +191,8 @@ def cohort(
 
         found = analyse(scored, seed=seed, remarks=remarks)
         folder.create()
+        # It says that the rest is whole: that of an earlier run must not say so of half of this.
+        remove_file(folder.path / COHORT_JSON)
         page = write_cohort_page(folder.path, found, source_name=pairs.name)
         write_cohort(folder.path, found, sheet=sheet, pairs=scored, source=source)
         if as_json:

@@ -81,6 +81,7 @@ def evaluate(
         )
         from her2path.evaluation.writing import EVALUATION_JSON, document_of
         from her2path.report.evaluation import summary_lines, write_evaluation_page
+        from her2path.results.atomic import remove_file
         from her2path.results.folder import ResultsFolder
         from her2path.results.jsonable import to_json
 
@@ -90,8 +91,10 @@ def evaluate(
         references = read_references(reference) if reference else read_truths(truth or Path())
         found = hold_against(readings, references, is_truth=truth is not None, seed=seed)
         folder = ResultsFolder(Path(os.path.abspath(out))).create().path
-        write_evaluation(folder, found)
+        # It says that the rest is whole: that of an earlier run must not say so of half of this.
+        remove_file(folder / EVALUATION_JSON)
         page = write_evaluation_page(folder, found, source_name=results.name or str(results))
+        write_evaluation(folder, found)
         if as_json:
             text = json.dumps(to_json(document_of(found)), ensure_ascii=False, indent=2)
             OUTPUT.print(text)

@@ -117,6 +117,7 @@ def outcomes(
         from her2path.outcomes.patients import Columns, read_patients
         from her2path.outcomes.writing import OUTCOMES_JSON, outcomes_document, write_outcomes
         from her2path.report.outcomes import write_outcomes_page
+        from her2path.results.atomic import remove_file
         from her2path.results.folder import ResultsFolder
         from her2path.results.run_record import describe_input
 
@@ -128,7 +129,13 @@ def outcomes(
             )
         if not time:
             refuse_unused(
-                context, ["reference", "adjust"], "need --time and --event: they are of hazards"
+                context,
+                ["reference", "adjust", "endpoint", "unit"],
+                "need --time and --event: they are of survival and hazards",
+            )
+        if group:
+            refuse_unused(
+                context, ["ish", "organ"], "make groups from scores; --group takes them as they are"
             )
         columns = Columns(
             score=score,
@@ -148,6 +155,8 @@ def outcomes(
         )
         source = describe_input(table)
         folder = ResultsFolder(Path(os.path.abspath(out))).create()
+        # It says that the rest is whole: that of an earlier run must not say so of half of this.
+        remove_file(folder.path / OUTCOMES_JSON)
         page = write_outcomes_page(
             folder.path, found, source_name=table.name, endpoint=endpoint, unit=unit
         )

@@ -32,7 +32,8 @@ class Side:
         None while a slide is still to be scored.
     ish : IshResult or None
     edition : str
-        Criteria, as `edition_name` writes them; empty when nobody says.
+        Criteria: those of a result by the name of their rule set, others as `edition_name` writes
+        them; empty when nobody says.
     organ : Organ
     path : Path or None
         The slide or its result; None for a score that stands in the table.
@@ -75,7 +76,8 @@ class Side:
             self,
             score=record.score,
             ish=self.ish or record.ish,
-            edition=edition_name(record.rule_set),
+            # Rules of a site may have a year in their name without being those of that year.
+            edition=record.rule_set,
             organ=record.organ,
             result=result,
         )
@@ -153,4 +155,5 @@ def organ_of(*editions: str) -> Organ:
     >>> organ_of("", "gastric-resection").value, organ_of("asco-cap-2018").value
     ('stomach', 'breast')
     """
-    return Organ.STOMACH if any(OF_STOMACH.search(name) for name in editions) else Organ.BREAST
+    is_of_stomach = any(OF_STOMACH.search(name.casefold()) for name in editions)
+    return Organ.STOMACH if is_of_stomach else Organ.BREAST

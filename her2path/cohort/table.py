@@ -79,7 +79,7 @@ class PairReader:
     def __init__(self, sheet: Sheet, faults: SheetFaults, *, criteria: str) -> None:
         self.sheet = sheet
         self.folder = sheet.path.parent
-        self.criteria = edition_name(criteria)
+        self.criteria = criteria
         self.has_names = "pair" in sheet.columns
         self.faults = faults
         self.identity: dict[Path, SlideIdentity] = {}
@@ -148,13 +148,13 @@ class PairReader:
             self.faults.add(
                 row, f"{end}_ish", f"is {ish}, but {row.get(end)} was scored with {side.ish}"
             )
-        if edition and side.edition and edition != side.edition:
+        if edition and side.edition and side.edition not in (edition, row.get(f"{end}_edition")):
             self.faults.add(
                 row, f"{end}_edition", f"is {edition}, but {row.get(end)} has {side.edition}"
             )
         if side.path is not None:
             self.check_owner(row, end, side.path)
-        return replace(side, ish=ish or side.ish, edition=edition or side.edition)
+        return replace(side, ish=ish or side.ish, edition=side.edition or edition)
 
     def are_one_slide(self, before: Side, after: Side) -> bool:
         """Tell whether both sides are one file, or results of it."""

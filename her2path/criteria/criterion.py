@@ -139,6 +139,8 @@ def _text(row: Mapping[str, object], key: str, where: str) -> str:
     value = row.get(key)
     if not isinstance(value, str) or not value.strip() or len(value) > 300:
         raise CriteriaError(f"{where}: {key} must be a text of 1–300 characters, got {value!r}")
+    if not value.isprintable():
+        raise CriteriaError(f"{where}: {key} must be one line of signs that can be seen, {value!r}")
     return value
 
 

@@ -139,10 +139,13 @@ class RuleSet:
             raise CriteriaError(f"a rule set of {len(text)} characters; at most {MAX_TEXT} allowed")
         try:
             table = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
+            # Of numbers with thousands of digits Python itself complains.
             raise CriteriaError(f"the rule set is not valid TOML: {error}") from error
         words = {key: table.get(key) for key in ("name", "edition", "source", "organ", "zero")}
-        missing = [key for key, value in words.items() if not isinstance(value, str) or not value]
+        missing = [
+            key for key, value in words.items() if not isinstance(value, str) or not value.strip()
+        ]
         unknown = sorted(set(table) - set(words) - {"rows", "left_open"})
         rows = table.get("rows")
         if missing or unknown or not isinstance(rows, list) or not 0 < len(rows) <= MAX_ROWS:
@@ -151,6 +154,15 @@ class RuleSet:
                 f"{MAX_ROWS} [[rows]]; missing: {missing}, unknown: {unknown}, rows: "
                 f"{len(rows) if isinstance(rows, list) else rows!r}"
             )
+        # They stand in tables, on pages and in the terminal.
+        strange = [key for key, value in words.items() if not str(value).isprintable()]
+        if strange:
+            raise CriteriaError(
+                f"{', '.join(strange)} of the rule set: write it in one line, without signs that "
+                "cannot be seen"
+            )
+        if not all(isinstance(row, dict) for row in rows):
+            raise CriteriaError("each row of a rule set is a table under [[rows]]")
         if words["organ"] not in list(Organ):
             raise CriteriaError(f"organ must be one of {', '.join(Organ)}, got {words['organ']!r}")
         criteria = tuple(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from her2path.criteria.label import ScoreLabel
 from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.criteria.words import score_named
 from her2path.errors import ResultsError
 from her2path.evaluation.agreement import ScoreAgreement, agree
 from her2path.evaluation.case import Case, on_one_scale, shared_scale
@@ -29,7 +29,7 @@ from her2path.results.cells import read_cells
 from her2path.results.columns import SlideState
 from her2path.results.faults import SheetFaults
 from her2path.results.folder import ResultsFolder
-from her2path.results.sheet import SheetRow, read_sheet
+from her2path.results.sheet import SheetRow, number_in, read_sheet
 from her2path.statistics.counted import Counted
 
 __all__ = ["Evaluation", "Readings", "evaluate", "read_readings"]
@@ -145,26 +145,30 @@ def read_readings(results: Path, *, reader: str = "") -> Readings:
         )
     cases: dict[str, Case] = {}
     failed: dict[str, str] = {}
+    seen: set[str] = set()
     for row in sheet.rows:
         slide_id = row.get("slide_id")
-        if row.get("state") == SlideState.FAILED:
-            failed[slide_id] = row.get("error") or "no reason was recorded"
-        elif slide_id in cases:
+        if not slide_id:
+            faults.add(row, "slide_id", "is empty")
+        elif slide_id in seen:
             faults.add(row, "slide_id", f"{slide_id!r:.60} stands twice")
+        elif row.get("state").casefold() == SlideState.FAILED:
+            failed[slide_id] = row.get("error") or "no reason was recorded"
         else:
-            case = case_of(row, prefix, faults)
+            case = case_of(row, prefix, faults, separator=sheet.separator)
             if case is not None:
                 cases[slide_id] = case
+        seen.add(slide_id)
     faults.refuse(path, ResultsError)
     return Readings(cases, failed, results if is_folder else None, reader)
 
 
-def case_of(row: SheetRow, prefix: str, faults: SheetFaults) -> Case | None:
+def case_of(row: SheetRow, prefix: str, faults: SheetFaults, *, separator: str) -> Case | None:
     """Return a slide as read, still without its reference; None when it has a fault."""
     words = row.get(f"{prefix}score"), *filter(None, row.get(SET_COLUMN).split(";"))
     try:
         # A second reader says nothing of a slide that the first did not assess.
-        score, *score_set = (Score(word or Score.NOT_ASSESSABLE) for word in words)
+        score, *score_set = (read_score(word) for word in words)
         if Score.NOT_ASSESSABLE in score_set:
             raise ValueError(score_set)
     except ValueError:
@@ -181,7 +185,7 @@ def case_of(row: SheetRow, prefix: str, faults: SheetFaults) -> Case | None:
         slide_id=row.get("slide_id"),
         reference=NO_REFERENCE,
         score=score,
-        probabilities=probabilities_of(row, prefix, faults),
+        probabilities=probabilities_of(row, prefix, faults, separator=separator),
         is_flagged=review.casefold() in FLAGGED,
         flags=tuple(word for word in row.get("review_reasons").split(";") if word),
         patient=row.get("patient_id"),
@@ -189,20 +193,39 @@ def case_of(row: SheetRow, prefix: str, faults: SheetFaults) -> Case | None:
     )
 
 
-def probabilities_of(row: SheetRow, prefix: str, faults: SheetFaults) -> dict[Score, float] | None:
+def read_score(word: str) -> Score:
+    """Return the score that a cell names, as people and programs write it; empty is none.
+
+    Raises
+    ------
+    ValueError
+        If it names none.
+    """
+    found = score_named(word or Score.NOT_ASSESSABLE)
+    if found is None:
+        raise ValueError(word)
+    return found
+
+
+def probabilities_of(
+    row: SheetRow, prefix: str, faults: SheetFaults, *, separator: str
+) -> dict[Score, float] | None:
     """Return the stated probabilities of a row, None where there are none."""
     texts = [row.get(prefix + name) for name in PROBABILITY_COLUMNS]
     if not all(texts):
         return None
-    try:
-        values = [float(text) for text in texts]
-    except ValueError:
-        values = [math.nan]
+    values = []
+    for name, text in zip(PROBABILITY_COLUMNS, texts, strict=True):
+        value = number_in(text, separator=separator)
+        if value is None or value < 0:
+            faults.add(row, prefix + name, f"{text!r:.40} is no probability; give 0 to 1")
+            return None
+        values.append(value)
     if sum(values) == 0:
         # Nothing was counted.
         return None
-    if not (min(values) >= 0 and abs(sum(values) - 1) <= SUM_TOLERANCE):
-        words = f"row {row.number}: probabilities {', '.join(texts):.80} do not sum to 1"
+    if abs(sum(values) - 1) > SUM_TOLERANCE:
+        words = f"row {row.number}: probabilities {'; '.join(texts):.80} do not sum to 1"
         faults.add_words(words, row=row.number)
         return None
     return dict(zip(EXPRESSION_SCORES, values, strict=True))

@@ -208,9 +208,12 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 f"{path} has {path.stat().st_size:,} bytes, more than marks can have "
                 f"({MAX_BYTES:,}): give the folder of marks"
             )
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise AnnotationError(f"{path} cannot be read ({error}): give a folder of marks") from error
-    for k, row in enumerate(csv.DictReader(text.splitlines())):
-        # What is missing at a row's end is None, what is too much has no name.
-        yield f"{path.name}, row {k + 2}", {a: b for a, b in row.items() if a and b is not None}
+    try:
+        for k, row in enumerate(csv.DictReader(text.splitlines())):
+            # What is missing at a row's end is None, what is too much has no name.
+            yield f"{path.name}, row {k + 2}", {a: b for a, b in row.items() if a and b is not None}
+    except csv.Error as error:
+        raise AnnotationError(f"{path} cannot be read ({error}): give a folder of marks") from error

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import math
 import zlib
+from array import array
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from her2path.criteria.label import ScoreLabel, parse_score
 from her2path.criteria.score import Intensity, Pattern, Score
+from her2path.criteria.words import score_named
 from her2path.errors import ResultsError, TableError
-from her2path.evaluation.cells import KnownCells, codes_of
+from her2path.evaluation.cells import KnownCells
 from her2path.results.faults import SheetFaults
 from her2path.results.folder import name_slides
 from her2path.results.jsonable import read_json
@@ -31,6 +35,17 @@ MAX_TRUTHS = 100_000
 # A drawn whole slide holds some hundred thousand cells; a row with its outline about 500 bytes.
 MAX_CELLS = 5_000_000
 MAX_LINE = 100_000
+# What is read of them, and how; outlines, which are most of a file, are not.
+KNOWN_CELL_COLUMNS: Mapping[str, Callable[[str], float]] = {
+    "x": float,
+    "y": float,
+    # Spreadsheets write TRUE.
+    "is_tumor": lambda word: {"true": 1.0, "false": 0.0}[word.lower()],
+    "intensity": lambda word: Intensity[word.upper()],
+    "pattern": lambda word: Pattern[word.upper()],
+    "completeness": float,
+    "membrane_od": float,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +101,9 @@ def read_references(path: Path) -> tuple[Reference, ...]:
         if not text:
             faults.add(row, key, "is empty")
             continue
-        slide_id = text if key == "slide_id" else name_slides([Path(text)])[0]
+        slide_id = text if key == "slide_id" else name_slides([written_path(text)])[0]
         label = None
-        if row.get(column) != Score.NOT_ASSESSABLE:
+        if score_named(row.get(column)) is not Score.NOT_ASSESSABLE:
             label = faults.read(row, column, reference_score)
         if slide_id in found:
             faults.add(row, key, f"{slide_id!r:.60} stands twice")
@@ -102,6 +117,11 @@ def read_references(path: Path) -> tuple[Reference, ...]:
         faults.add_words(f"no row has a {column}")
     faults.refuse(path)
     return tuple(found.values())
+
+
+def written_path(text: str) -> Path:
+    """Return a path of a table, also where the table was written under Windows."""
+    return Path(text if "/" in text else PureWindowsPath(text).as_posix())
 
 
 def reference_score(text: str) -> ScoreLabel:
@@ -149,6 +169,8 @@ def truth_of(path: Path) -> Reference:
     try:
         score, mpp = Score(document["score"]), float(document["mpp"])
         laboratory = str(document["laboratory"]["name"])
+        if not (math.isfinite(mpp) and mpp > 0):
+            raise ValueError(f"mpp {mpp}")
     except (KeyError, TypeError, ValueError) as error:
         raise ResultsError(
             f"{path} is no truth of a drawn slide ({error!r}); draw it again with `her2path synth`"
@@ -172,25 +194,31 @@ def read_known_cells(path: Path) -> KnownCells:
     ResultsError
         If they cannot be read, or are too many.
     """
-    rows: list[dict[str, str]] = []
+    columns = {name: array("d") for name in KNOWN_CELL_COLUMNS}
     try:
         with gzip.open(path, "rt", encoding="ascii", newline="") as file:
-            # What unpacks to endless lines must not fill the memory.
+            # What unpacks to endless lines, or to endless columns, must not fill the memory.
             lines = iter(lambda: file.readline(MAX_LINE), "")
-            for row in csv.DictReader(lines):
-                row.pop("outline", None)
-                rows.append(row)
-                if len(rows) > MAX_CELLS:
+            for number, row in enumerate(csv.DictReader(lines), start=1):
+                if number > MAX_CELLS:
                     raise ResultsError(f"{path} holds more than {MAX_CELLS:,} cells")
+                for name, code in KNOWN_CELL_COLUMNS.items():
+                    # Whoever marked cells by eye has no heights.
+                    text = row.get(name) or "nan" if name == "membrane_od" else row[name]
+                    if text is None:
+                        raise ValueError(f"row {number + 1} ends before {name}")
+                    columns[name].append(code(text))
+        found = {name: np.array(values, np.float64) for name, values in columns.items()}
+        if not (np.isfinite(found["x"]).all() and np.isfinite(found["y"]).all()):
+            raise ValueError("a cell has no place")
         return KnownCells(
-            x=np.array([float(row["x"]) for row in rows]),
-            y=np.array([float(row["y"]) for row in rows]),
-            is_tumor=np.array([row["is_tumor"] == "true" for row in rows], np.bool_),
-            intensity=codes_of([row["intensity"] for row in rows], Intensity),
-            pattern=codes_of([row["pattern"] for row in rows], Pattern),
-            completeness=np.array([float(row["completeness"]) for row in rows]),
-            # Whoever marked cells by eye has no heights.
-            membrane_od=np.array([float(row.get("membrane_od") or "nan") for row in rows]),
+            x=found["x"],
+            y=found["y"],
+            is_tumor=found["is_tumor"] > 0,
+            intensity=found["intensity"].astype(np.int64),
+            pattern=found["pattern"].astype(np.int64),
+            completeness=found["completeness"],
+            membrane_od=found["membrane_od"],
         )
     except ResultsError:
         raise

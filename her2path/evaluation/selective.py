@@ -101,12 +101,16 @@ def risk_curve(cases: Sequence[Case]) -> RiskCurve | None:
     stated = np.array([-1.0 if case.stated is None else case.stated for case in cases])
     is_wrong = np.array([not case.is_exact for case in cases])
     n = len(cases)
-    points = []
-    for cut in np.unique(stated)[::-1]:
-        kept = stated >= cut
-        points.append(
-            RiskPoint(float(kept.mean()), float(is_wrong[kept].mean()), max(float(cut), 0.0))
+    order = np.argsort(-stated)
+    cuts, n_alike = np.unique(-stated, return_counts=True)
+    n_kept = np.cumsum(n_alike)
+    n_wrong_kept = np.cumsum(is_wrong[order])[n_kept - 1]
+    points = [
+        RiskPoint(kept / n, wrong / kept, max(-cut, 0.0))
+        for cut, kept, wrong in zip(
+            cuts.tolist(), n_kept.tolist(), n_wrong_kept.tolist(), strict=True
         )
+    ]
     # Each step holds for the slides that it adds.
     steps = np.diff([0.0, *(point.coverage for point in points)])
     n_wrong = int(is_wrong.sum())

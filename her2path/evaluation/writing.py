@@ -30,7 +30,7 @@ CELLS_CSV = "evaluation_cells.csv"
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
-    """Write the tables, and then evaluation.json, which tells of them.
+    """Write the tables and evaluation.json, which comes last: where it lies, the rest is whole.
 
     Returns their paths.
 

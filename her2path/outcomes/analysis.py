@@ -92,6 +92,9 @@ def remarks_on(patients: Patients) -> tuple[str, ...]:
             found.append(f"{group}: {n} {'patient tells' if n == 1 else 'patients tell'} little")
     if len(patients.groups) == 1:
         found.append("there is one group: nothing is compared")
+    alike = look_alikes(p.patient_id for p in patients.rows if p.patient_id)
+    if alike:
+        found.append(f"patients that look alike and are taken for different ones: {alike}")
     alike = look_alikes(patients.groups)
     if alike:
         found.append(f"groups that look alike and are taken for different ones: {alike}")

@@ -143,6 +143,18 @@ def fitted(
     for group in empty:
         remarks.append(f"no event in {group}: it has no hazard ratio and is left out of the model")
     rows = [p for p in rows if p.group not in empty]
+    left = {p.group for p in rows}.union(empty)
+    for group in patients.groups:
+        if group not in left:
+            what = (
+                "values of the model" if any(p.group == group for p in known) else "time and event"
+            )
+            remarks.append(
+                f"{group}: of nobody are {what} known; the group is left out of the model"
+            )
+    if not rows:
+        remarks.append("there is no event: no hazards can be compared")
+        return no_model(name, rows, n_incomplete, remarks)
     if reference in empty or not any(p.group == reference for p in rows):
         remarks.append(
             f"{reference} has no event to compare with; name another group with --reference"
@@ -163,6 +175,9 @@ def fitted(
         remarks.append(
             "no estimate: group and covariates say the same of these patients, wholly or in part; "
             "leave out the covariate that follows from the others"
+            if any(not term.is_group for term in terms)
+            else f"no estimate: within {patients.columns.strata} a group has nobody to be compared "
+            "with; leave out --strata, or the group"
         )
         return no_model(name, rows, n_incomplete, remarks)
     return estimated(name, patients, rows, terms, n_incomplete, remarks)

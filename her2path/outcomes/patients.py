@@ -12,6 +12,7 @@ from her2path.criteria.ish import status
 from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.criteria.words import SCORE_WORDS, score_named
 from her2path.errors import TableError
+from her2path.outcomes.words import NO_RESPONSE, NOT_EVALUABLE, RESPONSE, yes_or_no
 from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.faults import SheetFaults
 from her2path.results.sheet import (
@@ -36,14 +37,6 @@ GROUP_ORDER = (
     Status.NEGATIVE,
     Status.EQUIVOCAL,
 )
-YES = frozenset({"1", "yes", "y", "true", "event", "dead", "died", "death", "progressed"})
-NO = frozenset({"0", "no", "n", "false", "censored", "alive", "none"})
-# Best overall response of RECIST: complete and partial count as response.
-RESPONSE = YES | {"cr", "pr", "responder", "response", "pcr"}
-NO_RESPONSE = NO | {"sd", "pd", "non-responder", "nonresponder", "no response", "non-pcr"}
-NOT_EVALUABLE = frozenset(
-    {"ne", "na", "n/a", "n.a.", "nd", "n.d.", "unknown", "not evaluable", "not done", "-", "?"}
-)
 STATUS_WORDS = frozenset(status.value for status in Status)
 # Numbers beyond this are no times and no measurements of patients.
 LARGEST = 1e9
@@ -51,6 +44,8 @@ LARGEST = 1e9
 MOST_CATEGORIES = 5
 # A category for almost every patient is a name, not a group.
 MOST_GROUPS = 20
+# Nor is it a covariate: tests of a table of hundreds of columns say nothing, and take hours.
+MOST_WORDS = 100
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +190,7 @@ def read_patients(path: Path, columns: Columns, *, organ: Organ = Organ.BREAST) 
     reader = PatientReader(sheet, columns, faults, organ=organ)
     rows = [reader.patient(row) for row in sheet.rows]
     reader.check_names()
+    reader.check_words()
     if not n_of_rows:
         # What no row holds may stand in one that could not be read.
         reader.check_responders()
@@ -418,6 +414,16 @@ class PatientReader:
                 fault = f"--responders: {named!r:.40} is nowhere in {column}; it holds {words:.300}"
                 self.faults.add_words(fault)
 
+    def check_words(self) -> None:
+        """Note covariates that are texts: each of their words would be a category."""
+        for name in self.categorical:
+            words = {row.get(name) for row in self.sheet.rows} - {""}
+            if len(words) > MOST_WORDS:
+                self.faults.add_words(
+                    f"row 1: covariate {name!r:.60} holds {len(words):,} different words, more "
+                    f"than {MOST_WORDS}; leave it out, or make categories of them"
+                )
+
     def check_names(self) -> None:
         """Note patients that stand twice: a patient has one outcome."""
         first: dict[str, int] = {}
@@ -430,13 +436,6 @@ class PatientReader:
                     "patient_id",
                     f"{name!r:.60} stands in row {before} already; keep one row per patient",
                 )
-
-
-def yes_or_no(text: str) -> bool:
-    plain = text.strip().casefold()
-    if plain in YES or plain in NO:
-        return plain in YES
-    raise TableError(f"{text!r:.40} is no event; give 1 or 0, yes or no")
 
 
 def named_score(text: str) -> Score:

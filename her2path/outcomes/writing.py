@@ -141,6 +141,8 @@ def cox_json(model: CoxModel) -> dict[str, Any]:
                 "term": ratio.term,
                 "level": ratio.level,
                 "reference": ratio.reference,
+                "n": ratio.n,
+                "n_events": ratio.n_events,
                 "hazard_ratio": None if ratio.runs_away else ratio.ratio,
                 "ci95": None if ratio.runs_away else ends(ratio.ci95),
                 "p": None if ratio.runs_away else ratio.p,

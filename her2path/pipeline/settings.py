@@ -140,15 +140,18 @@ class SlideJob:
 def fingerprint_of_job(job: SlideJob, settings: ScoreSettings) -> Fingerprint:
     """Return what tells whether a result of this slide still holds.
 
+    Patient and own columns of a manifest stand beside a result, and change none.
+
     Raises
     ------
     ResultsError
         If the slide or its outlines cannot be looked at.
     """
     roi = None if job.roi is None else fingerprint_of(job.roi, settings_hash="")
+    unlabelled = replace(job, patient_id="", extras={})
     return fingerprint_of(
         job.path,
-        settings_hash=settings_hash([settings.identity, job, roi]),
+        settings_hash=settings_hash([settings.identity, unlabelled, roi]),
         beside=companions(job.path),
     )
 
@@ -179,6 +182,12 @@ def find_rule_set(name: str, *, specimen: Specimen | None = None) -> RuleSet:
         found = load_rule_set(name)
     else:
         found = RuleSet.parse(read_small(path, CriteriaError))
+        # Results keep the name alone, and are read again by the rule set of that name.
+        if found.name in rule_set_names() and found != load_rule_set(found.name):
+            raise CriteriaError(
+                f"{path} calls itself {found.name}, but its rows are not those of the rule set of "
+                "that name that comes with her2path; give yours a name and an edition of its own"
+            )
     wanted = GASTRIC.get(specimen) if specimen is not None else None
     if wanted is not None and found.name in GASTRIC.values() and found.name != wanted:
         raise CriteriaError(
@@ -208,7 +217,8 @@ def read_small(path: Path, kind: type[CriteriaError] | type[CalibrationError]) -
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise kind(f"{path} is larger than {MAX_FILE_BYTES:,} bytes; is it the right file?")
-        return data.decode("utf-8")
+        # Editors of Windows put a mark before the first letter.
+        return data.decode("utf-8-sig")
     except OSError as error:
         raise kind(f"{path} cannot be read ({error.strerror or error}); check the path") from error
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -357,11 +357,19 @@ def look_alikes(names: Iterable[str]) -> str:
         is_number = number_in(name) is not None
         # One system writes ü as one sign, another as u and two dots.
         folded = "".join(unicodedata.normalize("NFKC", name).casefold().split())
-        key = Decimal(name.replace(",", ".")) if is_number else folded
+        key = value_of(name.replace(",", ".")) if is_number else folded
         found.setdefault(key, []).append(name)
     alike = [f"{', '.join(n[:-1])} and {n[-1]}" for n in found.values() if len(n) > 1]
     more = [f"and {len(alike) - MAX_ALIKE} more"] if len(alike) > MAX_ALIKE else []
     return "; ".join([*alike[:MAX_ALIKE], *more])
+
+
+def value_of(number: str) -> Decimal:
+    """Return a number exactly; 0 where it is nearer to 0 than any that is told apart from it."""
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        return Decimal(0)
 
 
 def word(kind: type[Word]) -> Callable[[str], Word]:

@@ -232,3 +232,20 @@ def test_the_page_speaks_of_slides_csv_only_where_the_call_is_evaluated(
     page = (out / "evaluation.html").read_text(encoding="utf-8")
     assert "Expected calibration error" in page
     assert words not in page
+
+
+@pytest.mark.parametrize(
+    "cut", ["report.evaluation.write_evaluation_page", "evaluation.writing.write_sheet"]
+)
+def test_a_run_that_is_cut_short_leaves_no_document(
+    results: Path, readings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
+):
+    given = (results, "--reference", readings, "--out", tmp_path)
+    assert run(*given, "--quiet").exit_code == 0
+
+    def cut_short(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"her2path.{cut}", cut_short)
+    assert run(*given, "--overwrite").exit_code != 0
+    assert not (tmp_path / "evaluation.json").exists()

@@ -313,3 +313,17 @@ def test_no_column_of_the_table_is_lost_by_its_name(tmp_path: Path):
     assert [v for name, v in zip(names, values, strict=True) if name.endswith("table_row")] == [
         "a", "b", "c",
     ]  # fmt: skip
+
+
+def test_a_run_that_is_cut_short_leaves_no_document_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given = ("cohort", write_counts(tmp_path / "pairs.csv", GOUDA), "--out", tmp_path / "out")
+    assert run(*given, "--quiet").exit_code == 0
+
+    def cut_short(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("her2path.cohort.writing.write_pairs", cut_short)
+    assert run(*given, "--overwrite").exit_code != 0
+    assert not (tmp_path / "out" / "cohort.json").exists()

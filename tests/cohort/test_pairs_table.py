@@ -338,3 +338,18 @@ def test_a_row_of_too_many_values_is_listed_beside_faults_of_cells(tmp_path: Pat
     faults = faults_of(path)
     assert "row 2: 4 values for 3 columns" in faults
     assert "row 3, before: '4+' is no score" in faults
+
+
+def test_rules_of_a_site_with_a_year_in_their_name_are_not_those_of_that_year(
+    tmp_path: Path, slide_json
+):
+    slide_json("a.json", rule_set="our-2018", edition="1", score="1+")
+    slide_json("b.json", rule_set="asco-cap-2018", score="0")
+    pair = {"patient_id": "P1", "before": "a.json", "after": "b.json"}
+    faults = faults_of(write_rows(tmp_path / "t.csv", pair))
+    assert "row 2, after_edition: asco-cap-2018, but before of row 2 has our-2018" in faults
+    said = {"before_edition": "our-2018", "after": "a2.json", "after_edition": "ASCO/CAP 2018"}
+    slide_json("a2.json", rule_set="our-2018", edition="1", score="0")
+    faults = faults_of(write_rows(tmp_path / "t.csv", {**pair, **said}))
+    assert "row 2, after_edition: is asco-cap-2018, but a2.json has our-2018" in faults
+    assert "before_edition" not in faults

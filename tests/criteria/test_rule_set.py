@@ -12,6 +12,7 @@ from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
 from her2path.criteria.tally import Tally
 from her2path.errors import CriteriaError
+from her2path.pipeline.settings import find_rule_set
 
 BLANK = 1.0
 INCOMPLETE, BASOLATERAL, COMPLETE = Extent
@@ -366,6 +367,10 @@ def test_a_rule_set_is_named_as_its_file(name):
         ('["faint complete"]', '["none complete"]', "left_open must be a list of faint incomplete"),
         ('["faint complete"]', '"faint complete"', "left_open must be a list"),
         ("percent = 10", "cluster_cells = 5", "looks at no share"),
+        ("percent = 10", f"percent = {5000 * '9'}", "not valid TOML"),
+        ('name = "asco-cap-2018"', 'name = " "', "missing"),
+        ('name = "asco-cap-2018"', r'name = "a\nb"', "one line"),
+        ('text = "complete', r'text = "\u001b[31mcomplete', "one line"),
     ],
 )
 def test_a_faulty_table_is_refused_with_the_reason(old, new, message):
@@ -373,6 +378,12 @@ def test_a_faulty_table_is_refused_with_the_reason(old, new, message):
     assert old in text
     with pytest.raises(CriteriaError, match=message):
         RuleSet.parse(text.replace(old, new, 1))
+
+
+def test_rows_that_are_no_tables_are_refused():
+    head, _ = text_of("asco-cap-2018").split("[[rows]]", 1)
+    with pytest.raises(CriteriaError, match="is a table under"):
+        RuleSet.parse(f"{head}rows = [1, 2]")
 
 
 def test_a_row_that_can_never_decide_is_refused():
@@ -392,3 +403,13 @@ def test_in_2007_intense_staining_of_few_cells_is_called_so():
     assert (call.score, call.criterion_id) == ("2+", "2+ intense")
     weak = old.call(tumour((WEAK, COMPLETE, 200)), blank_upper_pct=BLANK)
     assert (weak.score, weak.criterion_id) == ("2+", "2+ complete")
+
+
+def test_an_altered_copy_may_not_keep_the_name_of_a_rule_set_of_the_package(tmp_path):
+    own = tmp_path / "own.toml"
+    text = text_of("asco-cap-2018")
+    own.write_text("\ufeff" + text, encoding="utf-8")
+    assert find_rule_set(str(own)) == load_rule_set("asco-cap-2018")
+    own.write_text(text.replace("percent = 10", "percent = 1", 1), encoding="utf-8")
+    with pytest.raises(CriteriaError, match="calls itself asco-cap-2018"):
+        find_rule_set(str(own))

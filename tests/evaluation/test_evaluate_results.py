@@ -193,3 +193,34 @@ def test_columns_of_a_table_of_results_are_known_however_they_are_written(tmp_pa
     found = read_readings(table)
     assert found.cases["a"].score is Score.ONE_PLUS
     assert found.failed == {"b": "too coarse"}
+
+
+def test_probabilities_with_decimal_commas_are_read_and_wrong_ones_named(tmp_path: Path) -> None:
+    table = tmp_path / "theirs.csv"
+    head = "slide_id;score;p_0;p_0plus;p_1plus;p_2plus;p_3plus\n"
+    table.write_text(head + "a;1+;0,1;0,1;0,6;0,2;0\n")
+    found = read_readings(table).cases["a"].probabilities
+    assert found is not None
+    assert found[Score.ONE_PLUS] == 0.6
+    table.write_text(head + "a;1+;-0,5;0,5;0;0;0\nb;1+;0;x;1;0;0\nc;1+;0;0;0;1;1\n")
+    with pytest.raises(ResultsError, match=r"row 2, p_0: '-0,5'") as caught:
+        read_readings(table)
+    assert "row 3, p_0plus: 'x' is no probability" in str(caught.value)
+    assert "row 4: probabilities 0; 0; 0; 1; 1 do not sum to 1" in str(caught.value)
+
+
+def test_a_slide_is_named_and_stands_once_failed_or_not(tmp_path: Path) -> None:
+    table = tmp_path / "r.csv"
+    table.write_text("slide_id,score,state\na,1+,done\na,,failed\n,2+,done\nb,,failed\nb,,failed\n")
+    with pytest.raises(ResultsError, match=r"row 3, slide_id: 'a' stands twice") as caught:
+        read_readings(table)
+    assert "row 4, slide_id: is empty" in str(caught.value)
+    assert "row 6, slide_id: 'b' stands twice" in str(caught.value)
+
+
+def test_scores_of_other_programs_are_read_as_references_are(tmp_path: Path) -> None:
+    table = tmp_path / "r.csv"
+    table.write_text("slide_id,score,state\na,Ultralow,\nb,2,\nc,Not assessable,\nd,,Failed\n")
+    found = read_readings(table)
+    assert [case.score for case in found.cases.values()] == ["0+", "2+", "not_assessable"]
+    assert set(found.failed) == {"d"}

@@ -314,3 +314,14 @@ def test_every_marked_picture_is_there(real_data):
         pictures = {row["picture"] for row in csv.DictReader(table)}
     missing = [p for p in pictures if not (real_data / "tma" / f"{p}.jpg").is_file()]
     assert missing == ["skimage_immunohistochemistry"]
+
+
+def test_marks_of_a_spreadsheet_are_read_and_an_endless_cell_is_refused(tmp_path: Path):
+    head = "picture,window,split,kind,x,y,width,height,mpp\n"
+    (tmp_path / "windows.csv").write_text(f"\ufeff{head}p,w,final,stroma,0,0,9,9,0.25\n", "utf-8")
+    points = tmp_path / "points.csv"
+    points.write_text("\ufeffpicture,window,split,x,y,label\np,w,final,1,1,tumor\n", "utf-8")
+    assert read_windows(tmp_path)[0].labels.tolist() == ["tumor"]
+    points.write_text(f"picture,window\np,{'w' * 200_000}\n", "utf-8")
+    with pytest.raises(AnnotationError, match=r"points\.csv cannot be read"):
+        read_windows(tmp_path)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,57 @@ def test_rows_of_too_many_values_are_listed_beside_faults_of_cells(tmp_path: Pat
         read_references(sheet(tmp_path, "slide_id,reference\na,1+,2+\nb,7\n"))
     with pytest.raises(TableError, match=r"1 fault\n  - row 2: 3 values"):
         read_references(sheet(tmp_path, "slide_id,reference\na,1+,2+\nb,\n"))
+
+
+def test_a_path_written_under_windows_stands_for_its_slide(tmp_path: Path) -> None:
+    (found,) = read_references(sheet(tmp_path, "path,reference\nC:\\data\\x.svs,3+\n"))
+    assert found.slide_id == "x"
+
+
+def test_not_assessable_is_known_in_any_case(tmp_path: Path) -> None:
+    (found,) = read_references(sheet(tmp_path, "slide_id,reference\na,Not assessable\n"))
+    assert found.label is None
+
+
+def write_cells(folder: Path, *rows: str, more: str = "") -> Path:
+    path = folder / "x.cells.csv.gz"
+    text = "\n".join([f"x,y,is_tumor,intensity,pattern,completeness{more}", *rows, ""])
+    path.write_bytes(gzip.compress(text.encode()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("1,2,true", "row 2 ends before intensity"),
+        ("nan,2,true,weak,complete,1", "a cell has no place"),
+        ("1,inf,true,weak,complete,1", "a cell has no place"),
+        ("1,2,maybe,weak,complete,1", "maybe"),
+    ],
+)
+def test_cells_that_say_nothing_are_refused(tmp_path: Path, row: str, words: str) -> None:
+    with pytest.raises(ResultsError, match=words):
+        read_known_cells(write_cells(tmp_path, row))
+
+
+def test_a_spreadsheet_may_write_the_kind_of_a_cell_in_capitals(tmp_path: Path) -> None:
+    rows = ("1,2,TRUE,weak,complete,1", "1,2,False,none,absent,0")
+    assert read_known_cells(write_cells(tmp_path, *rows)).is_tumor.tolist() == [True, False]
+
+
+def test_columns_that_nobody_reads_take_no_memory(tmp_path: Path) -> None:
+    row = "1,2,true,weak,complete,1" + ",1" * 3000
+    path = write_cells(tmp_path, *[row] * 500, more="".join(f",c{k}" for k in range(3000)))
+    tracemalloc.start()
+    read_known_cells(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10e6
+
+
+@pytest.mark.parametrize("mpp", ["0", "-0.5", "NaN", "Infinity"])
+def test_a_truth_without_a_size_of_pixels_is_refused(tmp_path: Path, mpp: str) -> None:
+    text = f'{{"score": "1+", "mpp": {mpp}, "laboratory": {{"name": "A"}}}}'
+    (tmp_path / "a.truth.json").write_text(text)
+    with pytest.raises(ResultsError, match="is no truth of a drawn slide"):
+        read_truths(tmp_path)

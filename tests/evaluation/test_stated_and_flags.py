@@ -193,3 +193,18 @@ def test_many_statements_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) ->
     assert peak < 40e6
     monkeypatch.setattr("her2path.evaluation.stated.N_AT_A_TIME", 10**9)
     assert reliability(stated, came_true, rng=rng()) == found
+
+
+def test_the_risk_curve_keeps_slides_of_one_probability_together_and_counts_each_once() -> None:
+    rng = np.random.default_rng(3)
+    cases = [
+        case("1+" if rng.random() < 0.7 else "2+", "1+", probabilities=sure(Score.ONE_PLUS, share))
+        for share in rng.choice([0.5, 0.6, 0.9], 60).tolist()
+    ]
+    curve = risk_curve([*cases, case("1+", "1+")])
+    assert curve is not None
+    for point, least in zip(curve.points, (0.9, 0.6, 0.5, 0.0), strict=True):
+        kept = [c for c in cases if (c.stated or 0) >= least] + [case("1+", "1+")] * (least == 0)
+        assert point.coverage == pytest.approx(len(kept) / 61)
+        assert point.risk == pytest.approx(sum(not c.is_exact for c in kept) / len(kept))
+        assert point.least_stated == least

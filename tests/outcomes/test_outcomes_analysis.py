@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -395,3 +396,40 @@ def test_a_ratio_that_runs_away_takes_no_other_with_it(tmp_path: Path):
     assert {level: row["estimate"] for level, row in told.items()} == {"b": "ok", "c": "runs_away"}
     assert told["b"]["lower"] < told["b"]["hazard_ratio"] < told["b"]["upper"]
     assert told["b"]["p"] is not None
+
+
+def hazard_remarks(path: Path, *rows: tuple[str, object, object, str], **columns: str) -> str:
+    table = [dict(zip(("arm", "weeks", "relapse", "site"), row, strict=True)) for row in rows]
+    (model,) = outcomes_of(write_rows(path, *table), replace(ARM, **columns)).models
+    return "; ".join(model.remarks)
+
+
+def test_a_cohort_without_an_event_is_not_sent_to_another_reference(tmp_path: Path):
+    found = hazard_remarks(tmp_path / "t.csv", ("a", 3, 0, ""), ("b", 4, 0, ""))
+    assert "there is no event" in found
+    assert "--reference" not in found
+
+
+def test_strata_that_are_the_groups_are_named_not_covariates(tmp_path: Path):
+    rows = [(arm, 1 + k, 1, arm) for k in range(6) for arm in "ab"]
+    found = hazard_remarks(tmp_path / "t.csv", *rows, strata="site")
+    assert "within site a group has nobody to be compared with" in found
+    assert "covariate" not in found
+
+
+def test_a_group_that_nobody_followed_is_named(tmp_path: Path):
+    rows = [(arm, 1 + k, 1, "") for k in range(6) for arm in "ab"]
+    found = hazard_remarks(tmp_path / "t.csv", *rows, ("c", "", "", ""))
+    assert "c: of nobody are time and event known; the group is left out" in found
+
+
+def test_patients_that_look_alike_are_remarked_on(tmp_path: Path):
+    rows = [{"patient_id": name, "score": "1+"} for name in ("P1", "p1 ", "P2")]
+    found = outcomes_of(write_rows(tmp_path / "t.csv", *rows), Columns()).remarks
+    assert "patients that look alike and are taken for different ones: P1 and p1" in found
+
+
+def test_the_document_counts_the_patients_of_each_ratio(tmp_path: Path):
+    (model,) = outcomes_of(write_remission(tmp_path / "t.csv"), ARM).models
+    (row,) = cox_json(model)["ratios"]
+    assert (row["level"], row["n"], row["n_events"]) == ("placebo", 21, 21)

@@ -215,3 +215,38 @@ def test_help_teaches_the_table():
     assert "her2path outcomes patients.csv --out outcomes" in shown
     assert "patient_id,score,ish,age" in shown
     assert "Exit status" in shown
+
+
+def test_a_run_that_is_cut_short_leaves_no_document_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    table = write_rows(tmp_path / "t.csv", {"score": "1+"}, {"score": "0"})
+    given = ("outcomes", table, "--out", tmp_path / "out")
+    assert run(*given, "--quiet").exit_code == 0
+
+    def cut_short(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("her2path.outcomes.writing.write_sheet", cut_short)
+    assert run(*given, "--overwrite").exit_code != 0
+    assert not (tmp_path / "out" / "outcomes.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--unit", "months", "need --time"),
+        ("--endpoint", "Survival", "need --time"),
+        ("--ish", "score", "--group takes them as they are"),
+        ("--organ", "stomach", "--group takes them as they are"),
+    ],
+)
+def test_an_option_of_which_nothing_would_come_is_refused(
+    tmp_path: Path, option: str, value: str, words: str
+):
+    table = write_rows(tmp_path / "t.csv", {"score": "1+"}, {"score": "0"})
+    given = ("outcomes", table, "--out", tmp_path / "o", "--group", "score", option, value)
+    shown = run(*given)
+    assert shown.exit_code == 2
+    assert words in " ".join(shown.output.split())
+    assert not (tmp_path / "o").exists()

@@ -243,3 +243,19 @@ def test_a_row_of_too_many_values_is_listed_beside_faults_of_cells(tmp_path: Pat
     assert "row 2: 3 values for 2 columns" in faults
     assert "row 3, score: '4+' is no score" in faults
     assert "row 2: 3 values for 2 columns" in faults_of(path, Columns(covariates=("weight",)))
+
+
+def test_whoever_progressed_or_died_has_no_response(tmp_path: Path):
+    rows = [{"score": "1+", "r": word} for word in ("Progressed", "PR")]
+    table = write_rows(tmp_path / "t.csv", *rows)
+    assert [p.response for p in read_patients(table, Columns(response="r")).rows] == [False, True]
+    table = write_rows(tmp_path / "t.csv", *rows, {"score": "1+", "r": "dead"})
+    assert "row 4, r: 'dead' is no response" in faults_of(table, Columns(response="r"))
+
+
+def test_a_text_for_each_patient_is_no_covariate(tmp_path: Path):
+    rows = [{"score": "1+", "note": f"text {k}"} for k in range(101)]
+    table = write_rows(tmp_path / "t.csv", *rows)
+    words = "covariate 'note' holds 101 different words, more than 100"
+    assert words in faults_of(table, Columns(adjust=("note",)))
+    assert read_patients(write_rows(table, *rows[1:]), Columns(covariates=("note",))).rows

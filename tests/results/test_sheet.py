@@ -191,6 +191,10 @@ def test_names_that_look_alike_stand_together(names: tuple[str, ...], words: str
     assert look_alikes(names) == words
 
 
+def test_a_name_that_is_a_number_beyond_all_bounds_is_a_name_all_the_same():
+    assert look_alikes(["1e-9999999999999999999999", "2", "2.0"]) == "2 and 2.0"
+
+
 def test_of_many_names_that_look_alike_some_are_listed():
     names = [form for k in range(9) for form in (f"P{k}", f"p{k}")]
     assert look_alikes(names).endswith("P4 and p4; and 4 more")
