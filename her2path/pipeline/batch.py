@@ -6,15 +6,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from her2path.errors import Her2pathError, ResultsError
 from her2path.pipeline.executors import BrokenProcessPool, Executor, executor_for
 from her2path.pipeline.parts import TileTask
+from her2path.pipeline.planning import (
+    fingerprints_of,
+    label_again,
+    planned_slides,
+    warn_of_leftovers,
+)
 from her2path.pipeline.progress import (
     BatchBegan,
     Event,
@@ -27,7 +31,7 @@ from her2path.pipeline.progress import (
     WorkerDied,
 )
 from her2path.pipeline.rows import row_of, row_of_entry
-from her2path.pipeline.settings import ScoreSettings, SlideJob, fingerprint_of_job
+from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.stages import (
     AfterSlide,
     Measured,
@@ -41,9 +45,7 @@ from her2path.results.folder import ResultsFolder
 from her2path.results.journal import Fingerprint, Journal, JournalEntry, JournalState
 from her2path.results.record import SlideRecord
 from her2path.results.run_record import (
-    InputFile,
     RunRecord,
-    describe_input,
     settings_hash,
 )
 from her2path.results.tables import write_slides
@@ -155,6 +157,7 @@ def run_batch(
         # A slide whose results somebody deleted is scored again.
         gone = {i for i in known if not out.slide(i).slide_json.exists()}
         todo = set(journal.plan(planned_slides(jobs, prints, last=set(lost)), again=gone))
+        label_again([job for job in jobs if job.slide_id not in todo], journal, out)
         if resume:
             run = run.going_on(out.run_json)
         run.write(out.run_json)
@@ -184,27 +187,6 @@ def run_batch(
     return result_of(jobs, entries, seconds=time.perf_counter() - begun)
 
 
-def planned_slides(
-    jobs: Sequence[SlideJob], prints: Mapping[str, Fingerprint], *, last: AbstractSet[str]
-) -> list[tuple[str, Path, Fingerprint]]:
-    """Return id, path and fingerprint of all slides that have one, those of `last` behind."""
-    ordered = sorted(jobs, key=lambda job: job.slide_id in last)
-    return [(j.slide_id, j.path, prints[j.slide_id]) for j in ordered if j.slide_id in prints]
-
-
-def warn_of_leftovers(jobs: Sequence[SlideJob], journal: Journal, out: ResultsFolder) -> None:
-    """Say which results of a run that was overwritten stay in the folder."""
-    named = {job.slide_id for job in jobs}
-    others = (out.slide(name) for name in journal.forgotten if name not in named)
-    if left := [folder.path.name for folder in others if folder.slide_json.exists()]:
-        logger.warning(
-            "results of %s slides of the run that was overwritten stay in their folders (the "
-            "first is %s); they stand in no table and no report of this run",
-            f"{len(left):,}",
-            left[0],
-        )
-
-
 def result_of(
     jobs: Sequence[SlideJob], entries: Sequence[JournalEntry], *, seconds: float
 ) -> BatchResult:
@@ -215,21 +197,6 @@ def result_of(
     failed = {name: error for name, error in all_failed.items() if name in named}
     n_done = sum(slide_id in named for slide_id in done)
     return BatchResult(len(jobs), n_done, failed, seconds, done, all_failed)
-
-
-def fingerprints_of(
-    jobs: Sequence[SlideJob], settings: ScoreSettings
-) -> tuple[dict[str, tuple[Fingerprint, InputFile]], dict[str, str]]:
-    """Return fingerprint and description of each slide, and the error of those without."""
-    known, lost = {}, {}
-    for job in jobs:
-        try:
-            found = describe_input(job.path)
-            fingerprint = fingerprint_of_job(job, settings)
-            known[job.slide_id] = replace(fingerprint, sha256_ends=found.sha256_ends), found
-        except ResultsError as error:
-            lost[job.slide_id] = str(error)
-    return known, lost
 
 
 class Batch:

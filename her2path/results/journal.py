@@ -112,8 +112,8 @@ def what_changed(was: str, stored: Fingerprint, place: str, found: Fingerprint) 
     if was != place:
         return f"the file was moved from {was}"
     return (
-        "options (outlines, µm/px, criteria, specimen, ISH, calibration, white point or colors) or "
-        "other columns of the manifest; results as before need what was given then"
+        "options (outlines, µm/px, criteria, specimen, ISH, calibration, white point or colors); "
+        "results as before need what was given then"
     )
 
 

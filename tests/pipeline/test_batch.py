@@ -141,6 +141,27 @@ def test_what_a_row_says_itself_no_manifest_may_say(drawn, job_on, settings, tmp
     assert set(rows_of(out)["core"]) <= TAKEN | set(KNOWN_COLUMNS)
 
 
+def test_what_a_manifest_says_beside_the_score_is_written_without_scoring_again(
+    drawn, job_on, settings, tmp_path: Path, caplog
+):
+    out = ResultsFolder(tmp_path)
+    run_batch([job_on(drawn, extras={"block": "7"})], settings, out)
+    first = read_record(out.slide("core").slide_json)
+    events = []
+    labelled = job_on(drawn, patient_id="P1", extras={"site": "München", "batch": ""})
+    run_batch([labelled], settings, out, resume=True, listener=events.append)
+    assert not [e for e in events if isinstance(e, SlideDone)]
+    second = read_record(out.slide("core").slide_json)
+    assert second == replace(first, patient_id="P1", extras={"site": "München", "batch": ""})
+    (row,) = rows_of(out).values()
+    assert (row["patient_id"], row["site"], row["batch"]) == ("P1", "München", "")
+    assert "block" not in row
+    # Named without a manifest, the slide keeps what one said of it.
+    run_batch([job_on(drawn)], settings, out, resume=True)
+    assert read_record(out.slide("core").slide_json) == second
+    assert not caplog.records
+
+
 def test_resume_tries_failed_slides_again(glass, job_on, settings, tmp_path: Path):
     out = ResultsFolder(tmp_path / "out")
     path = tmp_path / "late.png"

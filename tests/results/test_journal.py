@@ -98,7 +98,6 @@ def test_a_file_of_the_same_size_and_time_is_another_one_if_its_ends_are(tmp_pat
     [
         (Fingerprint(11, 20, "h"), "a: another file"),
         (Fingerprint(10, 20, "i"), "a: options"),
-        (Fingerprint(10, 20, "i"), "columns of the manifest"),
     ],
 )
 def test_results_that_give_way_are_named(tmp_path, caplog, mark, words):
