@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from her2path.cli.console import ERRORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn, TaskID
 
 __all__ = ["Bar"]
+
+Part = TypeVar("Part")
 
 
 class Bar:
@@ -70,3 +73,9 @@ class Bar:
         """Show that `n` more of a task are done, which was shown before."""
         if self.progress is not None:
             self.progress.advance(self.tasks[task], n)
+
+    def over(self, parts: Iterable[Part], n: int, task: str) -> Iterator[Part]:
+        """Yield the parts of a task, about `n`, and show how many of them are done."""
+        for n_done, part in enumerate(parts):
+            self.show(task, n_done, n)
+            yield part

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from her2path.cli.bar import Bar
 from her2path.errors import Her2pathError
 from her2path.pipeline.rows import row_of_entry
 from her2path.pipeline.stages import PICTURES_FAILED
@@ -42,7 +43,9 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
         # One that is there may hold what somebody has added.
         write_slides(out.slides_csv, [row_of_entry(entry, None) for entry in (*done, *failed)])
     errors = {entry.slide_id: entry.error or "" for entry in failed}
-    return write_report(out, records, failed=errors, unscored=unscored).path
+    with Bar() as bar:
+        shown = bar.over(records, len(done), "writing the report")
+        return write_report(out, shown, failed=errors, unscored=unscored).path
 
 
 def drawn_again(folder: SlideFolder, record: SlideRecord) -> SlideRecord:

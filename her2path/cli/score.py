@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from her2path.cli.bar import Bar
 from her2path.cli.console import ERRORS, OUTPUT, SOME_FAILED, fail, refuse_resume_and_overwrite
 from her2path.cli.display import Display, duration_words, say_failures
 from her2path.cli.options import worker_count
@@ -103,7 +104,14 @@ def score(options: ScoreOptions) -> int:
     # As slides.csv: slides of earlier runs that this one does not name stay.
     lost: list[str] = []
     everything = read_records(map(out.slide, result.done), lost=lost)
-    report = write_report(out, everything, failed=result.all_failed, unscored=lost)
+    with Bar(is_quiet=options.quiet or options.as_json) as bar:
+        report = write_report(
+            out,
+            bar.over(everything, len(result.done), "writing the report"),
+            failed=result.all_failed,
+            unscored=lost,
+            only_changed=True,
+        )
     by_id = {record.slide_id: record for record in report.slides}
     records = [by_id[job.slide_id] for job in jobs if job.slide_id in by_id]
     # Scored by an earlier run, and damaged or deleted since.

@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Score
 from her2path.errors import ResultsError
 from her2path.report.charts import hex_of, text_on
+from her2path.report.fields import FIELDS_JSON
 from her2path.report.phrases import (
     EXCLUSION_WORDS,
     FLAG_ADVICE,
@@ -68,6 +70,7 @@ MAX_BYTES_IN_PAGE = 48 * 2**20
 MAX_THUMBNAILS = 1000
 THUMBNAIL_PX = 168
 SLIDE_REPORT = "report.html"
+WHOLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ def write_report(
     *,
     failed: Mapping[str, str] | None = None,
     unscored: Sequence[str] = (),
+    only_changed: bool = False,
 ) -> Report:
     """Write report.html for the slides of a run.
 
@@ -156,6 +160,9 @@ def write_report(
     unscored : sequence of str
         Slides that an interrupted run has not come to, and those of which no record is left; may
         grow while `records` are read.
+    only_changed : bool
+        Leave the page of a slide as it is where nothing was written to the slide's folder since,
+        nor read on the review page; of results of this version only.
 
     Raises
     ------
@@ -170,7 +177,10 @@ def write_report(
         <= MAX_BYTES_IN_PAGE
     )
     pages = Pages(results, readings_of(results))
-    rows, views = pages.on_one(first) if is_one_page else (pages.of_each(chain(first, coming)), ())
+    if is_one_page:
+        rows, views = pages.on_one(first)
+    else:
+        rows, views = pages.of_each(chain(first, coming), only_changed=only_changed), ()
     summary = Summary(
         rows=rows,
         failures=tuple(Failure(name, error) for name, error in (failed or {}).items()),
@@ -217,20 +227,37 @@ class Pages:
         views = [self.view(record, key) for key, record in zip(keys, records, strict=True)]
         return tuple(rows), tuple(views)
 
-    def of_each(self, records: Iterable[SlideRecord]) -> tuple[SummaryRow, ...]:
+    def of_each(
+        self, records: Iterable[SlideRecord], *, only_changed: bool
+    ) -> tuple[SummaryRow, ...]:
         """Write a page of its own for each slide and return the rows of the list."""
         rows: list[SummaryRow] = []
         for record in records:
             folder = self.results.slide(record.slide_id)
-            text = self.template.render(
-                views=[self.view(record, "slide-1")],
-                back_link=f"../{self.results.report_html.name}",
-                title=record.slide_id,
-            )
-            write_text(folder.path / SLIDE_REPORT, text)
+            if not (only_changed and self.is_up_to_date(record)):
+                text = self.template.render(
+                    views=[self.view(record, "slide-1")],
+                    back_link=f"../{self.results.report_html.name}",
+                    title=record.slide_id,
+                )
+                write_text(folder.path / SLIDE_REPORT, text)
             small = thumbnail(folder) if len(rows) < MAX_THUMBNAILS else None
             rows.append(row_of(record, f"{quote(folder.path.name)}/{SLIDE_REPORT}", small))
         return tuple(rows)
+
+    def is_up_to_date(self, record: SlideRecord) -> bool:
+        """Tell whether a slide has a page that is younger than all that it shows."""
+        folder = self.results.slide(record.slide_id)
+        shown = (folder.slide_json, folder.overview_png, folder.fields / FIELDS_JSON)
+        try:
+            made = (folder.path / SLIDE_REPORT).stat().st_mtime
+            changes = [path.stat().st_mtime for path in shown if path.exists()]
+        except OSError:
+            return False
+        readings = self.readings.get(record.slide_id, ())
+        changes += [datetime.fromisoformat(entry.written).timestamp() for entry in readings]
+        # The log keeps whole seconds, and some file systems no more.
+        return all(made > change + WHOLE_S for change in changes)
 
     def view(self, record: SlideRecord, key: str) -> SlideView:
         """Return what the page of a slide shows."""
