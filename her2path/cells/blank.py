@@ -39,6 +39,8 @@ PALEST_PERCENTILES, PALEST_Z = (10, 25), (1.2816, 0.6745)
 # better.
 MAX_RAISE = 2.0
 MAX_FALL = 0.6
+# Criteria take no limit of 100 %: beyond it lies nothing.
+MOST_UPPER_PCT = 99.0
 # Of unstained tumor cells nine of ten have no clearer lines inside. At the border, where the
 # outline looks for the clearest, these come out so many times clearer; chosen on the seeds 20261213
 # to 19 of scripts/accuracy.py, which hold brown and granular cytoplasm.
@@ -132,7 +134,7 @@ def measure_blank(
     classes = classify_cells(reference, calibration, min_line_contrast_od=contrast)
     n_stained = int((classes.intensity > Intensity.NONE).sum())
     upper = 100 * wilson(n_stained, len(reference)).upper
-    ceiling = MAX_RAISE * calibration.blank_upper_pct
+    ceiling = min(MAX_RAISE * calibration.blank_upper_pct, MOST_UPPER_PCT)
     upper_pct = float(np.clip(upper, calibration.blank_upper_pct, ceiling))
     return Blank(
         min_line_contrast_od=contrast,

@@ -2,8 +2,8 @@
 
 Rays leave the nucleus center in N_SECTORS directions and are sampled every quarter micron. On this
 small grid a closed contour is a path that returns to where it began; dynamic programming finds the
-one with the most evidence. Everything here looks at most REACH_UM away from the center, so a tile
-with a halo of that size gives the same answer as the whole slide.
+one with the most evidence. No outline goes beyond REACH_UM from the center, and the feet of its
+line are read FOOT_UM further: a tile with a wider halo gives the same answer as the whole slide.
 """
 
 from __future__ import annotations
@@ -406,7 +406,7 @@ def line_profile(
     Returns
     -------
     width_um : float
-        Full width at half height, at most 6 µm.
+        Full width at half height, at most 2·FOOT_UM.
     height : float
         What the line rises above the higher of its two feet, in steps of `dab`; a foot is the
         palest place within FOOT_UM on its side, unless the line goes on there. Hematoxylin that

@@ -54,6 +54,8 @@ DECAY_UM = 20.0
 PRIOR_WEIGHT = 0.3
 # Paler than this is no counterstain to compare with.
 MIN_TYPICAL_H_OD = 0.05
+# Cells looked up at a time: some 40 MB.
+CHUNK = 20_000
 
 
 class TumorClassifier(BaseModel):
@@ -122,19 +124,45 @@ def tumor_features(
             np.log1p(cells.spacing_um),
         ]
     ).astype(np.float64)
-    distance, index = cKDTree(np.column_stack([x_um, y_um])).query(
-        np.column_stack([x_um, y_um]), k=N_NEIGHBORS + 1, distance_upper_bound=NEIGHBORHOOD_UM
-    )
+    places, typical = np.column_stack([x_um, y_um]), own.mean(axis=0)
+    tree = cKDTree(places)
+    features = np.empty((n, len(FEATURES)))
+    features[:, : len(OWN_FEATURES)] = own
+    for first in range(0, n, CHUNK):
+        some = slice(first, first + CHUNK)
+        features[some, len(OWN_FEATURES) :] = neighbor_features(tree, places[some], own, typical)
+    return features
+
+
+def neighbor_features(
+    tree: cKDTree,
+    places: NDArray[np.float64],
+    own: NDArray[np.float64],
+    typical: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return mean and spread of the features of the neighbors, and how many these are.
+
+    Parameters
+    ----------
+    tree : cKDTree
+        Of all cells, µm.
+    places : ndarray of shape (m, 2), float64
+        Cells whose neighbors are asked, µm.
+    own : ndarray of shape (n, len(OWN_FEATURES)), float64
+        Of all cells.
+    typical : ndarray of shape (len(OWN_FEATURES),), float64
+        Their mean.
+    """
+    distance, index = tree.query(places, k=N_NEIGHBORS + 1, distance_upper_bound=NEIGHBORHOOD_UM)
     distance, index = distance[:, 1:], index[:, 1:]
     is_near = np.isfinite(distance)
     weight = np.where(is_near, np.exp(-np.where(is_near, distance, 0.0) / DECAY_UM), 0.0)
     total = weight.sum(axis=1, keepdims=True) + PRIOR_WEIGHT
-    typical = own.mean(axis=0)
     around = own[np.where(is_near, index, 0)]
     mean = typical + np.einsum("nk,nkf->nf", weight, around - typical) / total
     deviation = around[:, :, :N_SPREAD] - mean[:, None, :N_SPREAD]
     spread = np.sqrt(np.einsum("nk,nkf->nf", weight, deviation**2) / total)
-    return np.column_stack([own, mean, spread, is_near.sum(axis=1) / N_NEIGHBORS])
+    return np.column_stack([mean, spread, is_near.sum(axis=1) / N_NEIGHBORS])
 
 
 def tumor_probability(

@@ -31,8 +31,10 @@ def below_blank_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         # The same factor by which two readings of faint staining differ.
         clear = held.value * (1 - below / 100)
         if clear <= held.cut * cuts.double_read_factor:
+            # Another row may hold the same score where this one no longer does.
+            where = "below" if clear < held.cut / cuts.double_read_factor else "close to"
             effect = (
-                f"without them {clear:.1f} % are stained, close to the cut of {held.cut:.3g} % for "
+                f"without them {clear:.1f} % are stained, {where} the cut of {held.cut:.3g} % for "
                 f"{held.criterion.score}"
             )
     if effect:
@@ -68,7 +70,7 @@ def few_intense_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
                 n,
                 cuts.least_intense_cells,
                 "cells",
-                f"{n} tumour cells ({above.value:.2g} %) are stained intensely and completely. "
+                f"{n} tumour cells ({above.value:.3g} %) are stained intensely and completely. "
                 f"{row.score} takes more of them than the limit of blank, {above.cut:.3g} %; but "
                 "that limit is of staining of any strength, and without HER2 it is faint.",
             )

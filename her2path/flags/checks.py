@@ -85,13 +85,16 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         # Of the rows of one score the nearest speaks for all.
         if deciding.cut in interval and deciding.criterion.score not in said:
             said.add(deciding.criterion.score)
+            lower, upper = (
+                beside(end, deciding.cut, least=1) for end in (interval.lower, interval.upper)
+            )
             yield Flag(
                 ReviewFlag.INTERVAL_CROSSES_CUT,
                 deciding.value,
                 deciding.cut,
                 "%",
                 f"The {_spoken(deciding)} is {_value(deciding)} % (95 % interval "
-                f"{interval.lower:.1f}–{interval.upper:.1f} %), which includes the cut of "
+                f"{lower}–{upper} %), which includes the cut of "
                 f"{_cut(deciding)} % for {deciding.criterion.score}.",
             )
     changed = evidence.changed_trials_pct
@@ -137,7 +140,8 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             LEAST_LOCAL_PCT,
             "%",
             f"A contiguous group of {cluster.n_cells} intense, complete cells makes up "
-            f"{cluster.local_pct:.0f} % of its surroundings (more than {LEAST_LOCAL_PCT:g} %), "
+            f"{beside(cluster.local_pct, LEAST_LOCAL_PCT, least=0)} % of its surroundings (more "
+            f"than {LEAST_LOCAL_PCT:g} %), "
             f"which hold {cluster.share_of_tumor_pct:.1f} % of the tumour cells; elsewhere the "
             f"score is {cluster.score_elsewhere}.",
         )
@@ -254,8 +258,9 @@ def _left_out_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             "%",
             "Unstained cells that do not count as tumour have nuclei like those that do beside "
             f"them: {beside(left_out, cuts.left_out_pct, least=0)} % of both together (more than "
-            f"{cuts.left_out_pct:g} %). With them {then:.0f} % are stained instead of {now:.0f} %"
-            f"{f', and the score would be {score}' if is_other else ''}.",
+            f"{cuts.left_out_pct:g} %). With them {beside(then, now, least=0)} % are stained "
+            f"instead of {beside(now, then, least=0)} %"
+            f"{f', and the score would be {spoken_score(score)}' if is_other else ''}.",
         )
 
 
@@ -316,7 +321,7 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             cut,
             "OD",
             f"The control stains at {beside(od, cut, least=2)} OD, outside its range of "
-            f"{expected.lower:.2f}–{expected.upper:.2f} OD.",
+            f"{_stated(expected.lower)}–{_stated(expected.upper)} OD.",
         )
     if evidence.has_control is False:
         yield Flag(
@@ -421,6 +426,11 @@ def _spoken(deciding: Deciding) -> str:
         words += ", at least basolateral"
     what = "share of" if deciding.unit == "%" else "largest cluster of"
     return f"{what} tumour cells with {words} membrane staining"
+
+
+def _stated(od: float) -> str:
+    """Write an OD as a calibration states it, none of its decimals rounded away."""
+    return f"{od:.2f}" if round(od, 2) == od else f"{round(od, 4):g}"
 
 
 def _against_cut(deciding: Deciding) -> str:

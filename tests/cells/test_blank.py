@@ -140,6 +140,14 @@ def test_a_share_that_looks_stained_is_bounded_from_above(make_cells) -> None:
     assert GENERIC.blank_upper_pct <= blank.upper_pct <= MAX_RAISE * GENERIC.blank_upper_pct
 
 
+def test_where_all_of_the_blank_looks_stained_the_criteria_still_get_a_limit(make_cells) -> None:
+    cells = replace(lines(make_cells, 0.3, 0.0), seen_tumor=np.full(N, np.nan, np.float32))
+    stained_controls = GENERIC.model_copy(update={"blank_upper_pct": 50.0})
+    blank = measure_blank(cells, np.ones(N, np.bool_), stained_controls)
+    assert blank.reference_stained_pct == 100
+    assert blank.upper_pct < 100
+
+
 def limit_with_inside(make_cells, inner_od, *, stained_frac=0.2, n_stroma=N) -> float:
     """The limit where a part of the tumor was read as stained and the rest has lines inside."""
     stroma = lines(make_cells, *CLEAN, n=n_stroma)

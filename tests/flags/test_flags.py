@@ -212,6 +212,24 @@ def test_at_its_cut_no_flag_is_raised(evidence):
             "10.04 % of the tumour cells are stained if a line between two cells counts for both, "
             "9.98 % if",
         ),
+        (
+            {"cluster": Cluster3Plus(504, 1000, 7.0, Score.ONE_PLUS, is_distinct=True)},
+            "makes up 50.4 % of its surroundings (more than 50 %), which hold 7.0 %",
+        ),
+        (
+            {
+                "stained_pct": 2.3,
+                "left_out_pct": 6.0,
+                "stained_with_left_out_pct": 1.8,
+                "score_with_left_out": Score.ULTRALOW,
+            },
+            "With them 1.8 % are stained instead of 2.3 %, and the score would be 0+.",
+        ),
+        # Rounded, the range would hold what lies outside.
+        (
+            {"control_od": 0.253, "control_od_range": Interval(0.254, 0.6)},
+            "stains at 0.253 OD, outside its range of 0.254–0.60 OD",
+        ),
     ],
 )
 def test_a_number_close_to_its_cut_is_not_written_as_its_cut(evidence, words):
@@ -261,6 +279,13 @@ def test_an_interval_that_includes_the_cut_is_flagged():
     assert names(flags_of(call, borders=(clear,))) == ["double_read"]
 
 
+def test_an_interval_is_not_rounded_until_it_leaves_its_cut_out():
+    tally = Tally.of([1] * 29 + [0] * 971, [0] * 1000)
+    call = BREAST.call(tally, blank_upper_pct=2.27)
+    flags = flags_of(call, borders=(Border(call.deciding_lower, Interval(2.26, 3.6)),))
+    assert "(95 % interval 2.26–3.6 %), which includes the cut of 2.27 %" in flags[0].sentence
+
+
 @pytest.mark.parametrize(
     ("stained", "is_flagged"),
     [(4, False), (6, True), (19, True), (30, False), (60, True), (190, True), (300, False)],
@@ -294,6 +319,17 @@ def test_below_the_blank_is_flagged_where_what_is_left_is_close_to_the_cut(
             assert "without them 10.3 % are stained, close to the cut of 10 % for 1+" in (
                 flag.sentence
             )
+
+
+def test_staining_far_below_the_cut_is_not_said_to_be_close_to_it():
+    counts = np.zeros((5, 3), np.int64)
+    counts[1, 0], counts[3, 2], counts[0, 0] = 260, 40, 700
+    call = BREAST.call(Tally.from_array(counts), blank_upper_pct=1.0)
+    assert (call.score, call.deciding_lower.measure) == (Score.ONE_PLUS, "pct_stained")
+    # What is left, 45 of 1000, is 1+ by its complete membranes.
+    flags = flags_of(call, below_blank_pct=85.0, score_without_below=Score.ONE_PLUS)
+    (flag,) = (flag for flag in flags if flag.flag == "below_blank")
+    assert "without them 4.5 % are stained, below the cut of 10 % for 1+" in flag.sentence
 
 
 def test_lines_between_two_cells_leave_no_doubt_that_some_cell_is_stained():
@@ -348,6 +384,15 @@ def test_few_intense_cells_below_2plus_are_never_passed_over(
     found = [flag for flag in flags_of(call) if flag.flag == "few_intense"]
     assert [(flag.number, flag.cut) for flag in found] == ([(intense, 5)] if is_flagged else [])
     assert all(flag.severity == "review" for flag in found)
+
+
+def test_few_intense_cells_are_never_said_to_exceed_the_limit_that_they_do_not_exceed():
+    counts = np.zeros((5, 3), np.int64)
+    counts[4, 2], counts[0, 0] = 196, 9804
+    call = BREAST.call(Tally.from_array(counts), blank_upper_pct=1.97)
+    (flag,) = (f for f in flags_of(call, n_tumor_cells=10_000) if f.flag == "few_intense")
+    assert "196 tumour cells (1.96 %)" in flag.sentence
+    assert "the limit of blank, 1.97 %" in flag.sentence
 
 
 def test_criteria_without_a_row_of_few_intense_cells_raise_no_flag_for_them():
