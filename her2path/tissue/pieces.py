@@ -71,7 +71,7 @@ class ControlCandidate:
     ----------
     label : int
     gap_mm : float
-        Distance to the nearest other tissue.
+        Distance of its row (`row_of`) to the nearest other tissue.
     end_frac : float
         Distance of its center from the nearer end of the slide over the slide's length, 0–0.5.
     stain_difference : float
@@ -167,7 +167,8 @@ def find_control_pieces(pieces: Pieces) -> tuple[ControlCandidate, ...]:
     """Find pieces that look like control tissue: apart, at one end, and stained differently.
 
     Conservative: the largest piece is never one, and all three conditions must hold. Sections of
-    the same block on one slide are stained alike and stay.
+    the same block on one slide are stained alike and stay. Several controls are mounted side by
+    side: together they must lie apart, each by itself be stained differently.
 
     Returns
     -------
@@ -191,14 +192,11 @@ def find_control_pieces(pieces: Pieces) -> tuple[ControlCandidate, ...]:
 def measure_candidate(piece: Piece, pieces: Pieces) -> ControlCandidate:
     """Measure how far apart, how near an end and how different a piece is."""
     main = pieces.pieces[0]
-    rows, cols = pieces.labels.shape
-    length, position = (rows, piece.y_um) if rows >= cols else (cols, piece.x_um)
-    along = position / (length * pieces.mpp)
     # Millimetres matter here, not microns: a pixel every 50 µm will do.
     step = max(1, int(50.0 / pieces.mpp))
     labels = pieces.labels[::step, ::step]
-    others = (labels > 0) & (labels != piece.label)
-    own = labels == piece.label
+    own = np.isin(labels, row_of(piece, pieces, labels, mpp=pieces.mpp * step))
+    others = (labels > 0) & ~own
     gap_um = 0.0
     if others.any() and own.any():
         distance = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, 5)
@@ -208,4 +206,40 @@ def measure_candidate(piece: Piece, pieces: Pieces) -> ControlCandidate:
         abs(piece.hematoxylin_od - main.hematoxylin_od) / HEMATOXYLIN_STEP_OD,
         abs(piece.texture_od - main.texture_od) / TEXTURE_STEP_OD,
     )
-    return ControlCandidate(piece.label, gap_um * 1e-3, float(min(along, 1 - along)), difference)
+    _, end_frac = place_along(piece, pieces)
+    return ControlCandidate(piece.label, gap_um * 1e-3, end_frac, difference)
+
+
+def row_of(
+    piece: Piece, pieces: Pieces, labels: NDArray[np.int32], *, mpp: float
+) -> NDArray[np.int32]:
+    """Return the labels of a piece and of those at its end of the slide that lead on from it.
+
+    From each to the next it is less than a control lies apart; the largest piece is never of them.
+
+    Parameters
+    ----------
+    piece : Piece
+    pieces : Pieces
+    labels : ndarray of shape (M, N), int32
+        `pieces.labels`, coarse.
+    mpp : float
+        µm per pixel of `labels`.
+    """
+    end, _ = place_along(piece, pieces)
+    places = {other.label: place_along(other, pieces) for other in pieces.pieces[1:]}
+    at_end = [label for label, place in places.items() if place[0] == end]
+    beside = [label for label in at_end if places[label][1] <= MAX_END_FRAC]
+    is_beside = np.isin(labels, [piece.label, *beside])
+    distance = cv2.distanceTransform((~is_beside).astype(np.uint8), cv2.DIST_L2, 5)
+    rows, _ = label_mask(distance * mpp < MIN_CONTROL_GAP_MM * 1e3 / 2)
+    own = rows[labels == piece.label]
+    return np.unique(labels[is_beside & np.isin(rows, own)])
+
+
+def place_along(piece: Piece, pieces: Pieces) -> tuple[int, float]:
+    """Return which end of the slide's length a piece is nearer to, 0 or 1, and how near (0–0.5)."""
+    rows, cols = pieces.labels.shape
+    length, position = (rows, piece.y_um) if rows >= cols else (cols, piece.x_um)
+    along = position / (length * pieces.mpp)
+    return int(along >= 0.5), float(min(along, 1 - along))

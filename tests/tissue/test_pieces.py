@@ -58,6 +58,27 @@ def test_anything_less_is_not_called_control(second):
     assert find_control_pieces(slide(MAIN, second)) == ()
 
 
+BROWN_ROW = [(1350, col, 40, 0.1, dab) for col, dab in ((130, 0.2), (350, 0.3), (570, 0.4))]
+
+
+def test_controls_side_by_side_are_found_together():
+    found = find_control_pieces(slide(MAIN, *BROWN_ROW))
+    assert len(found) == 3
+    assert {candidate.gap_mm for candidate in found} == {found[0].gap_mm}
+    assert found[0].gap_mm == pytest.approx((950 - 240) * MPP * 1e-3, abs=0.15)
+
+
+def test_a_control_of_0_beside_another_hides_it_not():
+    found = find_control_pieces(slide(MAIN, *BROWN_ROW[1:], (1350, 130, 40, 0.1, 0.02)))
+    assert len(found) == 2
+
+
+def test_a_row_that_begins_at_the_sample_is_no_control():
+    sample = (850, 350, 200, 0.1, 0.02)
+    fragment = (1230, 350, 40, 0.1, 0.02)
+    assert find_control_pieces(slide(sample, fragment, (1450, 350, 40, 0.1, 0.4))) == ()
+
+
 def test_an_empty_slide_and_a_single_piece_have_no_control():
     assert slide().pieces == ()
     assert find_control_pieces(slide()) == ()
