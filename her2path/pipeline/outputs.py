@@ -220,6 +220,7 @@ def cell_outlines(counted: Counted, survey: Survey, settings: ScoreSettings) -> 
             f"{index}",
             outline_polygon(x, y, cells.outline_um[index], mpp=survey.mpp),
             intensity=Intensity(int(classes.intensity[index])),
+            is_counted=bool(counted.selection.is_counted[index]),
             measurements={
                 "HER2: membrane completeness": float(classes.completeness[index]),
                 "Membrane: DAB OD": float(classes.membrane_od[index])

@@ -58,7 +58,8 @@ Cells = Mapping[str, NDArray[np.generic]]
 def illustrate_slide(folder: SlideFolder, record: SlideRecord) -> None:
     """Write overview.png and the folder of fields of a scored slide.
 
-    A slide that is not assessable gets its overview, which shows why.
+    A slide that is not assessable gets its overview, which shows why. Where the slide cannot be
+    read any more, the pictures of before stay.
 
     Parameters
     ----------
@@ -74,18 +75,13 @@ def illustrate_slide(folder: SlideFolder, record: SlideRecord) -> None:
     ResultsError
         If cells.parquet is damaged, or nothing can be written.
     """
-    fields_folder = folder.fields
-    # Pictures of an earlier run would stay beside the new ones.
-    shutil.rmtree(fields_folder, ignore_errors=True)
-    fields_folder.mkdir(parents=True)
     at_zero = scored_mpp(record)
     with open_scored(record) as slide:
         whole = slide.dimensions
         finest = max(whole.width, whole.height) * at_zero.mean / OVERVIEW_PX
         rgb, downsample = read_overview(slide, mpp=finest)
         plain = with_scale_bar(rgb, mpp=at_zero.mean * downsample)
-        write_bytes(fields_folder / OVERVIEW_FILE, as_jpeg(plain))
-        gallery = take_fields(slide, folder, record, at_zero)
+        gallery, pictures = take_fields(slide, folder, record, at_zero)
     drawn = draw_map(
         rgb,
         map_shapes(record, folder.regions_geojson, downsample=downsample),
@@ -103,15 +99,24 @@ def illustrate_slide(folder: SlideFolder, record: SlideRecord) -> None:
             for shown in gallery.fields
         ],
     )
+    pictures[OVERVIEW_FILE] = as_jpeg(plain)
+    # Of earlier pictures none may stay beside the new ones, and none go before these are taken.
+    shutil.rmtree(folder.fields, ignore_errors=True)
+    folder.fields.mkdir(parents=True, exist_ok=True)
+    for name, jpeg in pictures.items():
+        write_bytes(folder.fields / name, jpeg)
     write_bytes(folder.overview_png, as_png(drawn))
     # Last: where it is, the pictures are.
     write_gallery(folder.path, gallery)
 
 
-def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero: Mpp) -> Gallery:
-    """Choose fields, write their pictures and return what they show."""
+def take_fields(
+    slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero: Mpp
+) -> tuple[Gallery, dict[str, bytes]]:
+    """Choose fields and return what they show, with their pictures as JPEG by name."""
+    pictures: dict[str, bytes] = {}
     if record.call is None or not folder.cells_parquet.exists():
-        return Gallery(overview_file=OVERVIEW_FILE)
+        return Gallery(overview_file=OVERVIEW_FILE), pictures
     columns = dict(read_cells(folder.cells_parquet, columns=INTEREST_COLUMNS).columns)
     interest = find_interest(
         columns,
@@ -124,7 +129,7 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
     )
     boxes = choose_boxes(columns, interest, at_zero, slide.dimensions)
     if not boxes:
-        return Gallery(overview_file=OVERVIEW_FILE, typical=interest.typical)
+        return Gallery(overview_file=OVERVIEW_FILE, typical=interest.typical), pictures
     drawn = ("region_id", "outline_um", "stained_sectors")
     columns |= read_cells(folder.cells_parquet, columns=drawn).columns
     fields = []
@@ -139,15 +144,16 @@ def take_fields(slide: Slide, folder: SlideFolder, record: SlideRecord, at_zero:
             number=number,
             size=Size(rgb.shape[1], rgb.shape[0]),
         )
-        write_bytes(folder.fields / shown.file, as_jpeg(rgb))
+        pictures[shown.file] = as_jpeg(rgb)
         fields.append(shown)
     log.info("%s: %d fields", record.slide_id, len(fields))
-    return Gallery(
+    gallery = Gallery(
         overview_file=OVERVIEW_FILE,
         fields=tuple(fields),
         wanted={kind: int((weight > 0).sum()) for kind, weight in interest.weights.items()},
         typical=interest.typical,
     )
+    return gallery, pictures
 
 
 def uncertain_range(record: SlideRecord) -> tuple[float, float]:

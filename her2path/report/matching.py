@@ -66,6 +66,8 @@ def windows_of(
     """
     width, height = min(size.width, within.width), min(size.height, within.height)
     step_x, step_y = max(1, width // 2), max(1, height // 2)
+    # Two steps, so that a field holds the cells that its mix is of.
+    width, height = min(2 * step_x, width), min(2 * step_y, height)
     n_cols, n_rows = -(-within.width // step_x), -(-within.height // step_y)
     x, y = np.asarray(cells["x"], np.float64), np.asarray(cells["y"], np.float64)
     place = np.floor(y / step_y).astype(np.int64) * n_cols + np.floor(x / step_x).astype(np.int64)

@@ -24,6 +24,7 @@ __all__ = [
     "artefact_words",
     "code_words",
     "entry_words",
+    "intensity_words",
     "share_words",
     "shift_words",
 ]
@@ -209,11 +210,7 @@ def shift_words(trial: Trial) -> str:
 
 def share_words(criterion: Criterion) -> str:
     """Say which cells a row of the criteria counts: 'moderate or stronger, complete staining'."""
-    words = criterion.intensity.label
-    if criterion.intensity is Intensity.FAINT:
-        words = "any"
-    elif criterion.intensity is not Intensity.INTENSE:
-        words += " or stronger"
+    words = intensity_words(criterion)
     if criterion.cluster_cells is not None:
         return f"Largest cluster with {words} staining"
     if criterion.extent is Extent.COMPLETE:
@@ -221,3 +218,11 @@ def share_words(criterion: Criterion) -> str:
     elif criterion.extent is Extent.BASOLATERAL:
         words += ", basolateral or complete"
     return f"Tumour cells with {words} staining"
+
+
+def intensity_words(criterion: Criterion) -> str:
+    """Say from where on staining counts for a row: 'any', 'weak or stronger', 'intense'."""
+    if criterion.intensity is Intensity.FAINT:
+        return "any"
+    label = criterion.intensity.label
+    return label if criterion.intensity is Intensity.INTENSE else f"{label} or stronger"

@@ -14,7 +14,7 @@ from her2path.errors import ResultsError
 from her2path.geometry import Region
 from her2path.report.overview import MapRegion, MapShapes
 from her2path.report.regions import shown_score
-from her2path.results.geojson import OutlineKind
+from her2path.results.geojson import ORIGIN_KEY, OutlineKind
 from her2path.results.jsonable import read_json
 from her2path.results.record import RegionKind, SlideRecord
 
@@ -74,18 +74,21 @@ def box_ring(box: Region) -> Polygon:
 def read_outlines(path: Path) -> dict[OutlineKind, list[Polygon]]:
     """Return the rings of each kind of outline, level-0 px; none when the file cannot be used.
 
-    A map without outlines still shows the scores, so a damaged file is only reported.
+    A file that counts from the bounds of the slide says so. A map without outlines still shows the
+    scores, so a damaged file is only reported.
     """
     found: dict[OutlineKind, list[Polygon]] = {kind: [] for kind in OutlineKind}
     if not path.exists():
         return found
     try:
         document = read_json(path)
+        origin = np.array(document.get(ORIGIN_KEY, (0, 0)), np.float64)
         for feature in document["features"]:
             name = feature["properties"]["classification"]["name"]
             if name in list(OutlineKind):
-                found[OutlineKind(name)] += rings_of_geometry(feature["geometry"])
-    except (ResultsError, KeyError, TypeError, ValueError) as error:
+                rings = rings_of_geometry(feature["geometry"])
+                found[OutlineKind(name)] += [ring + origin for ring in rings]
+    except (ResultsError, AttributeError, KeyError, TypeError, ValueError) as error:
         log.warning("the outlines of %s are not drawn: %s", path, error)
     return found
 

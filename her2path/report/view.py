@@ -16,7 +16,7 @@ from her2path.report.charts import Segment, deciding_axis, probability_bars, sta
 from her2path.report.fields import FieldPicture, Gallery, read_gallery
 from her2path.report.interest import FieldKind, deciding_criterion
 from her2path.report.overlay import overlay
-from her2path.report.phrases import FIELD_TITLES, share_words
+from her2path.report.phrases import FIELD_TITLES, intensity_words, share_words
 from her2path.report.pictures import as_data_uri, bar_length_um, small_jpeg
 from her2path.report.regions import RegionCounts, RegionRow, count_scores, region_rows
 from her2path.report.wording import counted, length
@@ -73,11 +73,14 @@ class DecidingView:
 
 @dataclass(frozen=True, slots=True)
 class ReaderRow:
-    """What one of the two readers says, or both: a score (None of both), and percent of each."""
+    """What one of the two readers says, or both: a score (None of both), and percent of each.
+
+    Of `EXPRESSION_SCORES`; None for a score that the criteria of the rules do not know.
+    """
 
     name: str
     score: Score | None
-    percents: tuple[float, ...]
+    percents: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ class SlideView:
     groups : tuple of FieldGroup
         Fields by kind.
     readers : tuple of ReaderRow
-        Percent of `scores`; empty without a network.
+        Empty without a network.
     regions : tuple of RegionRow
         The regions shown; those drawn by a person first, then the highest scores.
     region_counts : RegionCounts
@@ -228,28 +231,29 @@ def scores_used(record: SlideRecord) -> tuple[Score, ...]:
 
 
 def reader_rows(record: SlideRecord, scores: tuple[Score, ...]) -> tuple[ReaderRow, ...]:
-    """Return what each reader holds probable, and both where they read by the same criteria."""
+    """Return what each reader holds probable, and both where they read by the same criteria.
+
+    The network knows all five scores. What it calls 0+ stays that: older criteria have it under 0
+    or under 1+, and the table of slides holds it by its name.
+    """
     if record.network is None:
         return ()
     joint = record.network.joint
-    said: list[tuple[str, Score | None, Mapping[Score, float]]] = [
-        ("Rules", joint.rule.score, joint.rule.probabilities),
-        ("Network", joint.network.score, joint.network.probabilities),
+    by_rules = joint.rule.probabilities
+    rules = tuple(
+        100 * by_rules.get(score, 0.0) if score in scores else None for score in EXPRESSION_SCORES
+    )
+    rows = [
+        ReaderRow("Rules", joint.rule.score, rules),
+        ReaderRow("Network", joint.network.score, percents_of(joint.network.probabilities)),
     ]
     if record.organ is Organ.BREAST:
-        said.append(("Together", None, joint.probabilities))
+        rows.append(ReaderRow("Together", None, percents_of(joint.probabilities)))
+    return tuple(rows)
 
-    def percent_of(score: Score, shares: Mapping[Score, float]) -> float:
-        share = shares.get(score, 0.0)
-        # Criteria without a 0+ call 0 what others call so.
-        if score is Score.ZERO and Score.ULTRALOW not in scores:
-            share += shares.get(Score.ULTRALOW, 0.0)
-        return 100 * share
 
-    return tuple(
-        ReaderRow(name, score, tuple(percent_of(one, shares) for one in scores))
-        for name, score, shares in said
-    )
+def percents_of(probabilities: Mapping[Score, float]) -> tuple[float, ...]:
+    return tuple(100 * probabilities.get(score, 0.0) for score in EXPRESSION_SCORES)
 
 
 def picture_data(path: Path) -> str | None:
@@ -336,8 +340,8 @@ def field_groups(
         if kind is FieldKind.DECIDING and row is not None:
             if row.cluster_cells:
                 words = (
-                    f"In a cluster of at least {row.cluster_cells} cells of "
-                    f"{row.intensity.label} or stronger staining, which decides on "
+                    f"In a cluster of at least {row.cluster_cells} cells with "
+                    f"{intensity_words(row)} staining, which decides on "
                     f"{row.score.value}, or in the largest where none is as large; {words}"
                 )
             else:

@@ -25,6 +25,7 @@ from her2path.results.colors import INTENSITY_COLORS, OUTLINE_COLORS, SCORE_COLO
 from her2path.results.jsonable import canonical_json, clean_text
 
 __all__ = [
+    "ORIGIN_KEY",
     "Feature",
     "Origin",
     "OutlineKind",
@@ -40,6 +41,10 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 NAMESPACE = uuid.UUID("7d0a6f0e-6a0f-5d0b-9a35-2f3c7b3d8c11")
+# Level-0 px at which (0, 0) of a file lies, where that is not the corner of the slide.
+ORIGIN_KEY = "her2path_origin"
+# Class of a cell that is not among the tumor cells counted.
+NOT_COUNTED = "Not counted"
 # A hundredth of a pixel is finer than any outline is known, and half the file.
 DECIMALS = 2
 
@@ -136,17 +141,22 @@ def cell_feature(
     polygon: Polygon | MultiPolygon,
     *,
     intensity: Intensity,
+    is_counted: bool = True,
     nucleus: Polygon | None = None,
     measurements: Mapping[str, float] | None = None,
 ) -> Feature:
-    """Return a cell; without the outline of its nucleus QuPath knows it as a detection."""
+    """Return a cell; without the outline of its nucleus QuPath knows it as a detection.
+
+    Its class is that of its staining where it is among the tumor cells counted: classes of all
+    cells, counted in QuPath, give the shares of the slide. The others have a class of their own.
+    """
     return Feature(
         key=f"cell {key}",
         polygon=polygon,
         object_type="detection" if nucleus is None else "cell",
         name="",
-        class_name=intensity.label.capitalize(),
-        color=INTENSITY_COLORS[intensity],
+        class_name=intensity.label.capitalize() if is_counted else NOT_COUNTED,
+        color=INTENSITY_COLORS[intensity] if is_counted else OUTLINE_COLORS[OutlineKind.IGNORED],
         measurements=measurements or {},
         nucleus=nucleus,
     )
@@ -223,7 +233,8 @@ def write_geojson(
     slide_id : str
         Part of each identifier, so that the same slide gives the same file.
     origin : Origin
-        With `BOUNDS`, coordinates count from `bounds`, as QuPath shows MRXS and BIF slides.
+        With `BOUNDS`, coordinates count from `bounds`, as QuPath shows MRXS and BIF slides; the
+        file then says so under `ORIGIN_KEY`.
     bounds : Location
         Top-left of the scanned area, level-0 px.
 
@@ -235,7 +246,9 @@ def write_geojson(
     shift = (bounds.x, bounds.y) if origin is Origin.BOUNDS else (0, 0)
     n_written = 0
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write('{"type":"FeatureCollection","features":[')
+        # RFC 7946 lets a file hold more than it names; who does not know it passes over it.
+        counts_from = f'"{ORIGIN_KEY}":[{shift[0]},{shift[1]}],' if any(shift) else ""
+        file.write('{"type":"FeatureCollection",' + counts_from + '"features":[')
         for feature in features:
             if feature.polygon.is_empty or feature.polygon.area == 0:
                 logger.warning("%s of %s has no area: left out", feature.key, slide_id)

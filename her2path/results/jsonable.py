@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from her2path.errors import ResultsError
-from her2path.results.atomic import write_text
+from her2path.results.atomic import write_bytes
 from her2path.statistics.intervals import Interval
 
 __all__ = [
@@ -28,8 +28,9 @@ __all__ = [
     "write_json",
 ]
 
-# A slide.json holds regions, not cells: a few MB at most.
-MAX_JSON_BYTES = 64 * 2**20
+# A slide.json holds regions, not cells: a few MB, and where the squares of its grid are smallest,
+# 2 kB for each of 100 a square millimetre of tissue.
+MAX_JSON_BYTES = 128 * 2**20
 
 
 def to_json(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
@@ -104,10 +105,39 @@ def canonical_json(value: object) -> str:
     )
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a value as readable JSON, atomically."""
-    text = json.dumps(to_json(value), ensure_ascii=False, allow_nan=False, indent=2)
-    write_text(path, text + "\n")
+def write_json(path: Path, value: object, *, many: str = "") -> None:
+    """Write a value as readable JSON, atomically.
+
+    Parameters
+    ----------
+    path : Path
+    value : object
+    many : str
+        Name of a list in the value of whose parts there may be thousands: each takes one line,
+        which is half the size.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be written, or not be read again.
+    """
+    document = to_json(value)
+    parts = document[many] if many else []
+    if parts:
+        document[many] = []
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2)
+    if parts:
+        # No text of the document holds a line break as such.
+        empty = f"\n  {json.dumps(many)}: ["
+        lines = [json.dumps(part, ensure_ascii=False, allow_nan=False) for part in parts]
+        text = text.replace(f"{empty}]", f"{empty}\n    " + ",\n    ".join(lines) + "\n  ]", 1)
+    data = f"{text}\n".encode()
+    if len(data) > MAX_JSON_BYTES:
+        raise ResultsError(
+            f"{path} would take {len(data) // 2**20:,} MiB, and could not be read again; of a "
+            "slide, choose larger squares by --region-um, or draw simpler outlines"
+        )
+    write_bytes(path, data)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type

@@ -400,8 +400,14 @@ class SlideRecord:
 
 
 def write_record(path: Path, record: SlideRecord) -> None:
-    """Write slide.json, atomically."""
-    write_json(path, record)
+    """Write slide.json, atomically; each region takes one line.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be written, or is too large to be read again.
+    """
+    write_json(path, record, many="regions")
 
 
 def read_records(folders: Iterable[SlideFolder], *, lost: list[str]) -> Iterator[SlideRecord]:

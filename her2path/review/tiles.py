@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from her2path.errors import ResultsError, SlideError
 from her2path.geometry import Mpp, Region, Size
 from her2path.report.pictures import as_jpeg
-from her2path.results.record import SlideRecord
+from her2path.results.record import ScanFacts, SlideRecord
 from her2path.results.scored_slide import is_scored_file, open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.resampling import area_mean
@@ -30,6 +30,8 @@ TILE_PX = 512
 MAX_OPEN = 3
 # Of 12 million px at most, 36 MB; what is coarser is taken from it.
 OVERVIEW_PX = 4096
+# By what an open slide is known: its name, when it was scored, and what was understood of its file.
+Opened = tuple[str, str, ScanFacts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class SlidePool:
     def __init__(self, find: Callable[[SlideRecord], Path]) -> None:
         self.find = find
         self.lock = threading.Lock()
-        self.slides: OrderedDict[str, OpenSlide] = OrderedDict()
+        self.slides: OrderedDict[Opened, OpenSlide] = OrderedDict()
 
     def tile(self, record: SlideRecord, zoom: int, column: int, row: int) -> bytes:
         """Return a tile as JPEG.
@@ -142,9 +144,11 @@ class SlidePool:
 
     def opened(self, record: SlideRecord) -> OpenSlide:
         """Return a slide that is open now; the one looked at longest ago is closed for it."""
-        if record.slide_id in self.slides:
-            self.slides.move_to_end(record.slide_id)
-            return self.slides[record.slide_id]
+        # Scored again, a slide may be another file, or be read in other colors.
+        key = (record.slide_id, record.created, record.scan)
+        if key in self.slides:
+            self.slides.move_to_end(key)
+            return self.slides[key]
         path = self.find(record)
         at_zero = scored_mpp(record)
         slide = open_scored(record, path)
@@ -163,8 +167,8 @@ class SlidePool:
             raise
         while len(self.slides) >= MAX_OPEN:
             self.slides.popitem(last=False)[1].slide.close()
-        self.slides[record.slide_id] = OpenSlide(slide, overview, downsample)
-        return self.slides[record.slide_id]
+        self.slides[key] = OpenSlide(slide, overview, downsample)
+        return self.slides[key]
 
     def close(self) -> None:
         """Close all slides."""

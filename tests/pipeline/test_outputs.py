@@ -121,6 +121,24 @@ def test_qupath_is_told_which_cells_have_a_line_of_their_own(folder: SlideFolder
         assert any(outline.contains(shapely.Point(x, y)) for outline in found)
 
 
+def test_in_qupath_only_counted_cells_have_a_class_of_staining(folder: SlideFolder):
+    cells = read_cells(folder.cells_parquet)
+    rows = zip(cells["x"], cells["y"], cells["is_tumor"], cells["intensity"], strict=True)
+    wanted = {(x, y): word.capitalize() if counts else "Not counted" for x, y, counts, word in rows}
+    features = json.loads(folder.cells_geojson.read_text(encoding="utf-8"))["features"]
+    outlines = [shapely.geometry.shape(feature["geometry"]) for feature in features]
+    tree = shapely.STRtree([shapely.Point(place) for place in wanted])
+    nearest = tree.nearest([outline.centroid for outline in outlines])
+    words = list(wanted.values())
+    found = [feature["properties"]["classification"]["name"] for feature in features]
+    assert "Not counted" in found
+    # Outlines lean to one side now and then: a few are nearer to the nucleus beside them.
+    alike = [words[place] == name for place, name in zip(nearest, found, strict=True)]
+    assert np.mean(alike) > 0.95
+    stained = cells["is_tumor"] & (cells["intensity"] != "none")
+    assert len([name for name in found if name not in ("None", "Not counted")]) == stained.sum()
+
+
 def test_geojson_holds_what_viewers_ask_for(folder: SlideFolder):
     for path in (folder.regions_geojson, folder.cells_geojson):
         features = json.loads(path.read_text(encoding="utf-8"))["features"]

@@ -109,3 +109,16 @@ def test_a_typical_field_has_the_mix_of_its_side():
     )
     assert found.mix[1] == pytest.approx(0.1, abs=0.05)
     assert typical_window([], np.zeros(5)) is None
+
+
+@pytest.mark.parametrize("side", [100, 101, 333])
+def test_a_field_holds_the_cells_that_its_mix_is_of(side):
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(0, 1000, (2, 5000))
+    cells = {"x": x, "y": y, "intensity": np.zeros(5000, np.int8)}
+    found = windows_of(0, cells, size=Size(side, side), within=Region(0, 0, 1000, 1000))
+    assert found
+    for window in found:
+        box = window.box
+        inside = (x >= box.x) & (x < box.right) & (y >= box.y) & (y < box.bottom)
+        assert window.n_cells == inside.sum()

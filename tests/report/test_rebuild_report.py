@@ -57,10 +57,15 @@ def test_a_table_that_is_gone_is_written_again(run: ResultsFolder) -> None:
 def test_a_slide_that_is_gone_keeps_its_pictures(
     run: ResultsFolder, made, caplog: pytest.LogCaptureFixture
 ) -> None:
+    rebuild_report(run.path, with_pictures=True)
+    folder = run.slide(made.record.slide_id)
+    pictures = {path: path.read_bytes() for path in (folder.overview_png, *folder.fields.iterdir())}
+    assert len(pictures) > 3
     Path(made.record.path).unlink()
     page = rebuild_report(run.path, with_pictures=True)
-    assert page.is_file()
+    assert "Deciding cells" in page.read_text("utf-8")
     assert "keeps its pictures" in caplog.text
+    assert {path: path.read_bytes() for path in pictures} == pictures
 
 
 def reading_on(record: SlideRecord) -> ReviewEntry:

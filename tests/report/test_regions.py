@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from report_slides import MPP, cell_columns, make_slide
 
 from her2path.criteria.score import Score
 from her2path.criteria.tally import Tally
-from her2path.geometry import Mpp
+from her2path.geometry import Location, Mpp
 from her2path.report.regions import RegionCounts, count_scores, region_rows, shown_score
 from her2path.report.shapes import map_shapes
 from her2path.results.cells import write_cells
 from her2path.results.columns import Exclusion
+from her2path.results.geojson import Origin, OutlineKind, outline_feature, write_geojson
 from her2path.results.record import RegionKind
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 
@@ -46,6 +48,17 @@ def test_regions_of_few_cells_have_no_color_on_the_map(made, square):
     record = replace(made.record, regions=(with_cells(square, 3), with_cells(square, 300)))
     drawn = map_shapes(record, made.folder.regions_geojson, downsample=1.0)
     assert [region.score for region in drawn.regions] == [None, square.score]
+
+
+def test_the_map_is_the_same_where_outlines_count_from_the_bounds_of_the_slide(made):
+    tissue = outline_feature("tissue 1", shapely.box(300, 200, 700, 600), kind=OutlineKind.TISSUE)
+    rings = []
+    for origin in Origin:
+        path = made.folder.path / f"{origin}.geojson"
+        write_geojson(path, [tissue], slide_id="a", origin=origin, bounds=Location(120, 45))
+        drawn = map_shapes(made.record, path, downsample=2.0)
+        rings.append(np.unique(drawn.tissue[0], axis=0).tolist())
+    assert rings[0] == rings[1] == [[150, 100], [150, 300], [350, 100], [350, 300]]
 
 
 def test_cells_of_control_tissue_are_listed_once(tmp_path):

@@ -34,12 +34,29 @@ def test_both_readers_and_their_pool_are_listed_for_the_breast(made):
     assert view.readers[0].percents == (50.0, 25.0, 12.5, 12.5, 0.0)
 
 
-def test_criteria_without_a_0plus_count_the_0plus_of_the_network_as_0(made):
-    record = read_twice(made.record, rule_set="gastric-biopsy", organ=Organ.STOMACH)
+@pytest.mark.parametrize(
+    ("rule_set", "organ", "readers"),
+    [
+        ("gastric-biopsy", Organ.STOMACH, ["Rules", "Network"]),
+        ("asco-cap-2013", Organ.BREAST, ["Rules", "Network", "Together"]),
+    ],
+)
+def test_criteria_without_a_0plus_leave_that_of_the_network_what_it_is(
+    made, rule_set, organ, readers
+):
+    record = read_twice(made.record, rule_set=rule_set, organ=organ)
+    shares = {Score.ZERO: 0.75, Score.ULTRALOW: 0.0, Score.TWO_PLUS: 0.25}
+    joint = replace(record.network.joint, rule=Opinion(Score.ZERO, shares))
+    record = replace(record, network=replace(record.network, joint=joint))
     view = view_slide(record, made.folder, key="k")
     assert Score.ULTRALOW not in view.scores
-    assert [row.name for row in view.readers] == ["Rules", "Network"]
-    assert view.readers[1].percents == (75.0, 12.5, 12.5, 0.0)
+    assert [row.name for row in view.readers] == readers
+    assert view.readers[0].percents == (75.0, None, 0.0, 25.0, 0.0)
+    assert view.readers[1].percents == (50.0, 25.0, 12.5, 12.5, 0.0)
+    # As in the table of slides.
+    if organ is Organ.BREAST:
+        held = tuple(100 * record.probabilities[score] for score in EXPRESSION_SCORES)
+        assert view.readers[2].percents == held
 
 
 def test_criteria_of_another_version_show_all_scores(made):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import IshResult, Score, Status
 from her2path.flags.evidence import ReviewFlag
 from her2path.report import phrases, wording
@@ -101,3 +102,16 @@ def test_a_share_beside_its_cut_shows_on_which_side_it_lies(value, cut, words):
 def test_a_number_of_any_unit_shows_on_which_side_of_its_cut_it_lies(value, cut, unit, words):
     found = wording.beside_cut(value, cut, unit)
     assert tuple(text.replace(wording.FIXED_SPACE, " ") for text in found) == words
+
+
+@pytest.mark.parametrize(
+    ("rule_set", "row", "words"),
+    [
+        ("gastric-biopsy", "3+", "intense"),
+        ("gastric-biopsy", "2+", "weak or stronger"),
+        ("gastric-biopsy", "1+", "any"),
+    ],
+)
+def test_no_staining_is_stronger_than_intense(rule_set, row, words):
+    criterion = next(one for one in load_rule_set(rule_set).criteria if one.id == row)
+    assert phrases.intensity_words(criterion) == words

@@ -13,6 +13,7 @@ import pytest
 from report_page import Page, spaced
 from report_slides import make_slide, refused
 
+from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Organ, Pattern, Score
 from her2path.criteria.tally import Tally
@@ -20,6 +21,7 @@ from her2path.flags.evidence import Flag, ReviewFlag
 from her2path.report import illustrate_slide, write, write_report
 from her2path.report.fields import FIELDS_FOLDER
 from her2path.report.phrases import FLAG_ADVICE, FLAG_TITLES
+from her2path.report.regions import MAX_REGIONS
 from her2path.report.wording import DASH, count, decimal, interval, od, percent, quantity
 from her2path.results.folder import ResultsFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord, Stability, Trial
@@ -215,6 +217,18 @@ def test_where_all_regions_agree_it_says_all(shown):
     spread = replace(shown.record.heterogeneity, regions=alike)
     text = spaced(Page(report_of(shown, replace(shown.record, heterogeneity=spread))).text)
     assert "6 regions with at least 100 tumour cells: all 0." in text
+    alone = replace(spread, regions=RegionSpread(Score.ZERO, Score.ZERO, 1, {}))
+    text = spaced(Page(report_of(shown, replace(shown.record, heterogeneity=alone))).text)
+    assert "1 region with at least 100 tumour cells: 0." in text
+
+
+def test_one_of_a_kind_is_told_in_the_singular(shown):
+    record = shown.record
+    few = replace(record.heterogeneity, clusters=Clusters(3, 2, 1, 1))
+    regions = tuple(replace(record.regions[0], region_id=f"g{k}") for k in range(MAX_REGIONS + 1))
+    text = spaced(Page(report_of(shown, replace(record, heterogeneity=few, regions=regions))).text)
+    assert "moderate or stronger 1, intense 1 cell." in text
+    assert "1 more region is in regions.parquet" in text
 
 
 def test_the_share_of_the_tumor_is_said_of_the_area_around_a_cluster(shown):

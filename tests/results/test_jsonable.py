@@ -90,6 +90,23 @@ def test_plain_values_survive_the_file(tmp_path_factory, value):
     assert read_json(path) == value
 
 
+@pytest.mark.parametrize("parts", [[], [{"a": [1, '\n  "many": []']}], ["x", {}, None]])
+def test_a_list_of_many_parts_has_a_line_for_each_and_comes_back(tmp_path, parts):
+    value = {"first": '\n  "many": []', "many": parts, "last": {"many": []}}
+    write_json(tmp_path / "a.json", value, many="many")
+    assert read_json(tmp_path / "a.json") == value
+    lines = (tmp_path / "a.json").read_text("utf-8").splitlines()
+    assert len(lines) == (7 if not parts else 8 + len(parts))
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(jsonable, "MAX_JSON_BYTES", 100)
+    write_json(tmp_path / "a.json", ["x" * 80])
+    with pytest.raises(ResultsError, match="could not be read again"):
+        write_json(tmp_path / "a.json", ["x" * 100])
+    assert read_json(tmp_path / "a.json") == ["x" * 80]
+
+
 @given(st.dictionaries(st.text("abcdef", max_size=3), st.integers()))
 def test_canonical_text_does_not_depend_on_the_order_of_keys(value):
     shuffled = dict(sorted(value.items(), reverse=True))

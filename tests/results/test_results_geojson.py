@@ -135,6 +135,15 @@ def test_rings_run_as_rfc_7946_asks_whichever_way_they_were_drawn(tmp_path):
                 assert not any(hole.is_ccw for hole in part.interiors)
 
 
+def test_a_cell_that_is_not_counted_is_of_no_class_of_staining(tmp_path):
+    cells = [
+        cell_feature(f"{k}", DISC, intensity=Intensity.INTENSE, is_counted=bool(k)) for k in (0, 1)
+    ]
+    found = [f["properties"]["classification"] for f in written(tmp_path, cells)["features"]]
+    assert [one["name"] for one in found] == ["Not counted", "Intense"]
+    assert found[0]["color"] != found[1]["color"]
+
+
 def test_the_origin_may_be_the_bounds(tmp_path):
     box = region_feature("a", shapely.box(100, 200, 110, 220), score=Score.ZERO)
     bounds = Location(90, 150)

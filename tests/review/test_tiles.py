@@ -121,6 +121,21 @@ def test_more_slides_than_stay_open_are_read_all_the_same(record: SlideRecord) -
     assert not slides.slides
 
 
+def test_a_slide_that_was_scored_again_from_another_file_is_shown_from_that(
+    record: SlideRecord, tmp_path: Path
+) -> None:
+    other = tmp_path / "slide.png"
+    Image.new("RGB", (WIDTH, HEIGHT), (10, 200, 30)).save(other)
+    known = rescanned(record, sha256_ends=describe_input(other).sha256_ends)
+    again = replace(known, path=str(other), created="2031-01-01T00:00:00+00:00")
+    slides = SlidePool(finder(None))
+    before = decoded(slides.tile(record, 0, 0, 0))
+    after = decoded(slides.tile(again, 0, 0, 0))
+    slides.close()
+    assert before[:150, :200].std() > 5
+    assert np.abs(after[:150, :200] - (10, 200, 30)).max() < 8
+
+
 def test_another_slide_of_the_same_name_is_refused(record: SlideRecord) -> None:
     slides = SlidePool(finder(None))
     with pytest.raises(SlideError, match=r"1600 × 1200 px, the slide that was scored is 1700"):
