@@ -13,7 +13,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from her2path.criteria.score import EXPRESSION_SCORES
 from her2path.models.design import CELL_CLASSES, PLANES, SCALE, SHIFT, NetworkDesign
 
-__all__ = ["Her2Network", "Outputs", "grown", "mean_features", "without_batch_norm"]
+__all__ = [
+    "Her2Network",
+    "Outputs",
+    "grown",
+    "mean_features",
+    "parameter_groups",
+    "without_batch_norm",
+]
 
 
 class Outputs(NamedTuple):
@@ -277,3 +284,13 @@ def without_batch_norm(network: Her2Network) -> Her2Network:
                 module[0] = fuse_conv_bn_eval(first, second)
                 module[1] = nn.Identity()
     return network
+
+
+def parameter_groups(network: Her2Network, weight_decay: float) -> list[dict[str, object]]:
+    """Return the parameters with decay (weights) and without (biases, scales, cuts)."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]

@@ -30,7 +30,7 @@ from her2path.models.distributed import Team
 from her2path.models.echoing import echoed
 from her2path.models.export_onnx import export_onnx
 from her2path.models.losses import LossWeights, losses_of
-from her2path.models.network import Her2Network, grown
+from her2path.models.network import Her2Network, grown, parameter_groups
 from her2path.models.run_state import load_state, save_state
 from her2path.models.scenes import TrainingField, draw_training_fields, load_training_fields
 from her2path.models.shipped import find_model
@@ -238,6 +238,11 @@ class Run:
         self.identity["split of pictures"] = split_digest((*self.samples, *self.kept_samples))
         if options.resume:
             self.restore()
+            self.say(
+                f"the run is over after {self.step} steps: nothing is left to learn"
+                if self.is_over
+                else f"goes on after step {self.step} of {recipe.steps}"
+            )
         if team.is_first:
             write_text(options.out / "recipe.json", recipe.model_dump_json(indent=1))
         if not self.is_over:
@@ -438,13 +443,3 @@ class Run:
         stored = load_state(self.options.out / "state", self)
         self.step, self.minutes = stored.step, stored.minutes
         self.best, self.n_worse, self.figures = stored.best, stored.n_worse, stored.figures
-
-
-def parameter_groups(network: Her2Network, weight_decay: float) -> list[dict[str, object]]:
-    """Return the parameters with decay (weights) and without (biases, scales, cuts)."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]

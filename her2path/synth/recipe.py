@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -45,6 +46,8 @@ SHARE_BESIDE_CONTROL = 0.78
 # Of whole numbers in TOML, beside the sign; and how deep a recipe goes, with room.
 INTEGER_BITS = 63
 MAX_DEPTH = 10
+# As half of the world writes numbers, and TOML does not.
+DECIMAL_COMMA = re.compile(r"=\s*\d+,\d")
 T = TypeVar("T")
 
 
@@ -276,7 +279,8 @@ def toml_table(text: str, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         is_told = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
         reason = error if is_told else "a number has too many digits"
-        raise RecipeError(f"{what} is no valid TOML: {reason}") from error
+        hint = "; write decimals with a point (0.5)" if DECIMAL_COMMA.search(text) else ""
+        raise RecipeError(f"{what} is no valid TOML: {reason}{hint}") from error
     parts: list[tuple[object, int]] = [(table, 0)]
     while parts:
         part, depth = parts.pop()

@@ -93,8 +93,15 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
         train(TINY.model_copy(update={"steps": 8}), again, seed=3)
     assert json.loads((options.out / "recipe.json").read_text())["steps"] == TINY.steps
     # It may be given another time.
-    result = train(TINY.model_copy(update={"max_minutes": 60.0}), again, seed=3)
+    said: list[str] = []
+    result = train(
+        TINY.model_copy(update={"max_minutes": 60.0}),
+        again,
+        seed=3,
+        progress=lambda progress: said.append(progress.words),
+    )
     assert result.n_steps == 4
+    assert "goes on after step 2 of 4" in said
     state, wanted = (
         (folder / "state" / STATE_FILE).read_bytes() for folder in (options.out, finished)
     )
@@ -239,6 +246,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match="choose another folder"):
         train(TINY, TrainingOptions(tmp_path / "file" / "run", device="cpu"))
+
+
+def test_going_on_with_a_run_that_is_over_says_so(finished: Path, fields_folder: Path) -> None:
+    options = TrainingOptions(finished, fields=fields_folder, device="cpu", resume=True)
+    said: list[str] = []
+    train(TINY, options, seed=3, progress=lambda progress: said.append(progress.words))
+    assert said == ["the run is over after 4 steps: nothing is left to learn"]
 
 
 def test_going_on_with_another_recipe_is_refused(finished: Path, fields_folder: Path) -> None:

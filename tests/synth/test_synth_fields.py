@@ -300,6 +300,7 @@ def test_stain_matrix_has_unit_rows() -> None:
         ("width_um = ", "no valid TOML"),
         ("width_um = " + 9000 * "[", "no valid TOML"),
         ("width_um = " + 5000 * "9", "too many digits"),
+        ("[[regions]]\nmix = {none = 0,9, weak_complete = 0,1}", r"decimals with a point"),
         ("width_um = 0x" + 5000 * "F", "more than 64 bits"),
         ("[[regions]]\nmix = {none = 0x" + 300 * "F" + "}", "more than 64 bits"),
         ("[tissue]\nkind" + 2000 * ".a" + " = 1", "tables in tables"),
