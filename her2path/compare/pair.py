@@ -27,8 +27,8 @@ from her2path.compare.drift import (
 )
 from her2path.compare.sides import PairSlide, Side
 from her2path.compare.verdict import Deciding, Verdict, conclude_pair
+from her2path.criteria.call import Call
 from her2path.criteria.criterion import Criterion
-from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Extent, Intensity, Score, Status
 from her2path.criteria.tally import measure_name
 from her2path.pipeline.scoring import CountedCells

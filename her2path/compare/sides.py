@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.criteria.call import Call
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
-from her2path.criteria.rule_set import Call, RuleSet
+from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import Intensity, IshResult, Pattern, Score, Status
 from her2path.criteria.tally import Tally
 from her2path.errors import ResultsError

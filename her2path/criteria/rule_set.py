@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from her2path.criteria.call import Call, Deciding
 from her2path.criteria.clusters import Clusters
-from her2path.criteria.criterion import Comparison, Criterion
+from her2path.criteria.criterion import Criterion
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
 from her2path.criteria.tally import STAINED, Shares, Tally, accumulate, part_of_staining
 from her2path.errors import CriteriaError
 
 __all__ = [
     "DEFAULT_CRITERIA",
-    "Call",
-    "Deciding",
     "RuleSet",
     "load_rule_set",
     "rule_set_names",
@@ -41,73 +40,6 @@ MAX_TEXT = 64_000
 MAX_ROWS = 100
 
 CellClass = tuple[Intensity, Extent]
-
-
-@dataclass(frozen=True, slots=True)
-class Deciding:
-    """The number and the cut that lie between two scores.
-
-    `distance` is how far they are apart: in log odds for a share, with half a cell added as by
-    Jeffreys' prior (of it, the part that `part_of_staining` gives this share) so that 0 of n is
-    not infinitely far; in log size for a cluster.
-    """
-
-    measure: str
-    value: float
-    cut: float
-    comparison: Comparison
-    unit: Literal["%", "cells"]
-    distance: float
-    criterion: Criterion
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A score and why.
-
-    Attributes
-    ----------
-    criterion_id, criterion_text : str
-        The row that fired; for score 0 the rule set's words for it.
-    fired : Deciding or None
-        The number and the cut of that row; None for score 0.
-    deciding_lower : Deciding or None
-        What holds the call above the score below: of the rows that give this score, the one that
-        would be last to stop firing. Rows from the matrix count only when it decided.
-    deciding_upper : Deciding or None
-        What holds it below a higher score: of the rows of higher scores, the nearest to firing.
-    stained_upper : Deciding or None
-        Of those rows, the nearest that counts every stained cell: the cut of 0+ or 1+, although
-        a row of a higher class may be nearer to firing.
-    higher : tuple of Deciding
-        All rows of higher scores; a share far below its cut, but uncertain, may still decide.
-    deciding : Deciding or None
-        The nearer of the first two; None when there was no cell.
-    pattern_2plus : str
-        'complete', 'incomplete', 'intense ≤ 10 %', … for 2+ where the rule set names it, else ''.
-    is_decided_by_matrix : bool
-        The guideline's own wording does not give this score; the published matrix does.
-    """
-
-    score: Score
-    rule_set: str
-    edition: str
-    criterion_id: str
-    criterion_text: str
-    deciding: Deciding | None
-    deciding_lower: Deciding | None
-    deciding_upper: Deciding | None
-    pattern_2plus: str
-    is_decided_by_matrix: bool
-    stained_upper: Deciding | None = None
-    fired: Deciding | None = None
-    higher: tuple[Deciding, ...] = ()
-
-    @property
-    def near(self) -> tuple[Deciding, ...]:
-        """The rows that hold the score where it is, each once."""
-        found = (self.deciding_lower, self.deciding_upper, self.stained_upper)
-        return tuple(dict.fromkeys(d for d in found if d is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +132,20 @@ class RuleSet:
         """The scores that this rule set can give, from low to high."""
         used = {Score.ZERO, *(row.score for row in self.criteria)}
         return tuple(score for score in EXPRESSION_SCORES if score in used)
+
+    @property
+    def told_as(self) -> Mapping[Score, Score]:
+        """What this rule set makes of 0+ where it has none: the score of a few faint cells.
+
+        0 by ASCO/CAP 2013, 1+ by the edition of 2007; empty where 0+ is a score.
+        """
+        if Score.ULTRALOW in self.scores_used:
+            return {}
+        few = np.zeros((len(Intensity), len(Extent)), np.int64)
+        few[Intensity.NONE, 0], few[Intensity.FAINT, 0] = 95, 5
+        clusters = Clusters(0, 0, 0, 0) if self.needs_clusters else None
+        call = self.call(Tally.from_array(few), blank_upper_pct=1.0, clusters=clusters)
+        return {Score.ULTRALOW: call.score}
 
     @property
     def needs_clusters(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from her2path.criteria.rule_set import Deciding
+from her2path.criteria.call import Deciding
 from her2path.criteria.score import Extent, Intensity, Score
 from her2path.criteria.tally import STAINED
 from her2path.criteria.words import decimals_apart

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Literal
 
-from her2path.criteria.rule_set import Call, Deciding
+from her2path.criteria.call import Call, Deciding
 from her2path.criteria.score import Score
 from her2path.criteria.words import decimals_apart
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread

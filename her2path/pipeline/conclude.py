@@ -204,9 +204,11 @@ def conclude_cells(
     if survey.network is not None and positions is not None:
         positions = positions.select(is_sample(positions.x, positions.y, survey))
         rule = Opinion(call.score, reading.probabilities)
-        network = network_facts(survey.network, positions, rule)
+        # It has learned the criteria of the breast: others give other scores for the same cells.
+        told_as = rule_set.told_as if rule_set.organ is Organ.BREAST else {}
+        network = network_facts(survey.network, positions, rule, told_as=told_as)
         drawn = {roi.roi_id: roi for roi in survey.rois_of(RoiKind.TUMOR)}
-        regions = with_network_scores(regions, survey.network, positions, drawn)
+        regions = with_network_scores(regions, survey.network, positions, drawn, told_as=told_as)
     stability = try_shifts(
         cells,
         selection,
@@ -232,7 +234,6 @@ def conclude_cells(
         heterogeneity=heterogeneity,
         stain=stain,
         answer=answer,
-        # It has learned the criteria of breast: others give other scores for the same cells.
         joint=network.joint if network and rule_set.organ is Organ.BREAST else None,
         suspects=suspects_of(everything, selection, settings, survey, blank),
         shared=shared,

@@ -262,7 +262,9 @@ def probabilities_of(use: NetworkUse, positions: Positions) -> dict[Score, float
     return dict(zip(EXPRESSION_SCORES, found.tolist(), strict=True))
 
 
-def network_facts(use: NetworkUse, positions: Positions, rule: Opinion) -> NetworkFacts:
+def network_facts(
+    use: NetworkUse, positions: Positions, rule: Opinion, *, told_as: Mapping[Score, Score]
+) -> NetworkFacts:
     """Return what the network says of a slide, beside the rules.
 
     Parameters
@@ -271,6 +273,8 @@ def network_facts(use: NetworkUse, positions: Positions, rule: Opinion) -> Netwo
         Those where tumor counts.
     rule : Opinion
         The rule reader's score and probabilities.
+    told_as : mapping of Score to Score
+        Scores that the criteria in use do not have, with what these make of them.
     """
     calibration = reader_of(use).description.calibration
     conformal = None
@@ -281,7 +285,7 @@ def network_facts(use: NetworkUse, positions: Positions, rule: Opinion) -> Netwo
         name=use.name,
         fingerprint=use.fingerprint,
         n_expected_cells=float(positions.weight.sum(dtype=np.float64)),
-        joint=combine_readers(rule, network, conformal=conformal),
+        joint=combine_readers(rule, network, conformal=conformal, told_as=told_as),
     )
 
 
@@ -290,6 +294,8 @@ def with_network_scores(
     use: NetworkUse,
     positions: Positions,
     rois: Mapping[str, Roi],
+    *,
+    told_as: Mapping[Score, Score],
 ) -> tuple[RegionRecord, ...]:
     """Return the regions with what the network reads in each; control tissue has none.
 
@@ -297,6 +303,8 @@ def with_network_scores(
     ----------
     rois : mapping of str to Roi
         Outlines of tumor by their id.
+    told_as : mapping of Score to Score
+        As for `network_facts`.
     """
 
     def read(region: RegionRecord) -> RegionRecord:
@@ -309,6 +317,8 @@ def with_network_scores(
             is_inside = (positions.x >= box.x) & (positions.x < box.right)
             is_inside &= (positions.y >= box.y) & (positions.y < box.bottom)
         score = median_score(probabilities_of(use, positions.select(is_inside)))
-        return region if score is Score.NOT_ASSESSABLE else replace(region, network_score=score)
+        if score is Score.NOT_ASSESSABLE:
+            return region
+        return replace(region, network_score=told_as.get(score, score))
 
     return tuple(read(region) for region in regions)

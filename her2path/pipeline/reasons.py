@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from her2path.criteria.call import Call
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import StatusCall
-from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Score
 from her2path.criteria.tally import Tally
 from her2path.flags.checks import raise_flags

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from her2path.cells.calibration import IntensityCuts
 from her2path.cells.classify import CellClasses
 from her2path.cells.table import CellMeasurements
+from her2path.criteria.call import Call, Deciding
 from her2path.criteria.clusters import CLUSTER_REACH_UM, Clusters, largest_clusters
-from her2path.criteria.rule_set import Call, Deciding, RuleSet
+from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Pattern, Score
 from her2path.criteria.tally import Tally
 from her2path.flags.evidence import Border

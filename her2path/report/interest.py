@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2path.cells.calibration import Calibration
+from her2path.criteria.call import Call
 from her2path.criteria.clusters import CLUSTER_REACH_UM, cluster_sizes
 from her2path.criteria.criterion import Criterion
-from her2path.criteria.rule_set import Call
 from her2path.criteria.score import Extent, Intensity, Pattern
 from her2path.results.columns import Exclusion
 

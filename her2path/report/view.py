@@ -9,7 +9,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from her2path.criteria.rule_set import Deciding, load_rule_set, rule_set_names
+from her2path.criteria.call import Deciding
+from her2path.criteria.rule_set import load_rule_set, rule_set_names
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
 from her2path.errors import ResultsError
 from her2path.report.charts import Segment, deciding_axis, probability_bars, stacked_bar
@@ -75,7 +76,7 @@ class DecidingView:
 class ReaderRow:
     """What one of the two readers says, or both: a score (None of both), and percent of each.
 
-    Of `EXPRESSION_SCORES`; None for a score that the criteria of the rules do not know.
+    Of `SlideView.reader_scores`; None for a score that the criteria of the rules do not know.
     """
 
     name: str
@@ -127,6 +128,8 @@ class SlideView:
         None when no cell was counted.
     groups : tuple of FieldGroup
         Fields by kind.
+    reader_scores : tuple of Score
+        Those that `readers` tell of.
     readers : tuple of ReaderRow
         Empty without a network.
     regions : tuple of RegionRow
@@ -153,6 +156,7 @@ class SlideView:
     shares_chart: Markup | None
     probabilities_chart: Markup | None
     groups: tuple[FieldGroup, ...]
+    reader_scores: tuple[Score, ...]
     readers: tuple[ReaderRow, ...]
     regions: tuple[RegionRow, ...]
     region_counts: RegionCounts
@@ -208,6 +212,7 @@ def view_slide(
         shares_chart=shares_chart(record, key) if is_counted else None,
         probabilities_chart=probabilities_chart(record, scores, key) if is_counted else None,
         groups=groups,
+        reader_scores=reader_scores(record, scores),
         readers=reader_rows(record, scores),
         regions=region_rows(record.regions, folder),
         region_counts=count_scores(record.regions),
@@ -230,30 +235,34 @@ def scores_used(record: SlideRecord) -> tuple[Score, ...]:
     return load_rule_set(record.rule_set).scores_used
 
 
-def reader_rows(record: SlideRecord, scores: tuple[Score, ...]) -> tuple[ReaderRow, ...]:
-    """Return what each reader holds probable, and both where they read by the same criteria.
+def reader_scores(record: SlideRecord, scores: tuple[Score, ...]) -> tuple[Score, ...]:
+    """Return the scores that what the two readers say is told in.
 
-    The network knows all five scores. What it calls 0+ stays that: older criteria have it under 0
-    or under 1+, and the table of slides holds it by its name.
+    By other criteria for the breast the network's 0+ is told as these make of it. By those of the
+    stomach it is not told at all: it stays what the network says.
     """
+    return scores if record.organ is Organ.BREAST else EXPRESSION_SCORES
+
+
+def reader_rows(record: SlideRecord, scores: tuple[Score, ...]) -> tuple[ReaderRow, ...]:
+    """Return what each reader holds probable, and both where they read by the same criteria."""
     if record.network is None:
         return ()
     joint = record.network.joint
-    by_rules = joint.rule.probabilities
-    rules = tuple(
-        100 * by_rules.get(score, 0.0) if score in scores else None for score in EXPRESSION_SCORES
-    )
+    shown = reader_scores(record, scores)
+
+    def percents(
+        shares: Mapping[Score, float], known: tuple[Score, ...]
+    ) -> tuple[float | None, ...]:
+        return tuple(100 * shares.get(one, 0.0) if one in known else None for one in shown)
+
     rows = [
-        ReaderRow("Rules", joint.rule.score, rules),
-        ReaderRow("Network", joint.network.score, percents_of(joint.network.probabilities)),
+        ReaderRow("Rules", joint.rule.score, percents(joint.rule.probabilities, scores)),
+        ReaderRow("Network", joint.network.score, percents(joint.network.probabilities, shown)),
     ]
     if record.organ is Organ.BREAST:
-        rows.append(ReaderRow("Together", None, percents_of(joint.probabilities)))
+        rows.append(ReaderRow("Together", None, percents(joint.probabilities, shown)))
     return tuple(rows)
-
-
-def percents_of(probabilities: Mapping[Score, float]) -> tuple[float, ...]:
-    return tuple(100 * probabilities.get(score, 0.0) for score in EXPRESSION_SCORES)
 
 
 def picture_data(path: Path) -> str | None:

@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from her2path.cells.calibration import Calibration
+from her2path.criteria.call import Call
 from her2path.criteria.clusters import Clusters
-from her2path.criteria.rule_set import Call
 from her2path.criteria.score import IshResult, Organ, Score, Specimen, Status
 from her2path.criteria.tally import Tally
 from her2path.errors import ResultsError

@@ -13,6 +13,9 @@ module says how far they agree, and what is probable when both are heard:
 3. The network's conformal set, at the coverage it was calibrated for, holds the scores that the
    network does not rule out.
 
+The network knows 0+. Criteria that do not have it make something else of it (`RuleSet.told_as`),
+and what the network says is told so before the two are compared and pooled.
+
 A person is asked where the two scores are a grade or more apart (`flags/checks.py`).
 
 References
@@ -25,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +52,8 @@ __all__ = [
 DOUBT = 0.05
 RULE_WEIGHT = 0.5
 SUM_TOLERANCE = 1e-3
+# The criteria have all scores that the network knows.
+NOTHING_ELSE: Mapping[Score, Score] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,7 @@ def combine_readers(
     *,
     conformal: Conformal | None = None,
     rule_weight: float = RULE_WEIGHT,
+    told_as: Mapping[Score, Score] = NOTHING_ELSE,
 ) -> JointReading:
     """Set two opinions side by side and pool them.
 
@@ -130,6 +137,8 @@ def combine_readers(
         How the network's sets were calibrated.
     rule_weight : float
         Exponent of the rule reader, 0–1.
+    told_as : mapping of Score to Score
+        Scores that the criteria in use do not have, with what these make of them.
 
     Returns
     -------
@@ -144,6 +153,9 @@ def combine_readers(
     """
     if not 0 <= rule_weight <= 1:
         raise ValueError(f"rule_weight lies between 0 and 1, got {rule_weight}; 0.5 hears both")
+    raw = row_of(network.probabilities)
+    if told_as:
+        network = told_otherwise(network, told_as)
     own, other = row_of(rule.probabilities), row_of(network.probabilities)
     is_comparable = Score.NOT_ASSESSABLE not in (rule.score, network.score)
     if rule.score is Score.NOT_ASSESSABLE or own.sum() == 0:
@@ -151,27 +163,54 @@ def combine_readers(
     elif network.score is Score.NOT_ASSESSABLE or other.sum() == 0:
         pooled = own
     else:
-        pooled = pool(own, other, rule_weight)
+        pooled = pool(own, other, rule_weight, is_used=used_of(told_as))
     within: tuple[Score, ...] = ()
-    if conformal is not None and other.sum() > 0:
-        is_in = conformal_sets(other[None], conformal.quantile)[0]
-        within = tuple(s for s, inside in zip(EXPRESSION_SCORES, is_in, strict=True) if inside)
+    if conformal is not None and raw.sum() > 0:
+        # It was calibrated on the scores that the network knows.
+        is_in = conformal_sets(raw[None], conformal.quantile)[0]
+        held = (s for s, inside in zip(EXPRESSION_SCORES, is_in, strict=True) if inside)
+        within = tuple(dict.fromkeys(told_as.get(score, score) for score in held))
     return JointReading(
         rule=rule,
         network=network,
         probabilities=dict(zip(EXPRESSION_SCORES, pooled.tolist(), strict=True)),
         rule_weight=rule_weight,
-        distance=abs(rule.score.rank - network.score.rank) if is_comparable else None,
+        distance=grades_between(rule.score, network.score, told_as) if is_comparable else None,
         coverage=conformal.coverage if conformal is not None and within else None,
         conformal_set=within,
     )
 
 
+def told_otherwise(opinion: Opinion, told_as: Mapping[Score, Score]) -> Opinion:
+    """Return an opinion in which some scores are told as others."""
+    merged = dict.fromkeys(EXPRESSION_SCORES, 0.0)
+    for score, share in opinion.probabilities.items():
+        merged[told_as.get(score, score)] += share
+    is_empty = not opinion.probabilities
+    return Opinion(told_as.get(opinion.score, opinion.score), {} if is_empty else merged)
+
+
+def grades_between(a: Score, b: Score, told_as: Mapping[Score, Score]) -> int:
+    """Return how many grades two scores lie apart among those that the criteria have."""
+    used = [score for score in EXPRESSION_SCORES if score not in told_as]
+    return abs(used.index(a) - used.index(b))
+
+
+def used_of(told_as: Mapping[Score, Score]) -> NDArray[np.bool_]:
+    """Tell which scores the criteria have, low to high."""
+    return np.array([score not in told_as for score in EXPRESSION_SCORES])
+
+
 def pool(
-    own: NDArray[np.float64], other: NDArray[np.float64], rule_weight: float
+    own: NDArray[np.float64],
+    other: NDArray[np.float64],
+    rule_weight: float,
+    *,
+    is_used: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Return the logarithmic pool of two doubted opinions; it sums to 1."""
-    doubted = [(1 - DOUBT) * row + DOUBT / row.size for row in (own, other)]
+    """Return the logarithmic pool of two doubted opinions on the scores in use; it sums to 1."""
+    anything = DOUBT * is_used / is_used.sum()
+    doubted = [(1 - DOUBT) * row + anything for row in (own, other)]
     joint = doubted[0] ** rule_weight * doubted[1] ** (1 - rule_weight)
     share: NDArray[np.float64] = joint / joint.sum()
     return share

@@ -413,3 +413,18 @@ def test_an_altered_copy_may_not_keep_the_name_of_a_rule_set_of_the_package(tmp_
     own.write_text(text.replace("percent = 10", "percent = 1", 1), encoding="utf-8")
     with pytest.raises(CriteriaError, match="calls itself asco-cap-2018"):
         find_rule_set(str(own))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("asco-cap-2018", {}),
+        ("total-matrix", {}),
+        ("asco-cap-2013", {Score.ULTRALOW: Score.ZERO}),
+        ("asco-cap-2007", {Score.ULTRALOW: Score.ONE_PLUS}),
+        ("gastric-biopsy", {Score.ULTRALOW: Score.ZERO}),
+        ("gastric-resection", {Score.ULTRALOW: Score.ZERO}),
+    ],
+)
+def test_criteria_tell_what_they_make_of_0plus(name, told):
+    assert dict(load_rule_set(name).told_as) == told

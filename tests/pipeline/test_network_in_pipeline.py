@@ -280,6 +280,20 @@ def test_other_organs_criteria_raise_no_disagreement(conclude):
     assert record.probabilities[Score.ULTRALOW] == 0
 
 
+@pytest.mark.parametrize(
+    ("edition", "meant"), [("asco-cap-2013", Score.ZERO), ("asco-cap-2007", Score.ONE_PLUS)]
+)
+def test_an_edition_without_0plus_hears_of_none(conclude, edition, meant):
+    record = conclude(Score.ULTRALOW, rule_set=find_rule_set(edition))
+    assert record.network.joint.network.score is meant
+    assert record.network.joint.conformal_set == (meant,)
+    assert record.probabilities[Score.ULTRALOW] == 0
+    assert sum(record.probabilities.values()) == pytest.approx(1)
+    assert {region.network_score for region in record.regions} <= {meant, None}
+    is_flagged = ReviewFlag.READERS_DISAGREE in {flag.flag for flag in record.flags}
+    assert is_flagged == (record.score is not meant)
+
+
 def test_both_readers_are_stored_and_stand_in_the_table(conclude, tmp_path: Path):
     record = conclude(Score.TWO_PLUS)
     write_record(tmp_path / "slide.json", record)

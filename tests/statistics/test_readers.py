@@ -117,6 +117,36 @@ def test_the_conformal_set_is_the_networks_alone() -> None:
     assert near.conformal_set == found.conformal_set
 
 
+@pytest.mark.parametrize("told", [Score.ZERO, Score.ONE_PLUS])
+def test_criteria_without_0plus_make_of_it_what_they_do(told: Score) -> None:
+    network = network_opinion(spread(0.2, 0.7, 0.1, 0, 0))
+    rule = Opinion(told, {Score.ZERO: 0.5, Score.ONE_PLUS: 0.5})
+    found = combine_readers(
+        rule, network, conformal=Conformal(0.9, 0.75), told_as={Score.ULTRALOW: told}
+    )
+    assert found.network.score is told
+    assert found.distance == 0
+    assert found.network.probabilities[told] == pytest.approx(0.7 + network.probabilities[told])
+    assert found.network.probabilities[Score.ULTRALOW] == 0
+    assert found.probabilities[Score.ULTRALOW] == 0
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert Score.ULTRALOW not in found.conformal_set
+    assert told in found.conformal_set
+
+
+def test_grades_are_counted_among_the_scores_of_the_criteria() -> None:
+    apart = combine_readers(
+        sure_of(Score.ZERO), sure_of(Score.ONE_PLUS), told_as={Score.ULTRALOW: Score.ZERO}
+    )
+    assert apart.distance == 1
+    # What could not be read is still nothing.
+    nothing = combine_readers(
+        sure_of(Score.ZERO), network_opinion({}), told_as={Score.ULTRALOW: Score.ZERO}
+    )
+    assert nothing.distance is None
+    assert dict(nothing.probabilities) == sure_of(Score.ZERO).probabilities
+
+
 @pytest.mark.parametrize(
     ("shares", "score"),
     [
