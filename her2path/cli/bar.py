@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn, TaskID
 
-__all__ = ["Bar"]
+__all__ = ["PLAIN_EVERY_S", "Bar"]
+
+# In a log file one line a minute tells that something long goes on.
+PLAIN_EVERY_S = 60.0
 
 Part = TypeVar("Part")
 

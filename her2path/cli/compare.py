@@ -347,6 +347,8 @@ def say_bands(bands: Bands, out: Path) -> None:
     """Print the bands as a table."""
     from rich.table import Table
 
+    from her2path.results.record import RESEARCH_USE
+
     table = Table(title=bands.source)
     for heading in ("measure", "Sw", "band (±)", "95 % interval", "unit", "subjects"):
         table.add_column(heading, justify="left" if heading == "measure" else "right")
@@ -359,3 +361,4 @@ def say_bands(bands: Bands, out: Path) -> None:
     for remark in bands.remarks:
         ERRORS.print(remark, style="yellow")
     ERRORS.print(f"Bands: {out}", style="bold")
+    ERRORS.print(RESEARCH_USE, style="dim")

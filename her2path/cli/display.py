@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from her2path.cli.bar import Bar
+from her2path.cli.bar import PLAIN_EVERY_S, Bar
 from her2path.cli.console import ERRORS
 from her2path.criteria.score import Score
 from her2path.pipeline.progress import (
@@ -25,8 +25,6 @@ from her2path.pipeline.progress import (
 
 __all__ = ["Display", "duration_words", "say_failures"]
 
-# In a log file one line a minute tells that a large slide goes on.
-PLAIN_EVERY_S = 60.0
 SCORE_WIDTH = 4
 # The one task of the bar.
 BATCH = "batch"
@@ -186,5 +184,6 @@ def done_line(event: SlideDone) -> Text:
     if event.review_reasons and not is_open:
         reasons = ", ".join(reason.replace("_", " ") for reason in event.review_reasons)
         text.append(f"  review: {reasons}", style="yellow")
-    text.append(f"  ({duration_words(event.seconds)})", style="dim")
+    # Workers share a slide, and the time of each counts: it may be longer than the run.
+    text.append(f"  ({duration_words(event.seconds)} of work)", style="dim")
     return text

@@ -36,7 +36,8 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
     done = [e for e in entries if e.state is JournalState.DONE]
     failed = [e for e in entries if e.state is JournalState.FAILED]
     unscored = [entry.slide_id for entry in entries if entry.state not in ENDED]
-    records = read_records((out.slide(entry.slide_id) for entry in done), lost=unscored)
+    lost: list[str] = []
+    records = read_records((out.slide(entry.slide_id) for entry in done), lost=lost)
     if with_pictures:
         records = (drawn_again(out.slide(record.slide_id), record) for record in records)
     if not out.slides_csv.exists():
@@ -45,7 +46,7 @@ def rebuild_report(folder: Path, *, with_pictures: bool) -> Path:
     errors = {entry.slide_id: entry.error or "" for entry in failed}
     with Bar() as bar:
         shown = bar.over(records, len(done), "writing the report")
-        return write_report(out, shown, failed=errors, unscored=unscored).path
+        return write_report(out, shown, failed=errors, unscored=unscored, unread=lost).path
 
 
 def drawn_again(folder: SlideFolder, record: SlideRecord) -> SlideRecord:

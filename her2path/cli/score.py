@@ -109,7 +109,7 @@ def score(options: ScoreOptions) -> int:
             out,
             bar.over(everything, len(result.done), "writing the report"),
             failed=result.all_failed,
-            unscored=lost,
+            unread=lost,
             only_changed=True,
         )
     by_id = {record.slide_id: record for record in report.slides}

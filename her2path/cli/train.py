@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from her2path.cli.bar import Bar
+from her2path.cli.bar import PLAIN_EVERY_S, Bar
 from her2path.cli.console import (
     ERRORS,
     OUTPUT,
@@ -22,6 +23,8 @@ from her2path.cli.console import (
 from her2path.cli.options import Debug, Device, Quiet, mpp_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from her2path.models.training import Progress, TrainingResult
     from her2path.models.training_recipe import TrainingRecipe
 
@@ -206,21 +209,40 @@ def words_of(figures: dict[str, float]) -> str:
 
 
 class Display(Bar):
-    """Shows how far training is: a bar at a terminal, and a line for each validation."""
+    """Shows how far training is: a bar at a terminal, and a line for each validation.
+
+    Where there is no terminal, also a line when a stage begins and now and then while it goes on.
+    """
+
+    def __init__(self, *, is_quiet: bool = False, console: Console = ERRORS) -> None:
+        super().__init__(is_quiet=is_quiet, console=console)
+        self.stage = ""
+        self.spoken = time.perf_counter()
 
     def __call__(self, progress: Progress) -> None:
         """Show how far it is."""
         if self.is_quiet:
             return
-        if progress.words:
-            ERRORS.print(progress.words)
-            return
-        if self.is_shown:
+        line = self.line_of(progress)
+        if line is not None:
+            self.console.print(line)
+            self.spoken = time.perf_counter()
+        if not progress.words:
+            self.stage = progress.stage
             self.show(progress.stage, progress.done, progress.of)
-        elif progress.stage == "drawing" and progress.done in (0, progress.of):
-            ERRORS.print(f"drawing fields: {progress.done} of {progress.of}")
+
+    def line_of(self, progress: Progress) -> str | None:
+        """Return the line that stays, None where only the bar moves or too little time went by."""
+        if progress.words:
+            return progress.words
+        step = f"step {progress.done} of {progress.of}: loss {progress.loss:.3f}"
         if progress.figures is not None:
-            ERRORS.print(
-                f"step {progress.done} of {progress.of}: loss {progress.loss:.3f} · "
-                f"{words_of(progress.figures)}",
-            )
+            return f"{step} · {words_of(progress.figures)}"
+        is_due = time.perf_counter() - self.spoken > PLAIN_EVERY_S
+        if self.is_shown:
+            return None
+        if progress.stage == "drawing" and (progress.done in (0, progress.of) or is_due):
+            return f"drawing fields: {progress.done} of {progress.of}"
+        if progress.stage == "training" and self.stage != "training":
+            return f"training, {step}"
+        return step if progress.stage == "training" and is_due else None

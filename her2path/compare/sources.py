@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from pathlib import Path
 from her2path.compare.sides import Side, read_pair_slide
 from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
 from her2path.criteria.score import IshResult, Score
-from her2path.errors import Her2pathError, ResultsError, list_faults
+from her2path.errors import Her2pathError, ResultsError, SlideError, list_faults
 from her2path.pipeline.sources import find_slides
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.scored_slide import SlideIdentity
@@ -71,7 +73,7 @@ def find_side_sources(
                     pictures += slides
                     known_as |= {path: (side, SlideIdentity.of_file(path)) for path in slides}
             except Her2pathError as error:
-                faults.append(f"{side}: {' '.join(str(error).split())}")
+                faults.append(fault_of(side, error))
         twice = [path for path, n in Counter([*results, *pictures]).items() if n > 1]
         faults += [f"{side}: {path} is named more than once" for path in twice]
         found[side] = SideSource(side, tuple(results), tuple(pictures))
@@ -88,6 +90,11 @@ def find_side_sources(
     if faults:
         raise ResultsError(list_faults("the pair cannot be compared", faults))
     return found
+
+
+def fault_of(side: str, error: Her2pathError) -> str:
+    """Return what is wrong with a side, as one fault; a list of its own stands below it."""
+    return f"{side}: " + "\n    ".join(str(error).splitlines())
 
 
 def result_of(path: Path) -> Path | None:
@@ -115,6 +122,9 @@ def result_of(path: Path) -> Path | None:
 
 def pictures_of(text: str, mpp: float | None) -> list[Path]:
     """Return the slides that a text names, each opened once to see that it can be scored."""
+    # Of a single name a list of one fault would only hide what is wrong.
+    if not os.path.exists(text) and not glob.has_magic(text):
+        raise SlideError(f"{text} does not exist; check the path")
     paths = find_slides([text], with_fields=mpp is not None)
     for path in paths:
         with open_slide(path, mpp=mpp) as slide:
@@ -152,7 +162,7 @@ def read_sides(
             try:
                 slides.append(read_pair_slide(path))
             except Her2pathError as error:
-                faults.append(f"{name}: {error}")
+                faults.append(fault_of(name, error))
         if not slides:
             continue
         records = [slide.record for slide in slides]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,8 @@ class Case:
         Whose slide it is; laboratory or another group to tell figures apart by.
     score_set : tuple of Score
         Scores that the network does not rule out; empty where it states none.
+    read_by : mapping of str to str
+        Calibration, network and rule set, under their columns of slides.csv; empty where not said.
     scale : Scale
         Grades on which score and reference are compared, the same for all slides that are
         evaluated together: `on_one_scale`.
@@ -99,6 +101,7 @@ class Case:
     patient: str = ""
     group: str = ""
     score_set: tuple[Score, ...] = ()
+    read_by: Mapping[str, str] = field(default_factory=dict)
     scale: Scale = FIVE_GRADES
 
     @property

@@ -38,7 +38,13 @@ log = logging.getLogger(__name__)
 
 PROBABILITY_COLUMNS = ("p_0", "p_0plus", "p_1plus", "p_2plus", "p_3plus")
 SET_COLUMN = "network_set"
-OPTIONAL = ("state", "error", "review", "review_reasons", "patient_id", SET_COLUMN)
+READ_BY_COLUMNS = ("calibration", "model", "rule_set")
+# Whose scores came by these; of another reader of the table they say nothing.
+READ_BY_THEM = frozenset({"", "network"})
+OPTIONAL = (
+    *("state", "error", "review", "review_reasons", "patient_id"),
+    *(SET_COLUMN, *READ_BY_COLUMNS),
+)
 # How programs and people write whether a slide is flagged.
 FLAGGED, NOT_FLAGGED = {"true", "yes", "1"}, {"", "false", "no", "0"}
 # Stands in a reading until it meets its reference.
@@ -112,6 +118,16 @@ class Evaluation:
     without_result: tuple[str, ...]
     human: tuple[HumanFigure, ...]
     seed: int
+
+    @property
+    def read_by(self) -> dict[str, tuple[str, ...]]:
+        """Calibrations, networks and rule sets by which slides were read, each named once."""
+        return {
+            column: tuple(
+                dict.fromkeys(case.read_by[column] for case in self.cases if column in case.read_by)
+            )
+            for column in READ_BY_COLUMNS
+        }
 
 
 def read_readings(results: Path, *, reader: str = "") -> Readings:
@@ -190,6 +206,9 @@ def case_of(row: SheetRow, prefix: str, faults: SheetFaults, *, separator: str) 
         flags=tuple(word for word in row.get("review_reasons").split(";") if word),
         patient=row.get("patient_id"),
         score_set=tuple(score_set),
+        read_by={name: row.get(name) for name in READ_BY_COLUMNS if row.get(name)}
+        if prefix.removesuffix("_") in READ_BY_THEM
+        else {},
     )
 
 

@@ -89,6 +89,7 @@ def document_of(evaluation: Evaluation) -> dict[str, Any]:
         "software_version": software_version(),
         "research_use": RESEARCH_USE,
         "reader": evaluation.reader or "call",
+        "read_by": evaluation.read_by,
         "reference": "truth of drawn slides" if evaluation.is_truth else "reference scores",
         "seed": evaluation.seed,
         "n_slides": len(evaluation.cases),

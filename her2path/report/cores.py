@@ -40,9 +40,11 @@ def draw_cores(rgb: NDArray[np.uint8], grid: CoreGrid, *, mpp: float) -> NDArray
             arm = 0.3 * radius
             draw.line((x - arm, y - arm, x + arm, y + arm), fill=color, width=width)
             draw.line((x - arm, y + arm, x + arm, y - arm), fill=color, width=width)
-        left, _, right, bottom = draw.textbbox((0, 0), core.name, font=font)
-        at = (x - (left + right) / 2, y - radius - bottom - 2)
-        box = draw.textbbox(at, core.name, font=font)
-        draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill="white")
-        draw.text(at, core.name, fill=color, font=font)
+        box = draw.textbbox((0, 0), core.name, font=font)
+        wide, high = box[2] - box[0] + 4, box[3] - box[1] + 2
+        # Above its core, and inside the picture where that ends first.
+        left = min(max(x - wide / 2, 0), picture.width - wide)
+        top = min(max(y - radius - high - 1, 0), picture.height - high)
+        draw.rectangle((left, top, left + wide, top + high), fill="white")
+        draw.text((left + 2 - box[0], top + 1 - box[1]), core.name, fill=color, font=font)
     return np.asarray(picture)

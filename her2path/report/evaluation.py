@@ -29,7 +29,7 @@ from her2path.report.paper import (
     paper_look,
     write_plates,
 )
-from her2path.report.phrases import FLAG_TITLES, code_words
+from her2path.report.phrases import FLAG_TITLES, code_words, read_by_words
 from her2path.report.study import ends_pct, share_words, write_page
 from her2path.report.wording import DASH, count, counted, decimal
 from her2path.statistics.agreement import Agreement
@@ -91,6 +91,7 @@ def write_evaluation_page(folder: Path, evaluation: Evaluation, *, source_name: 
         title=f"her2path evaluation: {source_name}",
         source_name=source_name,
         evaluation=evaluation,
+        read_by=read_by(evaluation),
         boundaries=boundaries,
         reliability=reliability,
         risk=risk,
@@ -127,6 +128,14 @@ def flag_title(name: str) -> str:
     return FLAG_TITLES[ReviewFlag(name)] if name in set(ReviewFlag) else code_words(name)
 
 
+def read_by(evaluation: Evaluation) -> tuple[str, ...]:
+    """Say by what the slides were read; nothing where the table does not tell."""
+    found = evaluation.read_by
+    return read_by_words(
+        rule_sets=found["rule_set"], calibrations=found["calibration"], models=found["model"]
+    )
+
+
 def summary_lines(evaluation: Evaluation) -> tuple[str, ...]:
     """Return the chief figures, a line each, for a terminal."""
     scores, flags = evaluation.scores, evaluation.flags
@@ -134,6 +143,7 @@ def summary_lines(evaluation: Evaluation) -> tuple[str, ...]:
         f"{counted(len(evaluation.cases), 'slide')} against "
         + ("the truth of drawn slides" if evaluation.is_truth else "reference scores")
         + "; in brackets slides and 95 % intervals",
+        *(f"read by {', '.join(words)}" for words in [read_by(evaluation)] if words),
         f"exact score        {scores.exact}",
         f"within one grade   {scores.within_one}",
         f"κ linear           {kappa_words(scores.kappa_linear)}",
@@ -146,8 +156,8 @@ def summary_lines(evaluation: Evaluation) -> tuple[str, ...]:
     if evaluation.stated is not None:
         of_score = evaluation.stated.of_score
         lines.append(
-            f"calibration error  {of_score.expected_error:.3f} "
-            f"(a perfect reader here: {of_score.error_by_chance:.3f})"
+            f"probability error  {of_score.expected_error:.3f} between what was stated and what "
+            f"came true (a perfect reader here: {of_score.error_by_chance:.3f})"
         )
     if evaluation.all_cells is not None:
         cells = evaluation.all_cells
@@ -156,6 +166,7 @@ def summary_lines(evaluation: Evaluation) -> tuple[str, ...]:
             f"tumor or not       {cells.kind.frac:.3f} of matched cells",
             f"stained membranes  precision {cells.stained.precision:.3f}, "
             f"recall {cells.stained.recall:.3f}",
+            f"intensity class    {cells.intensity.frac:.3f} right, of tumor cells met and counted",
         ]
     for what, names in (
         ("failed, not in any figure", tuple(evaluation.failed)),

@@ -22,13 +22,14 @@ from her2path.report.fields import (
 from her2path.report.interest import INTEREST_COLUMNS, FieldKind, Interest, find_interest
 from her2path.report.overview import NumberedBox, draw_map, with_scale_bar
 from her2path.report.pictures import as_jpeg, as_png
+from her2path.report.regions import has_tumor_outline
 from her2path.report.shapes import map_shapes
 from her2path.report.windows import choose_windows
 from her2path.results.atomic import write_bytes
 from her2path.results.cells import read_cells
 from her2path.results.columns import Exclusion
 from her2path.results.folder import SlideFolder
-from her2path.results.record import RegionKind, SlideRecord
+from her2path.results.record import SlideRecord
 from her2path.results.scored_slide import open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.slide import Slide
@@ -159,9 +160,7 @@ def take_fields(
 def uncertain_range(record: SlideRecord) -> tuple[float, float]:
     """Return the probabilities of a tumor cell that are neither yes nor no."""
     selection = record.selection
-    # A core says where to look, not that it is tumor: its cells are cut as elsewhere.
-    has_roi = any(r.kind is RegionKind.ROI and not r.is_core for r in record.regions)
-    cut = selection.cut_in_roi if has_roi else selection.cut
+    cut = selection.cut_in_roi if has_tumor_outline(record.regions) else selection.cut
     return cut - selection.uncertain_margin, cut + selection.uncertain_margin
 
 

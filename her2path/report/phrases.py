@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from her2path.criteria.criterion import Criterion
 from her2path.criteria.score import Extent, Intensity, IshResult
 from her2path.flags.evidence import ReviewFlag
 from her2path.report.interest import FieldKind
-from her2path.report.wording import SCORE_WORDS, percent
+from her2path.report.wording import SCORE_WORDS, percent, spoken_list
 from her2path.results.columns import Exclusion
 from her2path.results.record import Trial
 from her2path.results.review_log import EntryKind, ReviewEntry
@@ -25,6 +27,7 @@ __all__ = [
     "code_words",
     "entry_words",
     "intensity_words",
+    "read_by_words",
     "share_words",
     "shift_words",
 ]
@@ -190,6 +193,17 @@ def entry_words(entry: ReviewEntry) -> str:
     if entry.pct_stained is not None:
         parts.append(f"{percent(entry.pct_stained)} stained")
     return ", ".join(parts)
+
+
+def read_by_words(
+    *, rule_sets: Sequence[str], calibrations: Sequence[str], models: Sequence[str]
+) -> tuple[str, ...]:
+    """Say by what slides were read: 'criteria A', 'calibrations B and C', 'no network'."""
+    found = [f"criteria {spoken_list(rule_sets)}"] if rule_sets else []
+    for what, names in (("calibration", calibrations), ("network", models)):
+        if names:
+            found.append(f"{what}{'s' * (len(names) != 1)} {spoken_list(names)}")
+    return tuple("no network" if words == "network none" else words for words in found)
 
 
 def code_words(code: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from her2path.criteria.score import Score
@@ -15,7 +15,14 @@ from her2path.results.folder import SlideFolder
 from her2path.results.record import RegionKind, RegionRecord
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 
-__all__ = ["RegionCounts", "RegionRow", "count_scores", "region_rows", "shown_score"]
+__all__ = [
+    "RegionCounts",
+    "RegionRow",
+    "count_scores",
+    "has_tumor_outline",
+    "region_rows",
+    "shown_score",
+]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +55,11 @@ class RegionCounts:
 
     by_score: tuple[tuple[Score, int], ...]
     n_too_few: int
+
+
+def has_tumor_outline(regions: Iterable[RegionRecord]) -> bool:
+    """Return whether a person has drawn tumor: a core of a microarray only says where to look."""
+    return any(region.kind is RegionKind.ROI and not region.is_core for region in regions)
 
 
 def shown_score(region: RegionRecord) -> Score | None:

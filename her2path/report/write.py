@@ -31,9 +31,11 @@ from her2path.report.phrases import (
     artefact_words,
     code_words,
     entry_words,
+    read_by_words,
     shift_words,
 )
 from her2path.report.pictures import as_data_uri, small_jpeg
+from her2path.report.regions import has_tumor_outline
 from her2path.report.view import SlideView, doubt_words, view_slide
 from her2path.report.wording import (
     DASH,
@@ -98,13 +100,14 @@ class Summary:
     rows: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
     unscored: tuple[str, ...]
+    unread: tuple[str, ...]
     has_thumbnails: bool
     note: str = ""
 
     @property
     def n_slides(self) -> int:
         """Slides of the run, those without a result too."""
-        return len(self.rows) + len(self.failures) + len(self.unscored)
+        return len(self.rows) + len(self.failures) + len(self.unscored) + len(self.unread)
 
     @property
     def n_scored(self) -> int:
@@ -127,6 +130,15 @@ class Summary:
         """Rule sets in use, with their editions."""
         return tuple(dict.fromkeys(f"{r.record.rule_set} ({r.record.edition})" for r in self.rows))
 
+    @property
+    def read_by(self) -> tuple[str, ...]:
+        """By what the slides were read, in words: criteria, calibrations, networks."""
+        return read_by_words(
+            rule_sets=self.rules,
+            calibrations=tuple(dict.fromkeys(row.record.calibration.name for row in self.rows)),
+            models=tuple(dict.fromkeys(row.record.model for row in self.rows)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -142,6 +154,7 @@ def write_report(
     *,
     failed: Mapping[str, str] | None = None,
     unscored: Sequence[str] = (),
+    unread: Sequence[str] = (),
     only_changed: bool = False,
 ) -> Report:
     """Write report.html for the slides of a run.
@@ -158,8 +171,10 @@ def write_report(
     failed : mapping of str to str, optional
         Slides without a result, and why.
     unscored : sequence of str
-        Slides that an interrupted run has not come to, and those of which no record is left; may
-        grow while `records` are read.
+        Slides that an interrupted run has not come to.
+    unread : sequence of str
+        Slides that were scored and whose record is damaged or gone; may grow while `records` are
+        read.
     only_changed : bool
         Leave the page of a slide as it is where nothing was written to the slide's folder since,
         nor read on the review page; of results of this version only.
@@ -185,6 +200,7 @@ def write_report(
         rows=rows,
         failures=tuple(Failure(name, error) for name, error in (failed or {}).items()),
         unscored=tuple(unscored),
+        unread=tuple(unread),
         has_thumbnails=not is_one_page and len(rows) <= MAX_THUMBNAILS,
         note="" if is_one_page else "Each slide has a report of its own: follow its name.",
     )
@@ -346,6 +362,7 @@ def environment() -> jinja2.Environment:
         decimal=decimal,
         doubt_words=doubt_words,
         entry_words=entry_words,
+        has_tumor_outline=has_tumor_outline,
         flags_of=flag_titles,
         interval=interval,
         is_earlier=is_earlier,

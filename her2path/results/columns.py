@@ -163,7 +163,14 @@ SLIDE_COLUMNS: tuple[Column, ...] = (
     *CALL,
     *READING,
     Column("mpp", Kind.DOUBLE, "Pixel size at level 0.", "µm/px", low=0),
-    Column("seconds", Kind.DOUBLE, "Time taken.", "s", low=0),
+    Column(
+        "seconds",
+        Kind.DOUBLE,
+        "Work on the slide, that of workers at the same time added up: may exceed the time of the "
+        "whole run; of a failed slide the time until it failed.",
+        "s",
+        low=0,
+    ),
     Column("error", Kind.TEXT, "Why the slide failed."),
     NETWORK_SCORE,
     Column(

@@ -183,7 +183,9 @@ def test_a_damaged_result_costs_the_others_nothing(glass: Path, tmp_path: Path, 
     (tmp_path / "out" / "report.html").unlink()
     shown = run(*asked, "--resume", *(["--json"] if is_json else []))
     assert shown.exit_code == 1, shown.output
-    assert (tmp_path / "out" / "report.html").is_file()
+    report = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "its result cannot be read" in report
+    assert "was interrupted" not in report
     assert "delete its folder" in shown.output
     if is_json:
         document = json.loads(shown.stdout)
@@ -396,6 +398,11 @@ def test_a_report_needs_a_run(tmp_path: Path):
 def test_a_slide_without_counted_cells_has_no_score_and_a_reason():
     event = SlideDone("a", Score.NOT_ASSESSABLE, Status.NOT_ASSESSABLE, 0, ("few_cells",), 1.0, "")
     assert done_line(event).plain.startswith(" n/a   a  no tumor cell was counted")
+
+
+def test_what_workers_took_together_is_not_told_as_a_wait():
+    event = SlideDone("a", Score.ONE_PLUS, Status.LOW, 812, (), 75.0, "")
+    assert done_line(event).plain.endswith("(1 min 15 s of work)")
 
 
 EVENTS = (

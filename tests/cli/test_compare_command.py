@@ -64,7 +64,11 @@ def test_wrong_use_lists_every_fault_and_writes_nothing(tmp_path):
     out = tmp_path / "pair"
     shown = run("compare", "--before", tmp_path / "no.svs", "--out", out)
     assert shown.exit_code == 2
-    assert "2 faults" in shown.output
+    assert shown.stderr.splitlines() == [
+        "her2path: the pair cannot be compared: 2 faults",
+        f"  - before: {tmp_path / 'no.svs'} does not exist; check the path",
+        "  - after: no slide and no result; give at least one with --after",
+    ]
     assert not out.exists()
 
 
@@ -84,6 +88,7 @@ def test_bands_are_measured_and_used(tmp_path, slides):
     table.write_text("subject,pct_stained,h_score\na,40,52\na,44,57\n")
     made = run("repeatability", table, "--out", bands, "--name", "site A")
     assert made.exit_code == 0, made.output
+    assert made.stderr.splitlines()[-1] == RESEARCH_USE
     assert run("repeatability", table, "--out", bands).exit_code == 2
     shown = run(
         "compare",

@@ -91,6 +91,27 @@ def test_results_are_held_against_readings(evaluated: Path) -> None:
     assert rows["b"]["flags"] == "few_cells"
 
 
+def test_calibration_network_and_criteria_are_named_at_the_head(tmp_path: Path) -> None:
+    table, known = tmp_path / "slides.csv", tmp_path / "readings.csv"
+    rows = [line("a", "1+") + ",<i>A</i>,none,x", line("b", "2+") + ",B,her2-broad,x"]
+    table.write_text("\n".join([f"{HEAD},calibration,model,rule_set", *rows]), encoding="utf-8")
+    known.write_text("slide_id,reference\na,1+\nb,2+\n")
+    out = tmp_path / "o"
+    shown = run(table, "--reference", known, "--out", out)
+    assert shown.exit_code == 0, shown.stderr
+    words = "criteria x{0} calibrations {1} and B{0} networks none and her2-broad"
+    assert f"read by {words.format(',', '<i>A</i>')}\nexact score" in shown.stderr
+    page = (out / "evaluation.html").read_text("utf-8")
+    assert f"Read by {words.format(';', '&lt;i&gt;A&lt;/i&gt;')}." in page
+    assert json.loads((out / "evaluation.json").read_text("utf-8"))["read_by"] == {
+        "calibration": ["<i>A</i>", "B"],
+        "model": ["none", "her2-broad"],
+        "rule_set": ["x"],
+    }
+    assert "\nprobability error  0.000 between what was stated and what came true" in shown.stderr
+    assert "calibration error" not in shown.stderr
+
+
 def test_the_page_stands_alone_and_escapes_what_it_shows(evaluated: Path) -> None:
     page = (evaluated / "evaluation.html").read_text("utf-8")
     assert "&lt;b&gt;cannot&lt;/b&gt;" in page
@@ -230,7 +251,8 @@ def test_the_page_speaks_of_slides_csv_only_where_the_call_is_evaluated(
     shown = run(table, "--reference", readings, "--reader", "their", "--out", out, "--quiet")
     assert shown.exit_code == 0, shown.stderr
     page = (out / "evaluation.html").read_text(encoding="utf-8")
-    assert "Expected calibration error" in page
+    assert "Probability error of the score given (expected calibration error" in page
+    assert "Read by" not in page
     assert words not in page
 
 

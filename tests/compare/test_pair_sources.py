@@ -84,6 +84,16 @@ def test_all_faults_of_both_sides_come_at_once(tmp_path, slide, picture):
         assert words in text
 
 
+def test_a_list_of_faults_within_a_fault_keeps_its_lines(tmp_path, slide):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ResultsError) as caught:
+        find_side_sources({"before": [str(tmp_path / "empty")], "after": [str(slide.path)]}, mpp={})
+    heading, nested, fault = str(caught.value).splitlines()
+    assert heading.endswith("1 fault")
+    assert nested == "  - before: nothing to score: 1 fault"
+    assert fault.startswith(f"      - {tmp_path / 'empty'}: no slide in this folder")
+
+
 def test_a_missing_side_is_named():
     with pytest.raises(ResultsError, match="after: no slide and no result"):
         find_side_sources({"before": [], "after": []}, mpp={})

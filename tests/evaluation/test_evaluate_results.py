@@ -19,6 +19,7 @@ from her2path.evaluation import (
     write_evaluation,
 )
 from her2path.geometry import Mpp
+from her2path.report.evaluation import summary_lines
 from her2path.results.cells import write_cells
 from her2path.results.columns import CELL_COLUMNS, Kind
 
@@ -103,6 +104,37 @@ def test_scores_and_cells_meet_their_truth(results: Path, drawn: Path, tmp_path:
     assert document["cells"]["n_slides"] == 2
     assert document["cells"]["nuclei_f1"] == pytest.approx(16 / 17)
     assert document["stated_probabilities"]["of_score"]["mean_stated"] == pytest.approx(0.75)
+
+
+def test_the_terminal_tells_how_many_cells_got_their_class(results: Path, drawn: Path) -> None:
+    found = evaluate(read_readings(results), read_truths(drawn), is_truth=True)
+    words = "intensity class    0.000 right, of tumor cells met and counted"
+    assert words in summary_lines(found)
+    alone = evaluate(read_readings(results / "slides.csv"), read_truths(drawn), is_truth=True)
+    assert not any(line.startswith("intensity class") for line in summary_lines(alone))
+
+
+def test_by_what_slides_were_read_is_told_of_those_in_the_figures(tmp_path: Path) -> None:
+    table, known = tmp_path / "slides.csv", tmp_path / "readings.csv"
+    table.write_text(
+        "slide_id,score,network_score,their_score,calibration,model,rule_set\n"
+        "a,1+,1+,1+,site A,her2-broad,asco-cap-2018\n"
+        "b,2+,2+,2+,site B,her2-broad,asco-cap-2018\n"
+        "c,2+,2+,2+,site A,,asco-cap-2018\n"
+        "x,2+,2+,2+,of no reference,none,gastric\n"
+    )
+    known.write_text("slide_id,reference\na,1+\nb,2+\nc,2+\n")
+    for reader in ("", "network"):
+        readings = read_readings(table, reader=reader)
+        found = evaluate(readings, read_references(known), is_truth=False)
+        assert found.read_by == {
+            "calibration": ("site A", "site B"),
+            "model": ("her2-broad",),
+            "rule_set": ("asco-cap-2018",),
+        }
+    # Another reader's scores did not come by them.
+    theirs = evaluate(read_readings(table, reader="their"), read_references(known), is_truth=False)
+    assert not any(theirs.read_by.values())
 
 
 def test_a_table_alone_has_no_cells(results: Path, drawn: Path) -> None:

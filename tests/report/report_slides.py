@@ -33,6 +33,7 @@ from her2path.results.record import (
     TissueFacts,
     Trial,
 )
+from her2path.results.review_log import EntryKind, ReviewEntry
 from her2path.statistics.heterogeneity import Cluster3Plus, RegionSpread
 from her2path.statistics.intervals import Interval
 
@@ -310,3 +311,19 @@ def make_slide(folder: Path, slide_id: str = "slide A") -> MadeSlide:
         software_version="0.1.0",
     )
     return made
+
+
+def reading_on(record: SlideRecord) -> ReviewEntry:
+    """A reading of a slide as it is scored."""
+    return ReviewEntry(
+        kind=EntryKind.READING,
+        reader="A <b>Reader</b>",
+        slide_id=record.slide_id,
+        score=Score.ZERO,
+        is_blinded=True,
+        program_score=record.score,
+        program_created=record.created,
+        sha256_ends=record.scan.sha256_ends,
+        is_sure=False,
+        pct_stained=3,
+    )

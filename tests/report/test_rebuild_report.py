@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from report_page import Page
+from report_slides import reading_on
 
 from her2path.cli.report import rebuild_report
-from her2path.criteria.score import Score
 from her2path.pipeline.rows import row_of
 from her2path.results.folder import ResultsFolder
 from her2path.results.journal import Fingerprint, Journal
 from her2path.results.jsonable import write_json
-from her2path.results.record import SlideRecord, write_record
-from her2path.results.review_log import EntryKind, ReviewEntry, ReviewLog
+from her2path.results.record import write_record
+from her2path.results.review_log import EntryKind, ReviewLog
 
 HASH = "a" * 64
 
@@ -46,6 +46,22 @@ def test_failed_and_unscored_slides_are_there_whatever_the_table_says(run: Resul
     assert run.slides_csv.read_bytes().startswith(b"slide_id;state")
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_result_that_cannot_be_read_is_told_apart_from_slides_still_to_come(
+    run: ResultsFolder, made, *, is_gone: bool
+) -> None:
+    folder = run.slide(made.record.slide_id)
+    if is_gone:
+        shutil.rmtree(folder.path)
+    else:
+        folder.slide_json.write_text("{", "utf-8")
+    text = Page(rebuild_report(run.path, with_pictures=False).read_text("utf-8")).text
+    assert "HER2 immunohistochemistry: 3 slides" in text
+    assert "came to 1 slide; the same command with --resume goes on: later" in text
+    words = "its result cannot be read; delete its folder and give the command again with --resume"
+    assert f"{words}: {made.record.slide_id}" in text
+
+
 def test_a_table_that_is_gone_is_written_again(run: ResultsFolder) -> None:
     run.slides_csv.unlink(missing_ok=True)
     rebuild_report(run.path, with_pictures=False)
@@ -66,22 +82,6 @@ def test_a_slide_that_is_gone_keeps_its_pictures(
     assert "Deciding cells" in page.read_text("utf-8")
     assert "keeps its pictures" in caplog.text
     assert {path: path.read_bytes() for path in pictures} == pictures
-
-
-def reading_on(record: SlideRecord) -> ReviewEntry:
-    """A reading of a slide as it is scored."""
-    return ReviewEntry(
-        kind=EntryKind.READING,
-        reader="A <b>Reader</b>",
-        slide_id=record.slide_id,
-        score=Score.ZERO,
-        is_blinded=True,
-        program_score=record.score,
-        program_created=record.created,
-        sha256_ends=record.scan.sha256_ends,
-        is_sure=False,
-        pct_stained=3,
-    )
 
 
 def test_second_reads_stand_in_the_report(run: ResultsFolder, made) -> None:

@@ -24,7 +24,7 @@ from her2path.report.phrases import FLAG_ADVICE, FLAG_TITLES
 from her2path.report.regions import MAX_REGIONS
 from her2path.report.wording import DASH, count, decimal, interval, od, percent, quantity
 from her2path.results.folder import ResultsFolder
-from her2path.results.record import RESEARCH_USE, SlideRecord, Stability, Trial
+from her2path.results.record import RESEARCH_USE, RegionKind, SlideRecord, Stability, Trial
 from her2path.statistics.heterogeneity import RegionSpread
 
 pytestmark = pytest.mark.slow
@@ -418,6 +418,44 @@ def test_the_list_counts_scores_reviews_and_failures(shown):
     assert "Failed 1" in page.text
     assert "the file is truncated" in page.text
     assert {a["href"] for a in page.named("a")} == {"#slide-1", "#slide-2", "#slide-3"}
+
+
+def test_results_that_cannot_be_read_are_not_told_as_an_interruption(shown):
+    alone = Page(report_of(shown, unread=["<i>lost</i>"]))
+    words = "its result cannot be read; delete its folder and give the command again with --resume"
+    assert "HER2 immunohistochemistry: 2 slides" in alone.text
+    assert f"A slide was scored, and {words}: <i>lost</i> ." in alone.text
+    assert "interrupted" not in alone.text
+    many = Page(report_of(shown, unscored=["later"], unread=[f"n{k}" for k in range(22)]))
+    assert "HER2 immunohistochemistry: 24 slides" in many.text
+    assert "came to 1 slide; the same command with --resume goes on: later ." in many.text
+    assert "22 slides were scored, and their results cannot be read" in many.text
+    assert "n19 and 2 more." in many.text
+
+
+def test_the_list_names_calibrations_and_networks_once(shown):
+    other = replace(
+        shown.record,
+        slide_id="slide B",
+        calibration=shown.record.calibration.model_copy(update={"name": "<i>site B</i>"}),
+        model="her2-broad",
+    )
+    page = Page(report_of(shown, shown.record, shown.record))
+    assert f"({shown.record.edition}); calibration generic; no network." in page.text
+    page = Page(report_of(shown, shown.record, other, other))
+    names = "calibrations generic and <i>site B</i>; networks none and her2-broad."
+    assert names in page.text
+
+
+def test_the_cut_in_outlines_is_told_only_where_a_person_has_drawn_tumor(shown):
+    grid, drawn = shown.record.regions
+    core = replace(drawn, is_core=True)
+    assert (grid.kind, drawn.kind) == (RegionKind.GRID, RegionKind.ROI)
+    for regions, is_told in (((grid,), False), ((grid, core), False), ((grid, core, drawn), True)):
+        page = Page(report_of(shown, replace(shown.record, regions=regions)))
+        assert "probability ≥ 0.50" in page.text
+        assert ("(0.35 in outlines of tumour)" in page.text) == is_told
+        assert ("0.35 in" in page.text) == is_told
 
 
 def test_the_list_begins_with_doubt_where_it_is_sorted_by_second_reads(shown):

@@ -1,0 +1,56 @@
+"""What training says while it goes on; the training itself is tested with the network."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from her2path.cli import train
+from her2path.cli.train import Display
+from her2path.models.training import Progress
+
+FIGURES = {"nucleus_f1": 0.5}
+DRAWN = (Progress("drawing", 0, 4), Progress("drawing", 1, 4), Progress("drawing", 4, 4))
+
+
+def said(*events: Progress, is_terminal: bool = False, is_quiet: bool = False) -> list[str]:
+    console = Console(
+        file=StringIO(), force_terminal=is_terminal, width=100, color_system=None, markup=False
+    )
+    with Display(is_quiet=is_quiet, console=console) as display:
+        for event in events:
+            display(event)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def steps(first: int, last: int) -> list[Progress]:
+    return [Progress("training", step, 90, 2.0) for step in range(first, last + 1)]
+
+
+def test_a_log_tells_when_training_begins() -> None:
+    validated = Progress("training", 3, 90, 1.5, FIGURES)
+    assert said(*DRAWN, *steps(1, 3), validated, *steps(3, 5)) == [
+        "drawing fields: 0 of 4",
+        "drawing fields: 4 of 4",
+        "training, step 1 of 90: loss 2.000",
+        "step 3 of 90: loss 1.500 · nuclei 0.500",
+    ]
+
+
+def test_a_log_tells_now_and_then_that_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "PLAIN_EVERY_S", -1.0)
+    assert said(*DRAWN[1:2], *steps(1, 3)) == [
+        "drawing fields: 1 of 4",
+        "training, step 1 of 90: loss 2.000",
+        "step 2 of 90: loss 2.000",
+        "step 3 of 90: loss 2.000",
+    ]
+
+
+def test_the_quiet_are_told_nothing_and_a_terminal_has_its_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train, "PLAIN_EVERY_S", -1.0)
+    assert said(*DRAWN, *steps(1, 3), is_quiet=True) == []
+    assert not any("step 2" in line for line in said(*steps(1, 3), is_terminal=True))
