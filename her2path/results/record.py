@@ -112,7 +112,10 @@ class ControlFacts:
 
 @dataclass(frozen=True, slots=True)
 class FocusFacts:
-    """Blur of fields on tissue, µm; None where nothing could be judged."""
+    """Blur of fields on tissue, µm; None where nothing could be judged.
+
+    `n_fields` are the parts that were judged: quarters of fields of 350 µm.
+    """
 
     median_blur_um: float | None
     blurred_pct: float | None

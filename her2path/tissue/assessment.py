@@ -24,7 +24,7 @@ from her2path.tissue.artefacts import (
     find_pen,
     overview_od,
 )
-from her2path.tissue.fields import COARSEST_FIELD_MPP, choose_fields, own_fields
+from her2path.tissue.fields import COARSEST_FIELD_MPP, choose_fields, own_fields, quarters
 from her2path.tissue.focus import BLURRED_UM, focus_blur_um
 from her2path.tissue.mask import TissueMask, mean_density, tissue_from_density
 from her2path.tissue.overview import Overview, disc, to_working_scale
@@ -101,7 +101,7 @@ class TissueAssessment:
     fields : tuple of ndarray of shape (K, L, 3), uint8
         What was looked at closely.
     focus_blur_um : tuple of float
-        Per field; nan where nothing was to be judged.
+        Of each quarter of the fields; nan where nothing was to be judged.
     """
 
     is_assessable: bool
@@ -121,7 +121,7 @@ class TissueAssessment:
 
     @property
     def median_blur_um(self) -> float:
-        """Median blur of the judged fields in µm; nan when none could be judged."""
+        """Median blur of what could be judged in µm; nan when nothing could."""
         judged = [blur for blur in self.focus_blur_um if not math.isnan(blur)]
         return float(np.median(judged)) if judged else float("nan")
 
@@ -201,10 +201,7 @@ def assess_tissue(
     scanned = [scanned_part(rgb, field_mpp, white) for rgb in fields]
     blurs: tuple[float, ...] = ()
     if field_mpp <= COARSEST_FIELD_MPP:
-        blurs = tuple(
-            focus_blur_um(rgb, field_mpp, mask=part)
-            for rgb, part in zip(fields, scanned, strict=True)
-        )
+        blurs = blurs_of(fields, scanned, field_mpp)
     fields = [
         rgb if part is None else with_glass(rgb, ~part, white)
         for rgb, part in zip(fields, scanned, strict=True)
@@ -246,6 +243,22 @@ def assess_tissue(
         suspected=suspected,
         fields=tuple(fields),
         focus_blur_um=blurs,
+    )
+
+
+def blurs_of(
+    fields: Sequence[NDArray[np.uint8]], scanned: Sequence[NDArray[np.bool_] | None], mpp: float
+) -> tuple[float, ...]:
+    """Return the blur of each quarter of the fields, µm, of what of it was scanned.
+
+    The sharpest edges of what is judged decide, and half of a field may lie out of focus.
+    """
+    return tuple(
+        focus_blur_um(
+            np.ascontiguousarray(rgb[where]), mpp, mask=None if part is None else part[where]
+        )
+        for rgb, part in zip(fields, scanned, strict=True)
+        for where in quarters(*rgb.shape[:2])
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 from drawn_slides import EOSIN, MPP, WHITE, core, disc_mask, nuclei_field, render, tissue_od
 
 from her2path.tissue import (
+    BLURRED_UM,
     ArtefactKind,
     AssessmentReason,
     Staining,
@@ -78,7 +79,15 @@ def test_focus_is_remarked_on_and_refused_when_hopeless(sigma_um, passes):
     found = assess_tissue(core(0.1)[0], MPP, read_fields=lambda _: [rgb] * 3, field_mpp=0.5)
     assert found.is_assessable == passes
     assert (AssessmentReason.OUT_OF_FOCUS in found.remarks) == (sigma_um > 0)
-    assert len(found.focus_blur_um) == 3
+    assert len(found.focus_blur_um) == 3 * 4
+
+
+def test_a_field_that_is_blurred_in_one_half_is_not_called_sharp():
+    rgb = nuclei_field(ring_dab=0.4)
+    half = rgb.shape[1] // 2
+    rgb[:, half:] = cv2.GaussianBlur(rgb, (0, 0), 1.5 / 0.5)[:, half:]
+    found = assess_tissue(core(0.1)[0], MPP, read_fields=lambda _: [rgb], field_mpp=0.5)
+    assert [blur > BLURRED_UM for blur in found.focus_blur_um] == [False, True, False, True]
 
 
 def test_ink_across_a_core_is_left_out_and_reported():
@@ -202,7 +211,7 @@ def test_an_exclusion_on_a_fine_field_is_brought_to_the_working_scale():
     half = round(250 / found.downsample)
     assert not found.tissue.mask[:, :half].any()
     assert found.tissue.mask[:, half + 3 :].mean() > 0.8
-    assert len(found.focus_blur_um) == 1
+    assert len(found.focus_blur_um) == 4
 
 
 def test_wrong_arguments_are_refused():
