@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 # Cells, tiles and the root of a hierarchy are no regions that somebody drew.
 CORE_TYPES = {"tmacore", "tmacoreobject"}
 READ_TYPES = {"", "annotation", "pathannotationobject", "unknown"} | CORE_TYPES
+# QuPath 0.2 wrote the kind of an object in place of its identifier, and nowhere else.
+KINDS_AS_ID = READ_TYPES | {f"path{kind}object" for kind in ("cell", "detection", "root", "tile")}
 MAX_COLLECTION_DEPTH = 8
 # Lists and objects, however short: each takes some 70 bytes. More are not needed for the most
 # vertices that are read with as many cells beside them that are passed over.
@@ -83,24 +85,23 @@ def shape_of_feature(feature: object, where: str, budget: Budget) -> Shape | Non
     if not isinstance(properties, dict):
         budget.add_fault(f"{where}: properties is {type(properties).__name__}, not an object")
         return None
+    shape_id = feature.get("id", "")
+    id_text = str(shape_id) if isinstance(shape_id, str | int) else ""
+    kind_as_id = id_text if id_text.lower() in KINDS_AS_ID else ""
     # Null says no more than nothing.
-    object_type = properties.get("objectType") or properties.get("object_type") or ""
+    object_type = properties.get("objectType") or properties.get("object_type") or kind_as_id
     if not isinstance(object_type, str) or object_type.lower() not in READ_TYPES:
         logger.debug("%s is a %r, not an annotation: passed over", where, object_type)
         return None
     if properties.get("isMissing") is True:
         return None
 
-    shape_id = feature.get("id", "")
     name = properties.get("name") or ""
     texts = {
-        "id": str(shape_id) if isinstance(shape_id, str | int) else "",
+        "id": "" if kind_as_id else id_text,
         "name": name if isinstance(name, str) else str(name)[:MAX_TEXT],
         "classification": classification_of(properties.get("classification"), where, budget),
     }
-    # Old exports wrote the kind of object in place of an identifier.
-    if texts["id"].lower() in READ_TYPES:
-        texts["id"] = ""
     for key, text in texts.items():
         if len(text) > MAX_TEXT:
             budget.add_fault(f"{where}: {key} has {len(text):,} letters, {MAX_TEXT} at most")

@@ -90,23 +90,31 @@ def rasterise(rois: Iterable[Roi], region: Region, *, downsample: float) -> NDAr
 
 def paint(mask: NDArray[np.uint8], roi: Roi, region: Region, downsample: float) -> None:
     """Set the pixels of one ROI: filled by cv2, then decided exactly along the outline."""
-    rows, cols = mask.shape
+    # Only the part of the mask round the ROI is looked at: a slide may have thousands of them.
+    left, top, right, bottom = roi.polygon.bounds
+    rows = span_of((top - region.y) / downsample, (bottom - region.y) / downsample, mask.shape[0])
+    cols = span_of((left - region.x) / downsample, (right - region.x) / downsample, mask.shape[1])
+    part = mask[rows, cols]
+    if part.size == 0:
+        return
+    x, y = region.x + cols.start * downsample, region.y + rows.start * downsample
+    height, width = part.shape
     # cv2 computes in 32 bits and is inexact where an outline leaves the picture: the outline is
     # cut a little beyond the mask and drawn on a canvas that holds all of what is left.
     frame = shapely.box(
-        region.x - MARGIN_PX * downsample,
-        region.y - MARGIN_PX * downsample,
-        region.x + (cols + MARGIN_PX) * downsample,
-        region.y + (rows + MARGIN_PX) * downsample,
+        x - MARGIN_PX * downsample,
+        y - MARGIN_PX * downsample,
+        x + (width + MARGIN_PX) * downsample,
+        y + (height + MARGIN_PX) * downsample,
     )
     cut = areal_part(shapely.intersection(roi.polygon, frame))
     if cut.is_empty:
         return
-    shape = rows + 2 * MARGIN_PX, cols + 2 * MARGIN_PX
+    shape = height + 2 * MARGIN_PX, width + 2 * MARGIN_PX
     filled, band = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     for polygon in shapely.get_parts(cut):
         rings = [
-            fixed_point((shapely.get_coordinates(ring) - (region.x, region.y)) / downsample)
+            fixed_point((shapely.get_coordinates(ring) - (x, y)) / downsample)
             for ring in (polygon.exterior, *polygon.interiors)
         ]
         cv2.fillPoly(filled, rings, 1, shift=SHIFT)
@@ -117,10 +125,15 @@ def paint(mask: NDArray[np.uint8], roi: Roi, region: Region, downsample: float) 
     shapely.prepare(roi.polygon)
     filled[row, col] = shapely.intersects_xy(
         roi.polygon,
-        region.x + (col + 0.5) * downsample,
-        region.y + (row + 0.5) * downsample,
+        region.x + (cols.start + col + 0.5) * downsample,
+        region.y + (rows.start + row + 0.5) * downsample,
     )
-    mask |= filled
+    part |= filled
+
+
+def span_of(first: float, last: float, length: int) -> slice:
+    """Return the px from one place to another, limited to those that there are."""
+    return slice(min(max(math.floor(first), 0), length), min(max(math.ceil(last), 0), length))
 
 
 def fixed_point(points: NDArray[np.float64]) -> NDArray[np.int32]:

@@ -11,7 +11,13 @@ import shapely
 
 from her2path.annotations.geojson import shapes_of_geojson
 from her2path.annotations.roi import Roi, RoiKind, kind_of_name
-from her2path.annotations.shapes import Budget, Shape, areal_part, polygon_of_rings
+from her2path.annotations.shapes import (
+    MAX_COORDINATE,
+    Budget,
+    Shape,
+    areal_part,
+    polygon_of_rings,
+)
 from her2path.annotations.xml import shapes_of_xml
 from her2path.errors import AnnotationError, list_faults
 from her2path.geometry import Location, Size
@@ -61,6 +67,11 @@ def read_annotations(
         If the file cannot be understood; all faults are listed at once with their positions.
     """
     path = Path(path)
+    if max(abs(offset.x), abs(offset.y)) > MAX_COORDINATE:
+        raise AnnotationError(
+            f"{path.name} cannot be moved by {offset.x!s:.20}, {offset.y!s:.20} px, further than "
+            "any slide reaches; check the offset"
+        )
     budget = Budget()
     shapes = shapes_of(read_bounded(path), path, budget)
     for remark in budget.remarks:

@@ -161,7 +161,7 @@ def run_batch(
         if resume:
             run = run.going_on(out.run_json)
         run.write(out.run_json)
-        warn_of_leftovers(jobs, journal, out)
+        warn_of_leftovers([job for job in jobs if job.slide_id not in lost], journal, out)
         batch = Batch(
             jobs=[job for job in jobs if job.slide_id in todo and job.slide_id not in lost],
             settings=settings,
@@ -342,11 +342,16 @@ class Batch:
         )
 
     def fail_flight(self, flight: Flight, words: str, error: BaseException | None = None) -> None:
-        """Give up a slide."""
+        """Give up a slide; what it has left is no result."""
         self.flying.remove(flight)
         slide_id = flight.job.slide_id
         logger.debug("%s failed", slide_id, exc_info=error)
-        remove_parts(self.out.slide(slide_id).path)
+        folder = self.out.slide(slide_id)
+        remove_parts(folder.path)
+        try:
+            folder.forget()
+        except ResultsError as left:
+            logger.warning("%s; it is of no result", left)
         self.fail(slide_id, words, seconds=time.perf_counter() - flight.begun)
 
     def fail(self, slide_id: str, error: str, *, seconds: float) -> None:

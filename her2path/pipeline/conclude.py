@@ -101,7 +101,7 @@ def unscored(survey: Survey, settings: ScoreSettings, timings: Mapping[str, floa
         path=str(job.path),
         software_version=software_version(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        settings_hash=settings_hash([settings.identity, job]),
+        settings_hash=settings_hash([settings.identity, job.unlabelled]),
         scan=survey.scan,
         tissue=survey.tissue_facts,
         stain=survey.stain,
@@ -138,7 +138,7 @@ def unscored(survey: Survey, settings: ScoreSettings, timings: Mapping[str, floa
         timings=dict(timings),
         remarks=survey.remarks,
         specimen=job.specimen,
-        patient_id=job.patient_id,
+        patient_id=job.patient_id or "",
         extras=job.extras,
         model=settings.model,
     )

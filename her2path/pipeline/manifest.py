@@ -23,7 +23,7 @@ from her2path.pipeline.settings import SlideJob, find_calibration, find_rule_set
 from her2path.pipeline.sources import JobDefaults
 from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.faults import SheetFaults
-from her2path.results.folder import DEVICES, ResultsFolder, name_slides
+from her2path.results.folder import DEVICES, MAX_NAME_BYTES, ResultsFolder, name_slides
 from her2path.results.sheet import SheetRow, number, read_sheet, warn_of_near_misses, word
 from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
@@ -108,7 +108,9 @@ def jobs_of_manifest(
         raise ManifestError(f"--roi beside the manifest {path.name}; use its column roi instead")
     warn_of_near_misses(sheet, known)
     check_columns(sheet.columns, faults)
-    reader = RowReader(path.parent, defaults, faults, needed)
+    reader = RowReader(
+        path.parent, defaults, faults, needed, names_patients="patient_id" in sheet.columns
+    )
     read = [reader.job(row) for row in sheet.rows]
     jobs = [job for job in read if job is not None]
     check_names(sheet.rows, faults)
@@ -148,11 +150,14 @@ class RowReader:
         defaults: JobDefaults,
         faults: SheetFaults,
         needed: Mapping[str, Callable[[str], object]],
+        *,
+        names_patients: bool,
     ) -> None:
         self.folder = folder
         self.defaults = defaults
         self.faults = faults
         self.needed = needed
+        self.names_patients = names_patients
 
     def job(self, row: SheetRow) -> SlideJob | None:
         """Return the job of one row, None when it has a fault."""
@@ -200,7 +205,7 @@ class RowReader:
             ish=ish,
             specimen=specimen,
             icc=read("icc", word(Icc), defaults.icc),
-            patient_id=row.get("patient_id"),
+            patient_id=row.get("patient_id") if self.names_patients else None,
             extras={
                 kept_name(name): value
                 for name, value in row.cells.items()
@@ -256,9 +261,11 @@ def why_no_folder(slide_id: str) -> str:
     try:
         ResultsFolder(Path()).slide(slide_id)
     except Her2pathError:
+        if len(slide_id.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+            return f", for it takes more than {MAX_NAME_BYTES} bytes; choose a shorter one"
         if slide_id.split(".")[0].strip().casefold() in DEVICES:
             return ", for Windows reserves that name; choose another"
-        return "; use letters, digits, - and _"
+        return "; use letters, digits, - and _, and begin with a letter or a digit"
     return ""
 
 

@@ -310,7 +310,7 @@ def with_network_scores(
     def read(region: RegionRecord) -> RegionRecord:
         if region.kind is RegionKind.CONTROL:
             return region
-        if region.region_id in rois:
+        if region.kind is RegionKind.ROI:
             is_inside = contains([rois[region.region_id]], positions.x, positions.y)
         else:
             box = region.box

@@ -69,12 +69,14 @@ def label_again(jobs: Sequence[SlideJob], journal: Journal, out: ResultsFolder) 
     n_changed = 0
     for job in jobs:
         row = rows.get(job.slide_id)
-        said = (job.patient_id, to_json(job.extras))
-        if row is None or not any(said) or labels_of(row) == said:
+        if row is None or (job.patient_id is None and not job.extras):
+            continue
+        said = (job.patient_id or "", to_json(job.extras))
+        if labels_of(row) == said:
             continue
         path = out.slide(job.slide_id).slide_json
         try:
-            record = replace(read_record(path), patient_id=job.patient_id, extras=job.extras)
+            record = replace(read_record(path), patient_id=said[0], extras=job.extras)
         except ResultsError:
             continue
         # The journal last: it must not say what the record does not.

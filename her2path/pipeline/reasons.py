@@ -120,8 +120,9 @@ def flags_of_reading(
             n_suspected_cells=suspects.n_cells,
             is_suspect_excluded=suspects.is_excluded,
             score_other_way=suspects.score_other_way,
+            # Where tumor is drawn elsewhere, control tissue that was found is not measured.
             has_control=bool(job.calibration.made_from)
-            or any(control.is_excluded for control in survey.tissue_facts.controls),
+            or any(r.kind is RegionKind.CONTROL and r.n_cells > 0 for r in regions),
             control_od=control_od_of(regions),
             control_od_range=expected and Interval(*expected),
             is_calibrated=job.calibration.is_site_specific

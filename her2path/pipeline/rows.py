@@ -72,7 +72,7 @@ def row_of_entry(entry: JournalEntry, job: SlideJob | None) -> dict[str, object]
         "edition": job.rule_set.edition,
         "calibration": job.calibration.name,
         "model": "",
-        "patient_id": job.patient_id,
+        "patient_id": job.patient_id or "",
         **job.extras,
     }
 

@@ -73,7 +73,8 @@ class Selection:
     cut : ndarray of shape (n,), float32
         From which probability the cell counts.
     is_suspected : ndarray of shape (n,), bool
-        Whether it lies in a separate piece that looks like control tissue.
+        Whether it lies in a separate piece that looks like control tissue, and no outline has
+        settled already whether it counts.
     tumor : TumorReading
         Where the probability comes from.
     """
@@ -180,18 +181,19 @@ def select_cells(
     is_drawn = contains(drawn, x, y)
     is_said = contains([roi for roi in drawn if not roi.is_core], x, y)
     cut = np.where(is_said, settings.tumor_cut_in_roi, settings.tumor_cut).astype(np.float32)
+    place = misplaced(x, y, is_drawn, survey)
     # The first that holds is the reason.
     why = {
-        **misplaced(x, y, is_drawn, survey),
+        **place,
         Exclusion.NOT_MEASURABLE: cells.is_measurable.mean(axis=1) < MIN_MEASURABLE_FRAC,
         Exclusion.NOT_TUMOR: probability < cut,
     }
     codes = [CODE[reason] for reason in why]
     reason = np.select(list(why.values()), codes, CODE[Exclusion.COUNTED]).astype(np.int8)
-    # Where a person has said what is control, there is nothing to suspect.
-    is_suspected = survey.looked_up(survey.suspected, x, y) & ~contains(
-        survey.rois_of(RoiKind.CONTROL), x, y
-    )
+    # Where a person has said what is control, or that nothing counts, there is nothing to suspect.
+    is_said_control = contains(survey.rois_of(RoiKind.CONTROL), x, y)
+    is_settled = is_said_control | place[Exclusion.IGNORED_ROI] | place[Exclusion.OUTSIDE_ROI]
+    is_suspected = survey.looked_up(survey.suspected, x, y) & ~is_settled
     return Selection(reason, probability, cut, is_suspected, tumor)
 
 

@@ -110,6 +110,7 @@ class ScoreSettings:
 class SlideJob:
     """One slide to score, with what holds for it alone.
 
+    `patient_id` is None where nobody says who it is of, and empty where a manifest says so.
     `extras` are columns of a manifest that mean nothing to her2path; they go into slides.csv.
 
     Raises
@@ -129,18 +130,21 @@ class SlideJob:
     ish: IshResult | None = None
     specimen: Specimen | None = None
     icc: Icc = Icc.OFF
-    patient_id: str = ""
+    patient_id: str | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Refused before hours of measuring: a result of ISH that these criteria do not know.
         status(Score.ZERO, self.ish, organ=self.rule_set.organ)
 
+    @property
+    def unlabelled(self) -> SlideJob:
+        """The job without what stands beside a result and changes none: patient, own columns."""
+        return replace(self, patient_id="", extras={})
+
 
 def fingerprint_of_job(job: SlideJob, settings: ScoreSettings) -> Fingerprint:
     """Return what tells whether a result of this slide still holds.
-
-    Patient and own columns of a manifest stand beside a result, and change none.
 
     Raises
     ------
@@ -148,10 +152,9 @@ def fingerprint_of_job(job: SlideJob, settings: ScoreSettings) -> Fingerprint:
         If the slide or its outlines cannot be looked at.
     """
     roi = None if job.roi is None else fingerprint_of(job.roi, settings_hash="")
-    unlabelled = replace(job, patient_id="", extras={})
     return fingerprint_of(
         job.path,
-        settings_hash=settings_hash([settings.identity, unlabelled, roi]),
+        settings_hash=settings_hash([settings.identity, job.unlabelled, roi]),
         beside=companions(job.path),
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from her2path.errors import ResultsError, SlideError
 from her2path.pipeline.conclude import Conclusion, conclude_cells, conclude_without_cells
 from her2path.pipeline.outputs import write_conclusion
 from her2path.pipeline.parts import (
@@ -25,7 +26,9 @@ from her2path.pipeline.parts import (
 from her2path.pipeline.settings import ScoreSettings, SlideJob
 from her2path.pipeline.survey import Survey, survey_slide
 from her2path.results.folder import PARTS, SlideFolder
+from her2path.results.journal import Fingerprint, fingerprint_of
 from her2path.results.record import SlideRecord, write_record
+from her2path.slides.companions import companions
 
 __all__ = [
     "PICTURES_FAILED",
@@ -48,8 +51,12 @@ AfterSlide = Callable[[SlideFolder, SlideRecord], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surveyed:
-    """Stage A is done: what was found, the tasks of stage B, and those done by an earlier run."""
+    """Stage A is done: what was found, the tasks of stage B, and those done by an earlier run.
 
+    `file` is the slide as it was before it was opened.
+    """
+
+    file: Fingerprint
     survey: Survey
     tasks: tuple[TileTask, ...]
     is_done: tuple[bool, ...]
@@ -69,6 +76,7 @@ def survey(job: SlideJob, settings: ScoreSettings, folder: SlideFolder) -> Surve
     begun = time.perf_counter()
     # Of an earlier run, perhaps of another file of this name: nothing of it may stay beside ours.
     folder.create().forget()
+    file = file_of(job)
     found = survey_slide(job, settings)
     parts = SlideFolder(folder.path / PARTS).create().path
     tasks = plan_parts(found, parts)
@@ -77,7 +85,12 @@ def survey(job: SlideJob, settings: ScoreSettings, folder: SlideFolder) -> Surve
     for path in parts.iterdir():
         if path not in wanted:
             path.unlink()
-    return Surveyed(found, tasks, is_done, time.perf_counter() - begun)
+    return Surveyed(file, found, tasks, is_done, time.perf_counter() - begun)
+
+
+def file_of(job: SlideJob) -> Fingerprint:
+    """Return what tells whether the file of a slide has changed."""
+    return fingerprint_of(job.path, settings_hash="", beside=companions(job.path))
 
 
 def measure(task: TileTask) -> Measured:
@@ -102,8 +115,16 @@ def conclude(
         Seconds that the tasks of stage B took together.
     after_slide : callable, optional
         What a floor above wants done with each slide, such as drawing its pictures.
+
+    Raises
+    ------
+    SlideError
+        If the file has changed since stage A: its tiles may be of two slides.
+    ResultsError
+        If a part is damaged, or a file cannot be written.
     """
     begun = time.perf_counter()
+    refuse_changed(surveyed)
     timings = {"survey": surveyed.seconds, "measure": measure_s}
     conclusion = concluded(surveyed, settings, timings)
     write_conclusion(folder, surveyed.survey, conclusion, settings)
@@ -126,6 +147,21 @@ def conclude(
     write_record(folder.slide_json, record)
     remove_parts(folder.path)
     return record
+
+
+def refuse_changed(surveyed: Surveyed) -> None:
+    """Raise SlideError where a slide is no longer the file that stage A looked at."""
+    job = surveyed.survey.job
+    try:
+        is_same = file_of(job) == surveyed.file
+    except ResultsError:
+        # All of it was read before it went.
+        return
+    if not is_same:
+        raise SlideError(
+            f"{job.path} changed while it was read, so its cells may be of two files; when it is "
+            "written in full, score it again with --resume"
+        )
 
 
 def concluded(surveyed: Surveyed, settings: ScoreSettings, timings: dict[str, float]) -> Conclusion:

@@ -272,7 +272,8 @@ def stem_of(path: Path) -> str:
     for suffix in COMPOUND_SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
-    return path.stem if len(path.suffix) <= MAX_SUFFIX and not path.is_dir() else name
+    # os.path answers no where a path cannot even be asked for, as when it is too long.
+    return path.stem if len(path.suffix) <= MAX_SUFFIX and not os.path.isdir(path) else name
 
 
 def safe_name(name: str) -> str:

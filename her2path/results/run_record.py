@@ -130,12 +130,17 @@ def describe_input(path: Path) -> InputFile:
                 digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogatepass"))
             return InputFile(clean_text(str(path)), sum(sizes), digest.hexdigest())
         size = path.stat().st_size
+        if not path.is_file():
+            # A pipe would wait for its writer.
+            raise ResultsError(f"{path} is a pipe or a device; name a file")
         with path.open("rb") as stream:
             digest.update(stream.read(MIB))
             # A file between one and two MiB is read once in full, not twice in part.
             stream.seek(max(stream.tell(), size - MIB))
             digest.update(stream.read(MIB))
     except OSError as error:
+        if isinstance(error, ResultsError):
+            raise
         raise ResultsError(
             f"{path} cannot be read ({error.strerror or error}); check the path"
         ) from error

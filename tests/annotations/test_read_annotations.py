@@ -214,6 +214,19 @@ def test_identifier_of_old_exports_is_no_identifier(tmp_path):
     assert roi.roi_id == "roi-1"
 
 
+def test_kinds_of_objects_in_old_exports_are_understood(tmp_path):
+    kinds = ("Annotation", "Cell", "Detection", "Tile", "Root")
+    document = [feature(feature_id=f"Path{kind}Object") for kind in kinds]
+    # What is said of an object in its place wins.
+    document.append(feature(feature_id="PathCellObject", objectType="annotation"))
+    document.append(feature(feature_id="TMACoreObject"))
+
+    rois = read_annotations(written(tmp_path, document))
+
+    assert [roi.roi_id for roi in rois] == ["roi-1", "roi-2", "roi-3"]
+    assert [roi.is_core for roi in rois] == [False, False, True]
+
+
 @given(st.integers(-500, 500), st.integers(-500, 500))
 def test_offset_moves_every_vertex(tmp_path_factory, x, y):
     path = written(tmp_path_factory.mktemp("offset"), feature())
@@ -221,6 +234,13 @@ def test_offset_moves_every_vertex(tmp_path_factory, x, y):
     (roi,) = read_annotations(path, offset=Location(x, y))
 
     assert roi.polygon.bounds == (10 + x, 20 + y, 110 + x, 120 + y)
+
+
+def test_an_offset_beyond_any_slide_is_refused(tmp_path):
+    path = written(tmp_path, feature())
+
+    with pytest.raises(AnnotationError, match="check the offset"):
+        read_annotations(path, offset=Location(int("9" * 400), 0))
 
 
 def test_an_outline_is_cut_at_the_slide_edge(tmp_path):

@@ -162,6 +162,60 @@ def test_what_a_manifest_says_beside_the_score_is_written_without_scoring_again(
     assert not caplog.records
 
 
+def test_what_a_manifest_takes_back_does_not_stay(drawn, job_on, settings, tmp_path: Path):
+    out = ResultsFolder(tmp_path / "out")
+    run_batch([job_on(drawn, patient_id="P1")], settings, out)
+    run_batch([job_on(drawn)], settings, out, resume=True)
+    assert rows_of(out)["core"]["patient_id"] == "P1"
+    run_batch([job_on(drawn, patient_id="")], settings, out, resume=True)
+    assert rows_of(out)["core"]["patient_id"] == ""
+    assert read_record(out.slide("core").slide_json).patient_id == ""
+
+
+def test_a_slide_labelled_later_is_as_one_labelled_at_once(
+    drawn, job_on, settings, result_of, tmp_path: Path
+):
+    labels = {"patient_id": "P1", "extras": {"site": "Köln"}}
+    late, at_once = ResultsFolder(tmp_path / "late"), ResultsFolder(tmp_path / "once")
+    run_batch([job_on(drawn)], settings, late)
+    run_batch([job_on(drawn, **labels)], settings, late, resume=True)
+    run_batch([job_on(drawn, **labels)], settings, at_once)
+    assert result_of(late.slide("core").path) == result_of(at_once.slide("core").path)
+    hashes = {read_record(o.slide("core").slide_json).settings_hash for o in (late, at_once)}
+    assert len(hashes) == 1
+
+
+def test_a_slide_that_changes_while_it_is_read_fails(drawn, job_on, settings, tmp_path: Path):
+    out = ResultsFolder(tmp_path / "out")
+    path, other = tmp_path / "a.png", tmp_path / "other.png"
+    shutil.copy(drawn, path)
+    Image.open(drawn).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other)
+
+    def replace_it(event: object) -> None:
+        if isinstance(event, SlideSurveyed):
+            os.replace(other, path)
+
+    result = run_batch([job_on(path)], settings, out, listener=replace_it)
+    assert "changed while it was read" in result.failed["a"]
+    assert not out.slide("a").slide_json.exists()
+    # Now that it is left alone it is scored.
+    assert not run_batch([job_on(path)], settings, out, resume=True).failed
+
+
+def test_a_slide_that_is_gone_once_it_was_read_keeps_its_score(
+    drawn, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    path = tmp_path / "a.png"
+    shutil.copy(drawn, path)
+
+    def remove_it(event: object) -> None:
+        if isinstance(event, TilesMeasured):
+            path.unlink()
+
+    assert not run_batch([job_on(path)], settings, out, listener=remove_it).failed
+
+
 def test_resume_tries_failed_slides_again(glass, job_on, settings, tmp_path: Path):
     out = ResultsFolder(tmp_path / "out")
     path = tmp_path / "late.png"
@@ -264,6 +318,8 @@ def test_a_slide_that_kills_its_worker_fails_by_itself(
     assert "worker process died" in result.failed["core"]
     assert result.n_done == 1
     assert [e.slide_id for e in events if isinstance(e, SlideFailed)] == ["core"]
+    # It died over its pictures: by then there is a slide.json, which no journal stands for.
+    assert not out.slide("core").slide_json.exists()
 
 
 def test_a_score_outlives_its_pictures(glass, job_on, settings, tmp_path: Path, caplog):
@@ -427,6 +483,19 @@ def test_results_that_an_overwriting_run_leaves_behind_are_told(
     result = run_batch([job_on(glass)], settings, out, overwrite=True)
     assert result.done == ("glass",)
     assert out.slide("other").slide_json.exists()
+    assert "results of 1 slides of the run that was overwritten stay" in caplog.text
+
+
+def test_results_of_a_slide_that_an_overwriting_run_cannot_find_are_told(
+    glass, job_on, settings, tmp_path: Path, caplog
+):
+    out = ResultsFolder(tmp_path / "out")
+    path = tmp_path / "a.png"
+    shutil.copy(glass, path)
+    run_batch([job_on(path)], settings, out)
+    path.unlink()
+    assert run_batch([job_on(path)], settings, out, overwrite=True).failed
+    assert out.slide("a").slide_json.exists()
     assert "results of 1 slides of the run that was overwritten stay" in caplog.text
 
 

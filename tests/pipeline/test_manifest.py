@@ -231,6 +231,29 @@ def test_a_name_that_windows_reserves_is_not_told_to_use_letters(tmp_path: Path,
     assert "use letters" in forbidden
 
 
+def test_a_name_that_is_too_long_is_told_so(tmp_path: Path, defaults):
+    path = write(tmp_path, f"slide_id,path\n{'y' * 250},a.svs\n")
+    with pytest.raises(ManifestError, match=r"more than 120 bytes; choose a shorter one") as caught:
+        jobs_of_manifest(path, defaults)
+    assert "use letters" not in str(caught.value)
+
+
+def test_a_slide_of_an_impossible_name_fails_later_by_itself(tmp_path: Path, defaults):
+    path = write(tmp_path, f"path\n{'z' * 5000}.png\na.svs\n")
+    assert len(jobs_of_manifest(path, defaults)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "patients"),
+    [("path\na.svs\n", [None]), ("path,Patient_ID\na.svs\nb.svs,P1\n", ["", "P1"])],
+)
+def test_a_manifest_that_names_patients_says_so_of_each_slide(
+    tmp_path: Path, defaults, text: str, patients: list[str | None]
+):
+    jobs = jobs_of_manifest(write(tmp_path, text), defaults)
+    assert [job.patient_id for job in jobs] == patients
+
+
 def test_a_column_of_slides_csv_is_no_near_miss(tmp_path: Path, defaults, caplog):
     header = ["path", *(name for name in names(SLIDE_COLUMNS) if name != "path")]
     jobs_of_manifest(write(tmp_path, f"{','.join(header)}\na.svs\n"), defaults)

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from her2path.annotations.roi import Roi, RoiKind
 from her2path.cells.odds import EVEN
 from her2path.cells.polar import REACH_UM
 from her2path.cells.seen_lines import LEAST_EVEN, LEAST_EVEN_OF_MANY
@@ -292,6 +294,20 @@ def test_an_edition_without_0plus_hears_of_none(conclude, edition, meant):
     assert {region.network_score for region in record.regions} <= {meant, None}
     is_flagged = ReviewFlag.READERS_DISAGREE in {flag.flag for flag in record.flags}
     assert is_flagged == (record.score is not meant)
+
+
+def test_an_outline_called_like_a_square_is_read_for_itself(conclude, read_once):
+    _, _, positions = read_once
+    square, *_ = conclude(Score.ONE_PLUS).regions
+    elsewhere = Roi(square.region_id, "", RoiKind.TUMOR, "", shapely.box(9000, 9000, 9100, 9100))
+    (read,) = network.with_network_scores(
+        [replace(square, network_score=None)],
+        USE,
+        positions,
+        {elsewhere.roi_id: elsewhere},
+        told_as={},
+    )
+    assert read.network_score is Score.ONE_PLUS
 
 
 def test_both_readers_are_stored_and_stand_in_the_table(conclude, tmp_path: Path):

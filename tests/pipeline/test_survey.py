@@ -28,6 +28,7 @@ from her2path.pipeline.selection import TumorReading, select_cells, selected_cel
 from her2path.pipeline.settings import ScoreSettings, find_calibration
 from her2path.pipeline.survey import TOO_COARSE, fields_at, survey_slide
 from her2path.results.columns import Exclusion
+from her2path.results.record import RegionKind
 from her2path.slides import Icc
 from her2path.synth import (
     Laboratory,
@@ -252,6 +253,29 @@ def test_suspected_control_is_flagged_with_the_score_the_other_way(
     words = "with its" if is_excluded else "without them"
     assert words in flag.sentence
     assert flag.sentence.count(str(record.score)) >= 1
+
+
+def test_what_an_outline_leaves_out_is_not_suspected(with_control, job_on, tmp_path: Path):
+    roi = outlines(tmp_path / "roi.geojson", Ignore=(6900, 50, 1090, 1100))
+    settings = ScoreSettings(n_resamples=20, exclude_controls=True)
+    survey, cells = measured(job_on(with_control, mpp=0.5, roi=roi), settings, tmp_path)
+    record = conclude_cells(survey, cells, settings, timings={}).record
+    assert record.selection.excluded[Exclusion.CONTROL]
+    # Left in, these cells would not count either.
+    assert ReviewFlag.CONTROL_SUSPECTED not in {flag.flag for flag in record.flags}
+
+
+def test_control_tissue_that_was_not_measured_is_no_control(with_control, job_on, tmp_path: Path):
+    settings = ScoreSettings(n_resamples=20, exclude_controls=True)
+    for name, drawn in (("beside", {"Tumor": (60, 60, 1300, 1300)}), ("all", None)):
+        folder = tmp_path / name
+        folder.mkdir()
+        roi = None if drawn is None else outlines(folder / "roi.geojson", **drawn)
+        survey, cells = measured(job_on(with_control, mpp=0.5, roi=roi), settings, folder)
+        record = conclude_cells(survey, cells, settings, timings={}).record
+        n_measured = sum(r.n_cells for r in record.regions if r.kind is RegionKind.CONTROL)
+        is_told = ReviewFlag.NO_CONTROL in {flag.flag for flag in record.flags}
+        assert is_told == (n_measured == 0) == (drawn is not None)
 
 
 @pytest.mark.parametrize(("expected", "is_flagged"), [((0.001, 3.0), False), ((2.0, 3.0), True)])

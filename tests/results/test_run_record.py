@@ -1,6 +1,9 @@
 """run.json says what ran."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +52,18 @@ def test_a_folder_is_known_by_the_files_in_it(tmp_path):
 def test_a_missing_input_is_named(tmp_path):
     with pytest.raises(ResultsError, match="check the path"):
         describe_input(tmp_path / "nothing")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names there only")
+def test_a_pipe_is_refused_in_place_of_waiting_for_its_writer(tmp_path):
+    pipe = tmp_path / "slide.svs"
+    os.mkfifo(pipe)
+    code = "import sys, pathlib, her2path.results as r; r.describe_input(pathlib.Path(sys.argv[1]))"
+    # In a process of its own, which can be ended.
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(pipe)], capture_output=True, text=True, timeout=60
+    )
+    assert "slide.svs is a pipe or a device" in found.stderr
 
 
 def test_a_record_is_written_with_times_versions_and_settings(tmp_path):
