@@ -144,7 +144,12 @@ def survey_opened(
     whole = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
     overview, downsample = read_overview(slide, mpp=OVERVIEW_MPP)
     controls = [roi for roi in rois if roi.kind is RoiKind.CONTROL]
-    drawn_control = rasterise(controls, whole, downsample=downsample) if controls else None
+    # A core of a microarray may be control tissue: its outline does not say that it is tumor.
+    tumors = [roi for roi in rois if roi.kind is RoiKind.TUMOR and not roi.is_core]
+    drawn_control, drawn_tumor = (
+        rasterise(drawn, whole, downsample=downsample) if drawn else None
+        for drawn in (controls, tumors)
+    )
     field_mpp = max(FIELD_MPP, mpp.mean)
     is_fine = field_mpp <= COARSEST_MPP
 
@@ -159,6 +164,7 @@ def survey_opened(
             field_mpp=field_mpp if is_fine else None,
             stated_white_point=stated,
             exclude=drawn_control,
+            sample=drawn_tumor,
             exclude_controls=settings.exclude_controls,
             size_um=(slide.dimensions.width * mpp.x, slide.dimensions.height * mpp.y),
         )

@@ -24,8 +24,8 @@ from her2path.tissue.artefacts import (
     find_pen,
     overview_od,
 )
-from her2path.tissue.fields import COARSEST_FIELD_MPP, choose_fields, own_fields, quarters
-from her2path.tissue.focus import BLURRED_UM, focus_blur_um
+from her2path.tissue.fields import COARSEST_FIELD_MPP, choose_fields, own_fields
+from her2path.tissue.focus import BLURRED_UM, field_blurs_um
 from her2path.tissue.mask import TissueMask, mean_density, tissue_from_density
 from her2path.tissue.overview import Overview, disc, to_working_scale
 from her2path.tissue.pieces import ControlCandidate, Pieces, find_control_pieces, find_pieces
@@ -137,6 +137,7 @@ def assess_tissue(
     field_mpp: float | None = None,
     stated_white_point: WhitePoint | None = None,
     exclude: NDArray[np.bool_] | None = None,
+    sample: NDArray[np.bool_] | None = None,
     exclude_controls: bool = False,
     size_um: tuple[float, float] | None = None,
     min_tissue_mm2: float = MIN_TISSUE_MM2,
@@ -158,6 +159,8 @@ def assess_tissue(
     stated_white_point : tuple of 3 float, optional
     exclude : ndarray of shape (M, N), bool, optional
         Never tissue, on the grid of the given overview: annotated control tissue.
+    sample : ndarray of shape (M, N), bool, optional
+        Drawn as tumor, on the same grid: no piece that holds some of it is taken for control.
     exclude_controls : bool
         Leave out what looks like control tissue; else it is only reported.
     size_um : tuple of 2 float, optional
@@ -182,7 +185,8 @@ def assess_tissue(
     tissue, artefacts = find_clean_tissue(overview, od, marks)
     step = coarse_step(tissue.mpp)
     pieces = find_pieces(TissueMask(shrunk(tissue.mask, step), tissue.mpp * step), shrunk(od, step))
-    controls = find_control_pieces(pieces)
+    drawn = reduce_mask(sample, overview, overview_rgb.shape[:2])
+    controls = find_control_pieces(pieces, sample=None if drawn is None else shrunk(drawn, step))
     of_control = np.isin(pieces.labels, [candidate.label for candidate in controls])
     suspected = stretched(of_control, tissue.mask.shape)
     remarks = []
@@ -201,7 +205,7 @@ def assess_tissue(
     scanned = [scanned_part(rgb, field_mpp, white) for rgb in fields]
     blurs: tuple[float, ...] = ()
     if field_mpp <= COARSEST_FIELD_MPP:
-        blurs = blurs_of(fields, scanned, field_mpp)
+        blurs = field_blurs_um(fields, scanned, field_mpp)
     fields = [
         rgb if part is None else with_glass(rgb, ~part, white)
         for rgb, part in zip(fields, scanned, strict=True)
@@ -243,22 +247,6 @@ def assess_tissue(
         suspected=suspected,
         fields=tuple(fields),
         focus_blur_um=blurs,
-    )
-
-
-def blurs_of(
-    fields: Sequence[NDArray[np.uint8]], scanned: Sequence[NDArray[np.bool_] | None], mpp: float
-) -> tuple[float, ...]:
-    """Return the blur of each quarter of the fields, µm, of what of it was scanned.
-
-    The sharpest edges of what is judged decide, and half of a field may lie out of focus.
-    """
-    return tuple(
-        focus_blur_um(
-            np.ascontiguousarray(rgb[where]), mpp, mask=None if part is None else part[where]
-        )
-        for rgb, part in zip(fields, scanned, strict=True)
-        for where in quarters(*rgb.shape[:2])
     )
 
 
@@ -440,7 +428,7 @@ def reduce_mask(
     if mask is None:
         return None
     if mask.shape != given_shape:
-        raise ValueError(f"exclude has shape {mask.shape}, the overview {given_shape}")
+        raise ValueError(f"a mask has shape {mask.shape}, the overview {given_shape}")
     rows, cols = overview.rgb.shape[:2]
     if mask.shape == (rows, cols):
         return mask

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from her2path.tissue.mask import TissueMask
 
-__all__ = ["COARSEST_FIELD_MPP", "FIELD_UM", "choose_fields", "own_fields", "quarters"]
+__all__ = ["COARSEST_FIELD_MPP", "FIELD_UM", "choose_fields", "own_fields"]
 
 FIELD_UM = 350.0
 N_FIELDS = 8
@@ -86,13 +86,3 @@ def own_fields(
         row, col = round(y_um / mpp), round(x_um / mpp)
         fields.append(np.ascontiguousarray(rgb[row : row + side, col : col + side]))
     return fields
-
-
-def quarters(rows: int, cols: int) -> list[tuple[slice, slice]]:
-    """Return where the quarters of a field of so many pixels lie."""
-    top, left = rows // 2, cols // 2
-    return [
-        (row, col)
-        for row in (slice(0, top), slice(top, rows))
-        for col in (slice(0, left), slice(left, cols))
-    ]

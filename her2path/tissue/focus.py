@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from her2path.tissue.overview import check_rgb
 
-__all__ = ["BLURRED_UM", "focus_blur_um"]
+__all__ = ["BLURRED_UM", "field_blurs_um", "focus_blur_um"]
 
 # From here on faint membranes are lost: of drawn slides, blurred step by step, a tenth of the
 # stained cells where 0.80 is read, a fifth at 0.95 (`scripts/focus_limit.py`). Six real cores read
@@ -87,6 +89,32 @@ def focus_blur_um(
         for where in (inner, inner & ~near_brown(rgb, mpp))
     )
     return float(np.fmin(everywhere, off_brown))
+
+
+def field_blurs_um(
+    fields: Sequence[NDArray[np.uint8]], scanned: Sequence[NDArray[np.bool_] | None], mpp: float
+) -> tuple[float, ...]:
+    """Return the blur of each quarter of the fields, µm, of what of it was scanned.
+
+    The sharpest edges of what is judged decide, and half of a field may lie out of focus.
+    """
+    return tuple(
+        focus_blur_um(
+            np.ascontiguousarray(rgb[where]), mpp, mask=None if part is None else part[where]
+        )
+        for rgb, part in zip(fields, scanned, strict=True)
+        for where in quarters(*rgb.shape[:2])
+    )
+
+
+def quarters(rows: int, cols: int) -> list[tuple[slice, slice]]:
+    """Return where the quarters of a field of so many pixels lie."""
+    top, left = rows // 2, cols // 2
+    return [
+        (row, col)
+        for row in (slice(0, top), slice(top, rows))
+        for col in (slice(0, left), slice(left, cols))
+    ]
 
 
 def edge_width_px(

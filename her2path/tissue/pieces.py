@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -163,12 +164,20 @@ HEMATOXYLIN_STEP_OD = 0.08
 TEXTURE_STEP_OD = 0.08
 
 
-def find_control_pieces(pieces: Pieces) -> tuple[ControlCandidate, ...]:
+def find_control_pieces(
+    pieces: Pieces, *, sample: NDArray[np.bool_] | None = None
+) -> tuple[ControlCandidate, ...]:
     """Find pieces that look like control tissue: apart, at one end, and stained differently.
 
     Conservative: the largest piece is never one, and all three conditions must hold. Sections of
     the same block on one slide are stained alike and stay. Several controls are mounted side by
     side: together they must lie apart, each by itself be stained differently.
+
+    Parameters
+    ----------
+    pieces : Pieces
+    sample : ndarray of shape (M, N), bool, optional
+        What is surely no control, on the grid of `pieces.labels`: pieces that hold some are none.
 
     Returns
     -------
@@ -177,9 +186,13 @@ def find_control_pieces(pieces: Pieces) -> tuple[ControlCandidate, ...]:
     """
     if len(pieces.pieces) < 2:
         return ()
+    held = {1} if sample is None else {1, *np.unique(pieces.labels[sample]).tolist()}
+    of_sample = [piece for piece in pieces.pieces if piece.label in held]
     found = []
-    for piece in pieces.pieces[1:MAX_CANDIDATES]:
-        candidate = measure_candidate(piece, pieces)
+    for piece in pieces.pieces[:MAX_CANDIDATES]:
+        if piece in of_sample:
+            continue
+        candidate = measure_candidate(piece, pieces, of_sample)
         if (
             candidate.gap_mm >= MIN_CONTROL_GAP_MM
             and candidate.end_frac <= MAX_END_FRAC
@@ -189,13 +202,17 @@ def find_control_pieces(pieces: Pieces) -> tuple[ControlCandidate, ...]:
     return tuple(sorted(found, key=lambda candidate: -candidate.stain_difference))
 
 
-def measure_candidate(piece: Piece, pieces: Pieces) -> ControlCandidate:
-    """Measure how far apart, how near an end and how different a piece is."""
-    main = pieces.pieces[0]
+def measure_candidate(piece: Piece, pieces: Pieces, of_sample: Sequence[Piece]) -> ControlCandidate:
+    """Measure how far apart, how near an end and how different a piece is.
+
+    `of_sample` are the pieces that are no control, largest first.
+    """
+    main = of_sample[0]
     # Millimetres matter here, not microns: a pixel every 50 µm will do.
     step = max(1, int(50.0 / pieces.mpp))
     labels = pieces.labels[::step, ::step]
-    own = np.isin(labels, row_of(piece, pieces, labels, mpp=pieces.mpp * step))
+    row = row_of(piece, pieces, of_sample, labels, mpp=pieces.mpp * step)
+    own = np.isin(labels, row)
     others = (labels > 0) & ~own
     gap_um = 0.0
     if others.any() and own.any():
@@ -211,23 +228,31 @@ def measure_candidate(piece: Piece, pieces: Pieces) -> ControlCandidate:
 
 
 def row_of(
-    piece: Piece, pieces: Pieces, labels: NDArray[np.int32], *, mpp: float
+    piece: Piece,
+    pieces: Pieces,
+    of_sample: Sequence[Piece],
+    labels: NDArray[np.int32],
+    *,
+    mpp: float,
 ) -> NDArray[np.int32]:
     """Return the labels of a piece and of those at its end of the slide that lead on from it.
 
-    From each to the next it is less than a control lies apart; the largest piece is never of them.
+    From each to the next it is less than a control lies apart; those of the sample are never of
+    them.
 
     Parameters
     ----------
     piece : Piece
     pieces : Pieces
+    of_sample : sequence of Piece
     labels : ndarray of shape (M, N), int32
         `pieces.labels`, coarse.
     mpp : float
         µm per pixel of `labels`.
     """
     end, _ = place_along(piece, pieces)
-    places = {other.label: place_along(other, pieces) for other in pieces.pieces[1:]}
+    others = (other for other in pieces.pieces if other not in of_sample)
+    places = {other.label: place_along(other, pieces) for other in others}
     at_end = [label for label, place in places.items() if place[0] == end]
     beside = [label for label in at_end if places[label][1] <= MAX_END_FRAC]
     is_beside = np.isin(labels, [piece.label, *beside])

@@ -265,6 +265,19 @@ def test_what_an_outline_leaves_out_is_not_suspected(with_control, job_on, tmp_p
     assert ReviewFlag.CONTROL_SUSPECTED not in {flag.flag for flag in record.flags}
 
 
+@pytest.mark.parametrize("is_excluded", [False, True])
+def test_tissue_that_is_drawn_as_tumor_is_not_suspected(
+    with_control, job_on, tmp_path: Path, is_excluded: bool
+):
+    roi = outlines(tmp_path / "roi.geojson", Tumor=(6900, 50, 1090, 1100))
+    settings = ScoreSettings(n_resamples=20, exclude_controls=is_excluded)
+    survey, cells = measured(job_on(with_control, mpp=0.5, roi=roi), settings, tmp_path)
+    record = conclude_cells(survey, cells, settings, timings={}).record
+    assert record.tissue.controls == ()
+    assert record.reading.n_tumor_cells > 50
+    assert ReviewFlag.CONTROL_SUSPECTED not in {flag.flag for flag in record.flags}
+
+
 def test_control_tissue_that_was_not_measured_is_no_control(with_control, job_on, tmp_path: Path):
     settings = ScoreSettings(n_resamples=20, exclude_controls=True)
     for name, drawn in (("beside", {"Tumor": (60, 60, 1300, 1300)}), ("all", None)):

@@ -218,7 +218,7 @@ def test_wrong_arguments_are_refused():
     rgb = core()[0]
     with pytest.raises(ValueError, match="belong together"):
         assess_tissue(rgb, MPP, read_fields=lambda _: [])
-    with pytest.raises(ValueError, match="exclude has shape"):
+    with pytest.raises(ValueError, match="a mask has shape"):
         assess_tissue(rgb, MPP, exclude=np.zeros((2, 2), bool))
 
 

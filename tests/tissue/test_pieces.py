@@ -73,6 +73,19 @@ def test_a_control_of_0_beside_another_hides_it_not():
     assert len(found) == 2
 
 
+def test_a_piece_that_is_drawn_as_tumor_is_no_control():
+    pieces = slide(MAIN, (1350, 130, 40, 0.1, 0.3), (1350, 570, 60, 0.1, 0.4))
+    assert len(find_control_pieces(pieces)) == 2
+    drawn = np.zeros(SHAPE, bool)
+    drawn[1345:1355, 560:580] = True
+    (other,) = find_control_pieces(pieces, sample=drawn)
+    assert other.gap_mm == pytest.approx((440 - 100) * MPP * 1e-3, abs=0.15)
+    # Less than a control lies apart from the sample.
+    close = slide(MAIN, *BROWN_ROW)
+    drawn[1345:1355, 340:360] = True
+    assert find_control_pieces(close, sample=drawn) == ()
+
+
 def test_a_row_that_begins_at_the_sample_is_no_control():
     sample = (850, 350, 200, 0.1, 0.02)
     fragment = (1230, 350, 40, 0.1, 0.02)
