@@ -92,7 +92,8 @@ def read_fields(
         for future in as_completed(running):
             rows[running[future]] = future.result()
             print(f"read {len(rows)}/{len(plans)}", file=sys.stderr, flush=True)
-    table = np.array([rows[k] for k in range(len(plans)) if rows[k][1] >= LEAST_CELLS])
+    kept = [rows[k] for k in range(len(plans)) if rows[k][1] >= LEAST_CELLS]
+    table = np.array(kept, np.float64).reshape(-1, 2 + N_CUTS)
     return table[:, 0].astype(np.int64), table[:, 2:]
 
 

@@ -251,7 +251,7 @@ def draw_window(
     rgb: NDArray[np.uint8], window: MarkedWindow, reading: CellReading, path: Path
 ) -> None:
     """Write a window with marks (dots) and finds (rings: red tumor, green other)."""
-    box, scale = window.region.expanded(round(8.0 / window.mpp)), 1.0 / window.mpp
+    box = window.region.expanded(round(8.0 / window.mpp))
     padded = cv2.copyMakeBorder(rgb, 99, 99, 99, 99, cv2.BORDER_REFLECT)
     part = padded[box.y + 99 : box.bottom + 99, box.x + 99 : box.right + 99]
     scale = 16.0 * window.mpp

@@ -1,5 +1,6 @@
 """scripts/calibrate_model.py: what is promised of other fields is met by other fields."""
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,6 +51,29 @@ def test_the_expected_coverage_is_that_of_fields_kept_aside(script, monkeypatch)
     coverage, size = script.expected(ranks, logits, 0.9, seed=0)
     assert coverage == pytest.approx(0.92, abs=0.05)
     assert 1 <= size <= 3
+
+
+def test_a_network_that_counts_no_tumor_cell_gives_no_fields(script, monkeypatch, tmp_path):
+    class Pool:
+        """Reads in this process, with a network that has no opinion of any field."""
+
+        def __init__(self, *_, **__): ...
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+
+        def submit(self, *_):
+            future = Future()
+            future.set_result([2.0, 0.0, *[0.0] * 4])
+            return future
+
+    monkeypatch.setattr(script, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(script, "read_description", lambda _: SimpleNamespace(mpp_range=(0.1, 0.7)))
+    ranks, logits = script.read_fields([None] * 3, tmp_path, n_jobs=1)
+    assert ranks.shape == (0,)
+    assert logits.shape == (0, 4)
 
 
 def test_the_numbers_are_written_into_the_checkpoint(script, monkeypatch, tmp_path, capsys):

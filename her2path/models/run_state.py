@@ -110,7 +110,10 @@ def load_state(folder: Path, run: Run) -> Counters:
         # Runs of before the key was written may go on.
         identity = dict(json.loads(stamp.get("identity", "{}")))
     except FileNotFoundError as error:
-        raise ModelError(f"{path} is not there: train without --resume first") from error
+        raise ModelError(
+            f"{path} is not there, and nothing can go on: start a new run, in another folder where "
+            "this one holds a model or curves"
+        ) from error
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}): start a new run") from error
     # More time may be given to a run; all else makes it another.

@@ -80,24 +80,15 @@ def place_artefacts(recipe: SlideRecipe, *, seed: int) -> Placed:
         ArtefactKind.TEAR: ((40.0, 0.3 * side), (6.0, 40.0)),
         ArtefactKind.CRUSH: ((40.0, 160.0), (25.0, 70.0)),
     }
-    kinds: list[int] = []
-    rows: list[tuple[float, ...]] = []
+    rows: list[NDArray[np.float64]] = []
     for kind, count in counts.items():
-        for _ in range(count):
-            (long_from, long_to), (short_from, short_to) = sizes[kind]
-            kinds.append(int(kind))
-            rows.append(
-                (
-                    rng.uniform(0, recipe.width_um),
-                    rng.uniform(0, recipe.height_um),
-                    rng.uniform(long_from, max(long_from, long_to)),
-                    rng.uniform(short_from, short_to),
-                    rng.uniform(0, math.pi),
-                    rng.uniform(0.5, 1.0),
-                )
-            )
+        (long_from, long_to), (short_from, short_to) = sizes[kind]
+        low = (0.0, 0.0, long_from, short_from, 0.0, 0.5)
+        most_long = max(long_from, long_to)
+        high = (recipe.width_um, recipe.height_um, most_long, short_to, math.pi, 1.0)
+        rows.append(rng.uniform(low, high, (count, 6)))
     return Placed(
-        np.array(kinds, dtype=np.int64),
-        np.array(rows, dtype=np.float64).reshape(-1, 6),
+        np.repeat([int(kind) for kind in counts], list(counts.values())).astype(np.int64),
+        np.concatenate(rows),
         faults.edge_stain_od,
     )

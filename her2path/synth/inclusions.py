@@ -141,16 +141,22 @@ def _apart(shape: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which inclusions lie clear of all earlier ones that do, about."""
     kept = np.zeros(len(shape), np.bool_)
     size = np.sqrt(shape[:, 2] * shape[:, 3])
+    # Of very many most find no place: only the others are looked through.
+    placed = np.empty(len(shape), np.int64)
+    n_placed = 0
     for i in range(len(shape)):
-        kept[i] = True
-        for j in range(i):
-            if not kept[j]:
-                continue
+        is_clear = True
+        for k in range(n_placed):
+            j = placed[k]
             dx, dy = shape[i, 0] - shape[j, 0], shape[i, 1] - shape[j, 1]
             least = size[i] + size[j]
             if dx * dx + dy * dy < least * least:
-                kept[i] = False
+                is_clear = False
                 break
+        if is_clear:
+            kept[i] = True
+            placed[n_placed] = i
+            n_placed += 1
     return kept
 
 

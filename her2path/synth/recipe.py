@@ -43,6 +43,8 @@ __all__ = [
 MAX_SIDE_UM = 80_000.0
 # Control tissue stands on the rest of the width (`layout.control_disc`).
 SHARE_BESIDE_CONTROL = 0.78
+# Of one kind of what is scattered over a slide: a hundred times what tissue shows on a full one.
+MAX_SCATTERED = 300_000
 # Of whole numbers in TOML, beside the sign; and how deep a recipe goes, with room.
 INTEGER_BITS = 63
 MAX_DEPTH = 10
@@ -161,6 +163,7 @@ class SlideRecipe:
             )
         if not 1 <= len(self.regions) <= 50:
             raise RecipeError(f"{len(self.regions)} regions: give 1 to 50")
+        self._check_scattered()
         first, *later = self.regions
         if first.disc is not None:
             raise RecipeError(
@@ -169,6 +172,21 @@ class SlideRecipe:
         for region in later:
             if region.disc is None:
                 raise RecipeError(f"region {region.name!r} is not the first: give it a disc")
+
+    def _check_scattered(self) -> None:
+        """Refuse what is scattered in such numbers that it takes hours and all memory to place."""
+        area_mm2 = self.width_um * self.height_um / 1e6
+        parts: list[tuple[str, Artefacts | RegionRecipe]] = [("artefacts", self.artefacts)]
+        parts += [(f"region {region.name!r}", region) for region in self.regions]
+        faults = [
+            f"{where}: {f.name} = {getattr(part, f.name):g} makes "
+            f"{getattr(part, f.name) * area_mm2:,.0f} on a slide of {area_mm2:,.0f} mm²"
+            for where, part in parts
+            for f in fields(part)
+            if f.name.endswith("_per_mm2") and getattr(part, f.name) * area_mm2 > MAX_SCATTERED
+        ]
+        if faults:
+            raise RecipeError(f"{'; '.join(faults)}: give fewer, at most {MAX_SCATTERED:,} each")
 
     @property
     def sample_width_um(self) -> float:

@@ -354,6 +354,8 @@ class RegionRecipe:
                 raise RecipeError(
                     f"region {self.name!r}: shares sum to {total}: make them sum to 1"
                 )
+            if mix and len({(entry.intensity, entry.pattern) for entry in mix}) < len(mix):
+                raise RecipeError(f"region {self.name!r}: a mix names a cell twice, join them")
         if self.disc is not None and (
             len(self.disc) != 3
             or not all(-10 <= value <= 10 for value in self.disc)

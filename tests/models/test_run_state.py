@@ -79,6 +79,14 @@ def test_a_damaged_state_is_refused_with_the_remedy(
         restored(options)
 
 
+def test_a_run_that_lost_its_state_is_told_what_helps(options: TrainingOptions) -> None:
+    shutil.rmtree(options.out / "state")
+    with pytest.raises(ModelError, match="go on with --resume, or choose another folder"):
+        train(RECIPE, dataclasses.replace(options, resume=False), seed=SEED)
+    with pytest.raises(ModelError, match=r"nothing can go on: start a new run, in another folder"):
+        train(RECIPE, options, seed=SEED)
+
+
 def test_going_on_with_other_pictures_is_refused(options: TrainingOptions, tmp_path: Path) -> None:
     for name in ("2+", "3+"):
         (tmp_path / "set" / "train" / name).mkdir(parents=True)

@@ -131,6 +131,25 @@ def test_in_large_pictures_tissue_is_looked_for(tmp_path: Path) -> None:
     assert np.mean(on_tissue) > 0.9
 
 
+def test_crops_do_not_depend_on_those_that_were_drawn_before(tmp_path: Path) -> None:
+    rgb = np.full((512, 512, 3), 243, np.uint8)
+    texture = np.random.default_rng(0).integers(90, 200, (200, 200, 3), np.uint8)
+    rgb[280:480, 280:480] = texture
+    cv2.imwrite(str(tmp_path / "picture.png"), rgb)
+    sample = Sample(path=tmp_path / "picture.png", mpp=0.5)
+    # 256 µm are more than four crops of 0.45 µm/px, and fewer than four of 0.55.
+    for mpp, before in ((0.45, 0.55), (0.55, 0.45)):
+        fresh, used = Crops([sample], side_px=128), Crops([sample], side_px=128)
+        used.draw(np.random.default_rng(5), n=1, mpp=before)
+        (_, first), (_, second) = (
+            crops.draw(np.random.default_rng(1), n=4, mpp=mpp) for crops in (fresh, used)
+        )
+        for one, two in zip(first, second, strict=True):
+            np.testing.assert_array_equal(one.rgb, two.rgb)
+        fresh.close()
+        used.close()
+
+
 def test_without_a_sample_there_is_nothing_to_cut() -> None:
     with pytest.raises(ManifestError, match="no picture"):
         Crops([], side_px=32)

@@ -223,6 +223,14 @@ def test_plain_folders_may_hold_parts_and_patients(tmp_path: Path) -> None:
     assert (found["z.tif"].part, found["z.tif"].laboratory) == (Part.TEST, "Lab")
 
 
+@pytest.mark.parametrize("part", ["test", "Val", "train_data_patch"])
+def test_parts_below_scores_are_not_taken_for_patients(tmp_path: Path, part: str) -> None:
+    touch(tmp_path / "2+" / "P1" / "a.png")
+    touch(tmp_path / "2+" / part / "P2" / "b.png")
+    with pytest.raises(ManifestError, match=rf"named after a part \({part}\) below"):
+        read_source(f"folders:{tmp_path}", mpp=0.5)
+
+
 def test_pictures_without_a_pixel_size_ask_for_it(tmp_path: Path) -> None:
     touch(tmp_path / "2+" / "x.png")
     with pytest.raises(ManifestError, match="--data-mpp"):

@@ -314,6 +314,14 @@ def test_stain_matrix_has_unit_rows() -> None:
         ("width_um = 'wide'", "width_um"),
         ("regions = 3", "regions"),
         ("[artefacts]\nfolds = 2.5", "whole numbers"),
+        (
+            "width_um = 70_000\nheight_um = 70_000\n[artefacts]\npigment_per_mm2 = 10_000",
+            "pigment_per_mm2 = 10000 makes 49,000,000 on a slide of 4,900 mm²: give fewer",
+        ),
+        (
+            "width_um = 70_000\nheight_um = 70_000\n[[regions]]\nname = 'a'\nwalls_per_mm2 = 200",
+            "region 'a': walls_per_mm2 = 200 makes 980,000",
+        ),
         ("[artefacts]\nfolds = 2.0", "without a point"),
         ("[[regions]]\nmix = {none = 1.0}\ndisc = [0.5, 0.5, 0]", "radius above 0"),
         ("[[regions]]\nmix = {none = 1.0}\ndisc = [0.5, 0.5, 0.1]", "lies everywhere"),
@@ -382,6 +390,14 @@ def test_a_recipe_reads_from_toml() -> None:
     assert [region.name for region in recipe.regions] == ["a", "b"]
     assert recipe.regions[1].disc == (0.5, 0.5, 0.2)
     assert recipe.artefacts.folds == 2
+
+
+def test_a_mix_that_names_a_kind_of_cell_twice_is_refused() -> None:
+    none, weak = mix_of(none=0.5, weak_incomplete=0.5)
+    twice = (none, replace(weak, share=0.25), replace(weak, share=0.25))
+    for name in ("mix", "dcis_mix", "benign_mix"):
+        with pytest.raises(RecipeError, match="names a cell twice"):
+            RegionRecipe(**{name: twice})
 
 
 def test_a_picture_too_large_for_memory_is_refused() -> None:

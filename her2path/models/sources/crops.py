@@ -55,7 +55,7 @@ class Crops:
             raise ManifestError("there is no picture to cut from; check the split of the manifest")
         self.samples = list(samples)
         self.side_px = side_px
-        self.places: dict[int, NDArray[np.float64]] = {}
+        self.places: dict[tuple[int, bool], NDArray[np.float64]] = {}
         self.open: OrderedDict[int, tuple[OpenSample, ExitStack]] = OrderedDict()
         self.process = os.getpid()
         tree: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -92,9 +92,12 @@ class Crops:
         indices = scores[rng.integers(len(scores))]
         index = indices[rng.integers(len(indices))]
         opened = self.opened(index)
-        if index not in self.places:
-            self.places[index] = places_of(opened, self.side_px * mpp)
-        places = self.places[index]
+        long_um = max(opened.size.width * opened.mpp.x, opened.size.height * opened.mpp.y)
+        # Of this draw's own crops, whatever those before it were like.
+        is_small = long_um <= SMALL_CROPS * self.side_px * mpp
+        if (index, is_small) not in self.places:
+            self.places[index, is_small] = places_of(opened, is_small=is_small)
+        places = self.places[index, is_small]
         # Level-0 px of a crop's side; places lie on a grid, so they are moved within a step of it.
         width, height = (self.side_px * mpp / at_zero for at_zero in (opened.mpp.x, opened.mpp.y))
         crops = []
@@ -141,8 +144,10 @@ def fitted(start: float, side: float, length: int) -> int:
     return round(min(max(start, 0.0), length - side))
 
 
-def places_of(opened: OpenSample, side_um: float) -> NDArray[np.float64]:
+def places_of(opened: OpenSample, *, is_small: bool) -> NDArray[np.float64]:
     """Return centres of crops worth taking, level-0 px: in outlines, on tissue, or anywhere.
+
+    In a picture that is small, to the crops, no tissue is looked for.
 
     Returns
     -------
@@ -155,7 +160,6 @@ def places_of(opened: OpenSample, side_um: float) -> NDArray[np.float64]:
         found = grid_in(shapely.union_all(outlined), step_x=TARGET_MPP / mpp.x)
         if len(found):
             return found
-    is_small = max(size.width * mpp.x, size.height * mpp.y) <= SMALL_CROPS * side_um
     if not is_small:
         rgb, downsample = read_overview(opened.slide, mpp=TARGET_MPP)
         mask = find_tissue(rgb, mpp.mean * downsample, white_point=DEFAULT_WHITE_POINT).mask

@@ -121,7 +121,7 @@ def leads_back(place: Path) -> bool:
 
 
 def pictures_of_class(folder: ClassFolder) -> Iterator[tuple[Path, str]]:
-    """Yield the pictures of a class as `pictures_in`; refuse those of a class below it."""
+    """Yield the pictures of a class as `pictures_in`; refuse those of a class or part below it."""
     for path, patient in pictures_in(folder.path):
         for name in path.relative_to(folder.path).parts[:-1]:
             # Patients may be numbers, but none is called 2+ or class_2.
@@ -129,6 +129,12 @@ def pictures_of_class(folder: ClassFolder) -> Iterator[tuple[Path, str]]:
                 raise ManifestError(
                     f"{path} lies in a folder named after a score ({name}) that lies in another "
                     f"({folder.path.name}); put patients below scores, or write a manifest"
+                )
+            # Taken for a patient of that name it would be trained on.
+            if part_of(name) is not None:
+                raise ManifestError(
+                    f"{path} lies in a folder named after a part ({name}) below one named after a "
+                    f"score ({folder.path.name}); put parts above scores, or write a manifest"
                 )
         yield path, patient
 
@@ -160,8 +166,8 @@ def read_class_folders(
     """Read pictures that lie in folders named after scores.
 
     A folder above the classes may be named after a part (``train``, ``val``, ``test``), a folder
-    below them after a patient, but not after a score (``2+``, ``class_2``). Where no folder is
-    named 0+, those named 0 hold both.
+    below them after a patient, but not after a score (``2+``, ``class_2``) or a part. Where no
+    folder is named 0+, those named 0 hold both.
 
     Parameters
     ----------
@@ -179,7 +185,7 @@ def read_class_folders(
     Raises
     ------
     ManifestError
-        If there is no such folder, no picture, no µm/px, or a score below a score.
+        If there is no such folder, no picture, no µm/px, or a score or part below a score.
     """
     folders = class_folders(root)
     pixel = needed_mpp(mpp, str(root))
