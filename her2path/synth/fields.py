@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from her2path.geometry import Region
 from her2path.synth.laboratory import Laboratory
-from her2path.synth.optics import compress, halo_px
+from her2path.synth.optics import compress
 from her2path.synth.recipe import RecipeError, SlideRecipe
 from her2path.synth.scene import Scene
 from her2path.synth.truth import Truth, cells_within, score_of, shares_of, tally_of
@@ -82,7 +82,7 @@ def draw_field(
         )
     scene = Scene(recipe, seed=seed)
     rgb, maps = scene.render_with_maps(region, laboratory)
-    cells, key = cells_within(scene, region, mpp, halo_px=halo_px(laboratory))
+    cells, key = cells_within(scene, region, mpp, halo_px=scene.halo_px(laboratory))
     lookup = np.zeros(max(int(maps.label.max(initial=0)), int(key.max(initial=0))) + 3, np.int32)
     epithelial = np.flatnonzero(key >= 0)
     lookup[key[epithelial]] = epithelial + 1

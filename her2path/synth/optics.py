@@ -22,12 +22,16 @@ MAX_DEFOCUS_UM = 1.5
 _RED_CELL = (0.30, 0.58, 0.76)
 
 
-def halo_px(laboratory: Laboratory) -> int:
-    """Return how far round a picture is drawn: what lies further away does not change a pixel."""
+def halo_px(laboratory: Laboratory, *, inset_um: float = 0.0) -> int:
+    """Return how far round a picture is drawn: what lies further away does not change a pixel.
+
+    Brown that fades towards the borders of cells (`inset_um`) depends on borders that far away.
+    """
     mpp = laboratory.mpp
     softest_um = math.hypot(max(laboratory.blur_um, 0.05), MAX_DEFOCUS_UM)
     kernels = (_kernel(um / mpp, HALO_UM / mpp) for um in (softest_um, laboratory.sharpen_um))
-    return max(math.ceil(HALO_UM / mpp), sum(kernel.size // 2 for kernel in kernels))
+    own = math.ceil(inset_um / mpp) + 1 if inset_um > 0 else 0
+    return max(math.ceil(HALO_UM / mpp), sum(kernel.size // 2 for kernel in kernels) + own)
 
 
 def expose(

@@ -314,6 +314,11 @@ class Scene:
             grid,
         )
 
+    def halo_px(self, laboratory: Laboratory) -> int:
+        """Return how far round a rectangle its maps are drawn."""
+        insets = region_values(self.recipe.all_regions, "brown_inset_um")
+        return halo_px(laboratory, inset_um=float(insets.max()))
+
     def render(self, region: Region, laboratory: Laboratory) -> NDArray[np.uint8]:
         """Draw a rectangle as the laboratory's scanner sees it, before compression.
 
@@ -341,7 +346,7 @@ class Scene:
         if left_out == [region]:
             rgb = np.repeat(np.tile(glass, (1, region.width, 1)), region.height, axis=0)
             return rgb, StainMaps.blank(region.height, region.width)
-        halo = halo_px(laboratory)
+        halo = self.halo_px(laboratory)
         grown = region.expanded(halo)
         maps = self.stain_maps(grown.x, grown.y, grown.width, grown.height, mpp)
         d = maps.d + np.float32(laboratory.haze_od) * maps.tissue.astype(np.float32)

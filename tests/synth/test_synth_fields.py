@@ -238,10 +238,11 @@ def test_labels_of_a_part_of_a_wide_slide_point_to_its_cells(x_um: int) -> None:
 
 def test_pixels_do_not_depend_on_the_tiling_where_a_laboratory_is_softest() -> None:
     soft = replace(LAB, mpp=0.5, blur_um=2.7, sharpen=3.0, sharpen_um=2.0, noise=0.2)
-    recipe = replace(
-        recipe_with(160, 130, none=0.3, intense_complete=0.7),
-        artefacts=Artefacts(blurred_patches=3),
+    tumor = RegionRecipe(
+        mix=mix_of(none=0.3, intense_complete=0.7), cytoplasm_od=0.6, brown_inset_um=6.0
     )
+    recipe = replace(SMALL, regions=(tumor,), artefacts=Artefacts(blurred_patches=3))
+    recipe = replace(recipe, width_um=160, height_um=130)
     frame = Region(0, 0, 320, 260)
     whole, scene = Scene(recipe, seed=18).render(frame, soft), Scene(recipe, seed=18)
     for y in range(0, 260, 65):
