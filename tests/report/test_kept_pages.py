@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 
 import pytest
 from report_page import Page
@@ -57,8 +58,11 @@ def test_a_reading_changes_the_page_of_its_slide(pages):
         os.utime(source, (0, 0))
     with ReviewLog(made.results.review_log) as log:
         log.append(reading_on(made.record))
+        (entry,) = log.entries()
     assert rewritten(pages, only_changed=True) == set()
-    os.utime(page)
+    # The page is as old as the reading.
+    read_at = datetime.fromisoformat(entry.written).timestamp()
+    os.utime(page, (read_at, read_at))
     assert "A <b>Reader</b>" not in Page(page.read_text(encoding="utf-8")).text
     assert rewritten(pages, only_changed=True) == {"read"}
     assert "A <b>Reader</b>" in Page(page.read_text(encoding="utf-8")).text
