@@ -521,6 +521,13 @@ def test_of_many_slides_no_more_than_a_page_holds_are_kept_with_their_regions(ma
     assert max(held) <= 3
 
 
+def test_a_counterstain_that_nobody_measured_is_not_stated(shown):
+    assert "typical nuclei" in Page(report_of(shown)).text
+    text = Page(report_of(shown, refused(shown.record))).text
+    assert "Counterstain not measured" in text
+    assert "typical nuclei" not in text
+
+
 def test_unknown_numbers_are_dashes(shown):
     record = shown.record
     reading = replace(record.reading, intervals={})
