@@ -34,6 +34,10 @@ class SlideError(Her2pathError, OSError):
     """A slide cannot be opened or read."""
 
 
+class SlideMemoryError(SlideError, MemoryError):
+    """Memory ran out while a slide was read: nothing need be wrong with its file."""
+
+
 class MppError(Her2pathError, ValueError):
     """The µm/px of a slide is missing, absurd, or too different in x and y."""
 

@@ -26,6 +26,7 @@ from her2path.slides.limits import (
     check_jpeg,
     check_profile,
     check_scans,
+    fault,
 )
 from her2path.slides.magic import JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
 from her2path.slides.opacity import over_white
@@ -100,7 +101,7 @@ def open_image(path: Path, given: Mpp | None) -> ImageSlide:
     except SlideError:
         raise
     except FORMAT_FAULTS as error:
-        raise SlideError(f"damaged picture ({type(error).__name__}: {error})") from error
+        raise fault("the picture", error) from error
     raise SlideError("neither PNG, JPEG nor TIFF")
 
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from her2path.errors import SlideError
+from her2path.errors import SlideError, SlideMemoryError
 from her2path.geometry import Size
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "check_profile",
     "check_region_size",
     "check_scans",
+    "fault",
     "plain",
 ]
 
@@ -76,6 +77,17 @@ FORMAT_FAULTS = (
     ZeroDivisionError,
     struct.error,
 )
+
+
+def fault(what: str, error: BaseException) -> SlideError:
+    """Return what to raise for one of `FORMAT_FAULTS`: want of memory is no fault of the file."""
+    if isinstance(error, MemoryError):
+        return SlideMemoryError(
+            f"{what}: memory ran out; close other programs or read less at once"
+        )
+    return SlideError(
+        f"{what} is damaged ({type(error).__name__}: {error}); copy or export it again"
+    )
 
 
 def check_dimensions(size: Size, what: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from her2path.errors import SlideError
+from her2path.errors import SlideError, SlideMemoryError
 from her2path.geometry import Mpp
 from her2path.slides.color import Icc, in_srgb
 from her2path.slides.magic import DICOM_MAGIC, DICOM_MAGIC_AT, JPEG_MAGIC, PNG_MAGIC, TIFF_MAGICS
@@ -115,7 +115,7 @@ def open_slide(
     head = _head(path)
     if path.suffix.lower() == ".vsi":
         raise SlideError(_vsi_refusal(path))
-    reasons = []
+    reasons, is_short = [], False
     for name in _order(path, head) if backend == "auto" else (backend,):
         try:
             slide = BACKENDS[name](path, given)
@@ -123,9 +123,12 @@ def open_slide(
             reasons.append(f"{name}: its library is missing ({error})")
         except OSError as error:  # SlideError is one
             reasons.append(f"{name}: {str(error).rstrip('.')}")
+            is_short |= isinstance(error, SlideMemoryError)
         else:
             log.debug("%s opened by %s", path.name, name)
             return slide if icc is Icc.OFF else _with_srgb(slide)
+    if is_short:
+        raise SlideMemoryError(f"{path}: memory ran out ({'; '.join(reasons)}).")
     raise SlideError(
         f"{path}: no reader understands it: {remedy_for(path, head)} ({'; '.join(reasons)})."
     )

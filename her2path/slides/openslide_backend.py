@@ -24,6 +24,7 @@ from her2path.slides.limits import (
     check_dimensions,
     check_levels,
     check_profile,
+    fault,
     plain,
 )
 from her2path.slides.mpp import mpp_of_resolution, mpp_or_none
@@ -111,7 +112,7 @@ def open_with_openslide(path: Path, given: Mpp | None) -> OpenSlideSlide:
         raise
     except FORMAT_FAULTS as error:
         handle.close()
-        raise SlideError(f"damaged file: {type(error).__name__}: {error}") from error
+        raise fault("the file", error) from error
 
 
 def readable(raw: Mapping[str, str]) -> dict[str, str]:

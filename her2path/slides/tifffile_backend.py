@@ -26,6 +26,7 @@ from her2path.slides.limits import (
     check_dimensions,
     check_jpeg,
     check_profile,
+    fault,
     plain,
 )
 from her2path.slides.mpp import (
@@ -131,9 +132,7 @@ class TiffSlide(OpenedSlide):
         except SlideError:
             raise
         except FORMAT_FAULTS as error:
-            raise SlideError(
-                f"{self.path}: block {index} is damaged ({error}); copy or export the file again."
-            ) from error
+            raise fault(f"{self.path}: block {index}", error) from error
 
     def _block(self, level: TiffLevel, index: int) -> NDArray[np.uint8] | None:
         """Decode one block to RGB; None where the file leaves it out."""
@@ -234,7 +233,7 @@ def open_with_tifffile(path: Path, given: Mpp | None) -> TiffSlide:
         raise
     except FORMAT_FAULTS as error:
         tif.close()
-        raise SlideError(f"damaged TIFF: {type(error).__name__}: {error}") from error
+        raise fault("the TIFF", error) from error
 
 
 def tiff_levels(tif: tifffile.TiffFile) -> tuple[tuple[TiffLevel, ...], Any]:

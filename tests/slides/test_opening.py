@@ -288,6 +288,23 @@ def test_a_damaged_tile_is_named(write_svs):
             slide.read_region(Location(256, 0), 0, Size(256, 256))
 
 
+def test_want_of_memory_is_not_taken_for_damage(tmp_path, tissue, write_ome, monkeypatch):
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    field, slide = write_png(tmp_path / "field.png", tissue(90, 120)), write_ome()
+    with monkeypatch.context() as patch:
+        patch.setattr("her2path.slides.image_backend._open_encoded", short)
+        with pytest.raises(MemoryError, match=r"field\.png: memory ran out") as caught:
+            open_slide(field, mpp=0.5)
+    assert isinstance(caught.value, SlideError)
+    assert "damaged" not in str(caught.value)
+    with open_slide(slide, backend="tifffile") as opened:
+        monkeypatch.setattr("her2path.slides.tifffile_backend.TiffSlide._block", short)
+        with pytest.raises(MemoryError, match="block 0: memory ran out"):
+            opened.read_region(ORIGIN, 0, Size(64, 64))
+
+
 def test_the_last_error_lists_every_reader_with_its_reason(tmp_path):
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, np.zeros((5, 64, 64), np.uint16), photometric="minisblack")
