@@ -62,8 +62,12 @@ def plan_frames(
     rois: tuple[Roi, ...],
     covered: NDArray[np.bool_],
     mask_downsample: float,
+    *,
+    control: NDArray[np.bool_],
 ) -> tuple[Tile, ...]:
-    """Plan the tiles that touch tissue and, where tumor is drawn, an outline of tumor or control.
+    """Plan the tiles that touch tissue; where tumor is drawn, those of tumor and of control alone.
+
+    Control is what a person has drawn, or what was found and is left out.
 
     Frames are grown to corners that suit every coarser grid, and cut at the edge of the slide: a
     cell is seen alike whichever tile shows it.
@@ -86,9 +90,21 @@ def plan_frames(
     if has_tumor:
         outlines = shapely.union_all(drawn)
         shapely.prepare(outlines)
-        tiles = tuple(tile for tile in tiles if outlines.intersects(box_of(tile.core)))
+        tiles = tuple(
+            tile
+            for tile in tiles
+            if outlines.intersects(box_of(tile.core))
+            or touches(tile.core, control, mask_downsample)
+        )
     grid = grid_px * max(1, round(step))
     return tuple(Tile(i, t.core, aligned(t.frame, grid, whole)) for i, t in enumerate(tiles))
+
+
+def touches(region: Region, mask: NDArray[np.bool_], downsample: float) -> bool:
+    """Tell whether a px of a mask that is set overlaps a region."""
+    left, top = (math.floor(v / downsample) for v in (region.x, region.y))
+    right, bottom = (math.ceil(v / downsample) for v in (region.right, region.bottom))
+    return bool(mask[top:bottom, left:right].any())
 
 
 def aligned(frame: Region, grid_px: int, whole: Region) -> Region:

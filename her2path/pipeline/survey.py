@@ -188,7 +188,9 @@ def survey_opened(
     covered = covered_mask(tissue | control, rois, whole, mask_downsample)
     tiles: tuple[Tile, ...] = ()
     if facts.is_assessable:
-        tiles = plan_frames(slide, mpp, working_mpp, settings, rois, covered, mask_downsample)
+        tiles = plan_frames(
+            slide, mpp, working_mpp, settings, rois, covered, mask_downsample, control=control
+        )
         if not tiles:
             facts = outlined_elsewhere(facts)
     fingerprint = fingerprint_of_job(job, settings)

@@ -76,7 +76,7 @@ FLAG_ADVICE: dict[ReviewFlag, str] = {
     ReviewFlag.INTERVAL_CROSSES_CUT: "Read the case; count in the fields shown.",
     ReviewFlag.SENSITIVE_TO_THRESHOLDS: "Read the case; calibrate.",
     ReviewFlag.DOUBLE_READ: "Have two readers look at 40×.",
-    ReviewFlag.REGIONS_DIFFER: "Report the highest zone and its share.",
+    ReviewFlag.REGIONS_DIFFER: "Report the highest zone and its share; of an array, each core.",
     ReviewFlag.CLUSTER_3PLUS: "Look at the group; another block or ISH there.",
     ReviewFlag.UNUSUAL_PATTERN: "Look at the pattern; ISH.",
     ReviewFlag.DECIDED_BY_MATRIX: "Decide by the practice of your laboratory.",

@@ -278,17 +278,21 @@ def test_tissue_that_is_drawn_as_tumor_is_not_suspected(
     assert ReviewFlag.CONTROL_SUSPECTED not in {flag.flag for flag in record.flags}
 
 
-def test_control_tissue_that_was_not_measured_is_no_control(with_control, job_on, tmp_path: Path):
+@pytest.mark.parametrize("drawn", [{"Tumor": (60, 60, 1300, 1300)}, None])
+def test_control_tissue_that_was_found_is_measured_beside_an_outline_too(
+    with_control, job_on, tmp_path: Path, drawn: dict[str, tuple[int, int, int, int]] | None
+):
     settings = ScoreSettings(n_resamples=20, exclude_controls=True)
-    for name, drawn in (("beside", {"Tumor": (60, 60, 1300, 1300)}), ("all", None)):
-        folder = tmp_path / name
-        folder.mkdir()
-        roi = None if drawn is None else outlines(folder / "roi.geojson", **drawn)
-        survey, cells = measured(job_on(with_control, mpp=0.5, roi=roi), settings, folder)
-        record = conclude_cells(survey, cells, settings, timings={}).record
-        n_measured = sum(r.n_cells for r in record.regions if r.kind is RegionKind.CONTROL)
-        is_told = ReviewFlag.NO_CONTROL in {flag.flag for flag in record.flags}
-        assert is_told == (n_measured == 0) == (drawn is not None)
+    roi = None if drawn is None else outlines(tmp_path / "roi.geojson", **drawn)
+    survey, cells = measured(job_on(with_control, mpp=0.5, roi=roi), settings, tmp_path)
+    record = conclude_cells(survey, cells, settings, timings={}).record
+    (control,) = (r for r in record.regions if r.kind is RegionKind.CONTROL)
+    assert control.reading.n_tumor_cells > 50
+    assert str(control.score) == "3+"
+    assert record.selection.excluded[Exclusion.CONTROL] >= control.n_cells > 50
+    assert ReviewFlag.NO_CONTROL not in {flag.flag for flag in record.flags}
+    # What lies between them is read in neither case.
+    assert len(survey.tiles) == 2
 
 
 @pytest.mark.parametrize(("expected", "is_flagged"), [((0.001, 3.0), False), ((2.0, 3.0), True)])
