@@ -29,13 +29,14 @@ class Bar:
     is_quiet : bool
         Whether nothing is to be shown even at a terminal.
     console : Console
-        Where it is shown; `is_shown` says whether that is a terminal, and not to be quiet.
+        Where it is shown; `is_shown` says whether that is a terminal that can move its cursor, and
+        not to be quiet.
     """
 
     def __init__(self, *, is_quiet: bool = False, console: Console = ERRORS) -> None:
         self.console = console
         self.is_quiet = is_quiet
-        self.is_shown = console.is_terminal and not is_quiet
+        self.is_shown = console.is_terminal and not console.is_dumb_terminal and not is_quiet
         self.progress: Progress | None = None
         self.tasks: dict[str, TaskID] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from her2path.pipeline.calibrate import SiteCalibration
 
 __all__ = ["EXAMPLES", "calibrate"]
+
+# What lies beside a calibration, by its name.
+BESIDE = (".txt", ".png")
 
 EXAMPLES = (
     "[bold]Examples[/bold]\n\n"
@@ -88,6 +92,9 @@ def calibrate(
         path = target_of(out, name, overwrite=overwrite)
         scale = None if mpp is None else as_mpp(mpp).mean
         slides = controls_of_manifest(controls, mpp=scale, icc=Icc(icc.value))
+        jobs = [slide.job for slide in slides]
+        outlines = [job.roi for job in jobs if job.roi is not None]
+        refuse_loss(path, (controls, *(job.path for job in jobs), *outlines))
         with Display(is_quiet=quiet or as_json) as progress:
             site = calibrate_site(
                 slides,
@@ -110,9 +117,21 @@ def calibrate(
 def target_of(out: Path, name: str, *, overwrite: bool) -> Path:
     """Return where the calibration goes, or end when it cannot go there."""
     path = new_file(out, suffix=".json", what="a calibration is a JSON file", overwrite=overwrite)
+    for suffix in BESIDE:
+        new_file(path.with_suffix(suffix), suffix=suffix, what="it is beside", overwrite=overwrite)
     if not 1 <= len(name.strip()) <= 100:
         raise fail(f"--name has {len(name)} letters; give 1 to 100")
     return path
+
+
+def refuse_loss(path: Path, given: Iterable[Path]) -> None:
+    """End the program where a calibration, or what lies beside it, would replace what it is of."""
+    targets = [path, *map(path.with_suffix, BESIDE)]
+    there = [target for target in targets if target.exists()]
+    for source in given:
+        # One that is not there is for its reader to name.
+        if source.exists() and any(target.samefile(source) for target in there):
+            raise fail(f"--out {path.name} would replace {source}; choose another name")
 
 
 def summary_of(path: Path, words: Path, figure: Path, site: SiteCalibration) -> dict[str, object]:

@@ -215,6 +215,7 @@ def with_scores(
 ) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
     """Score the slides of the pairs; return the pairs with scores, and the slides that failed."""
     from her2path.cli.score import score
+    from her2path.errors import ResultsError
     from her2path.results.folder import ResultsFolder, name_slides
     from her2path.results.record import read_record
 
@@ -223,8 +224,11 @@ def with_scores(
     records: dict[Path, tuple[SlideRecord | None, Path | None]] = {}
     for path, slide_id in zip(paths, name_slides(paths), strict=True):
         result = results.slide(slide_id).slide_json
-        is_there = result.is_file()
-        records[path] = (read_record(result), result) if is_there else (None, None)
+        try:
+            records[path] = (read_record(result), result)
+        except ResultsError:
+            # It failed, or was damaged since it was scored; `score` has said which.
+            records[path] = (None, None)
 
     def scored(side: Side) -> Side:
         if side.score is not None or side.path is None:

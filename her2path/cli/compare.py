@@ -154,7 +154,7 @@ def compare(
     use_threads(1)
     set_up_logging(debug=debug)
     with readable_errors(debug=debug):
-        from her2path.cli.score import offset_of
+        from her2path.cli.score import check_outlines, offset_of, warn_of_specimen
         from her2path.compare import compare_sides
         from her2path.compare.bands import default_bands, read_bands
         from her2path.compare.record import PAIR_JSON, forget_pair, write_pair_json
@@ -197,6 +197,8 @@ def compare(
         sources = find_side_sources({"before": before or [], "after": after or []}, mpp=scales)
         network = None
         if any(source.pictures for source in sources.values()):
+            check_outlines(of_both)
+            warn_of_specimen(of_both)
             network = find_network(model, device=device.value)
         else:
             # Results need no network: they were read already.
@@ -267,12 +269,13 @@ def score_side(
 ) -> tuple[Path, ...]:
     """Score the pictures of a side and return all its slide.json files; end when one failed."""
     from her2path.cli.display import Display
+    from her2path.cli.score import UNREAD
     from her2path.errors import list_faults
     from her2path.pipeline.batch import run_batch
     from her2path.pipeline.sources import jobs_of_paths
     from her2path.report import illustrate_slide, write_report
     from her2path.results.folder import ResultsFolder
-    from her2path.results.record import read_record
+    from her2path.results.record import read_records
 
     if not source.pictures:
         return source.results
@@ -292,9 +295,13 @@ def score_side(
     if run.failed:
         faults = [f"{source.name}: {name}: {error}" for name, error in run.failed.items()]
         raise fail(list_faults("slides could not be scored", faults), status=SOME_FAILED)
-    scored = [results.slide(job.slide_id).slide_json for job in jobs]
-    write_report(results, map(read_record, scored))
-    return (*source.results, *scored)
+    scored = [results.slide(job.slide_id) for job in jobs]
+    lost: list[str] = []
+    write_report(results, read_records(scored, lost=lost), unread=lost)
+    if lost:
+        faults = [f"{source.name}: {name}: was scored before, and {UNREAD}" for name in lost]
+        raise fail(list_faults("results are damaged", faults), status=SOME_FAILED)
+    return (*source.results, *(slide.slide_json for slide in scored))
 
 
 def say_pair(pair: Pair, page: Path) -> None:

@@ -7,7 +7,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = [
     "fail",
     "new_file",
     "readable_errors",
+    "refuse_empty",
     "refuse_resume_and_overwrite",
     "refuse_unused",
     "set_up_logging",
@@ -95,6 +96,11 @@ def new_file(out: Path, *, suffix: str, what: str, overwrite: bool) -> Path:
         raise fail(f"--out {out}: {what}; name it {out.stem or 'new'}{suffix}")
     if not path.parent.is_dir():
         raise fail(f"--out {out}: the folder {path.parent} does not exist; make it first")
+    # Known now, and not after hours of measuring.
+    if path.is_dir():
+        raise fail(f"--out {out} is a folder; {what}: name one in it")
+    if not os.access(path.parent, os.W_OK):
+        raise fail(f"--out {out}: you may not write into {path.parent}; choose another folder")
     if path.exists() and not overwrite:
         raise fail(f"--out {out} is there already; add --overwrite to replace it")
     return path
@@ -152,13 +158,29 @@ def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> N
         raise fail(f"{', '.join(given)}: {why}")
 
 
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """End the program where an argument has no text: as a path it would be the current folder."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        option, equals, value = argument.partition("=")
+        if argument and (value or not equals or not option.startswith("--")):
+            continue
+        name = option or (before if before.startswith("-") else "an argument")
+        fail(
+            f"{name} is empty, as from a variable of the shell that is not set; give a value, or "
+            "leave it out"
+        )
+        raise SystemExit(WRONG_USE)
+
+
 @contextmanager
-def readable_errors(*, debug: bool, resumes: bool = True) -> Iterator[None]:
+def readable_errors(
+    *, debug: bool, resumes: bool = True, goes_on: str = "from here"
+) -> Iterator[None]:
     """Turn errors of her2path, and of the system about a file, into one message.
 
     With `debug` there is a traceback as well.
 
-    `resumes` says whether a command that was interrupted can go on where it was.
+    `resumes` says whether a command that was interrupted can go on, `goes_on` from where.
     """
     try:
         yield
@@ -176,7 +198,7 @@ def readable_errors(*, debug: bool, resumes: bool = True) -> Iterator[None]:
             f"{error.filename} cannot be used ({error.strerror}); check the path and your rights"
         ) from error
     except KeyboardInterrupt as error:
-        remedy = "; --resume goes on from here" if resumes else ""
+        remedy = f"; --resume goes on {goes_on}" if resumes else ""
         raise fail(f"interrupted{remedy}", status=INTERRUPTED) from error
 
 

@@ -69,9 +69,9 @@ def evaluate(
     set_up_logging(debug=debug)
     if (reference is None) == (truth is None):
         raise fail("give either --reference TABLE.csv or --truth FOLDER")
-    if not results.exists():
-        raise fail(f"{results} does not exist; name the folder given to score with --out")
     with readable_errors(debug=debug, resumes=False):
+        if not results.exists():
+            raise fail(f"{results} does not exist; name the folder given to score with --out")
         from her2path.evaluation import evaluate as hold_against
         from her2path.evaluation import (
             read_readings,

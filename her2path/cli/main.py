@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from her2path.cli import (
 from her2path.cli.console import (
     OUTPUT,
     readable_errors,
+    refuse_empty,
     set_up_logging,
     set_up_outputs,
     use_threads,
@@ -331,4 +333,5 @@ def show_criteria(
 def main() -> None:
     """Run the command line."""
     set_up_outputs()
+    refuse_empty(sys.argv[1:])
     app()

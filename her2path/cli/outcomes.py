@@ -133,6 +133,10 @@ def outcomes(
                 ["reference", "adjust", "endpoint", "unit"],
                 "need --time and --event: they are of survival and hazards",
             )
+            if not response:
+                refuse_unused(
+                    context, ["strata"], "is of survival and response; add --time or --response"
+                )
         if group:
             refuse_unused(
                 context, ["ish", "organ"], "make groups from scores; --group takes them as they are"
@@ -150,9 +154,15 @@ def outcomes(
             categorical=listed(categorical),
             strata=strata,
         )
-        found = analyse_outcomes(
-            read_patients(table, columns, organ=organ), reference=reference, seed=seed
-        )
+        patients = read_patients(table, columns, organ=organ)
+        if not patients.is_scored:
+            refuse_unused(
+                context,
+                ["organ"],
+                f"makes groups from scores; those here are the column {patients.columns.group} as "
+                "it stands: name the scores by --score",
+            )
+        found = analyse_outcomes(patients, reference=reference, seed=seed)
         source = describe_input(table)
         folder = ResultsFolder(Path(os.path.abspath(out))).create()
         # It says that the rest is whole: that of an earlier run must not say so of half of this.

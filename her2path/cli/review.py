@@ -80,9 +80,9 @@ def review(
 ) -> None:
     """Read flagged slides in the browser, blinded, and keep what was read in a log."""
     set_up_logging(debug=debug)
-    if not results.is_dir():
-        raise fail(f"{results} is no folder; name the one given to score with --out")
     with readable_errors(debug=debug, resumes=False):
+        if not results.is_dir():
+            raise fail(f"{results} is no folder; name the one given to score with --out")
         if export is not None:
             OUTPUT.print(f"{export_readings(results, export, reader)}")
             return

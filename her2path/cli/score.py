@@ -150,15 +150,9 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
         icc=options.icc,
     )
     manifest = options.manifest or check_manifest_alone(options.sources)
-    if manifest is None and options.roi is None and defaults.roi_offset != Location(0, 0):
-        raise fail("--roi-offset moves outlines, and there are none; add --roi")
-    if options.specimen is not None and defaults.rule_set.organ is Organ.BREAST:
-        logger.warning(
-            "--specimen %s is noted and decides nothing: %s are criteria of the breast; those of "
-            "the stomach need --criteria gastric",
-            options.specimen,
-            defaults.rule_set.name,
-        )
+    if manifest is None:
+        check_outlines(defaults)
+    warn_of_specimen(defaults)
     if manifest is not None:
         if options.manifest is not None and options.sources:
             raise fail("--manifest and SLIDE together; put all slides into the manifest")
@@ -179,6 +173,23 @@ def offset_of(text: str) -> Location:
             f"--roi-offset {text!r}: give two whole numbers of px, for example 0,0"
         ) from error
     return Location(x, y)
+
+
+def check_outlines(defaults: JobDefaults) -> None:
+    """End the program where outlines are to be moved that nobody has named."""
+    if defaults.roi is None and defaults.roi_offset != Location(0, 0):
+        raise fail("--roi-offset moves outlines, and there are none; add --roi")
+
+
+def warn_of_specimen(defaults: JobDefaults) -> None:
+    """Say so where the kind of specimen decides nothing."""
+    if defaults.specimen is not None and defaults.rule_set.organ is Organ.BREAST:
+        logger.warning(
+            "--specimen %s is noted and decides nothing: %s are criteria of the breast; those of "
+            "the stomach need --criteria gastric",
+            defaults.specimen,
+            defaults.rule_set.name,
+        )
 
 
 def summary_of(

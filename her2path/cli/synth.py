@@ -256,7 +256,9 @@ def checked(
             return None
 
     recipe = read(read_recipe, recipe_path)
-    found = [read(read_laboratory, name) for name in dict.fromkeys(laboratories) if name]
+    # Without a name the second is as the first, which must have one.
+    names = dict.fromkeys((laboratories[0], laboratories[1] or laboratories[0]))
+    found = [read(read_laboratory, name) for name in names]
     labs = [lab for lab in found if lab is not None]
     after = read(mix_after, pair)
     if laboratories[1] and not pair:

@@ -17,6 +17,7 @@ from her2path.cli.console import (
     OUTPUT,
     fail,
     readable_errors,
+    refuse_unused,
     set_up_logging,
     use_threads,
 )
@@ -51,9 +52,11 @@ FIGURES = {
     "data_tumor_accuracy": "tumor in --data",
     "data_score_kappa": "scores in --data",
 }
+GOES_ON = "from the last validation; before the first one give the command again without it"
 
 
 def train(
+    context: typer.Context,
     recipe_file: Annotated[
         Path | None,
         typer.Argument(
@@ -139,13 +142,15 @@ def train(
     """Train a network on drawn slides, and on annotated ones where you have them."""
     use_threads(threads)
     set_up_logging(debug=debug)
-    with readable_errors(debug=debug):
+    with readable_errors(debug=debug, goes_on=GOES_ON):
         chosen = chosen_recipe(recipe, recipe_file, max_minutes=max_minutes)
         if print_recipe:
             OUTPUT.print(chosen.to_toml())
             return
         if out is None:
             raise fail("give a folder for the run: --out RUN")
+        if not data:
+            refuse_unused(context, ["data_mpp"], "is of the pictures in --data, and there are none")
         # torch takes seconds to load: not for a recipe that is only printed.
         from her2path.models.training import TrainingOptions
         from her2path.models.training import train as train_network

@@ -30,6 +30,15 @@ def test_a_bar_is_for_a_terminal_that_is_not_to_be_quiet(is_terminal, is_quiet, 
     assert ("50%" in text_of(bar)) == is_shown
 
 
+def test_a_terminal_that_cannot_move_its_cursor_is_told_in_lines_as_a_log(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("TERM", "dumb")
+    with Bar(console=console(is_terminal=True)) as bar:
+        bar.show("drawing", 1, 4)
+    assert (bar.is_shown, text_of(bar)) == (False, "")
+
+
 def test_each_task_has_a_line_and_names_are_shown_as_they_are():
     with Bar(console=console(is_terminal=True)) as bar:
         bar.show("[b] surveying", 2, 2)

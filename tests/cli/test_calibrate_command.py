@@ -42,6 +42,40 @@ def test_a_target_that_cannot_be_is_refused_before_anything_is_measured(
     assert there.read_text(encoding="utf-8") == "{}"
 
 
+@pytest.mark.parametrize("beside", ["site.txt", "site.png"])
+def test_what_lies_where_the_summary_goes_is_kept(controls: Path, tmp_path: Path, beside: str):
+    (tmp_path / beside).write_text("of somebody else", encoding="utf-8")
+    shown = run(controls, "--out", tmp_path / "site.json", "--name", "site")
+    assert shown.exit_code == 2
+    assert f"{beside} is there already; add --overwrite" in shown.output
+
+
+@pytest.mark.parametrize("name", ["list", "a"])
+def test_a_calibration_replaces_none_of_what_it_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setenv("COLUMNS", "300")
+    table, slide = tmp_path / "list.txt", tmp_path / "a.png"
+    table.write_text("path,score\na.png,0\n", encoding="utf-8")
+    slide.write_bytes(b"a slide")
+    shown = run(table, "--out", tmp_path / f"{name}.json", "--name", "site", "--overwrite")
+    assert shown.exit_code == 2
+    lost = {"list": table, "a": slide}[name]
+    assert f"--out {name}.json would replace {lost}" in shown.output
+
+
+def test_a_target_that_cannot_be_written_is_known_before_anything_is_measured(
+    controls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "folder.json").mkdir()
+    shown = run(controls, "--out", tmp_path / "folder.json", "--name", "site", "--overwrite")
+    assert (shown.exit_code, "is a folder" in shown.output) == (2, True)
+    # As for a folder that one may only look into; root may write into any.
+    monkeypatch.setattr("os.access", lambda path, *_, **__: Path(path) != tmp_path)
+    shown = run(controls, "--out", tmp_path / "site.json", "--name", "site")
+    assert (shown.exit_code, "you may not write into" in shown.output) == (2, True)
+
+
 def test_a_name_is_needed_and_bounded(controls: Path, tmp_path: Path):
     for name in (" ", "x" * 101):
         shown = run(controls, "--out", tmp_path / "site.json", "--name", name)

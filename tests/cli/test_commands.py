@@ -20,7 +20,7 @@ from her2path.cli import compare as compare_module
 from her2path.cli import outcomes as outcomes_module
 from her2path.cli.cohort import cohort
 from her2path.cli.compare import compare
-from her2path.cli.console import OUTPUT
+from her2path.cli.console import OUTPUT, refuse_empty
 from her2path.cli.display import Display, done_line, duration_words
 from her2path.cli.main import RESEARCH_USE, app, score
 from her2path.criteria.rule_set import DEFAULT_CRITERIA
@@ -279,7 +279,16 @@ def test_info_of_no_slide_is_wrong_use(tmp_path: Path):
     assert run("info", tmp_path / "gone.svs").exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", [("info",), ("report",), ("export", "--out", "o")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info",),
+        ("report",),
+        ("review",),
+        ("export", "--out", "o"),
+        ("evaluate", "--reference", "readings.csv", "--out", "o"),
+    ],
+)
 def test_a_path_that_the_system_refuses_is_wrong_use(arguments: tuple[str, ...]):
     command, *others = arguments
     # Longer than any file system takes; a folder that may not be looked into ends alike.
@@ -487,3 +496,24 @@ def test_options_that_may_be_unused_are_options(module):
         named += re.findall(r'"(\w+)"', words)
     assert named
     assert set(named) <= known
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["score", "a.svs", "--out", ""], "--out is empty"),
+        (["score", "a.svs", "--out="], "--out is empty"),
+        (["score", "", "--out", "results"], "an argument is empty"),
+    ],
+)
+def test_what_a_shell_left_empty_is_no_folder(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as caught:
+        refuse_empty(arguments)
+    assert caught.value.code == 2
+    assert named in capsys.readouterr().err
+
+
+def test_what_is_given_is_not_empty():
+    refuse_empty(["score", "a=b.svs", "--out", "results", "--manifest=m.csv", "-v"])

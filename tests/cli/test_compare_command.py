@@ -6,6 +6,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -32,6 +34,16 @@ def slides(tmp_path):
         write_record(made.folder.slide_json, made.record)
         folders.append(made.folder)
     return folders
+
+
+@pytest.fixture
+def glass_pair(tmp_path):
+    """Return two fields of empty glass, which are read in no time."""
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for seed, path in enumerate(paths):
+        noise = np.random.default_rng(seed).integers(238, 243, (300, 400, 3))
+        cv2.imwrite(str(path), noise.astype(np.uint8))
+    return paths
 
 
 def test_two_results_become_a_page_and_a_document(tmp_path, slides):
@@ -211,3 +223,30 @@ def test_criteria_that_results_were_not_scored_by_are_refused(tmp_path, slides):
     assert "--criteria: the results were scored by asco-cap-2018" in " ".join(shown.output.split())
     assert not (tmp_path / "pair").exists()
     assert run("compare", *sides, "--criteria", "asco-cap-2018", "--quiet").exit_code == 0
+
+
+def test_options_of_outlines_and_specimen_are_judged_as_by_score(tmp_path, glass_pair, caplog):
+    sides = ("--before", glass_pair[0], "--after", glass_pair[1], "--mpp", 0.25)
+    asked = ("compare", *sides, "--out", tmp_path / "pair", "--model", "none", "--workers", 1)
+    shown = run(*asked, "--roi-offset", "5,5")
+    assert shown.exit_code == 2
+    assert "--roi-offset moves outlines, and there are none" in " ".join(shown.output.split())
+    assert not (tmp_path / "pair").exists()
+    assert run(*asked, "--specimen", "biopsy", "--quiet").exit_code == 0
+    assert "--specimen biopsy is noted and decides nothing" in caplog.text
+
+
+def test_a_damaged_result_of_a_side_is_told_with_its_remedy(tmp_path, glass_pair):
+    sides = ("--before", glass_pair[0], "--after", glass_pair[1], "--mpp", 0.25)
+    out = tmp_path / "pair"
+    asked = ("compare", *sides, "--out", out, "--model", "none", "--workers", 1, "--quiet")
+    assert run(*asked).exit_code == 0
+    (out / "before" / "a" / "slide.json").write_text("{", "utf-8")
+    shown = run(*asked, "--resume")
+    assert shown.exit_code == 1
+    assert "before: a: was scored before, and no result can be read (delete its folder" in " ".join(
+        shown.output.split()
+    )
+    # And that is a remedy.
+    shutil.rmtree(out / "before" / "a")
+    assert run(*asked, "--resume").exit_code == 0

@@ -134,6 +134,7 @@ def test_all_faults_are_told_at_once(recipe: Path, tmp_path: Path):
         (("RECIPE", "--out", "o", "--after-laboratory", "test-a"), "--pair"),
         (("RECIPE", "--out", "o", "--after-laboratory", "reference"), "--pair"),
         (("RECIPE", "--out", "o", "--pair", "none=2"), "--pair none=2: none = 2"),
+        (("RECIPE", "--out", "o", "--laboratory", ""), "unknown laboratory ''"),
         (("RECIPE", "--out", "RECIPE"), "cannot be made"),
         (("RECIPE", "--out", "o", "--count", "0"), "count"),
         (("--print-laboratory", "moon"), "unknown laboratory"),

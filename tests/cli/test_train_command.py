@@ -1,11 +1,14 @@
 """What training says while it goes on; the training itself is tested with the network."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from her2path.cli import train
+from her2path.cli.main import app
 from her2path.cli.train import Display
 from her2path.models.training import Progress
 
@@ -54,3 +57,24 @@ def test_the_quiet_are_told_nothing_and_a_terminal_has_its_bar(
     monkeypatch.setattr(train, "PLAIN_EVERY_S", -1.0)
     assert said(*DRAWN, *steps(1, 3), is_quiet=True) == []
     assert not any("step 2" in line for line in said(*steps(1, 3), is_terminal=True))
+
+
+def test_an_interrupted_training_says_from_where_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("her2path.models.training.train", stopped)
+    shown = CliRunner().invoke(app, ["train", "--recipe", "small", "--out", str(tmp_path)])
+    assert shown.exit_code == 130
+    words = " ".join(shown.output.split())
+    assert "--resume goes on from the last validation; before the first one" in words
+
+
+def test_a_scale_of_pictures_that_nobody_named_is_wrong_use(tmp_path: Path) -> None:
+    asked = ("train", "--recipe", "small", "--out", str(tmp_path / "o"), "--data-mpp", "0.25")
+    shown = CliRunner().invoke(app, asked)
+    assert shown.exit_code == 2
+    assert "--data-mpp: is of the pictures in --data" in " ".join(shown.output.split())
+    assert not (tmp_path / "o").exists()

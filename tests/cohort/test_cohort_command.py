@@ -197,6 +197,25 @@ def test_slides_are_scored_first(blank_slide: Path, tmp_path: Path):
     assert slide.stat().st_mtime_ns > scored
 
 
+def test_a_result_that_was_damaged_since_costs_the_other_pairs_nothing(
+    tmp_path: Path, blank_slide: Path
+):
+    rows = [{"patient_id": "A", "before": "1+", "after": blank_slide}]
+    rows.append({"patient_id": "B", "before": "2+", "after": "0"})
+    table = write_rows(tmp_path / "pairs.csv", *rows)
+    given = ("cohort", table, "--out", tmp_path / "out", "--mpp", 0.25, "--model", "none")
+    assert run(*given, "--workers", 1, "--quiet").exit_code == 0
+    slide = tmp_path / "out" / "slides" / "glass" / "slide.json"
+    slide.write_text("{", encoding="utf-8")
+    shown = run(*given, "--workers", 1, "--resume")
+    assert shown.exit_code == 1, shown.output
+    words = " ".join(shown.output.split())
+    assert "delete its folder, and --resume scores it again" in words
+    assert f"Slides that could not be scored: {blank_slide}" in words
+    document = json.loads((tmp_path / "out" / "cohort.json").read_text(encoding="utf-8"))
+    assert (document["n_pairs"], document["n_evaluable"]) == (2, 1)
+
+
 def test_a_slide_json_needs_no_slide(tmp_path: Path, slide_json):
     slide_json("a.json", score="3+")
     slide_json("b.json", score="0+")

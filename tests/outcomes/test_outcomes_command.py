@@ -250,3 +250,21 @@ def test_an_option_of_which_nothing_would_come_is_refused(
     assert shown.exit_code == 2
     assert words in " ".join(shown.output.split())
     assert not (tmp_path / "o").exists()
+
+
+def test_options_that_nothing_would_come_of_are_refused(tmp_path: Path):
+    table = made_up(tmp_path / "patients.csv")
+    shown = run("outcomes", table, "--out", tmp_path / "o", "--strata", "site")
+    assert shown.exit_code == 2
+    assert "--strata: is of survival and response" in " ".join(shown.output.split())
+    slides = write_rows(
+        tmp_path / "slides.csv",
+        {"patient_id": "A", "score": "1+", "status": "low"},
+        {"patient_id": "B", "score": "0", "status": "null"},
+    )
+    shown = run("outcomes", slides, "--out", tmp_path / "o", "--organ", "stomach")
+    assert shown.exit_code == 2
+    assert "--organ: makes groups from scores; those here are the column status" in " ".join(
+        shown.output.split()
+    )
+    assert not (tmp_path / "o").exists()
