@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -189,7 +190,7 @@ def fresh_laboratories(seed: int, n: int = N_FRESH) -> tuple[Laboratory, ...]:
         glass = np.clip(within(228, 252) + rng.normal(0, 2.5, 3), 222, 254)
         white_r, white_g, white_b = (float(v) for v in glass)
         return Laboratory(
-            name=f"fresh-{chr(ord('a') + k)}",
+            name=f"fresh-{ascii_lowercase[k] if k < len(ascii_lowercase) else k + 1}",
             mpp=within(0.30, 0.46) if k % N_FRESH in (2, 5) else within(0.17, 0.28),
             hematoxylin=(within(0.66, 0.78), within(0.51, 0.60), within(0.33, 0.42)),
             dab=(within(0.20, 0.30), within(0.46, 0.55), within(0.77, 0.88)),

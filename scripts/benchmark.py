@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from skimage.color import rgb2hed
 
 from her2path.cells.measure import MeasureSettings, measure_cells
+from her2path.errors import Her2pathError
 from her2path.geometry import Region
 from her2path.models.inference import NetworkReader
 from her2path.models.torch_reading import has_bfloat16
@@ -416,17 +417,26 @@ def parse_arguments() -> argparse.Namespace:
         "--model", default=SHIPPED_NETWORK, help="network to time, none for the rules alone [auto]"
     )
     parser.add_argument("--skip-command", action="store_true", help="leave out the whole command")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for name in ("rounds", "blocks", "cell_blocks", "workers"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    if not arguments.mm2 > 0:
+        parser.error("--mm2 must be above 0")
+    return arguments
 
 
 def main() -> None:
     """Measure everything, print the table, and write it beside its numbers as JSON."""
     arguments = parse_arguments()
     cv2.setNumThreads(1)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.slide or drawn_slide(arguments.out, arguments.mm2)
-    network = find_network(arguments.model, device="cpu")
-    scene = look_at(path, mpp=arguments.mpp, max_blocks=arguments.blocks)
+    try:
+        network = find_network(arguments.model, device="cpu")
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        path = arguments.slide or drawn_slide(arguments.out, arguments.mm2)
+        scene = look_at(path, mpp=arguments.mpp, max_blocks=arguments.blocks)
+    except Her2pathError as error:
+        raise SystemExit(str(error)) from error
     cell_rounds = max(3, arguments.rounds // 2)
     lines, floor = measure_reading(scene, rounds=arguments.rounds)
     with open_slide(scene.path, mpp=scene.mpp) as slide:
@@ -454,7 +464,8 @@ def main() -> None:
         f"Python {platform.python_version()}",
         f"reading: {arguments.rounds} rounds over {len(scene.tiles)} blocks of {BLOCK_PX} px; "
         f"cells: {cell_rounds} over {min(arguments.cell_blocks, len(scene.tiles))}; planes and "
-        f"network: {arguments.rounds} over one; the whole command: once",
+        f"network: {arguments.rounds} over one; the whole command: "
+        f"{'not at all' if arguments.skip_command else 'once'}",
     )
     text = as_markdown(lines, heading)
     (arguments.out / "benchmark.md").write_text(text, encoding="utf-8")

@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slides", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
+    if min(options.slides, options.workers) < 1 or options.seed < 0:
+        parser.error("--slides and --workers must be at least 1 and --seed at least 0")
     network = find_network(SHIPPED_NETWORK)
     rules, calibration = find_rule_set(DEFAULT_CRITERIA), find_calibration(None)
     recalls, reads = defaultdict(list), defaultdict(list)
@@ -105,7 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
             print(f"drawn {plan.slide_id}", file=sys.stderr, flush=True)
         out = ResultsFolder(folder / "results")
-        run_batch(jobs, ScoreSettings(network=network), out, n_workers=options.workers)
+        settings = ScoreSettings(network=network)
+        failed = run_batch(jobs, settings, out, n_workers=options.workers).failed
+        if failed:
+            sys.exit(f"not read: {dict(failed)}")
         for slide_id, (plan, slide, blur_um) in slides.items():
             record = read_record(out.slide(slide_id).slide_json)
             cells = read_cells(out.slide(slide_id).cells_parquet, columns=CELL_COLUMNS)

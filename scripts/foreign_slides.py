@@ -23,6 +23,7 @@ from scipy import ndimage
 from scipy.special import expit
 from scored_slides import score_slides, short
 
+from her2path.errors import Her2pathError
 from her2path.pipeline.network import find_network
 from her2path.pipeline.settings import ScoreSettings
 
@@ -321,13 +322,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
-    if given.seed < 0:
-        parser.error("--seed must be at least 0")
+    if given.seed < 0 or given.jobs < 1:
+        parser.error("--seed must be at least 0 and --jobs at least 1")
+    try:
+        # Before anything is drawn, which takes minutes.
+        settings = ScoreSettings(network=find_network(given.model))
+    except Her2pathError as error:
+        parser.error(str(error))
     given.out.mkdir(parents=True, exist_ok=True)
     drawn = {
         name: (score, path, truth) for name, score, path, truth in slides(given.out, given.seed)
     }
-    settings = ScoreSettings(network=find_network(given.model))
     rows = score_slides(
         {name: path for name, (_, path, _) in drawn.items()},
         settings,

@@ -30,6 +30,7 @@ from her2path.cells.measure import HALO_UM, MeasureSettings, measure_cells
 from her2path.cells.nuclei import typical_counterstain
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity
+from her2path.errors import ModelError
 from her2path.models.inference import NetworkReader, shifted
 from her2path.models.shipped import find_model
 from her2path.pipeline.network import maps_of
@@ -161,8 +162,14 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.fields < 5:
         parser.error("--fields must be at least 5: one of each score")
+    if arguments.seed < 0:
+        parser.error("--seed must be at least 0")
+    try:
+        folder = find_model(arguments.model).folder
+    except ModelError as error:
+        parser.error(str(error))
     cv2.setNumThreads(1)
-    reader = NetworkReader(find_model(arguments.model).folder, device="cpu")
+    reader = NetworkReader(folder, device="cpu")
     calibration = reader.description.calibration
     own_cut = calibration.plane_cuts.get("membrane", 0.5)
     # Read without its own cut: each cut is tried on what the weights say.

@@ -259,6 +259,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare with the manifest")
     arguments = parser.parse_args()
     if arguments.check:
+        if not (arguments.out / "manifest.csv").is_file():
+            parser.error(f"{arguments.out} holds no manifest.csv to compare with")
         return 1 if check(arguments.out) else 0
     make(arguments.out)
     return 0

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from her2path.cells.network_maps import nucleus_peaks
 from her2path.cells.table import N_SECTORS
+from her2path.errors import Her2pathError
 from her2path.evaluation.against_marks import (
     CellReading,
     Estimate,
@@ -292,6 +293,12 @@ def main() -> None:
         return
     if given.real is None:
         parser.error("--real is needed: the folder of the marked pictures")
+    if given.jobs < 1:
+        parser.error("--jobs must be at least 1")
+    try:
+        find_network(given.model)
+    except Her2pathError as error:
+        parser.error(str(error))
     split = Split.FINAL if given.final else Split.CHOOSING
     every = read_windows(given.marks)
     windows = [w for w in every if w.split is split]

@@ -38,6 +38,8 @@ from pair_scenarios import (
     table_of,
 )
 
+from her2path.errors import Her2pathError
+from her2path.pipeline.network import find_network
 from her2path.results.atomic import write_text
 
 N_PAIRS = {"cells": 120, "pictures": 6}
@@ -95,6 +97,12 @@ def main() -> int:
     n_pairs = N_PAIRS[arguments.level] if arguments.pairs is None else arguments.pairs
     if not scenarios or n_pairs < 1 or arguments.jobs < 1:
         parser.error("nothing to do: --only names no scenario, or --pairs or --jobs is below 1")
+    if arguments.seed < 0:
+        parser.error("--seed must be at least 0")
+    try:
+        find_network(arguments.model)
+    except Her2pathError as error:
+        parser.error(str(error))
     (arguments.out / "pairs").mkdir(parents=True, exist_ok=True)
     seeds = range(arguments.seed, arguments.seed + n_pairs)
     begun = time.perf_counter()
@@ -110,6 +118,9 @@ def main() -> int:
                 file=sys.stderr,
                 flush=True,
             )
+    # As one process finds them: several end in any order.
+    position = {scenario.name: k for k, scenario in enumerate(scenarios)}
+    outcomes.sort(key=lambda outcome: (outcome.seed, position[outcome.scenario]))
     print(f"level {arguments.level}, seeds {seeds.start}–{seeds.stop - 1}, percent of pairs")
     show(table_of(outcomes))
     print()

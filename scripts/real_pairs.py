@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from her2path.compare.pair import compare_sides
 from her2path.compare.sources import read_sides
+from her2path.errors import Her2pathError
 from her2path.pipeline.batch import run_batch
 from her2path.pipeline.network import SHIPPED_NETWORK, find_network
 from her2path.pipeline.settings import (
@@ -76,6 +77,12 @@ def main() -> int:
     if missing:
         print(f"{arguments.real} lacks {', '.join(missing)}: give the folder with --real")
         return 2
+    if arguments.jobs < 1:
+        parser.error("--jobs must be at least 1")
+    try:
+        settings = ScoreSettings(network=find_network(arguments.model))
+    except Her2pathError as error:
+        parser.error(str(error))
     arguments.out.mkdir(parents=True, exist_ok=True)
     first, second, same = CORES
     paths = {name: (arguments.real / f"{name}.jpg", MPP) for name in CORES}
@@ -94,7 +101,6 @@ def main() -> int:
         for path, mpp in paths.values()
     ]
     out = ResultsFolder(arguments.out / "results")
-    settings = ScoreSettings(network=find_network(arguments.model))
     failed = run_batch(jobs, settings, out, overwrite=True, n_workers=arguments.jobs).failed
     if failed:
         print(f"not scored: {dict(failed)}")

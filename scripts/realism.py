@@ -296,6 +296,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("realism"))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.seed < 0:
+        parser.error("--seed must be at least 0")
     cores = arguments.real / "tma"
     missing = sorted({m.file for m in MATCHES if not (cores / m.file).is_file()})
     if missing:

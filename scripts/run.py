@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,8 +56,9 @@ NO_INDEX_SIGNS = (
     "newconnectionerror",
     "proxyerror",
     "read timed out",
-    "from versions: none",
 )
+# What it says as well where an index answered, but has nothing for this Python and machine.
+NO_FILE_SIGN = "from versions: none"
 
 
 class RunError(Exception):
@@ -100,7 +103,8 @@ def is_usable(venv: Path) -> bool:
     """Tell whether the environment has a pip that starts under this version of Python."""
     if (venv / UNFINISHED.name).exists():
         return False
-    probe = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
+    # The part that starts: of a pip that is half there the name alone can be imported.
+    probe = "import pip._internal.cli.main, sys; print('%d.%d' % sys.version_info[:2])"
     try:
         found = subprocess.run(
             [venv_tool("python", venv), "-c", probe],
@@ -114,19 +118,46 @@ def is_usable(venv: Path) -> bool:
     return found.stdout.strip() == "{}.{}".format(*sys.version_info[:2])
 
 
+def is_at_home(venv: Path) -> bool:
+    """Tell whether the environment was made where it lies: activating it goes by that path."""
+    try:
+        lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    made = [line for line in lines if line.startswith("command = ")]
+    return all(os.path.normcase(line).endswith(os.path.normcase(f" {venv}")) for line in made)
+
+
 def make_venv() -> None:
     """Make .venv anew, removing what is left of an older one."""
     say(f"making {VENV.name} with Python {platform.python_version()}")
+    try:
+        if VENV.is_symlink() or VENV.is_file():
+            VENV.unlink()
+        elif VENV.exists():
+            shutil.rmtree(VENV)
+        VENV.mkdir()
+        # From the start: pip itself may be copied in by halves.
+        UNFINISHED.touch()
+    except OSError as error:
+        raise RunError(
+            f"{VENV} cannot be replaced ({error.strerror or error}). Remove it, then run the same "
+            "command again."
+        ) from error
+    build_venv()
+
+
+def build_venv(*options: str) -> None:
+    """Let Python write an environment into .venv; what was installed there stays."""
     # The interpreter below any environment that this script itself was started in.
     python = getattr(sys, "_base_executable", None) or sys.executable
-    if VENV.exists():
-        shutil.rmtree(VENV)
     try:
-        subprocess.run([python, "-m", "venv", str(VENV)], check=True)
-    except subprocess.CalledProcessError as error:
+        subprocess.run([python, "-m", "venv", *options, str(VENV)], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
         raise RunError(
-            "Python could not make a virtual environment. On Debian and Ubuntu install the "
-            "package python3-venv, then try again."
+            "Python could not make a virtual environment; its own words are above. Where they "
+            "speak of ensurepip, as on Debian and Ubuntu, install the package python3-venv, then "
+            "try again."
         ) from error
 
 
@@ -138,16 +169,16 @@ def pip_install(*requirements: str) -> None:
         *("--progress-bar", "on" if sys.stdout.isatty() else "off"),
         *("--constraint", str(ROOT / "constraints.txt"), *requirements),
     ]
-    # What pip says may quote bytes that are no letters here.
-    process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
-    assert process.stderr is not None
     complaints = []
-    for line in process.stderr:
-        sys.stderr.write(line)
-        complaints.append(line.lower())
-    if process.wait() == 0:
+    # What pip says may quote bytes that are no letters here.
+    with subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            complaints.append(line.lower())
+    if process.returncode == 0:
         return
     if any(sign in line for line in complaints for sign in NO_INDEX_SIGNS):
         raise RunError(
@@ -156,19 +187,52 @@ def pip_install(*requirements: str) -> None:
             "the network once.\nBehind a proxy set HTTPS_PROXY; for a mirror or a folder of wheels "
             "set PIP_INDEX_URL or PIP_FIND_LINKS. Then run the same command again."
         )
+    if any(NO_FILE_SIGN in line for line in complaints):
+        raise RunError(
+            "a package has no file for Python "
+            f"{platform.python_version()} on {sys.platform} {platform.machine()} where pip looked; "
+            "its own words are above.\nStart this with another Python. Where PIP_NO_INDEX, "
+            "PIP_INDEX_URL or PIP_FIND_LINKS is set, look whether the package is there."
+        )
     raise RunError("pip could not install the packages; its own words are above.")
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other start of this script makes the environment: it would be taken away."""
+    with open(__file__, "rb") as script:
+        try:
+            import fcntl
+        except ImportError:
+            # Windows, whose locks would keep others from reading the script.
+            yield
+            return
+        try:
+            fcntl.flock(script, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another start of this script makes the environment; waiting for it")
+            fcntl.flock(script, fcntl.LOCK_EX)
+        except OSError:
+            # Some network folders know no locks.
+            pass
+        yield
+
+
+@alone()
 def prepare(*extras: str) -> None:
     """Make sure that .venv holds the package with these extras; quick when nothing changed."""
     python = f"{sys.implementation.cache_tag} {sys.platform} {platform.machine()}"
     key = environment_key(ROOT, python)
     usable = is_usable(VENV)
-    present = installed_extras(STAMP, key) if usable else None
+    at_home = usable and is_at_home(VENV)
+    present = installed_extras(STAMP, key) if at_home else None
     if present is not None and present.issuperset(extras):
         return
     if not usable:
         make_venv()
+    elif not at_home:
+        # The folder was moved or copied: what activates .venv still leads to the old place.
+        build_venv("--without-pip")
     wanted = sorted({*extras, *(present or ())})
     say("installing the pinned packages (some minutes the first time)")
     STAMP.unlink(missing_ok=True)
@@ -176,7 +240,8 @@ def prepare(*extras: str) -> None:
     try:
         # The build tool is pinned too, which pip's own build isolation would not do.
         pip_install("setuptools")
-        target = f"{ROOT}[{','.join(wanted)}]" if wanted else str(ROOT)
+        # Not by its path, whose brackets pip would take for extras.
+        target = f".[{','.join(wanted)}]" if wanted else "."
         pip_install("--no-build-isolation", "--editable", target)
     except RunError:
         # pip ended by itself, so what it leaves is sound; only a killed one leaves the mark.
@@ -234,6 +299,10 @@ def setup(arguments: list[str]) -> int:
 
 def demo(arguments: list[str]) -> int:
     """Score the sample slides and say where the report is."""
+    if any(word.split("=")[0] in ("--out", "-o") for word in arguments):
+        raise RunError(
+            f"the demo writes into {DEMO_RESULTS.name}/; her2path score takes another folder"
+        )
     prepare()
     report = DEMO_RESULTS / "report.html"
     # One of an earlier run must not pass for this run's.

@@ -101,6 +101,12 @@ def test_fresh_laboratories_are_new_with_each_seed_and_no_others(recipes):
     assert {plan.laboratory for plan in plans} == set(first)
 
 
+def test_more_laboratories_than_letters_have_names_too(recipes):
+    names = [lab.name.removeprefix("fresh-") for lab in recipes.fresh_laboratories(3, 40)]
+    assert names[:2] + names[25:27] == ["a", "b", "z", "27"]
+    assert len(set(names)) == 40
+
+
 def test_a_seed_draws_the_same_slides_however_many_are_asked_for(recipes):
     many = recipes.plan_slides(12, seed=9, side_um=500.0)
     assert recipes.plan_slides(5, seed=9, side_um=500.0) == many[:5]
@@ -151,6 +157,22 @@ def test_errors_leave_out_what_was_not_assessed(measures, slide):
     assert sums["stained abs"] == pytest.approx(3.0)
     assert sums["count bias %"] == pytest.approx(0.0)
     assert sums["count abs %"] == pytest.approx(10.0)
+
+
+def test_aims_are_those_of_the_reader(load_script, slide):
+    accuracy = load_script("accuracy")
+    off = replace(slide, measured={**slide.measured, "pct_stained": 2.5}, is_flagged=True)
+    slides = [*[off] * 23, *[replace(off, true_score=Score.ULTRALOW)] * 2]
+    alone = accuracy.figures_of(slides, {}, accuracy.AIMS_OF_RULES)
+    beside = accuracy.figures_of(slides, {}, accuracy.AIMS_WITH_NETWORK)
+    assert alone["exact score"].endswith("aim ≥ 0.90: met")
+    assert beside["exact score"].endswith("aim ≥ 0.95: not met")
+    assert alone["share stained"].endswith("aim ≤ 3: met")
+    assert beside["share stained"].endswith("aim ≤ 2: not met")
+    assert "aim" not in alone["slides flagged"]
+    assert beside["slides flagged"].endswith("aim ≤ 0.35: not met")
+    # No slide has a stained cell.
+    assert alone["stained cells"].startswith("– of the stained")
 
 
 def test_a_slide_without_a_tumor_cell_has_no_score_to_compare_with(

@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
+import venv
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
@@ -226,6 +228,133 @@ def test_an_environment_whose_making_was_cut_short_is_not_usable(
     assert run.is_usable(tmp_path)
     (tmp_path / run.UNFINISHED.name).touch()
     assert not run.is_usable(tmp_path)
+
+
+def test_an_environment_whose_pip_is_half_there_is_not_usable(
+    run: ModuleType, tmp_path: Path
+) -> None:
+    venv.create(tmp_path, with_pip=False)
+    (packages,) = tmp_path.rglob("site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip" / "__init__.py").touch()
+    assert not run.is_usable(tmp_path)
+
+
+@pytest.fixture
+def settled(run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout in a folder of its own, where nothing is installed for real."""
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    home = tmp_path / ".venv"
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "VENV", home)
+    monkeypatch.setattr(run, "STAMP", home / run.STAMP.name)
+    monkeypatch.setattr(run, "UNFINISHED", home / run.UNFINISHED.name)
+    monkeypatch.setattr(run, "is_usable", lambda place: (place / "made").is_file())
+    monkeypatch.setattr(run, "pip_install", lambda *_: (home / "made").touch())
+    return home
+
+
+def made_at(folder: Path, place: Path) -> None:
+    """Write what Python does of where an environment was made."""
+    text = f"home = /usr/bin\ncommand = /usr/bin/python3 -m venv --without-pip {place}\n"
+    (folder / "pyvenv.cfg").write_text(text, encoding="utf-8")
+
+
+def test_an_environment_that_was_moved_is_led_to_its_new_place(
+    run: ModuleType, settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def build(*options: str) -> None:
+        built.append(options)
+        made_at(settled, settled)
+
+    monkeypatch.setattr(run, "build_venv", build)
+    run.prepare()
+    assert built == [()]
+    run.prepare()
+    assert built == [()]
+    made_at(settled, tmp_path / "old" / ".venv")
+    (settled / "kept").touch()
+    run.prepare()
+    assert built == [(), ("--without-pip",)]
+    assert (settled / "kept").is_file()
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link", "dangling link"])
+def test_whatever_stands_in_the_way_is_replaced_and_marked_until_it_is_whole(
+    run: ModuleType, settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    if kind == "folder":
+        settled.mkdir()
+        (settled / "old").touch()
+    elif kind == "file":
+        settled.touch()
+    else:
+        try:
+            settled.symlink_to(elsewhere if kind == "link" else tmp_path / "nowhere")
+        except OSError:
+            pytest.skip("links are not allowed here")
+    marked = []
+    monkeypatch.setattr(run, "build_venv", lambda: marked.append(run.UNFINISHED.is_file()))
+    run.prepare()
+    assert marked == [True]
+    assert not run.UNFINISHED.exists()
+    assert not settled.is_symlink()
+    assert not (settled / "old").exists()
+    # What a link led to is not ours.
+    assert (elsewhere / "mine").is_file()
+
+
+def test_one_start_waits_for_another_that_makes_the_environment(
+    run: ModuleType, settled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    told = threading.Event()
+    monkeypatch.setattr(run, "say", lambda text: told.set() if "waiting" in text else None)
+    monkeypatch.setattr(run, "build_venv", lambda: None)
+    later = threading.Thread(target=run.prepare)
+    with open(run.__file__, "rb") as script:
+        fcntl.flock(script, fcntl.LOCK_EX)
+        later.start()
+        assert told.wait(30)
+        assert not settled.exists()
+    later.join(30)
+    assert (settled / "made").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for Python is a shell script")
+@pytest.mark.parametrize(
+    ("complaint", "remedy"),
+    [
+        ("Failed to establish a new connection", "no package index answered"),
+        ("ERROR: torch==2.13.0 (from versions: none)", "a package has no file for Python"),
+        ("ERROR: ResolutionImpossible", "its own words are above"),
+    ],
+)
+def test_what_is_said_of_a_failed_pip_is_what_hindered_it(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaint: str, remedy: str
+) -> None:
+    python = run.venv_tool("python", tmp_path)
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\necho '{complaint}' >&2\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    monkeypatch.setattr(run, "venv_tool", lambda _: python)
+    with pytest.raises(run.RunError, match=remedy):
+        run.pip_install("torch")
+
+
+def test_the_demo_refuses_another_folder_since_it_looks_into_its_own(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "prepare", lambda *_: pytest.fail("nothing is to be made"))
+    for words in (["--out", "x"], ["--out=x"], ["-o", "x"]):
+        assert run.main(["demo", *words]) == 1
+        assert "the demo writes into demo_results/" in capsys.readouterr().err
 
 
 def test_no_two_test_files_share_a_name() -> None:

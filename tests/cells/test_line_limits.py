@@ -220,3 +220,76 @@ def test_a_network_alone_stains_no_cell(make_cells) -> None:
     cells = gapped(make_cells, [0.9], n_gap=N_SECTORS)
     found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
     assert (found.completeness[0], found.stained_sectors[0]) == (0, 0)
+
+
+@pytest.mark.parametrize(("n_clear", "is_stained"), [(7, True), (6, True), (5, False)])
+def test_half_of_a_stretch_must_be_clear_by_itself(make_cells, n_clear, is_stained) -> None:
+    contrast = np.zeros((1, N_SECTORS), np.float32)
+    contrast[0, 3:15] = 0.6 * LIMIT
+    contrast[0, 3 : 3 + n_clear] = 1.1 * LIMIT
+    cells = make_cells(
+        1,
+        line_contrast_od=contrast,
+        line_height_od=contrast,
+        # With even odds a network leaves the limit as it is.
+        seen_line=np.full((1, N_SECTORS), 128, np.uint8),
+        seen_tumor=np.ones(1, np.float32),
+    )
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert (found.intensity[0] > 0) == is_stained
+
+
+@pytest.mark.parametrize(("seen", "is_below"), [(120, False), (160, True)])
+def test_below_the_blank_is_only_what_a_network_let_count(make_cells, seen, is_below) -> None:
+    # Half of the line is clear, so that its median lies below the limit of blank.
+    contrast = np.zeros((1, N_SECTORS), np.float32)
+    contrast[0, 3:15] = 0.6 * LIMIT
+    contrast[0, 3:9] = 1.2 * LIMIT
+    cells = make_cells(
+        1,
+        line_contrast_od=contrast,
+        line_height_od=contrast,
+        seen_line=np.full((1, N_SECTORS), seen, np.uint8),
+        seen_tumor=np.ones(1, np.float32),
+    )
+    found = classify_cells(cells, generic_calibration(), min_line_contrast_od=LIMIT)
+    assert found.intensity[0] > 0
+    assert found.membrane_contrast_od[0] < LIMIT
+    assert found.is_below_blank[0] == is_below
+
+
+@pytest.mark.parametrize("seen_tumor", [0.9, np.nan], ids=["with a network", "rules alone"])
+@pytest.mark.parametrize("shift", [1, 5, 31])
+def test_it_does_not_matter_which_sector_is_the_first(make_cells, shift, seen_tumor) -> None:
+    rng = np.random.default_rng(11)
+    shape = (400, N_SECTORS)
+    # Long lines with single sectors missing, as where three cells meet, and with weak ones.
+    line = np.where(rng.random(shape) < 0.15, 0.0, rng.choice([0.6, 1.0, 2.0], shape))
+    line[:200] *= np.repeat(rng.random((200, 4)) < 0.5, N_SECTORS // 4, axis=1)
+    contrast = (line * LIMIT).astype(np.float32)
+    seen = rng.choice([0, 120, 140, 255], shape).astype(np.uint8)
+    is_measurable = rng.random(shape) < 0.95
+    tumor = np.full(len(line), seen_tumor, np.float32)
+
+    def classes(turn):
+        return classify_cells(
+            make_cells(
+                len(line),
+                line_contrast_od=np.roll(contrast, turn, axis=1),
+                line_height_od=np.roll(contrast, turn, axis=1),
+                seen_line=np.roll(seen, turn, axis=1),
+                is_measurable=np.roll(is_measurable, turn, axis=1),
+                seen_tumor=tumor,
+            ),
+            generic_calibration(),
+            min_line_contrast_od=LIMIT,
+        )
+
+    before, after = classes(0), classes(shift)
+    assert (before.intensity > 0).sum() > 50
+    assert after.completeness == pytest.approx(before.completeness, abs=1e-6)
+    assert after.longest_arc_frac == pytest.approx(before.longest_arc_frac, abs=1e-6)
+    bits, turned = (
+        (found.stained_sectors[:, None] >> np.arange(N_SECTORS)) & 1 for found in (before, after)
+    )
+    np.testing.assert_array_equal(np.roll(bits, shift, axis=1), turned)

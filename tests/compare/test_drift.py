@@ -11,7 +11,7 @@ from her2path.cells.calibration import generic_calibration
 from her2path.compare import compare_sides
 from her2path.compare.bands import default_bands
 from her2path.compare.continuous import changes_of
-from her2path.compare.drift import adjust, adjusted_cells, adjustment_of
+from her2path.compare.drift import adjust, adjusted_cells, adjustment_of, drift_checks
 from her2path.criteria.score import Intensity, Score
 
 
@@ -95,3 +95,14 @@ def test_what_is_blank_on_one_side_is_blank_on_the_common_scale(make_side, with_
         raw, common = pair.as_read.score, pair.adjusted.score
         assert {raw.before, raw.after} == {Score.ZERO, Score.ONE_PLUS}
         assert common.before is common.after is Score.ZERO
+
+
+def test_a_side_is_as_blurred_as_its_worst_slide(make_side, with_record):
+    before, after = make_side("before", n_cells=120), make_side("after", n_cells=120)
+    focus = after.first.tissue.focus
+    tissue = replace(after.first.tissue, focus=replace(focus, median_blur_um=0.9))
+    worse = with_record(after, slide_id="worse", tissue=tissue)
+    both = replace(after, slides=(*after.slides, *worse.slides))
+    (blur,) = (check for check in drift_checks(before, both) if check.name == "blur_um")
+    assert (blur.before, blur.after) == (focus.median_blur_um, 0.9)
+    assert not blur.is_within

@@ -217,6 +217,13 @@ def test_zero_is_decided_by_stained_cells_against_the_blank():
         assert deciding.value == stained / 10
 
 
+def test_where_the_blank_lies_above_the_cut_of_a_row_it_is_the_cut():
+    call = BREAST.call(tumour((FAINT, 0, 120)), blank_upper_pct=15.0)
+    assert call.score == "0"
+    assert (call.deciding.value, call.deciding.cut) == (12, 15)
+    assert {above.cut for above in call.higher} == {15.0}
+
+
 def test_the_nearer_cut_decides():
     near_low = BREAST.call(tumour((FAINT, 0, 13)), blank_upper_pct=BLANK)
     near_high = BREAST.call(tumour((FAINT, 0, 90)), blank_upper_pct=BLANK)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from her2path.criteria.score import Extent, Intensity
-from her2path.criteria.tally import Tally, accumulate, h_scores, measure_name
+from her2path.criteria.tally import Tally, accumulate, h_scores, measure_name, part_of_staining
 
 counts = arrays(np.int64, (5, 3), elements=st.integers(0, 500)).map(
     lambda a: np.where((np.arange(5) == 0)[:, None] & (np.arange(3) > 0), 0, a)
@@ -103,3 +103,10 @@ def test_every_measure_has_its_own_name():
     names = {measure_name(i, e) for i in list(Intensity)[1:] for e in Extent}
     assert len(names) == 12
     assert {"pct_stained", "pct_complete", "pct_intense_complete"} <= names
+
+
+def test_what_is_believed_of_staining_is_shared_out_over_its_twelve_classes():
+    assert part_of_staining(Intensity.FAINT, Extent.INCOMPLETE) == 1
+    assert part_of_staining(Intensity.WEAK, Extent.COMPLETE) == 3 / 12
+    assert part_of_staining(Intensity.MODERATE, Extent.BASOLATERAL) == 4 / 12
+    assert part_of_staining(Intensity.INTENSE, Extent.COMPLETE) == 1 / 12

@@ -253,6 +253,18 @@ def test_sentences_say_scores_in_words():
         assert "_" not in flag.sentence
 
 
+@pytest.mark.parametrize("intensity", [1, 4])
+def test_no_score_against_any_score_is_one_grade(intensity):
+    flags = flags_of(call_of(intensity), network_score=Score.NOT_ASSESSABLE)
+    (found,) = (flag for flag in flags if flag.flag == "readers_disagree")
+    assert found.number == 1
+    assert "not assessable: 1 grade apart" in found.sentence
+
+
+def test_where_no_cell_was_counted_there_are_no_blocks_to_be_few():
+    assert flags_of(n_effective_blocks=0.0) == ()
+
+
 def test_a_single_suspected_cell_is_one_cell():
     counted = flags_of(n_suspected_cells=1)[0].sentence
     assert counted.startswith("1 of the tumour cells counted lies in a separate piece")

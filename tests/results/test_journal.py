@@ -269,6 +269,16 @@ def test_a_fingerprint_covers_what_lies_beside(tmp_path):
     assert fingerprint_of(index, settings_hash="h", beside=[data.parent]) != first
 
 
+def test_a_fingerprint_of_a_folder_is_as_young_as_its_youngest_file(tmp_path):
+    for name, at in (("a.dcm", 100), ("b.dcm", 200)):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (at, at))
+    first = fingerprint_of(tmp_path, settings_hash="h")
+    # Written again, of the same size.
+    os.utime(tmp_path / "b.dcm", (300, 300))
+    assert fingerprint_of(tmp_path, settings_hash="h").mtime_ns == 300 * 10**9 != first.mtime_ns
+
+
 def test_a_fingerprint_of_nothing_is_an_error(tmp_path):
     with pytest.raises(ResultsError, match="check the path"):
         fingerprint_of(tmp_path / "nothing", settings_hash="h")

@@ -192,6 +192,34 @@ def test_only_pairs_that_share_a_patient_ask_for_a_jackknife(each: int, first: s
     assert found.method.startswith(first)
 
 
+def test_the_ends_of_a_jackknife_are_those_by_hand():
+    before, after, patients = clustered(5, 4, np.random.default_rng(3))
+    found = weighted_agreement(
+        before, after, n_categories=5, weights="linear", patients=patients, rng=rng()
+    )
+
+    def kappa(chosen):
+        table = np.zeros((5, 5))
+        np.add.at(table, (before[chosen], after[chosen]), 1)
+        return float(weighted_kappa(table, weights="linear"))
+
+    estimate = kappa(patients >= 0)
+    without = np.array([kappa(patients != one) for one in range(5)])
+    error = np.sqrt(4 / 5 * ((without - without.mean()) ** 2).sum()) / (1 - estimate**2)
+    # Four degrees of freedom: one fewer than patients.
+    ends = np.tanh(np.arctanh(estimate) + np.array([-1, 1]) * 2.776445 * error)
+    assert (found.interval.lower, found.interval.upper) == pytest.approx(tuple(ends), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n_patients", "first"), [(29, "jackknife over 29"), (30, "BCa")])
+def test_from_thirty_patients_on_they_are_resampled(n_patients: int, first: str):
+    before, after, patients = clustered(n_patients, 2, np.random.default_rng(3))
+    found = weighted_agreement(
+        before, after, n_categories=5, weights="linear", patients=patients, rng=rng()
+    )
+    assert found.method.startswith(first)
+
+
 def test_a_kappa_of_minus_one_is_in_its_interval():
     before = np.array([0, 0, 0, 1, 1, 1])
     found = weighted_agreement(

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2path.statistics.clustered import (
+    NORMAL_DF,
+    ClusteredShare,
     effective_number,
     estimate_share,
 )
@@ -77,6 +79,15 @@ def test_probability_agrees_with_the_interval(k, n):
     assert share.probability_above(interval.lower) == pytest.approx(0.975, abs=0.01)
     assert share.probability_above(interval.upper) == pytest.approx(0.025, abs=0.01)
     assert share.probability_above(k / n) == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_variance_that_is_badly_known_makes_a_cut_less_surely_exceeded():
+    few = ClusteredShare(0.15, 400, 3, 200.0, df=2.0)
+    many = ClusteredShare(0.15, 400, 3, 200.0, df=NORMAL_DF)
+    assert 0.5 < few.probability_above(0.1) < many.probability_above(0.1)
+    # As wide as the interval, whose quantile is that of t with two degrees of freedom.
+    fewer = ClusteredShare(0.15, 400, 3, 200.0 * (1.959964 / 4.302653) ** 2, df=NORMAL_DF)
+    assert few.probability_above(0.1) == pytest.approx(fewer.probability_above(0.1), abs=1e-5)
 
 
 def test_nothing_counted_says_nothing():

@@ -170,3 +170,10 @@ def test_however_many_pairs_a_patient_has_they_are_one_witness(test):
     found = test(np.full(90, 3), np.zeros(90, int), patients=patients, rng=rng())
     assert found.p == pytest.approx(2 / 2**3)
     assert "each patient's pairs kept together" in found.method
+
+
+def test_what_was_seen_is_one_of_the_arrangements_so_no_p_is_zero():
+    before, after = np.full(80, 3), np.zeros(80, int)
+    found = bowker(before, after, patients=np.repeat(np.arange(40), 2), rng=rng())
+    assert found.method.startswith("permutation, 19,999 draws")
+    assert found.p == pytest.approx(1 / 20_000)
