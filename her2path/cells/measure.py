@@ -137,6 +137,8 @@ def measure_planes(
     nucleus = nucleus_ods(hematoxylin, dab, x, y, contours, mpp)
     cytoplasm = cytoplasm_ods(hematoxylin, dab, x, y, contours, outline, mpp)
     visible_od = settings.counterstain.min_contrast_od
+    unasked = np.full(x.shape, np.nan, np.float32)
+    once, twice = (unasked, unasked) if maps is None else tumor_support(maps, x, y, contours)
     return CellMeasurements(
         x=x,
         y=y,
@@ -157,11 +159,8 @@ def measure_planes(
         line_height_od=membranes.line_height / np.float32(STEPS_PER_OD),
         inner_line_od=membranes.inner_line / np.float32(lines.steps_per_od),
         is_measurable=sectors_in_picture(x, y, outline, hematoxylin.shape, mpp),
-        seen_tumor=(
-            np.full(x.shape, np.nan, np.float32)
-            if maps is None
-            else tumor_support(maps, x, y, contours)
-        ),
+        seen_tumor=once,
+        seen_tumor_twice=twice,
         seen_line=(
             np.zeros(outline.shape, np.uint8) if maps is None else line_support(maps, x, y, outline)
         ),

@@ -46,6 +46,8 @@ class NetworkMaps:
     corner_x, corner_y : float
         Where the picture begins in what the network was shown, px of the picture: it is shown
         more round the edge than is measured.
+    tumor_twice : ndarray of shape (M, N), uint8, optional
+        The higher probability of tumor by two looks at the picture; None where one was enough.
     """
 
     nucleus: NDArray[np.uint8]
@@ -56,6 +58,7 @@ class NetworkMaps:
     scale: float
     corner_x: float = 0.0
     corner_y: float = 0.0
+    tumor_twice: NDArray[np.uint8] | None = None
 
     def to_picture(
         self, x: NDArray[np.float64], y: NDArray[np.float64]
@@ -149,10 +152,14 @@ def tumor_support(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     contours: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Return the mean probability of tumor in each nucleus, shape (n,)."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the mean probability of tumor in each nucleus, by one look and by two, shape (n,)."""
     seen_x, seen_y = maps.from_picture(x, y)
-    return mean_in_contours(maps.tumor, seen_x, seen_y, contours / np.float32(maps.mpp))
+    radii = contours / np.float32(maps.mpp)
+    once = mean_in_contours(maps.tumor, seen_x, seen_y, radii)
+    if maps.tumor_twice is None:
+        return once, once
+    return once, mean_in_contours(maps.tumor_twice, seen_x, seen_y, radii)
 
 
 def line_support(

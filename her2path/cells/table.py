@@ -57,6 +57,9 @@ class CellMeasurements:
         Whether the sector lies inside the picture.
     seen_tumor : ndarray of shape (n,), float32
         Probability of invasive tumor by a network; NaN where none was asked.
+    seen_tumor_twice : ndarray of shape (n,), float32
+        The same where it was shown the tissue beside strong brown a second time, without the
+        brown, and the higher probability taken.
     seen_line : ndarray of shape (n, N_SECTORS), uint8
         Probability of a stained membrane by a network, 255 = 1; 0 where none was asked.
     """
@@ -81,6 +84,7 @@ class CellMeasurements:
     inner_line_od: NDArray[np.float32]
     is_measurable: NDArray[np.bool_]
     seen_tumor: NDArray[np.float32]
+    seen_tumor_twice: NDArray[np.float32]
     seen_line: NDArray[np.uint8]
 
     def __len__(self) -> int:

@@ -170,7 +170,12 @@ def frame_grid_px(use: NetworkUse, working_mpp: float) -> int:
     return round(STRIDE_PX * downsample)
 
 
-def maps_of(planes: NetworkPlanes, corner: tuple[int, int] = (0, 0)) -> NetworkMaps:
+def maps_of(
+    planes: NetworkPlanes,
+    corner: tuple[int, int] = (0, 0),
+    *,
+    tumor_twice: NDArray[np.uint8] | None = None,
+) -> NetworkMaps:
     """Return what the measurement of cells needs of the planes.
 
     Parameters
@@ -178,6 +183,8 @@ def maps_of(planes: NetworkPlanes, corner: tuple[int, int] = (0, 0)) -> NetworkM
     planes : NetworkPlanes
     corner : (x, y)
         Where what is measured begins in the picture that the network has read, px.
+    tumor_twice : ndarray of shape (M, N), uint8, or None
+        The tumor plane after a second look, where there was one.
     """
     return NetworkMaps(
         nucleus=planes.nucleus,
@@ -188,6 +195,7 @@ def maps_of(planes: NetworkPlanes, corner: tuple[int, int] = (0, 0)) -> NetworkM
         scale=planes.downsample,
         corner_x=corner[0],
         corner_y=corner[1],
+        tumor_twice=tumor_twice,
     )
 
 

@@ -32,6 +32,7 @@ from her2path.pipeline.network import (
     positions_of,
     reader_of,
 )
+from her2path.pipeline.second_look import tumor_at_second_look
 from her2path.pipeline.survey import Survey
 from her2path.results.atomic import atomic_path
 from her2path.slides.color import Icc
@@ -192,7 +193,9 @@ def measure_tile(
     maps, positions, left, top = None, None, 0, 0
     core, frame = tile.core, tile.frame
     if task.network is not None:
-        planes = reader_of(task.network).read(rgb, task.working_mpp)
+        reader = reader_of(task.network)
+        planes = reader.read(rgb, task.working_mpp)
+        twice = tumor_at_second_look(reader, rgb, planes, task.measure, task.working_mpp)
         positions = positions_of(planes, frame, core, task.working_mpp, task.mpp)
         # A network looks further than a cell is measured.
         halo = HALO_UM / task.working_mpp
@@ -201,7 +204,7 @@ def measure_tile(
         right = math.ceil((core.right - frame.x) / step_x + halo)
         bottom = math.ceil((core.bottom - frame.y) / step_y + halo)
         rgb = np.ascontiguousarray(rgb[top:bottom, left:right])
-        maps = maps_of(planes, (left, top))
+        maps = maps_of(planes, (left, top), tumor_twice=twice)
     # Places are rounded below: a cell within a pixel of the border may belong to either side.
     within = (
         (core.x - frame.x) / step_x - left - 1.5,

@@ -151,8 +151,10 @@ def read_tumor(cells: CellMeasurements, survey: Survey) -> TumorReading:
     is_tissue &= ~survey.looked_up(survey.excluded, cells.x, cells.y)
     if survey.network is None:
         return TumorReading(as_read, parting(as_read[is_tissue]))
-    as_read = agreed_probability(cells.seen_tumor, as_read)
-    at = parting(as_read[is_tissue])
+    once = agreed_probability(cells.seen_tumor, as_read)
+    as_read = agreed_probability(cells.seen_tumor_twice, as_read)
+    # A second look brings cells in. Should the groups part higher by it, none is lost for that.
+    at = min(parting(once[is_tissue]), parting(as_read[is_tissue]))
     return TumorReading(told_by_sure_nuclei(as_read, cells, at=at, is_asked=is_tissue), at)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawing import WHITE, grid_of_cells, paint, soft_disc
@@ -109,11 +111,17 @@ def test_a_nucleus_is_tumor_by_the_mean_over_its_area():
     tumor[:, :30] = 1.0
     maps = drawn_maps([(30.0, 40.0), (10.0, 90.0), (100.0, 90.0)], tumor=tumor)
     nuclei = trace_seen_nuclei(maps, PICTURE)
-    found = tumor_support(maps, nuclei.x, nuclei.y, nuclei.contours)
+    found, again = tumor_support(maps, nuclei.x, nuclei.y, nuclei.contours)
+    np.testing.assert_array_equal(found, again)
     by_x = dict(zip(nuclei.x.round(), found, strict=True))
     assert by_x[60.0] == pytest.approx(0.5, abs=0.06)
     assert by_x[20.0] > 0.99
     assert by_x[200.0] < 0.01
+    # A second look that takes all of it for tumor.
+    maps = replace(maps, tumor_twice=as_plane(np.ones(SHAPE)))
+    once, twice = tumor_support(maps, nuclei.x, nuclei.y, nuclei.contours)
+    np.testing.assert_array_equal(once, found)
+    assert (twice > 0.99).all()
 
 
 def test_a_line_is_seen_where_it_runs_beside_the_outline_but_not_further():

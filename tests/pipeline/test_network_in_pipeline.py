@@ -25,6 +25,7 @@ from her2path.errors import ModelError
 from her2path.flags.evidence import ReviewFlag
 from her2path.geometry import Mpp, Region
 from her2path.models.description import ModelCalibration
+from her2path.models.inference import NetworkPlanes
 from her2path.pipeline import network, parts
 from her2path.pipeline.conclude import conclude_cells
 from her2path.pipeline.network import NetworkUse, Positions, find_network, positions_of
@@ -61,18 +62,23 @@ class ToldReader:
             calibration=ModelCalibration(coverage=0.9, conformal_quantile=0.2),
         )
 
-    def read(self, rgb: np.ndarray, mpp: float) -> SimpleNamespace:
+    def resampled(self, rgb: np.ndarray, _mpp: float) -> tuple[np.ndarray, float]:
+        size = (-(-rgb.shape[1] // 2), -(-rgb.shape[0] // 2))
+        return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), 2.0
+
+    def read(self, rgb: np.ndarray, mpp: float) -> NetworkPlanes:
         size = (-(-rgb.shape[1] // 2), -(-rgb.shape[0] // 2))
         dark = 255.0 - cv2.resize(rgb[..., 0], size, interpolation=cv2.INTER_AREA)
         spot = cv2.GaussianBlur(dark, (0, 0), 3.0) - cv2.GaussianBlur(dark, (0, 0), 9.0)
         seen = (8 * spot).clip(0, 255).astype(np.uint8)
         grid = (-(-size[1] // STRIDE), -(-size[0] // STRIDE))
-        return SimpleNamespace(
+        return NetworkPlanes(
             nucleus=seen,
             centre=seen,
             # Even odds: the lines of the picture decide.
             membrane=np.full_like(seen, 128),
             tumor=np.full_like(seen, 255),
+            outside=np.zeros_like(seen),
             weight=np.full(grid, 0.5, np.float32),
             features=np.full((*grid, 4), 0.25, np.float32),
             mpp=2 * mpp,
@@ -173,9 +179,32 @@ def test_network_and_rule_say_together_what_is_tumor(read_once):
     as_read = read_tumor(cells, survey).as_read
     assert (as_read >= np.minimum(by_rule, cells.seen_tumor) - 1e-3).all()
     assert (as_read <= np.maximum(by_rule, cells.seen_tumor) + 1e-3).all()
-    np.testing.assert_allclose(as_read, agreed_probability(cells.seen_tumor, by_rule))
+    np.testing.assert_allclose(as_read, agreed_probability(cells.seen_tumor_twice, by_rule))
     alone = replace(survey, network=None)
     np.testing.assert_array_equal(read_tumor(cells, alone).as_read, by_rule)
+
+
+@pytest.mark.parametrize(("at_once", "at_twice"), [(0.4, 0.5), (0.5, 0.1)])
+def test_a_second_look_brings_cells_in_and_loses_none(
+    read_once, monkeypatch, at_once: float, at_twice: float
+):
+    survey, cells, _ = read_once
+    is_brought = np.arange(len(cells)) % 2 == 0
+    once = np.full(len(cells), 0.3, np.float32)
+    told = replace(
+        cells,
+        seen_tumor=once,
+        seen_tumor_twice=np.where(is_brought, np.float32(0.99), once),
+    )
+    by_rule = read_tumor(cells, replace(survey, network=None)).as_read
+    by_one_look = agreed_probability(once, by_rule)
+    part = iter((at_once, at_twice))
+    monkeypatch.setattr("her2path.pipeline.selection.parting", lambda _: next(part))
+    monkeypatch.setattr("her2path.pipeline.selection.told_by_sure_nuclei", lambda p, *_, **__: p)
+    found = read_tumor(told, survey)
+    assert found.parts_at == min(at_once, at_twice)
+    np.testing.assert_allclose(found.as_read[~is_brought], by_one_look[~is_brought])
+    assert (found.as_read[is_brought] > by_one_look[is_brought] + 0.05).all()
 
 
 def test_a_slide_is_cut_where_its_cells_part(conclude, read_once, monkeypatch):

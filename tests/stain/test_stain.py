@@ -6,6 +6,7 @@ from skimage.color import rgb2hed
 
 from her2path.errors import StainError
 from her2path.stain import STEPS_PER_OD, StainMatrix, optical_density, separate
+from her2path.stain.bleach import bleached
 from her2path.stain.matrix import REFERENCE_DAB, REFERENCE_HEMATOXYLIN, angle_deg
 from her2path.stain.od import as_white_point, transmitted
 
@@ -119,3 +120,21 @@ def test_vectors_are_normalized():
     matrix = StainMatrix((6.51, 7.01, 2.90), REFERENCE_DAB)
     assert np.linalg.norm(matrix.rows, axis=1) == pytest.approx([1, 1, 1])
     assert angle_deg(matrix.hematoxylin, REFERENCE_HEMATOXYLIN) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("matrix", [StainMatrix(), StainMatrix((0.6, 0.7, 0.35), (0.35, 0.6, 0.7))])
+def test_bleaching_leaves_what_lies_under_the_brown(matrix):
+    hematoxylin = np.linspace(0, 0.5, 40)[:, None, None]
+    dab = np.linspace(0, 0.6, 50)[None, :, None]
+    vectors = matrix.rows[:2]
+    stained, pale = (
+        np.rint(transmitted(hematoxylin * vectors[0] + od * vectors[1], WHITE)).astype(np.uint8)
+        for od in (dab, np.minimum(dab, 0.03))
+    )
+    plain = bleached(stained, WHITE, matrix, kept_od=0.03)
+    # A step of 8 bits in the dark is several once the brown is gone.
+    assert np.abs(plain.astype(int) - pale).max() <= 6
+    assert np.abs(plain.astype(int) - pale).mean() < 1
+    is_pale = dab[0, :, 0] < 0.02
+    np.testing.assert_array_equal(plain[:, is_pale], stained[:, is_pale])
+    assert bleached(stained[:0], WHITE, matrix, kept_od=0.03).shape == (0, 50, 3)
