@@ -120,9 +120,9 @@ def steps_interval(joint: Mapping[int, float]) -> tuple[int, int] | None:
         return None
     steps = sorted(joint)
     below = np.cumsum([joint[step] for step in steps]) / sum(joint.values())
-    # A probability that is exactly 2.5 % may come out a bit below.
+    # A step of exactly 2.5 % at either end belongs to it; it may come out a bit above or below.
     low = steps[int(np.searchsorted(below, 0.025 - 1e-9, side="right"))]
-    high = steps[min(int(np.searchsorted(below, 0.975 - 1e-9)), len(steps) - 1)]
+    high = steps[min(int(np.searchsorted(below, 0.975 + 1e-9)), len(steps) - 1)]
     return low, high
 
 

@@ -96,6 +96,13 @@ def test_the_interval_of_steps_leaves_out_at_most_a_fortieth_on_either_side(part
     assert fortieths(step for step in parts if step >= high) >= 1
 
 
+def test_the_interval_of_steps_turns_round_with_them():
+    joint = {-1: 0.025, 0: 0.95, 1: 0.025}
+    assert steps_interval(joint) == (-1, 1)
+    assert steps_interval({-1: 0.024, 0: 0.95, 1: 0.026}) == (0, 1)
+    assert steps_interval({-1: 0.026, 0: 0.95, 1: 0.024}) == (-1, 0)
+
+
 def test_steps_without_a_probability_have_no_interval():
     assert steps_interval({}) is None
     assert steps_interval({0: 0.0}) is None

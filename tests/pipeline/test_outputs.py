@@ -1,11 +1,13 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from her2path.criteria.score import Intensity
 from her2path.geometry import Location
 from her2path.pipeline.batch import run_batch
 from her2path.pipeline.conclude import conclude_without_cells
@@ -198,6 +200,15 @@ def test_what_was_not_measured_is_left_out_of_geojson(folder: SlideFolder):
     assert named
     for properties in named:
         assert not any("pct_" in name or "h_score" in name for name in properties["measurements"])
-    cells = json.loads(folder.cells_geojson.read_text(encoding="utf-8"))["features"]
-    unstained = [c["properties"] for c in cells if "none" in str(c["properties"]).lower()]
-    assert all("Membrane: DAB OD" not in p["measurements"] for p in unstained)
+
+
+def test_unstained_cells_have_no_membrane_in_geojson(drawn, job_on, tmp_path: Path):
+    out = ResultsFolder(tmp_path / "out")
+    settings = ScoreSettings(n_resamples=20, cells_geojson=CellsGeojson.ALL)
+    assert not run_batch([job_on(drawn)], settings, out).failed
+    path = out.slide("core").cells_geojson
+    cells = [f["properties"] for f in json.loads(path.read_text("utf-8"))["features"]]
+    for name, has_line in ((Intensity.NONE.label, False), (Intensity.WEAK.label, True)):
+        found = [p for p in cells if p["classification"]["name"] == name.capitalize()]
+        assert len(found) > 20
+        assert all(("Membrane: DAB OD" in p["measurements"]) is has_line for p in found)
