@@ -354,3 +354,17 @@ def test_a_membrane_is_no_line_inside_its_cell_and_granules_are():
     granular, _ = measured(h_od, np.maximum(dab_od * (1 + 2.5 * grains / grains.std()), 0))
     even, _ = measured(h_od, dab_od)
     assert np.median(granular.inner_line_od) > 5 * np.median(even.inner_line_od)
+
+
+def test_an_outline_does_not_reach_over_its_neighbor_to_a_line_behind_it():
+    mpp, shape = 0.25, (400, 400)
+    h_od, dab_od = np.full(shape, 0.03), np.zeros(shape)
+    # Half-way to the neighbor on the right are 4 µm, its far side lies 11.5 µm away.
+    for x, y in ((50, 50), (58, 50), (30, 50), (50, 30), (50, 70)):
+        h_od += 0.35 * soft_disc(shape, x / mpp, y / mpp, 2.6, mpp)
+    rows, cols = np.indices(shape) * mpp
+    dab_od[(np.abs(cols - 61.5) < 0.5) & (np.abs(rows - 50) < 8)] = 0.4
+    cells = measure_cells(paint(h_od, dab_od, noise=1.0), SETTINGS, mpp=mpp)
+    middle = np.argmin(np.hypot(cells.x * mpp - 50, cells.y * mpp - 50))
+    assert len(cells) == 5
+    assert cells.outline_um[middle, 0] < 6.5
