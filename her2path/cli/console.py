@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import logging
 import os
@@ -26,6 +27,7 @@ __all__ = [
     "fail",
     "new_file",
     "readable_errors",
+    "readable_output",
     "refuse_empty",
     "refuse_resume_and_overwrite",
     "refuse_unused",
@@ -44,6 +46,8 @@ SOME_FAILED = 1
 WRONG_USE = 2
 # What a shell expects of a program that was interrupted.
 INTERRUPTED = 130
+# What the system says where an output takes no more: a disk or a quota is full, or it is broken.
+LOST_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 # Of what the encoding of an output has no letter for.
 ESCAPED = "her2path-escaped"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -200,6 +204,20 @@ def readable_errors(
     except KeyboardInterrupt as error:
         remedy = f"; --resume goes on {goes_on}" if resumes else ""
         raise fail(f"interrupted{remedy}", status=INTERRUPTED) from error
+
+
+@contextmanager
+def readable_output() -> Iterator[None]:
+    """Turn what the system says of standard output, such as a full disk, into one message."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in LOST_OUTPUT:
+            raise
+        # What Python holds back for it would be written, and fail, once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        fail(f"what was to be printed is lost ({error.strerror}); files that were written stay")
+        raise SystemExit(SOME_FAILED) from error
 
 
 def set_up_logging(*, debug: bool) -> None:

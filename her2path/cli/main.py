@@ -24,6 +24,7 @@ from her2path.cli import (
 from her2path.cli.console import (
     OUTPUT,
     readable_errors,
+    readable_output,
     refuse_empty,
     set_up_logging,
     set_up_outputs,
@@ -334,4 +335,5 @@ def main() -> None:
     """Run the command line."""
     set_up_outputs()
     refuse_empty(sys.argv[1:])
-    app()
+    with readable_output():
+        app()

@@ -10,7 +10,14 @@ from typing import Annotated
 
 import typer
 
-from her2path.cli.console import ERRORS, OUTPUT, fail, readable_errors, set_up_logging
+from her2path.cli.console import (
+    ERRORS,
+    OUTPUT,
+    fail,
+    readable_errors,
+    refuse_unused,
+    set_up_logging,
+)
 from her2path.cli.options import Debug
 
 __all__ = ["EXAMPLES", "review"]
@@ -34,6 +41,7 @@ class Choice(StrEnum):
 
 
 def review(
+    context: typer.Context,
     results: Annotated[
         Path,
         typer.Argument(
@@ -84,6 +92,11 @@ def review(
         if not results.is_dir():
             raise fail(f"{results} is no folder; name the one given to score with --out")
         if export is not None:
+            refuse_unused(
+                context,
+                ["slides", "unblinded", "slide_folder", "port", "no_browser"],
+                "is of the page, and --export opens none",
+            )
             OUTPUT.print(f"{export_readings(results, export, reader)}")
             return
         name = reader or login_name()

@@ -517,3 +517,19 @@ def test_what_a_shell_left_empty_is_no_folder(
 
 def test_what_is_given_is_not_empty():
     refuse_empty(["score", "a=b.svs", "--out", "results", "--manifest=m.csv", "-v"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+@pytest.mark.parametrize("arguments", [("criteria", "list"), ("criteria", "list", "--json")])
+def test_an_output_that_takes_no_more_is_told_in_one_line(arguments: tuple[str, ...]):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "her2path", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "what was to be printed is lost" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -117,6 +117,8 @@ def test_readings_of_one_reader_become_a_reference(run: ResultsFolder, tmp_path:
     assert lines[1].startswith("slide A,A,1+,true")
     again = review(run.path, "--export", table)
     assert (again.exit_code, "choose another name" in again.stderr) == (2, True)
+    idle = review(run.path, "--export", tmp_path / "other.csv", "--slides", "all", "--unblinded")
+    assert (idle.exit_code, "--slides, --unblinded: is of the page" in idle.stderr) == (2, True)
 
 
 def test_readings_of_another_slide_of_the_same_name_are_no_reference(
