@@ -4,7 +4,7 @@ Unstained tumor must count like stained tumor, else every share reads too high. 
 learned what tumor looks like, membranes included: between strongly stained cells it takes unstained
 ones for other cells, where it knows the same cells among unstained ones. So where much brown lies
 it is shown the tissue a second time, without DAB, and a cell is as surely tumor as in that picture
-of the two that makes it more so. Stroma and lymphocytes look no more like tumor without brown.
+of the two that makes it more so. Stroma and lymphocytes look hardly more like tumor without brown.
 """
 
 from __future__ import annotations
