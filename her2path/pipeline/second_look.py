@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["tumor_at_second_look"]
 
 # Much brown: a mean DAB OD of this over what lies this near. Solid 3+ has 0.2 to 0.5, complete 2+
-# 0.06 to 0.15, unstained tissue 0.02.
-STRONG_OD, NEAR_UM = 0.12, 25.0
+# 0.06 to 0.15, unstained tissue 0.02; strongly stained cells far apart make no more than 2+ does.
+STRONG_OD, NEAR_UM = 0.06, 25.0
 # What unstained tissue has, or about it.
 KEPT_OD = 0.03
 
