@@ -45,10 +45,9 @@ from drawn_picture import Picture, draw_picture
 from drawn_tissue import source_faults
 from drawn_truth import Shares, drawn_shares, visible_shares
 from PIL import Image
-from scored_slides import score_slides, short
+from scored_slides import network_asked, score_slides, short
 
-from her2path.errors import Her2pathError
-from her2path.pipeline.network import SHIPPED_NETWORK, find_network
+from her2path.pipeline.network import SHIPPED_NETWORK
 from her2path.pipeline.settings import ScoreSettings
 from her2path.results.sheet import SheetRow, write_sheet
 
@@ -266,10 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     if given.seed < 0 or given.workers < 1:
         parser.error("--seed must be at least 0 and --workers at least 1")
-    try:
-        settings = ScoreSettings(network=find_network(given.model))
-    except Her2pathError as error:
-        parser.error(str(error))
+    settings = ScoreSettings(network=network_asked(parser, given.model))
     given.out.mkdir(parents=True, exist_ok=True)
     drawn = list(draw_all(tasks_of(given.real, given.out, given.seed), given.workers))
     write_tables(drawn, given.out)

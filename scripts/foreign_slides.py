@@ -21,10 +21,8 @@ import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
-from scored_slides import score_slides, short
+from scored_slides import network_asked, score_slides, short
 
-from her2path.errors import Her2pathError
-from her2path.pipeline.network import find_network
 from her2path.pipeline.settings import ScoreSettings
 
 Floats = NDArray[np.float32]
@@ -324,11 +322,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.seed < 0 or given.jobs < 1:
         parser.error("--seed must be at least 0 and --jobs at least 1")
-    try:
-        # Before anything is drawn, which takes minutes.
-        settings = ScoreSettings(network=find_network(given.model))
-    except Her2pathError as error:
-        parser.error(str(error))
+    settings = ScoreSettings(network=network_asked(parser, given.model))
     given.out.mkdir(parents=True, exist_ok=True)
     drawn = {
         name: (score, path, truth) for name, score, path, truth in slides(given.out, given.seed)

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
+from scored_slides import network_asked
 
 from her2path.cells.network_maps import nucleus_peaks
 from her2path.cells.table import N_SECTORS
-from her2path.errors import Her2pathError
 from her2path.evaluation.against_marks import (
     CellReading,
     Estimate,
@@ -295,10 +295,7 @@ def main() -> None:
         parser.error("--real is needed: the folder of the marked pictures")
     if given.jobs < 1:
         parser.error("--jobs must be at least 1")
-    try:
-        find_network(given.model)
-    except Her2pathError as error:
-        parser.error(str(error))
+    network_asked(parser, given.model)
     split = Split.FINAL if given.final else Split.CHOOSING
     every = read_windows(given.marks)
     windows = [w for w in every if w.split is split]

@@ -37,9 +37,8 @@ from pair_scenarios import (
     summary_of,
     table_of,
 )
+from scored_slides import network_asked
 
-from her2path.errors import Her2pathError
-from her2path.pipeline.network import find_network
 from her2path.results.atomic import write_text
 
 N_PAIRS = {"cells": 120, "pictures": 6}
@@ -99,10 +98,7 @@ def main() -> int:
         parser.error("nothing to do: --only names no scenario, or --pairs or --jobs is below 1")
     if arguments.seed < 0:
         parser.error("--seed must be at least 0")
-    try:
-        find_network(arguments.model)
-    except Her2pathError as error:
-        parser.error(str(error))
+    network_asked(parser, arguments.model)
     (arguments.out / "pairs").mkdir(parents=True, exist_ok=True)
     seeds = range(arguments.seed, arguments.seed + n_pairs)
     begun = time.perf_counter()

@@ -15,12 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scored_slides import network_asked
 
 from her2path.compare.pair import compare_sides
 from her2path.compare.sources import read_sides
-from her2path.errors import Her2pathError
 from her2path.pipeline.batch import run_batch
-from her2path.pipeline.network import SHIPPED_NETWORK, find_network
+from her2path.pipeline.network import SHIPPED_NETWORK
 from her2path.pipeline.settings import (
     DEFAULT_CRITERIA,
     ScoreSettings,
@@ -79,10 +79,7 @@ def main() -> int:
         return 2
     if arguments.jobs < 1:
         parser.error("--jobs must be at least 1")
-    try:
-        settings = ScoreSettings(network=find_network(arguments.model))
-    except Her2pathError as error:
-        parser.error(str(error))
+    settings = ScoreSettings(network=network_asked(parser, arguments.model))
     arguments.out.mkdir(parents=True, exist_ok=True)
     first, second, same = CORES
     paths = {name: (arguments.real / f"{name}.jpg", MPP) for name in CORES}

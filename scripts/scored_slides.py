@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from her2path.errors import Her2pathError
 from her2path.pipeline.batch import run_batch
+from her2path.pipeline.network import NetworkUse, find_network
 from her2path.pipeline.settings import (
     DEFAULT_CRITERIA,
     ScoreSettings,
@@ -16,6 +19,17 @@ from her2path.pipeline.settings import (
 )
 from her2path.results.folder import ResultsFolder
 from her2path.results.sheet import SheetRow, read_sheet
+
+
+def network_asked(parser: argparse.ArgumentParser, name: str) -> NetworkUse | None:
+    """Return the network that `--model` names; end with one line where there is none of it.
+
+    To be asked before anything is drawn or read, which takes minutes.
+    """
+    try:
+        return find_network(name)
+    except Her2pathError as error:
+        parser.error(str(error))
 
 
 def score_slides(
