@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["tumor_at_second_look"]
 
-# Much brown: a mean DAB OD of this over what lies this near. Solid 3+ has 0.2 to 0.5, complete 2+
-# 0.06 to 0.15, unstained tissue 0.02; strongly stained cells far apart make no more than 2+ does.
+# Much brown: a mean DAB OD of this over what lies this near. On the sample slides nearly all of 3+
+# has it, about half of complete 2+ and nothing of 1+ (a test); strongly stained cells far apart
+# make no more than 2+ does.
 STRONG_OD, NEAR_UM = 0.06, 25.0
 # What unstained tissue has, or about it.
 KEPT_OD = 0.03
@@ -77,8 +78,10 @@ def tumor_at_second_look(
         measure.matrix,
         kept_od=KEPT_OD,
     )
+    # As of its own µm/px, which any network takes: the picture is on the grid of the planes.
+    seen = reader.read(plain, reader.description.mpp).tumor
     tumor = planes.tumor.copy()
-    part, seen = tumor[rows, cols], reader.read(plain, planes.mpp).tumor
+    part = tumor[rows, cols]
     np.maximum(part, seen, out=part, where=is_strong[rows, cols])
     return tumor
 

@@ -1,12 +1,15 @@
 """Tumor beside strong brown, by a reader that knows tumor only where no brown is."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from her2path.cells.measure import MeasureSettings
+from her2path.geometry import Region
 from her2path.models.inference import NetworkPlanes
 from her2path.pipeline.second_look import (
     NEAR_UM,
@@ -14,9 +17,12 @@ from her2path.pipeline.second_look import (
     beside_strong_brown,
     tumor_at_second_look,
 )
+from her2path.slides.opening import open_slide
+from her2path.slides.reading import read_at_mpp
 from her2path.stain import STEPS_PER_OD, StainMatrix, separate
 from her2path.stain.od import transmitted
 
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_slides"
 WHITE = (240.0, 238.0, 242.0)
 MEASURE = MeasureSettings(WHITE, StainMatrix())
 STRIDE, HALO = 16, 32
@@ -29,6 +35,7 @@ class BrownShy:
 
     halo_px: int = HALO
     shown: list[tuple[int, ...]] = field(default_factory=list)
+    description: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(mpp=NETWORK_MPP))
 
     def resampled(self, rgb: np.ndarray, mpp: float) -> tuple[np.ndarray, float]:
         step = round(NETWORK_MPP / mpp)
@@ -104,6 +111,21 @@ def test_frames_agree_where_they_overlap(corner: tuple[int, int]):
     shared = whole[y // 2 :, x // 2 :]
     assert (shared != BrownShy().read(rgb, 0.25).tumor[y // 2 :, x // 2 :]).any()
     np.testing.assert_array_equal(shared[margin:, margin:], part[margin:, margin:])
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("s1plus", 0, 0), ("s2plus_complete", 0.3, 0.7), ("s3plus", 0.95, 1)],
+)
+def test_how_much_of_the_sample_slides_has_strong_brown(name: str, least: float, most: float):
+    with open_slide(SAMPLES / f"{name}.svs") as slide:
+        width, height = slide.dimensions.width, slide.dimensions.height
+        rgb = read_at_mpp(slide, Region(0, 0, width, height), NETWORK_MPP)
+    white = tuple(np.percentile(rgb.reshape(-1, 3), 97, axis=0).tolist())
+    is_strong = beside_strong_brown(rgb, MeasureSettings(white, StainMatrix()), NETWORK_MPP)
+    reach = round(NEAR_UM / NETWORK_MPP)
+    is_tissue = cv2.blur((rgb.min(axis=2) < 0.9 * min(white)).astype(np.float32), (2 * reach,) * 2)
+    assert least <= is_strong[is_tissue > 0.5].mean() <= most
 
 
 def test_strong_brown_is_a_mean_over_what_lies_near():
