@@ -42,8 +42,8 @@ EXAMPLES = (
     "[bold]Examples[/bold]\n\n"
     "her2path calibrate controls.csv --out site.json --name 'Site A, 4B5, AT2'\n\n"
     "her2path score slide.svs --calibration site.json --out results\n\n"
-    "controls.csv has the columns path and score (0, 0+, 1+, 2+ or 3+), and may have slide_id, "
-    "mpp, roi. At least one control each of 0, 1+, 2+ and 3+ measures everything."
+    "controls.csv has the columns path and score (0, 1+, 2+ or 3+), and may have slide_id, mpp, "
+    "roi. At least one control each of 0, 1+, 2+ and 3+ measures everything."
 )
 
 

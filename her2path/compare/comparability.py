@@ -11,7 +11,9 @@ from her2path.criteria.score import Score
 from her2path.results.record import RegionKind, SlideRecord
 
 __all__ = [
+    "ASSAY_COLUMNS",
     "LEAST_CELLS",
+    "SAMPLE_COLUMNS",
     "Reason",
     "ReasonCode",
     "find_obstacles",

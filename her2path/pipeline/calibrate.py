@@ -111,16 +111,22 @@ def controls_of_manifest(
 
 
 def known_score(text: str) -> Score:
-    """Read a score of staining, in any of the words that name one.
+    """Read the score of a control, in any of the words that name one.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is none, or one that no control can be of use with.
     """
     score = score_named(text)
+    # Told here with its row, not after all controls are measured.
+    if score is Score.ULTRALOW:
+        raise ValueError(
+            "a control of 0+ sets neither the limit of blank nor a cut; leave it out, or take one "
+            "of 0 or 1+"
+        )
     if score is None or score not in EXPRESSION_SCORES:
-        known = ", ".join(score.value for score in EXPRESSION_SCORES)
+        known = ", ".join(s.value for s in EXPRESSION_SCORES if s is not Score.ULTRALOW)
         raise ValueError(f"{text!r:.40} is none of {known}")
     return score
 

@@ -46,6 +46,8 @@ KNOWN_COLUMNS = (
     "icc",
     "patient_id",
 )
+# As other tools call them: a path or a µm/px that nobody reads would go unnoticed.
+ALSO_CALLED = {"roi_path": "roi", "mpp_override": "mpp"}
 # What slides.csv says by itself; a manifest's column of that name gets a prefix.
 TAKEN = frozenset(names(SLIDE_COLUMNS)) | {"rule_set", "edition", "model"}
 PREFIX = "manifest_"
@@ -101,7 +103,9 @@ def jobs_of_manifest(
     needed = needed or {}
     known = (*KNOWN_COLUMNS, *needed)
     try:
-        sheet = read_sheet(path, needed=("path", *needed), known=known, faults=faults)
+        sheet = read_sheet(
+            path, needed=("path", *needed), known=known, also=ALSO_CALLED, faults=faults
+        )
     except TableError as error:
         raise ManifestError(str(error)) from error
     if defaults.roi is not None:

@@ -192,9 +192,11 @@ def deciding_axis(
     parts.append(line(at(cut), 16, at(cut), base + 5, INK, 2))
     number, limit_words = beside_cut(value, cut, unit)
     label = f"{beyond.name} when {comparison} {limit_words}"
-    room_needed = LETTER_WIDTH * len(label)
-    start = min(at(cut) + 6, width - room_needed)
-    parts.append(text(start, 12, label, style="strong"))
+    if at(cut) + 6 + LETTER_WIDTH * len(label) <= width:
+        parts.append(text(at(cut) + 6, 12, label, style="strong"))
+    else:
+        # Fonts differ: held by its end, it keeps its last letter with each of them.
+        parts.append(text(width - 2, 12, label, anchor="end", style="strong"))
     if ends:
         low, high = at(ends[0]), at(ends[1])
         parts += [line(low, 43, high, 43, INK, 2), line(low, 37, low, 49, INK, 2)]

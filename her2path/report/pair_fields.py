@@ -88,11 +88,17 @@ class FieldRow:
 class PairPictures:
     """All pictures of a pair; `problems` say which could not be taken."""
 
-    mpp: float
     before: tuple[SlideOverview, ...]
     after: tuple[SlideOverview, ...]
     rows: tuple[FieldRow, ...]
     problems: tuple[str, ...]
+
+    @property
+    def frame_px(self) -> int:
+        """Width of the frame of every overview: in frames of one width all shrink alike."""
+        # As large as the largest side of all, so that a tall slide is not drawn out.
+        sizes = [max(one.width, one.height) for one in (*self.before, *self.after)]
+        return max(sizes, default=OVERVIEW_PX)
 
 
 Cells = dict[str, NDArray[np.generic]]
@@ -130,7 +136,7 @@ def take_pictures(before: Side, after: Side) -> PairPictures:
         )
         for number, (title, *pair) in enumerate(rows, start=1)
     )
-    return PairPictures(mpp, overviews[0], overviews[1], shown, tuple(dict.fromkeys(problems)))
+    return PairPictures(overviews[0], overviews[1], shown, tuple(dict.fromkeys(problems)))
 
 
 NumberedWindow = tuple[int, Window]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from her2path.compare.comparability import ASSAY_COLUMNS, SAMPLE_COLUMNS
 from her2path.criteria.call import Deciding
 from her2path.criteria.rule_set import load_rule_set, rule_set_names
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
@@ -43,6 +44,8 @@ MAX_PICTURE_PX = 1100
 TELLS_SCORE = re.compile(r"score|truth|expected|status|pct_", re.IGNORECASE)
 # Whatever the column is called, its words may hold it too.
 SAYS_SCORE = re.compile(r"\b[0-3]\+|her2.?(low|null|positive|negative)|ultralow", re.IGNORECASE)
+# What a report must say of specimen and assay on paper too; other columns stay folded there.
+REPORTED_COLUMNS = frozenset({"specimen_id", "site", *ASSAY_COLUMNS, *SAMPLE_COLUMNS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +139,10 @@ class SlideView:
         The regions shown; those drawn by a person first, then the highest scores.
     region_counts : RegionCounts
         How many squares and drawn regions have each score.
+    assay : mapping of str to str
+        Columns of the manifest that name specimen and assay.
     extras : mapping of str to str
-        Columns of the manifest that hold something and cannot tell a reader the score.
+        Its other columns that hold something and cannot tell a reader the score.
     n_hidden_extras : int
         How many may tell it.
     picture_problem : str
@@ -160,6 +165,7 @@ class SlideView:
     readers: tuple[ReaderRow, ...]
     regions: tuple[RegionRow, ...]
     region_counts: RegionCounts
+    assay: Mapping[str, str]
     extras: Mapping[str, str]
     n_hidden_extras: int
     picture_problem: str = ""
@@ -200,7 +206,8 @@ def view_slide(
     is_counted = record.reading.n_tumor_cells > 0
     scores = scores_used(record)
     filled = {name: value for name, value in record.extras.items() if value.strip()}
-    open_extras = {name: value for name, value in filled.items() if not tells_score(name, value)}
+    shown = {name: value for name, value in filled.items() if not tells_score(name, value)}
+    assay = {name: value for name, value in shown.items() if name.casefold() in REPORTED_COLUMNS}
     return SlideView(
         key=key,
         record=record,
@@ -216,8 +223,9 @@ def view_slide(
         readers=reader_rows(record, scores),
         regions=region_rows(record.regions, folder),
         region_counts=count_scores(record.regions),
-        extras=open_extras,
-        n_hidden_extras=len(filled) - len(open_extras),
+        assay=assay,
+        extras={name: value for name, value in shown.items() if name not in assay},
+        n_hidden_extras=len(filled) - len(shown),
         picture_problem=problem,
         readings=tuple(readings),
     )

@@ -99,6 +99,7 @@ def read_sheet(
     *,
     needed: Sequence[str] = (),
     known: Collection[str] = (),
+    also: Mapping[str, str] | None = None,
     faults: TakesFaults | None = None,
 ) -> Sheet:
     """Read a CSV file: UTF-8, separated by comma, semicolon or tab, names in the first row.
@@ -113,6 +114,8 @@ def read_sheet(
         Columns that must be there.
     known : collection of str
         Columns that are meant, and so called here, however their letters are ("ISH", "Mpp").
+    also : mapping of str to str, optional
+        Other names, in small letters, that mean a known column.
     faults : TakesFaults, optional
         Takes what is wrong with single rows, which are left out, where others are whole. Its owner
         refuses the table once the rest was checked too.
@@ -131,7 +134,8 @@ def read_sheet(
     number = 0
     try:
         names, number = next(reader, []), 1
-        header, of_header = header_of(names, needed, known, delimiter=delimiter)
+        known_as = {name.casefold(): name for name in known} | dict(also or {})
+        header, of_header = header_of(names, needed, known_as, delimiter=delimiter)
         for number, values in enumerate(reader, start=2):
             cells = [value.strip() for value in values]
             if not any(cells):
@@ -159,13 +163,12 @@ def read_sheet(
 
 
 def header_of(
-    names: Sequence[str], needed: Sequence[str], known: Collection[str], *, delimiter: str
+    names: Sequence[str], needed: Sequence[str], known_as: Mapping[str, str], *, delimiter: str
 ) -> tuple[list[str], list[str]]:
     """Return what the columns are called here, and what is wrong with their names."""
     written = [name.strip() for name in names]
     while written and not written[-1]:
         written.pop()
-    known_as = {name.casefold(): name for name in known}
     header = [known_as.get(name.casefold(), name) for name in written]
     faults = broken_cells(names, delimiter, number=1)
     written_as: dict[str, list[str]] = {}
@@ -243,7 +246,9 @@ def warn_of_near_misses(
         if column in known or column in used:
             continue
         for meant in get_close_matches(column.casefold(), known, 1, NEAR_MISS):
-            if not sheet.has(meant):
+            # A name of its own: which specimen it is says nothing of what kind it is.
+            is_its_id = column.casefold() == f"{meant}_id"
+            if not is_its_id and not sheet.has(meant):
                 words = "%s: column %s is not read; did you mean %s?"
                 logger.warning(words, sheet.path.name, column, meant)
 

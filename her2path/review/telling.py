@@ -127,11 +127,14 @@ def tell_result(record: SlideRecord, folder: SlideFolder) -> Told:
     if network is not None:
         facts.append(("Network reads", SCORE_WORDS[network]))
     call = record.call
+    criterion = sentence(call.criterion_text if call else record.tissue.explanation)
+    comment = sentence(record.status_comment) if record.status_comment else ""
     return {
         "score": record.score.value,
         "status": STATUS_WORDS[record.status],
-        "status_comment": sentence(record.status_comment) if record.status_comment else "",
-        "criterion": sentence(call.criterion_text if call else record.tissue.explanation),
+        # Of a slide that is not assessable both give the one reason.
+        "status_comment": "" if comment == criterion else comment,
+        "criterion": criterion,
         "facts": facts,
         "probabilities": [
             {"score": score.value, "pct": 100 * record.probabilities.get(score, 0.0)}

@@ -34,6 +34,7 @@ from her2path.tissue.white_point import (
     WhitePointEstimate,
     estimate_white_point,
     find_padding,
+    remedy_without_glass,
 )
 
 __all__ = ["AssessmentReason", "TissueAssessment", "assess_tissue"]
@@ -222,6 +223,7 @@ def assess_tissue(
         tissue.area_mm2,
         blur,
         lost,
+        white=white,
         picture_um=size_um or (cols * mpp, rows * mpp),
         min_tissue_mm2=min_tissue_mm2,
         is_marked=marks is not None and bool(marks.any()),
@@ -256,6 +258,7 @@ def decide(
     blur_um: float,
     lost_frac: float,
     *,
+    white: WhitePointEstimate,
     picture_um: tuple[float, float],
     min_tissue_mm2: float,
     is_marked: bool,
@@ -275,12 +278,14 @@ def decide(
         if is_marked:
             words = "No tissue was found beside what is drawn as control: look at the outlines."
             return AssessmentReason.NO_TISSUE, words
-        return AssessmentReason.NO_TISSUE, "No tissue was found: the slide or core is empty."
+        remedy = remedy_without_glass(white)
+        words = "nothing stands out from the palest" if remedy else "the slide or core is empty"
+        return AssessmentReason.NO_TISSUE, f"No tissue was found: {words}.{remedy}"
     if area_mm2 < min_tissue_mm2:
         return (
             AssessmentReason.TOO_LITTLE_TISSUE,
             f"Only {area_mm2:.3f} mm² of tissue was found, at least {min_tissue_mm2:g} mm² is "
-            "needed to count cells.",
+            f"needed to count cells.{remedy_without_glass(white)}",
         )
     if lost_frac > MAX_EXCLUDED_FRAC:
         return (

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from her2path.stain.od import WhitePoint, as_white_point
 from her2path.tissue.overview import channel_max, channel_min, check_rgb
 
-__all__ = ["DEFAULT_WHITE_POINT", "WhitePointEstimate", "estimate_white_point", "find_padding"]
+__all__ = [
+    "DEFAULT_WHITE_POINT",
+    "WhitePointEstimate",
+    "estimate_white_point",
+    "find_padding",
+    "remedy_without_glass",
+]
 
 # The middle of what scanners give (233–252 on the real pictures this was tried on). It is a guess,
 # and its source says so; guarded contrast hardly feels it.
@@ -30,6 +36,9 @@ MODE_HALF_WIDTH = 2.5
 MIN_GLASS_FRAC = 0.003
 MIN_GLASS_PX = 25
 ENOUGH_PX = 1_000_000
+# So much of an empty picture is glass (0.91 of the real empty core); of fields of pale stroma
+# without glass less than a tenth passes for it.
+LEAST_EMPTY_GLASS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,16 @@ def estimate_white_point(
     if measured is None or n_glass < MIN_GLASS_PX or glass_frac < MIN_GLASS_FRAC:
         return WhitePointEstimate(as_white_point(default), "default", glass_frac, padding_frac)
     return WhitePointEstimate(measured, "measured", glass_frac, padding_frac)
+
+
+def remedy_without_glass(white: WhitePointEstimate) -> str:
+    """Return what to do where all tissue may have passed for glass, empty where glass is seen."""
+    if white.source == "stated" or white.glass_frac >= LEAST_EMPTY_GLASS:
+        return ""
+    return (
+        " Hardly any of the picture is as even as glass: where it shows tissue all over, give the "
+        "value of empty glass (--white-point)."
+    )
 
 
 def brightest_mode(

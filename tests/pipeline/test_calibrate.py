@@ -83,7 +83,7 @@ def write_list(folder: Path, rows: list[dict[str, object]]) -> Path:
 
 @pytest.mark.parametrize(
     ("text", "score"),
-    [("0", Score.ZERO), ("0+", Score.ULTRALOW), ("1", Score.ONE_PLUS), ("3+", Score.THREE_PLUS)],
+    [("0", Score.ZERO), ("1", Score.ONE_PLUS), ("3+", Score.THREE_PLUS)],
 )
 def test_scores_are_read_as_people_write_them(text: str, score: Score):
     assert known_score(text) is score
@@ -91,8 +91,14 @@ def test_scores_are_read_as_people_write_them(text: str, score: Score):
 
 @pytest.mark.parametrize("text", ["4+", "+", "positive", "not_assessable"])
 def test_what_is_no_score_is_refused(text: str):
-    with pytest.raises(ValueError, match="none of 0, 0"):
+    with pytest.raises(ValueError, match="none of 0, 1"):
         known_score(text)
+
+
+def test_a_control_of_0_plus_is_refused_before_anything_is_measured(tmp_path: Path):
+    rows = [{"path": "a.png", "score": "0"}, {"path": "b.png", "score": "ultralow"}]
+    with pytest.raises(ManifestError, match=r"row 3, score: a control of 0\+ sets neither"):
+        controls_of_manifest(write_list(tmp_path, rows), mpp=0.25)
 
 
 def test_faults_of_the_list_come_all_at_once(tmp_path: Path):

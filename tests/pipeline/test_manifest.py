@@ -171,6 +171,20 @@ def test_columns_are_known_in_any_case(tmp_path: Path, defaults: JobDefaults):
         jobs_of_manifest(write(tmp_path, "path,mpp,Mpp\na.svs,1,1\n"), defaults)
 
 
+def test_roi_path_and_mpp_override_are_read_as_what_they_mean(tmp_path: Path, defaults):
+    (tmp_path / "a.geojson").write_text("{}", encoding="utf-8")
+    text = "path,ROI_path,mpp_override\na.svs,a.geojson,0.5\n"
+    (job,) = jobs_of_manifest(write(tmp_path, text), defaults)
+    assert (job.roi, job.mpp, job.extras) == (tmp_path / "a.geojson", 0.5, {})
+    with pytest.raises(ManifestError, match="columns 'mpp' and 'mpp_override' both mean mpp"):
+        jobs_of_manifest(write(tmp_path, "path,mpp,mpp_override\na.svs,1,1\n"), defaults)
+
+
+def test_the_name_of_a_specimen_is_no_near_miss_of_its_kind(tmp_path: Path, defaults, caplog):
+    (job,) = jobs_of_manifest(write(tmp_path, "path,specimen_id\na.svs,S1\n"), defaults)
+    assert (job.specimen, job.extras, caplog.messages) == (None, {"specimen_id": "S1"}, [])
+
+
 def test_a_column_that_is_nearly_known_is_kept_with_a_warning(
     tmp_path: Path, defaults: JobDefaults, caplog: pytest.LogCaptureFixture
 ):

@@ -85,6 +85,13 @@ def test_an_axis_holds_value_cut_and_interval(value, cut, half):
     assert max(value, cut, ends[1]) <= axis_limit(max(value, cut, ends[1]))
 
 
+def test_words_of_a_cut_near_the_end_are_held_by_their_end():
+    for cut, anchor in ((10.0, "start"), (2.0, "end")):
+        root = parsed(axis(value=0.0, cut=cut, ends=(0.0, 2.5 * cut if anchor == "start" else 0.2)))
+        (words,) = [node for node in root.iter(f"{SVG}text") if "when" in (node.text or "")]
+        assert words.get("text-anchor") == anchor
+
+
 def test_an_axis_without_interval_or_in_cells_is_drawn_too():
     assert "interval" not in str(axis(ends=None))
     assert "7\u00a0cells" in str(axis(value=7, cut=5, ends=None, unit="cells"))

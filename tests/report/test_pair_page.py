@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from her2path.compare.sources import read_sides
 from her2path.geometry import Region, Size
 from her2path.report.matching import matched_windows, typical_window, windows_of
 from her2path.report.pair import write_pair_report
+from her2path.report.pair_fields import PairPictures, SlideOverview
 from her2path.results.record import RESEARCH_USE, write_record
 
 EVIL = "<script>alert(1)</script>"
@@ -53,6 +55,18 @@ def test_both_sides_have_their_picture_fields_and_flags(tmp_path, sides):
     assert page.count('class="overview"') == 2
     assert page.count('class="field"') >= 4
     assert page.count("Interval includes the cut") == 2
+
+
+def test_slides_of_any_size_are_shrunk_alike(tmp_path, sides):
+    page, _ = page_of(tmp_path, sides)
+    figures = re.findall(r'<figure class="overview"><svg viewBox="0 0 (\d+) \d+"', page)
+    assert len(figures) == 2
+    assert len(set(figures)) == 1
+    biopsy, resection, core = (
+        SlideOverview("a", "", *size) for size in ((520, 90), (300, 400), (60, 60))
+    )
+    assert PairPictures((biopsy, core), (resection,), (), ()).frame_px == 520
+    assert PairPictures((core,), (resection,), (), ()).frame_px == 400
 
 
 def test_a_slide_that_is_gone_leaves_a_page_without_its_pictures(tmp_path, sides):

@@ -202,6 +202,18 @@ def test_a_column_that_may_tell_the_score_is_kept_from_the_reader(shown):
     assert not re.search("surely|beside a 3", source)
 
 
+def test_specimen_and_assay_stand_where_paper_shows_them(shown):
+    extras = {"specimen_id": "SP-1", "Clone": "4B5", "kit": "reads 3+", "block": "A3"}
+    source = report_of(shown, replace(shown.record, extras=extras))
+    open_part, folded = source.split("<details>")
+    assert "Clone 4B5" in spaced(Page(open_part).text)
+    assert "specimen_id SP-1" in spaced(Page(open_part).text)
+    assert "A3" in folded
+    assert not re.search("4B5|SP-1|reads 3", folded)
+    assert "reads 3" not in source
+    assert "Assay not stated in a manifest" in spaced(Page(report_of(shown)).text)
+
+
 def test_a_region_of_few_cells_has_a_dash_and_is_counted_apart(shown):
     record = shown.record
     few = record.regions[0].reading

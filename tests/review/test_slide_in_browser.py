@@ -12,17 +12,21 @@ from browsing import (
     PATIENCE_S,
     HeldBack,
     Site,
+    Sites,
     Windows,
     level_0_px,
     magnify,
     whole_view,
 )
+from made_run import write_run
 from PIL import Image
-from report_slides import HEIGHT, WIDTH
+from report_slides import HEIGHT, WIDTH, cell_columns, record_of, tally_of
 
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Page
 
 expect = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT).expect
@@ -97,6 +101,29 @@ def test_beyond_the_scan_is_hatched_on_every_side(site: Site, windows: Windows, 
         (middle_x, bottom - 10, 40, 6),
     ):
         assert np.abs(seen(page, *inside) - 240).max() < 12, inside
+
+
+def test_tiles_meet_without_a_line_at_any_zoom(
+    sites: Sites, windows: Windows, tmp_path: Path
+) -> None:
+    picture = tmp_path / "even.png"
+    Image.new("RGB", (WIDTH, HEIGHT), (200, 200, 200)).save(picture)
+    columns = cell_columns()
+    results = write_run(tmp_path / "run", [record_of(picture, tally_of(columns), "even")], columns)
+    site = sites(results)
+    site.start()
+    page = windows.open(site.address)
+    # Each window fits the slide at another broken zoom.
+    for width, height in ((1400, 900), (1310, 870), (1220, 812)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.reload()
+        whole_view(page)
+        left, top, shown_width, shown_height = box_of(page, "#slide")
+        rgb = seen(page, left, top, shown_width, shown_height)
+        is_slide = np.abs(rgb - 200).max(axis=2) < 8
+        rows = np.flatnonzero(is_slide.mean(axis=1) > 0.5)
+        assert (np.diff(rows) == 1).all()
+        assert rows.size > 100
 
 
 @pytest.mark.parametrize("dots", [1, 2])

@@ -41,6 +41,8 @@ def test_probabilities_add_up_and_are_none_without_a_cell(
 def test_why_a_slide_is_not_assessable_is_said(record: SlideRecord, tmp_path: Path) -> None:
     told = tell_result(refused(record), SlideFolder(tmp_path))
     assert told["criterion"] == "No tissue was found: the slide or core is empty."
+    # Once: it is the comment of the status as well.
+    assert told["status_comment"] == ""
     assert told["fields"] == []
 
 

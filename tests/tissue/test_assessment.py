@@ -31,6 +31,20 @@ def test_empty_glass_is_refused_with_its_reason():
     assert (found.is_assessable, found.reason) == (False, AssessmentReason.NO_TISSUE)
 
 
+def test_a_field_of_pale_tissue_without_glass_is_not_called_empty():
+    rng = np.random.default_rng(0)
+    # Fibers a little denser than what lies between them, on every part of the picture.
+    fibers = 0.03 + cv2.GaussianBlur(rng.normal(0.0, 0.03, (200, 200)), (0, 0), 1.0)
+    rgb = render(np.repeat(fibers[..., None], 3, axis=2), WHITE, rng)
+    found = assess_tissue(rgb, MPP)
+    assert found.reason is AssessmentReason.NO_TISSUE
+    assert "core is empty" not in found.explanation
+    assert "give the value of empty glass (--white-point)" in found.explanation
+    assert "--white-point" not in assess_tissue(rgb, MPP, stated_white_point=WHITE).explanation
+    blank = render(np.zeros((200, 200, 3)), WHITE, rng)
+    assert assess_tissue(blank, MPP).explanation.endswith("the slide or core is empty.")
+
+
 def test_a_picture_that_could_not_hold_enough_tissue_is_said_to_be_small():
     found = assess_tissue(np.full((60, 60, 3), 200, np.uint8), 1.0)
     assert found.reason is AssessmentReason.NO_TISSUE

@@ -75,9 +75,9 @@ export class SlideMap {
       noWrap: true, minZoom: Math.floor(this.map.getMinZoom()), minNativeZoom: -DOTS,
       maxZoom: max_zoom + 2, maxNativeZoom: max_zoom - DOTS, keepBuffer: 1,
     });
-    this.tiles.on("tileloadstart", ({ tile, coords }) => this.cut(tile, coords));
     this.tiles.on("loading", () => { this.hasFailed = false; });
-    this.tiles.on("tileload", () => {
+    this.tiles.on("tileload", ({ tile, coords }) => {
+      this.cut(tile, coords);
       this.isSeen = true;
       this.onView();
     });
@@ -96,11 +96,16 @@ export class SlideMap {
     this.tiles.addTo(this.map);
   }
 
-  // Leaves of a tile what lies on the scan: what it holds beyond is white, as glass is.
+  // Leaves of the tiles what lies on the scan: what they hold beyond is white, as glass is. The
+  // tiles of a zoom are cut together: cut by itself a tile has hard edges, and at a broken zoom
+  // these would add up with those of the next one to a white line through the slide.
   cut(tile, { x, y, z }) {
-    const { width, height, tile_px, max_zoom } = this.shown, side = tile_px * 2 ** (max_zoom - z - DOTS);
-    const beyond = (n, length) => Math.max(0, 100 * (n + 1 - length / side));
-    tile.style.clipPath = `inset(0 ${beyond(x, width)}% ${beyond(y, height)}% 0)`;
+    const { width, height, tile_px, max_zoom } = this.shown, size = tile_px / 2 ** DOTS;
+    const scale = 2 ** (z - max_zoom), at = L.DomUtil.getPosition(tile);
+    const left = at.x - x * size, top = at.y - y * size;
+    const right = left + width * scale, bottom = top + height * scale;
+    tile.parentNode.style.clipPath =
+      `polygon(${left}px ${top}px, ${right}px ${top}px, ${right}px ${bottom}px, ${left}px ${bottom}px)`;
   }
 
   // Asks for the tiles once more: the server was started again, or a slide has come back. By a new
