@@ -33,7 +33,11 @@ STATUS_RANK = {
 
 
 class ScoreChange(StrEnum):
-    """Loss and gain cross the border of expression (1+); decrease and increase do not."""
+    """Loss and gain cross the border of expression (1+); decrease and increase do not.
+
+    Decrease and increase lie on either side of it: 0+ to 0 is a decrease here, but in no rate of
+    those that express HER2.
+    """
 
     LOSS = "loss"
     DECREASE = "decrease"

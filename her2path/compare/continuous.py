@@ -75,8 +75,8 @@ class Change:
         tell.
     band : float or None
         By how much two readings of an unchanged thing may differ.
-    is_beyond_band : bool
-        Whether the whole interval lies beyond the band.
+    is_beyond_band : bool or None
+        Whether the whole interval lies beyond the band; None where there is no band.
     """
 
     unit: str
@@ -88,7 +88,7 @@ class Change:
     after_ci95: Interval | None
     p_permutation: float | None
     band: float | None
-    is_beyond_band: bool
+    is_beyond_band: bool | None
 
 
 def changes_of(
@@ -212,7 +212,7 @@ def change_of(
         after_ci95=each[1],
         p_permutation=None if math.isnan(p) else p,
         band=found[0].band if found else None,
-        is_beyond_band=bool(found and found[0].is_cleared_by(ci95)),
+        is_beyond_band=found[0].is_cleared_by(ci95) if found else None,
     )
 
 
@@ -255,5 +255,5 @@ def distance_change(
         after_ci95=None,
         p_permutation=None if math.isnan(p) else p,
         band=band.band if band else None,
-        is_beyond_band=bool(band and band.is_cleared_by(ci95)),
+        is_beyond_band=band.is_cleared_by(ci95) if band else None,
     )

@@ -81,7 +81,7 @@ class MeasureRow:
     interval: str
     p: str
     band: str
-    is_clear: bool
+    is_clear: bool | None
 
 
 def write_pair_report(folder: Path, pair: Pair, before: Side, after: Side) -> Path:

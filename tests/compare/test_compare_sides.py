@@ -41,6 +41,8 @@ def test_the_same_tumor_twice_is_unchanged(make_side):
     for change in pair.as_read.continuous.values():
         assert change.ci95 is None or change.ci95.lower <= 0 <= change.ci95.upper
         assert not change.is_beyond_band
+        # Nothing is said of a measure without a band, as the width of lines.
+        assert (change.is_beyond_band is None) == (change.band is None)
 
 
 def test_exchanging_the_sides_exchanges_loss_and_gain(make_side):
