@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -48,9 +49,15 @@ KNOWN_COLUMNS = (
 )
 # As other tools call them: a path or a µm/px that nobody reads would go unnoticed.
 ALSO_CALLED = {"roi_path": "roi", "mpp_override": "mpp"}
+VECTORS_ARE_KEPT = (
+    "column stain_vectors is kept, not used: vectors are those of the calibration (column "
+    "calibration), or the reference pair"
+)
 # What slides.csv says by itself; a manifest's column of that name gets a prefix.
 TAKEN = frozenset(names(SLIDE_COLUMNS)) | {"rule_set", "edition", "model"}
 PREFIX = "manifest_"
+
+logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -111,6 +118,8 @@ def jobs_of_manifest(
     if defaults.roi is not None:
         raise ManifestError(f"--roi beside the manifest {path.name}; use its column roi instead")
     warn_of_near_misses(sheet, known)
+    if sheet.has("stain_vectors"):
+        logger.warning("%s: %s", path.name, VECTORS_ARE_KEPT)
     check_columns(sheet.columns, faults)
     reader = RowReader(
         path.parent, defaults, faults, needed, names_patients="patient_id" in sheet.columns

@@ -180,6 +180,12 @@ def test_roi_path_and_mpp_override_are_read_as_what_they_mean(tmp_path: Path, de
         jobs_of_manifest(write(tmp_path, "path,mpp,mpp_override\na.svs,1,1\n"), defaults)
 
 
+def test_stain_vectors_of_a_manifest_are_told_to_be_kept_only(tmp_path: Path, defaults, caplog):
+    (job,) = jobs_of_manifest(write(tmp_path, "path,stain_vectors\na.svs,x\n"), defaults)
+    assert job.extras == {"stain_vectors": "x"}
+    assert "column stain_vectors is kept, not used" in caplog.text
+
+
 def test_the_name_of_a_specimen_is_no_near_miss_of_its_kind(tmp_path: Path, defaults, caplog):
     (job,) = jobs_of_manifest(write(tmp_path, "path,specimen_id\na.svs,S1\n"), defaults)
     assert (job.specimen, job.extras, caplog.messages) == (None, {"specimen_id": "S1"}, [])
