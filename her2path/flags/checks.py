@@ -20,6 +20,7 @@ from her2path.flags.evidence import (
     spoken_score,
 )
 from her2path.flags.scan import scan_flags
+from her2path.flags.tumor import tumor_flags
 from her2path.statistics.heterogeneity import LEAST_LOCAL_PCT
 
 __all__ = ["needs_review", "raise_flags"]
@@ -188,52 +189,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"The rules give {spoken_score(score)}, the network gives {spoken_score(network)}: "
             f"{apart} {'grade' if apart == 1 else 'grades'} apart (1 or more is a disagreement).",
         )
-    with_all, without = evidence.score_with_uncertain, evidence.score_without_uncertain
-    uncertain = evidence.uncertain_tumor_pct
-    if (
-        uncertain is not None
-        and uncertain > cuts.uncertain_tumor_pct
-        and with_all is not None
-        and without is not None
-        and len({with_all, without, score}) > 1
-    ):
-        yield Flag(
-            ReviewFlag.TUMOR_UNCERTAIN,
-            uncertain,
-            cuts.uncertain_tumor_pct,
-            "%",
-            f"{beside(uncertain, cuts.uncertain_tumor_pct, least=1)} % of the cells that are or "
-            f"may be tumour are in doubt (more than {cuts.uncertain_tumor_pct:g} %); with all of "
-            f"them the score is {spoken_score(with_all)}, without them {spoken_score(without)}.",
-        )
-    elif (
-        uncertain is not None
-        and uncertain > cuts.undecided_tumor_pct
-        and not evidence.are_nuclei_seen
-        and score in LOW_SCORES
-    ):
-        yield Flag(
-            ReviewFlag.TUMOR_UNCERTAIN,
-            uncertain,
-            cuts.undecided_tumor_pct,
-            "%",
-            "No network read this slide, and "
-            f"{beside(uncertain, cuts.undecided_tumor_pct, least=0)} % of the cells that are or "
-            f"may be tumour are in doubt (more than {cuts.undecided_tumor_pct:g} %): the shares "
-            "are of cells that the rules can hardly tell from others here.",
-        )
-    elif evidence.score_as_read not in (None, score):
-        yield Flag(
-            ReviewFlag.TUMOR_UNCERTAIN,
-            100 * evidence.tumor_parts_at,
-            50,
-            "%",
-            f"The cells of this slide part into tumour and others at a probability of "
-            f"{beside(100 * evidence.tumor_parts_at, 50, least=1)} % instead of 50 %: what decides "
-            f"which cells count has not seen such a stain or tissue. Counted from 50 % on the "
-            f"score would be {spoken_score(evidence.score_as_read)}.",
-        )
-    yield from _left_out_flags(evidence, cuts)
+    yield from tumor_flags(evidence, cuts)
     yield from below_blank_flags(evidence, cuts)
     yield from _shared_line_flags(evidence)
     yield from share_above(
@@ -242,26 +198,6 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         cuts.hidden_nuclei_pct,
         "of the nuclei are hidden under brown, so the count of cells is uncertain",
     )
-
-
-def _left_out_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
-    left_out, score = evidence.left_out_pct, evidence.score_with_left_out
-    now, then = evidence.stained_pct, evidence.stained_with_left_out_pct
-    if left_out is None or now is None or then is None or left_out <= cuts.left_out_pct:
-        return
-    is_other = score not in (None, evidence.call.score)
-    if is_other or now - then > cuts.left_out_points:
-        yield Flag(
-            ReviewFlag.UNSTAINED_LEFT_OUT,
-            left_out,
-            cuts.left_out_pct,
-            "%",
-            "Unstained cells that do not count as tumour have nuclei like those that do beside "
-            f"them: {beside(left_out, cuts.left_out_pct, least=0)} % of both together (more than "
-            f"{cuts.left_out_pct:g} %). With them {beside(then, now, least=0)} % are stained "
-            f"instead of {beside(now, then, least=0)} %"
-            f"{f', and the score would be {spoken_score(score)}' if is_other else ''}.",
-        )
 
 
 def _shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:

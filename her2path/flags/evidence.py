@@ -51,6 +51,7 @@ class ReviewFlag(StrEnum):
     CYTOPLASMIC_STAINING = "cytoplasmic_staining"
     READERS_DISAGREE = "readers_disagree"
     TUMOR_UNCERTAIN = "tumor_uncertain"
+    TUMOR_BY_NUCLEI = "tumor_by_nuclei"
     UNSTAINED_LEFT_OUT = "unstained_left_out"
     BELOW_BLANK = "below_blank"
     SHARED_LINES = "shared_lines"
@@ -89,6 +90,7 @@ SEVERITY: dict[ReviewFlag, Severity] = {
     ReviewFlag.CYTOPLASMIC_STAINING: "review",
     ReviewFlag.READERS_DISAGREE: "review",
     ReviewFlag.TUMOR_UNCERTAIN: "review",
+    ReviewFlag.TUMOR_BY_NUCLEI: "review",
     ReviewFlag.UNSTAINED_LEFT_OUT: "review",
     ReviewFlag.BELOW_BLANK: "review",
     ReviewFlag.SHARED_LINES: "review",
@@ -253,6 +255,11 @@ class FlagEvidence:
         Score when cells count from the usual probability instead of that one.
     stained_pct : float
         Percent of the counted cells.
+    by_nuclei_pct, stained_as_recognized_pct : float
+        Percent of the counted cells that count for their nuclei alone, and of the others that are
+        stained; None where there are none of the former.
+    score_as_recognized : Score
+        Without them.
     left_out_pct, stained_with_left_out_pct : float
         Percent that unstained cells like the counted ones make of both together, and of both that
         are stained.
@@ -323,6 +330,9 @@ class FlagEvidence:
     tumor_parts_at: float = 0.5
     score_as_read: Score | None = None
     stained_pct: float | None = None
+    by_nuclei_pct: float | None = None
+    stained_as_recognized_pct: float | None = None
+    score_as_recognized: Score | None = None
     left_out_pct: float | None = None
     stained_with_left_out_pct: float | None = None
     score_with_left_out: Score | None = None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from her2path.annotations.roi import RoiKind
 from her2path.cells.classify import CellClasses
 from her2path.cells.lookalikes import lookalikes
-from her2path.cells.membranes import Membranes, read_membranes
+from her2path.cells.membranes import Membranes
 from her2path.cells.shared_lines import has_own_line
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.clusters import Clusters
@@ -40,6 +40,7 @@ from her2path.pipeline.selection import (
 from her2path.pipeline.settings import ScoreSettings
 from her2path.pipeline.stability import try_shifts
 from her2path.pipeline.survey import Survey
+from her2path.pipeline.told_by_nuclei import read_tumor_membranes
 from her2path.results.columns import Exclusion
 from her2path.results.record import (
     BlankFacts,
@@ -169,11 +170,8 @@ def conclude_cells(
     rule_set, calibration = job.rule_set, job.calibration
     cells, selection = selected_cells(cells, survey, settings)
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
-    membranes = read_membranes(
-        cells,
-        calibration,
-        is_tumor=selection.is_counted,
-        is_reference=selection.is_reference,
+    selection, membranes, is_by_nuclei = read_tumor_membranes(
+        cells, selection, place_um, calibration
     )
     cells, classes, blank = membranes.cells, membranes.classes, blank_facts(membranes)
     everything = CountedCells.of(cells, classes, place_um)
@@ -218,7 +216,9 @@ def conclude_cells(
         rule_set=rule_set,
     )
     heterogeneity = heterogeneity_of(counted, regions, rule_set, blank.upper_pct, clusters)
-    facts = selection_facts(cells, classes, selection, everything, survey, settings, blank)
+    facts = selection_facts(
+        cells, classes, selection, is_by_nuclei, everything, survey, settings, blank
+    )
     answer = status(call.score, job.ish, organ=rule_set.organ)
     if answer.status is Status.NULL:
         answer = with_staining_of_null(answer, reading, blank)
@@ -369,6 +369,7 @@ def selection_facts(
     cells: CellMeasurements,
     classes: CellClasses,
     selection: Selection,
+    is_by_nuclei: NDArray[np.bool_],
     everything: CountedCells,
     survey: Survey,
     settings: ScoreSettings,
@@ -386,6 +387,8 @@ def selection_facts(
     n_possible, n_counted = int(possibly.sum()), int(selection.is_counted.sum())
     is_counted = selection.is_counted
     is_stained = everything.intensity > Intensity.NONE
+    is_recognized = is_counted & ~is_by_nuclei
+    is_widened = bool(is_by_nuclei.any())
     alike = lookalikes(
         cells,
         is_counted,
@@ -405,6 +408,9 @@ def selection_facts(
         score_with_uncertain=score(possibly) if n_possible else None,
         parts_at=selection.tumor.parts_at,
         score_as_read=score(selection.counted_as_read()),
+        by_nuclei_pct=share_pct(is_by_nuclei, is_counted) if is_widened else None,
+        stained_as_recognized_pct=share_pct(is_stained, is_recognized) if is_widened else None,
+        score_as_recognized=score(is_recognized) if is_widened else None,
         left_out_pct=share_pct(alike, is_counted | alike) if n_counted else None,
         stained_with_left_out_pct=share_pct(is_stained, is_counted | alike) if n_counted else None,
         score_with_left_out=score(is_counted | alike),

@@ -130,6 +130,17 @@ class Selection:
         is_left_out = mask & self.is_in_place & self.looks_like_tumor
         return replace(self, reason=np.where(is_left_out, CODE[reason], self.reason))
 
+    def with_recognized(self, mask: NDArray[np.bool_]) -> Selection:
+        """Return the selection in which cells of a mask count, as surely as at the cut."""
+        is_added = mask & self.is_in_place
+        return replace(
+            self,
+            reason=np.where(is_added, CODE[Exclusion.COUNTED], self.reason),
+            probability=np.where(
+                is_added, np.maximum(self.probability, self.cut), self.probability
+            ),
+        )
+
     def counts(self) -> dict[Exclusion, int]:
         """Count the cells by what became of them."""
         n = np.bincount(self.reason, minlength=len(REASONS))

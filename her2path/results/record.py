@@ -197,11 +197,11 @@ class CellSelection:
     """Which cells count, and what became of the others.
 
     `uncertain_pct` of the candidates lie within `uncertain_margin` of the cut in probability; the
-    scores without and with all such cells stand beside it. `parts_at` is the probability, as read,
-    at which the slide's cells part into two groups and which counts as even odds;
-    `score_as_read` is the score with 0.5 in its place. `left_out_pct` of the cells that count, and
-    of unstained ones left out beside them whose nuclei are alike, are of the latter; share stained
-    and score with these stand beside it.
+    scores without and with them stand beside it. `parts_at` is the probability, as read, at which
+    the slide's cells part in two and which counts as even odds; `score_as_read` has 0.5 in its
+    place. `by_nuclei_pct` of the cells count for their nuclei alone (None: nobody); stained share
+    and score of the others stand beside it. `left_out_pct` of the cells that count, and of
+    unstained ones left out whose nuclei are alike, are the latter; share and score with them too.
     """
 
     method: str
@@ -215,6 +215,9 @@ class CellSelection:
     score_with_uncertain: Score | None = None
     parts_at: float = 0.5
     score_as_read: Score | None = None
+    by_nuclei_pct: float | None = None
+    stained_as_recognized_pct: float | None = None
+    score_as_recognized: Score | None = None
     left_out_pct: float | None = None
     stained_with_left_out_pct: float | None = None
     score_with_left_out: Score | None = None

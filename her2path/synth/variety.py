@@ -40,6 +40,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
 _BARE = 0.3
 # How often cells are brown inside whatever their membranes are.
 _BROWN = 0.3
+# How often tumor cells are unlike the usual ones in size, shape or growth.
+_UNUSUAL = 0.3
 # So that each score is drawn about as often as another, faint ones somewhat more often.
 _OFTEN = (0.13, 0.20, 0.09, 0.07, 0.07, 0.07, 0.12, 0.08, 0.17)
 
@@ -164,6 +166,8 @@ def random_region(
         passed_share=_rare(rng, 0.4, 0.4),
     )
     region = replace(plain, **_growth(rng))
+    if rng.random() < _UNUSUAL:
+        region = replace(region, **_unusual(rng))
     if rng.random() < _BARE:
         region = replace(region, **_bare(rng))
     return replace(region, **_brown(rng)) if rng.random() < _BROWN else region
@@ -194,6 +198,66 @@ def _bare(rng: Rng) -> dict[str, Any]:
         "gland_share": _rare(rng, 0.3, 0.5),
         "oedema": float(rng.uniform(0.0, 0.4)),
     }
+
+
+def _unusual(rng: Rng) -> dict[str, Any]:
+    """Draw tumor cells that are easily taken for others: lobular, spindle, signet-ring, giant.
+
+    Lymphocytes and stroma are as small and as dark as the first three, so only what lies round a
+    cell tells them apart: even spacing, borders, rows.
+    """
+    kind = str(rng.choice(["small", "files", "spindle", "signet", "giant"]))
+    look: dict[str, Any] = {
+        "tumor_share": float(rng.uniform(0.6, 1.0)),
+        "gland_share": 0.05,
+        "benign_share": _rare(rng, 0.2, 0.15),
+        "dcis_share": 0.0,
+        "pleomorphism": float(rng.uniform(0.05, 0.35)),
+        "vesicular_share": float(rng.uniform(0.0, 0.6)),
+    }
+    if kind == "small":
+        look |= {
+            "cell_um": float(rng.uniform(7.5, 10.5)),
+            "nucleus_fill": float(rng.uniform(0.3, 0.65)),
+            "nest_um": _log_uniform(rng, 60, 320),
+            "cord_share": _rare(rng, 0.4, 0.8),
+            "scattered_share": _rare(rng, 0.4, 0.7),
+        }
+    elif kind == "files":
+        look |= {
+            "cell_um": float(rng.uniform(8.0, 13.0)),
+            "nucleus_fill": float(rng.uniform(0.3, 0.65)),
+            "tumor_share": float(rng.uniform(0.85, 1.0)),
+            "nest_um": _log_uniform(rng, 45, 90),
+            # Rows lie close together.
+            "septum_um": float(rng.uniform(3.5, 9.0)),
+            "cord_share": float(rng.uniform(0.4, 1.0)),
+            "scattered_share": float(rng.uniform(0.0, 0.8)),
+        }
+    elif kind == "spindle":
+        look |= {
+            "cell_um": float(rng.uniform(8.5, 13.0)),
+            "nucleus_fill": float(rng.uniform(0.25, 0.55)),
+            "cell_stretch": float(rng.uniform(1.8, 2.5)),
+            "smooth_share": 1.0,
+            "nest_um": _log_uniform(rng, 120, 350),
+            "cord_share": 0.0,
+        }
+    elif kind == "signet":
+        look |= {
+            "cell_um": float(rng.uniform(10.0, 17.0)),
+            "nucleus_fill": float(rng.uniform(0.15, 0.35)),
+            "vacuole_share": float(rng.uniform(0.4, 1.0)),
+            "scattered_share": _rare(rng, 0.6, 0.8),
+        }
+    else:
+        look |= {
+            "cell_um": float(rng.uniform(21.0, 30.0)),
+            "pleomorphism": float(rng.uniform(0.5, 1.0)),
+            "nucleus_fill": float(rng.uniform(0.2, 0.6)),
+            "scattered_share": _rare(rng, 0.4, 0.6),
+        }
+    return look
 
 
 def _brown(rng: Rng) -> dict[str, Any]:

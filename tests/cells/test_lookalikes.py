@@ -1,8 +1,14 @@
-"""Unstained cells that are left out although their nuclei are like those that count."""
+"""Cells that are left out although their nuclei are like those that count."""
 
 import numpy as np
+import pytest
 
-from her2path.cells.lookalikes import LEAST_CELLS, NEAR_UM, lookalikes
+from her2path.cells.lookalikes import (
+    LEAST_CELLS,
+    NEAR_UM,
+    lookalikes,
+    outnumbering_lookalikes,
+)
 
 N = 200
 
@@ -61,3 +67,66 @@ def test_few_counted_cells_say_nothing_of_others(make_cells) -> None:
     assert not lookalikes(cells, few, ~is_counted, x_um=x, y_um=y).any()
     nobody = np.zeros(2 * N, np.bool_)
     assert not lookalikes(cells, is_counted, nobody, x_um=x, y_um=y).any()
+
+
+def tumor_of_which_the_stained_count(make_cells, *, n_counted=60, other_share=0.0, away_um=0.0):
+    """Return cells of which the first count and the last are lymphocytes."""
+    n = 600
+    rng = np.random.default_rng(7)
+    is_other = np.arange(n) >= n - round(other_share * (n - n_counted))
+    area = rng.normal(1, 0.15, n) * np.where(is_other, 28, 60)
+    cells = make_cells(
+        n,
+        nucleus_area_um2=area.astype(np.float32),
+        nucleus_elongation=rng.normal(1.3, 0.06, n).astype(np.float32),
+        nucleus_h_od=rng.normal(0.2, 0.02, n).astype(np.float32),
+    )
+    x, y = rng.uniform(0, 300, (2, n))
+    is_counted = np.arange(n) < n_counted
+    x = np.where(is_counted, x, x + away_um)
+    return cells, is_counted, is_other, {"x_um": x, "y_um": y}
+
+
+def test_tumor_of_which_little_but_the_stained_part_counts_is_found(make_cells) -> None:
+    cells, is_counted, is_other, places = tumor_of_which_the_stained_count(
+        make_cells, other_share=0.3
+    )
+    found = outnumbering_lookalikes(cells, is_counted, ~is_counted, is_counted, **places)
+    assert not (found & is_counted).any()
+    assert found[~is_counted & ~is_other].mean() > 0.45
+    assert found[is_other].mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("made", "stained"),
+    [
+        pytest.param({"n_counted": 250}, "counted", id="as many count as do not"),
+        pytest.param({"other_share": 0.6}, "counted", id="most of the others are other cells"),
+        pytest.param({}, "nobody", id="stain has not misled"),
+        pytest.param({}, "everybody", id="all are stained"),
+        pytest.param({"n_counted": LEAST_CELLS - 1}, "counted", id="few say nothing"),
+        pytest.param({"away_um": 300 + NEAR_UM}, "counted", id="far from all that count"),
+    ],
+)
+def test_other_cells_never_count_for_their_nuclei(make_cells, made, stained) -> None:
+    cells, is_counted, _, places = tumor_of_which_the_stained_count(make_cells, **made)
+    is_stained = {
+        "counted": is_counted,
+        "nobody": np.zeros_like(is_counted),
+        "everybody": np.ones_like(is_counted),
+    }[stained]
+    found = outnumbering_lookalikes(cells, is_counted, ~is_counted, is_stained, **places)
+    assert not found.any()
+
+
+def test_cells_are_joined_step_by_step(make_cells) -> None:
+    n = 400
+    cells = make_cells(n, nucleus_area_um2=np.full(n, 60, np.float32))
+    is_counted = np.arange(n) < LEAST_CELLS
+    # A file of cells, and behind a gap the rest of it.
+    x = np.arange(n) * 0.9 * NEAR_UM + np.where(np.arange(n) < 300, 0, 2 * NEAR_UM)
+    found = outnumbering_lookalikes(
+        cells, is_counted, ~is_counted, is_counted, x_um=x, y_um=np.zeros(n)
+    )
+    assert found[LEAST_CELLS:300].all()
+    assert not found[300:].any()

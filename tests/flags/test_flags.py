@@ -72,6 +72,10 @@ ISLAND = Cluster3Plus(80, 100, 7.0, Score.ONE_PLUS, is_distinct=True)
         ),
         ("tumor_uncertain", {"tumor_parts_at": 0.06, "score_as_read": Score.NOT_ASSESSABLE}),
         (
+            "tumor_by_nuclei",
+            {"stained_pct": 12.0, "by_nuclei_pct": 90.0, "stained_as_recognized_pct": 70.0},
+        ),
+        (
             "unstained_left_out",
             {"stained_pct": 97.0, "left_out_pct": 9.0, "stained_with_left_out_pct": 88.9},
         ),
@@ -224,6 +228,24 @@ def test_at_its_cut_no_flag_is_raised(evidence):
                 "score_with_left_out": Score.ULTRALOW,
             },
             "With them 1.8 % are stained instead of 2.3 %, and the score would be 0+.",
+        ),
+        (
+            {
+                "stained_pct": 9.6,
+                "by_nuclei_pct": 93.1,
+                "stained_as_recognized_pct": 71.2,
+                "score_as_recognized": Score.THREE_PLUS,
+            },
+            "93.1 % of the cells that count do so for their nuclei alone",
+        ),
+        (
+            {
+                "stained_pct": 9.6,
+                "by_nuclei_pct": 93.1,
+                "stained_as_recognized_pct": 71.2,
+                "score_as_recognized": Score.THREE_PLUS,
+            },
+            "Without them 71 % are stained instead of 10 %, and the score would be 3+.",
         ),
         # Rounded, the range would hold what lies outside.
         (

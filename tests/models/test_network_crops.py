@@ -59,7 +59,7 @@ def test_stored_stain_comes_back_within_two_hundredths(od: float) -> None:
 
 
 def test_a_field_is_the_same_for_the_same_seed(training_fields: list[TrainingField]) -> None:
-    again = draw_training_field(50, 120.0)
+    again = draw_training_field(80, 120.0)
     assert np.array_equal(again.stain, training_fields[0].stain)
     assert np.array_equal(again.truth, training_fields[0].truth)
 
@@ -87,23 +87,21 @@ def test_processes_draw_the_same_fields_and_only_those_missing(
     fields_folder: Path, tmp_path: Path
 ) -> None:
     seen: list[tuple[int, int]] = []
-    draw_training_fields(tmp_path, range(50, 51), 120.0)
+    draw_training_fields(tmp_path, range(80, 81), 120.0)
     draw_training_fields(
-        tmp_path, range(50, 53), 120.0, workers=2, progress=lambda *now: seen.append(now)
+        tmp_path, range(80, 83), 120.0, workers=2, progress=lambda *now: seen.append(now)
     )
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    for ours, theirs in zip(
-        load_training_fields(tmp_path, range(50, 52)),
-        load_training_fields(fields_folder, range(50, 52)),
-        strict=True,
-    ):
+    again = load_training_fields(tmp_path, range(80, 82))
+    assert len(again) == 2
+    for ours, theirs in zip(again, load_training_fields(fields_folder, range(80, 82)), strict=True):
         assert np.array_equal(ours.stain, theirs.stain)
         assert np.array_equal(ours.kind, theirs.kind)
 
 
 def test_a_folder_of_other_fields_is_not_mixed_with_new_ones(fields_folder) -> None:
     with pytest.raises(ModelError, match="another size"):
-        draw_training_fields(fields_folder, range(50, 51), 100.0)
+        draw_training_fields(fields_folder, range(80, 81), 100.0)
 
 
 def test_centres_lie_in_nuclei(training_fields: list[TrainingField]) -> None:

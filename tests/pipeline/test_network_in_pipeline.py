@@ -238,6 +238,28 @@ def test_counting_stained_cells_alone_is_flagged(conclude, read_once, monkeypatc
     assert record.review
 
 
+def test_tumor_of_which_only_stained_cells_are_recognized_counts_for_its_nuclei(
+    conclude, read_once, monkeypatch
+):
+    _, cells, _ = read_once
+    usual = conclude(Score.ONE_PLUS)
+    assert usual.selection.by_nuclei_pct is None
+    clearest = np.partition(cells.line_contrast_od, -8, axis=1)[:, -8:].mean(axis=1)
+    by_stain = np.where(clearest > np.quantile(clearest, 0.88), 0.99, 0.01).astype(np.float32)
+    monkeypatch.setattr("her2path.pipeline.selection.agreed_probability", lambda *_: by_stain)
+    # Half of this core is stroma.
+    monkeypatch.setattr("her2path.cells.lookalikes.LEAST_ALIKE", 0.3)
+    record = conclude(Score.ONE_PLUS)
+    facts, stained = record.selection, record.reading.shares["pct_stained"]
+    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.TUMOR_BY_NUCLEI)
+    assert flag.number == facts.by_nuclei_pct > 40
+    assert stained < facts.stained_as_recognized_pct - 8
+    assert record.review
+    # Nearer to what all cells show than without them.
+    truth = usual.reading.shares["pct_stained"]
+    assert abs(stained - truth) < abs(facts.stained_as_recognized_pct - truth)
+
+
 def test_a_score_that_hangs_on_cells_below_the_blank_is_flagged(conclude, read_once):
     usual = conclude(Score.ONE_PLUS)
     assert usual.blank.below_pct < 70
