@@ -136,9 +136,9 @@ class Display(Bar):
         line = self.line_of(event)
         if line is not None:
             self.console.print(line)
-            self.spoken = time.perf_counter()
         if self.is_shown:
             self.show(BATCH, self.estimate.fraction, 1.0, words=self.estimate.words())
+        # However many lines slides have made meanwhile: these do not say how long it takes yet.
         elif time.perf_counter() - self.spoken > PLAIN_EVERY_S:
             self.console.print(self.estimate.words())
             self.spoken = time.perf_counter()

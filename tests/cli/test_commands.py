@@ -446,6 +446,22 @@ def test_progress_is_shown_at_a_terminal_and_in_a_log(is_terminal: bool):
     assert words.startswith("slide 3 of 3")
 
 
+def test_a_log_says_how_long_it_takes_yet_though_slide_after_slide_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from io import StringIO
+
+    from rich.console import Console
+
+    now = iter(range(0, 10_000, 25))
+    monkeypatch.setattr("her2path.cli.display.time.perf_counter", lambda: float(next(now)))
+    stream = StringIO()
+    with Display(Console(file=stream, width=200, color_system=None)) as display:
+        for event in EVENTS:
+            display(event)
+    assert "mm²/s · about" in stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min 01 s"), (3700, "1 h 01 min")]
 )
