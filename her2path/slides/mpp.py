@@ -81,7 +81,7 @@ def as_mpp(value: float | Mpp) -> Mpp:
 def mpp_problem(mpp: Mpp | None, objective_power: float | None) -> str:
     """Return why a µm/px cannot be used, with its remedy; empty when it can."""
     if mpp is None:
-        return "no µm/px in the file: give it with --mpp (a 40× scan has about 0.25)."
+        return "no usable µm/px in the file: give it with --mpp (a 40× scan has about 0.25)."
     if not is_plausible(mpp):
         return (
             f"µm/px of {mpp.x:g} × {mpp.y:g} is outside {MPP_MIN}–{MPP_MAX}: "

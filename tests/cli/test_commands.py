@@ -157,7 +157,7 @@ def test_quiet_says_nothing(glass: Path, tmp_path: Path):
 def test_quiet_says_what_failed(glass: Path, tmp_path: Path):
     shown = run("score", glass, "--out", tmp_path, "--workers", 1, "--quiet")
     assert shown.exit_code == 1
-    assert "no µm/px in the file: give it with --mpp" in " ".join(shown.stderr.split())
+    assert "no usable µm/px in the file: give it with --mpp" in " ".join(shown.stderr.split())
 
 
 def test_a_manifest_gives_each_slide_its_own_settings(glass: Path, tmp_path: Path):
