@@ -96,7 +96,8 @@ def outnumbering_lookalikes(
     if n_counted < LEAST_CELLS or n_left_out == 0:
         return nobody
     alike = has_nucleus_like(cells, is_counted)
-    of_that_kind = float(alike[is_left_out].mean() / alike[is_counted].mean())
+    usual = float(alike[is_counted].mean())
+    of_that_kind = float(alike[is_left_out].mean()) / usual if usual else 0.0
     if of_that_kind < LEAST_ALIKE or of_that_kind * n_left_out < LEAST_RATIO * n_counted:
         return nobody
     found = joined_to(is_counted, is_left_out & alike, np.column_stack([x_um, y_um]))

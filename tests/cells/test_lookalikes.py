@@ -119,6 +119,15 @@ def test_other_cells_never_count_for_their_nuclei(make_cells, made, stained) -> 
     assert not found.any()
 
 
+def test_nuclei_that_could_not_be_measured_say_nothing(make_cells) -> None:
+    n = 4 * LEAST_CELLS
+    is_counted = np.arange(n) < LEAST_CELLS
+    cells = make_cells(n, nucleus_h_od=np.where(is_counted, np.nan, 0.2).astype(np.float32))
+    x = np.arange(n, dtype=float)
+    found = outnumbering_lookalikes(cells, is_counted, ~is_counted, is_counted, x_um=x, y_um=x)
+    assert not found.any()
+
+
 def test_cells_are_joined_step_by_step(make_cells) -> None:
     n = 400
     cells = make_cells(n, nucleus_area_um2=np.full(n, 60, np.float32))
