@@ -4,9 +4,10 @@ A reader that learned where membranes are may take a nucleus for tumor because i
 stained cells count and unstained ones beside them do not, and every share reads too high. Nuclei
 tell: stroma and lymphocytes have others than the tumor beside them.
 
-Some of stroma have nuclei like those of a tumor, so a few such cells are only told of. Where they
-are far more than the cells that count, and make up much of all that was left out, the reader has
-recognized no more of the tumor than its stained part: then they count.
+Some of stroma have nuclei like those of a tumor, so a few such cells are only told of. Lymphocytes
+can have nuclei like those of small tumor cells, so many of them say nothing either. But stain lies
+on tumor: where more stained cells were left out than count, the reader does not know this tumor,
+and if much of what was left out is like what counts, it counts too.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def outnumbering_lookalikes(
     x_um: NDArray[np.float64],
     y_um: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Tell which cells are tumor for their nuclei, where the reader recognized the stained alone.
+    """Tell which cells are tumor for their nuclei, where the reader does not know the tumor.
 
     If a share p of what was left out is of the kind that counts, p of it, and no less, have nuclei
     like the middle of that kind, for each one of that kind that has.
@@ -94,6 +95,9 @@ def outnumbering_lookalikes(
     nobody = np.zeros(len(cells), np.bool_)
     n_counted, n_left_out = np.count_nonzero(is_counted), np.count_nonzero(is_left_out)
     if n_counted < LEAST_CELLS or n_left_out == 0:
+        return nobody
+    # Tumor among lymphocytes, every stained cell of which counts, is known well enough.
+    if np.count_nonzero(is_stained & is_left_out) < np.count_nonzero(is_stained & is_counted):
         return nobody
     alike = has_nucleus_like(cells, is_counted)
     usual = float(alike[is_counted].mean())

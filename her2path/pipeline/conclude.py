@@ -171,7 +171,7 @@ def conclude_cells(
     cells, selection = selected_cells(cells, survey, settings)
     place_um = cells.x * survey.mpp.x, cells.y * survey.mpp.y
     selection, membranes, is_by_nuclei = read_tumor_membranes(
-        cells, selection, place_um, calibration
+        cells, selection, place_um, calibration=calibration, rule_set=rule_set
     )
     cells, classes, blank = membranes.cells, membranes.classes, blank_facts(membranes)
     everything = CountedCells.of(cells, classes, place_um)

@@ -238,23 +238,30 @@ def test_counting_stained_cells_alone_is_flagged(conclude, read_once, monkeypatc
     assert record.review
 
 
-def test_tumor_of_which_only_stained_cells_are_recognized_counts_for_its_nuclei(
-    conclude, read_once, monkeypatch
+@pytest.mark.parametrize("score", [Score.ONE_PLUS, Score.TWO_PLUS])
+def test_tumor_that_is_hardly_known_counts_for_its_nuclei_unless_that_takes_back_2_plus(
+    conclude, read_once, monkeypatch, score
 ):
     _, cells, _ = read_once
     usual = conclude(Score.ONE_PLUS)
     assert usual.selection.by_nuclei_pct is None
     clearest = np.partition(cells.line_contrast_od, -8, axis=1)[:, -8:].mean(axis=1)
-    by_stain = np.where(clearest > np.quantile(clearest, 0.88), 0.99, 0.01).astype(np.float32)
-    monkeypatch.setattr("her2path.pipeline.selection.agreed_probability", lambda *_: by_stain)
+    is_clear = clearest > np.quantile(clearest, 0.6)
+    third = np.where(is_clear & (np.arange(len(cells)) % 3 == 0), 0.99, 0.01).astype(np.float32)
+    monkeypatch.setattr("her2path.pipeline.selection.agreed_probability", lambda *_: third)
     # Half of this core is stroma.
     monkeypatch.setattr("her2path.cells.lookalikes.LEAST_ALIKE", 0.3)
+    monkeypatch.setattr("her2path.pipeline.told_by_nuclei.score_of", lambda *_, **__: (score, None))
     record = conclude(Score.ONE_PLUS)
     facts, stained = record.selection, record.reading.shares["pct_stained"]
-    (flag,) = (f for f in record.flags if f.flag is ReviewFlag.TUMOR_BY_NUCLEI)
-    assert flag.number == facts.by_nuclei_pct > 40
-    assert stained < facts.stained_as_recognized_pct - 8
+    flags = [flag for flag in record.flags if flag.flag is ReviewFlag.TUMOR_BY_NUCLEI]
+    if score is Score.TWO_PLUS:
+        assert (flags, facts.by_nuclei_pct) == ([], None)
+        return
+    assert [flag.number for flag in flags] == [facts.by_nuclei_pct]
+    assert facts.by_nuclei_pct > 40
     assert record.review
+    assert stained < facts.stained_as_recognized_pct - 8
     # Nearer to what all cells show than without them.
     truth = usual.reading.shares["pct_stained"]
     assert abs(stained - truth) < abs(facts.stained_as_recognized_pct - truth)
