@@ -26,8 +26,8 @@ MIDDLE = (0.1, 0.9)
 NEAR_UM = 25.0
 # Fewer cells have no middle to compare with.
 LEAST_CELLS = 20
-# Stroma and lymphocytes hold many nuclei like those of a tumor, by chance up to two fifths on drawn
-# slides and real cores. Where more of what was left out is of the kind that counts, it is tumor.
+# Of stroma and usual inflammation up to two fifths have nuclei like those of a tumor (drawn slides,
+# real cores); of lymphocytes beside small tumor cells more have, so this alone does not tell.
 LEAST_ALIKE = 0.45
 # So many of that kind are left out for each one that counts, or the reader has recognized enough.
 LEAST_RATIO = 2.0
@@ -90,7 +90,8 @@ def outnumbering_lookalikes(
     -------
     ndarray of shape (n,), bool
         Cells left out that are joined to a counted one by steps of at most `NEAR_UM` from one such
-        nucleus to the next; nobody where they do not outnumber those that count.
+        nucleus to the next; nobody where the reader knows the tumor: most stained cells count, or
+        such cells are no large part of what was left out, or fewer than twice those that count.
     """
     nobody = np.zeros(len(cells), np.bool_)
     n_counted, n_left_out = np.count_nonzero(is_counted), np.count_nonzero(is_left_out)
