@@ -36,8 +36,8 @@ MODE_HALF_WIDTH = 2.5
 MIN_GLASS_FRAC = 0.003
 MIN_GLASS_PX = 25
 ENOUGH_PX = 1_000_000
-# So much of an empty picture is glass (0.91 of the real empty core); of fields of pale stroma
-# without glass less than a tenth passes for it.
+# An empty picture is nearly all glass; in a field of pale stroma only the most even spots pass for
+# it.
 LEAST_EMPTY_GLASS = 0.5
 
 
