@@ -26,13 +26,13 @@ MIDDLE = (0.1, 0.9)
 NEAR_UM = 25.0
 # Fewer cells have no middle to compare with.
 LEAST_CELLS = 20
-# Much of stroma and inflammation has nuclei like those of a tumor, and most lymphocytes beside small
-# tumor cells have: this alone does not tell.
+# Much of stroma and inflammation has nuclei like those of a tumor, and most lymphocytes beside
+# small tumor cells have: this alone does not tell.
 LEAST_ALIKE = 0.45
 # So many of that kind are left out for each one that counts, or the reader has recognized enough.
 LEAST_RATIO = 2.0
-# By so many points the share stained falls with them, as `FlagCuts.left_out_points` asks: else stain
-# has not misled the reader.
+# By so many points the share stained falls with them, as `FlagCuts.left_out_points` asks: else
+# stain has not misled the reader.
 LEAST_POINTS = 8.0
 
 
