@@ -71,7 +71,7 @@ def test_a_wrong_command_or_option_would_be_found():
 
 def test_the_readme_has_every_command():
     section = text_of(ROOT / "README.md").split("## Your own slides")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(COMMANDS.commands)
+    assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == set(COMMANDS.commands)
 
 
 def test_the_columns_in_the_documents_are_those_of_the_program():
@@ -120,7 +120,7 @@ def test_the_pages_that_people_act_on_state_the_intended_use(name: str):
 
 def test_every_flag_stands_in_the_documents_with_its_words():
     row = re.compile(
-        r"^\| `(\w+)` \| ([^|]+) \| (review|note) \| [^|]+ \| ([^|]+) \|$", re.MULTILINE
+        r"^\| `([\w-]+)` \| ([^|]+) \| (review|note) \| [^|]+ \| ([^|]+) \|$", re.MULTILINE
     )
     listed = row.findall(text_of(ROOT / "docs/results.md"))
     assert listed == [

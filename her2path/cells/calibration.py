@@ -21,6 +21,7 @@ from her2path.stain.od import as_white_point
 
 __all__ = [
     "GENERIC_NAME",
+    "HIGHEST_OD",
     "Calibration",
     "IntensityCuts",
     "generic_calibration",
@@ -162,6 +163,11 @@ class Calibration(BaseModel):
         her2path.cells.classify.closed_rings
         """
         return self.complete_frac_read if is_read else self.complete_frac
+
+    def is_same_but_for_control(self, other: Calibration) -> bool:
+        """Tell whether cells are classed alike by both: the range of the control takes no part."""
+        alike = self.model_copy(update={"control_od": other.control_od})
+        return alike == other
 
     def misfit(self, mpp: float, scanner: str, *, is_srgb: bool = False) -> str:
         """Say why this calibration is not one for such a scan; empty when it is.

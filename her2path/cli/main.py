@@ -13,6 +13,7 @@ from her2path.cli import (
     calibrate,
     cohort,
     compare,
+    control_range,
     cores,
     evaluate,
     export,
@@ -73,7 +74,7 @@ app.add_typer(models_app, name="models")
 
 
 class CellsChoice(StrEnum):
-    """Which cells are written for QuPath."""
+    """Which cells are written for QuPath; the words of `CellsGeojson`, not for `--help` to load."""
 
     NONE = "none"
     CHOSEN = "chosen"
@@ -81,7 +82,7 @@ class CellsChoice(StrEnum):
 
 
 class OriginChoice(StrEnum):
-    """Where coordinates of GeoJSON count from."""
+    """Where coordinates of GeoJSON count from; the words of `Origin`, not for `--help` to load."""
 
     LEVEL0 = "level0"
     BOUNDS = "bounds"
@@ -297,6 +298,7 @@ app.command(epilog=review.EXAMPLES)(review.review)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=cores.EXAMPLES)(cores.cores)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(epilog=control_range.EXAMPLES)(control_range.control_range)
 # What stands without an option is refused by the command itself, which knows the remedy.
 app.command(epilog=compare.COMPARE_EXAMPLES, context_settings={"allow_extra_args": True})(
     compare.compare

@@ -142,7 +142,10 @@ def way_of_reading(record: SlideRecord) -> str:
 
 
 def calibrations(side: Side) -> set[str]:
-    return {slide.record.calibration.model_dump_json() for slide in side.speaking}
+    """Return the calibrations of a side but for the range of the control, which classes no cell."""
+    return {
+        slide.record.calibration.model_dump_json(exclude={"control_od"}) for slide in side.speaking
+    }
 
 
 def vectors(hematoxylin: tuple[float, ...], dab: tuple[float, ...]) -> str:

@@ -12,6 +12,7 @@ from her2path.criteria.score import Score
 from her2path.criteria.tally import Tally
 from her2path.flags.checks import raise_flags
 from her2path.flags.evidence import HEIGHT_FACTORS, Flag, FlagEvidence, ReviewFlag
+from her2path.pipeline.control_range import control_od_of
 from her2path.pipeline.scoring import CountedCells, borders_of, score_of
 from her2path.pipeline.survey import Survey, misfits
 from her2path.results.record import (
@@ -85,7 +86,7 @@ def flags_of_reading(
     """Return the flags of a slide whose cells were read."""
     job = survey.job
     tally, blocks = counted.tally, counted.block_tallies()
-    expected = job.calibration.control_od
+    control, expected = control_od_of(regions), job.calibration.control_od
 
     def at_height(factor: float) -> Score:
         graded = counted.graded(job.calibration.intensity, height_factor=factor)
@@ -126,7 +127,7 @@ def flags_of_reading(
             # Where tumor is drawn elsewhere, control tissue that was found is not measured.
             has_control=bool(job.calibration.made_from)
             or any(r.kind is RegionKind.CONTROL and r.n_cells > 0 for r in regions),
-            control_od=control_od_of(regions),
+            control_od=control[0] if control else None,
             control_od_range=expected and Interval(*expected),
             is_calibrated=job.calibration.is_site_specific
             and not misfits(job, survey.working_mpp, survey.scan),
@@ -136,17 +137,6 @@ def flags_of_reading(
             ish_comment=answer.comment if answer.needs_review and job.ish is not None else "",
         )
     )
-
-
-def control_od_of(regions: Sequence[RegionRecord]) -> float | None:
-    """Return the mean membrane OD of the stained cells of control tissue, None without any."""
-    found = [
-        region.reading.measures["membrane_od"]
-        for region in regions
-        if region.kind is RegionKind.CONTROL and "membrane_od" in region.reading.measures
-    ]
-    n = sum(estimate.n_cells for estimate in found)
-    return sum(estimate.value * estimate.n_cells for estimate in found) / n if n else None
 
 
 def seen_on_scan(survey: Survey, call: Call) -> FlagEvidence:

@@ -1,14 +1,16 @@
-"""Intervals of a plain proportion, for cells or patients that are independent of each other."""
+"""Intervals of independent values: of a plain proportion, and of the next of some measurements."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Literal
 
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv, ndtri, stdtrit
 
-__all__ = ["Interval", "clopper_pearson", "upper_limit", "wilson"]
+__all__ = ["Interval", "clopper_pearson", "prediction_interval", "upper_limit", "wilson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Interval:
         return Interval(self.lower * factor, self.upper * factor)
 
 
-def _check(k: int, n: int, confidence: float) -> None:
+def check_count(k: int, n: int, confidence: float) -> None:
     if n < 0 or not 0 <= k <= n:
         raise ValueError(f"need 0 ≤ k ≤ n, got k = {k}, n = {n}")
     if not 0 < confidence < 1:
@@ -54,7 +56,7 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
     >>> wilson(11, 34).scaled(100)  # doctest: +ELLIPSIS
     Interval(lower=19.1..., upper=49.1...)
     """
-    _check(k, n, confidence)
+    check_count(k, n, confidence)
     if n == 0:
         return Interval(0.0, 1.0)
     z2 = float(ndtri(0.5 + confidence / 2)) ** 2
@@ -73,7 +75,7 @@ def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
     ----------
     Clopper and Pearson 1934, 10.1093/biomet/26.4.404.
     """
-    _check(k, n, confidence)
+    check_count(k, n, confidence)
     tail = (1 - confidence) / 2
     return Interval(
         0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail)),
@@ -94,3 +96,31 @@ def upper_limit(
     """
     interval = wilson if method == "wilson" else clopper_pearson
     return interval(k, n, confidence=confidence).upper
+
+
+def prediction_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval:
+    """Interval in which one more value lies that comes as these did, from a normal distribution.
+
+    Parameters
+    ----------
+    values : sequence of float
+        At least two; few give a wide interval, as wide as they leave it open.
+    confidence : float
+
+    References
+    ----------
+    Hahn and Meeker 1991, Statistical Intervals, chapter 4, 10.1002/9780470316771.
+
+    Examples
+    --------
+    >>> prediction_interval([1.0, 2.0, 3.0])  # doctest: +ELLIPSIS
+    Interval(lower=-2.96..., upper=6.96...)
+    """
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"the next value is known from at least two, got {n}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence lies between 0 and 1, got {confidence}; 0.95 is usual")
+    mean = fmean(values)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * stdev(values) * math.sqrt(1 + 1 / n)
+    return Interval(mean - half, mean + half)

@@ -188,6 +188,12 @@ def test_each_obstacle_is_named(make_side, with_record, code, change):
     assert pair.reasons[0] in pair.sentence
 
 
+def test_the_range_of_the_control_makes_no_other_calibration(make_side, with_record):
+    before, after = make_side(**FAINT), make_side("after", seed=2, **FAINT)
+    held = after.first.calibration.model_copy(update={"control_od": (0.3, 0.6)})
+    assert codes(compare_sides(before, with_record(after, calibration=held))) == []
+
+
 def test_two_networks_of_one_name_are_two(make_side, with_record):
     mine, other = (
         NetworkFacts(name="best", fingerprint=mark, n_expected_cells=1.0, joint=None)

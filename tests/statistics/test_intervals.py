@@ -1,8 +1,15 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2path.statistics.intervals import Interval, clopper_pearson, upper_limit, wilson
+from her2path.statistics.intervals import (
+    Interval,
+    clopper_pearson,
+    prediction_interval,
+    upper_limit,
+    wilson,
+)
 
 pairs = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -58,3 +65,24 @@ def test_intervals_hold_the_estimate_and_mirror(pair):
 def test_more_confidence_is_wider(pair):
     assert wilson(*pair, confidence=0.99).width >= wilson(*pair).width
     assert upper_limit(*pair) > 0
+
+
+def test_the_next_of_many_values_lies_within_two_standard_deviations():
+    values = np.random.default_rng(0).normal(10, 2, 20_000)
+    found = prediction_interval(values.tolist())
+    assert found.lower == pytest.approx(10 - 1.96 * 2, abs=0.1)
+    assert found.upper == pytest.approx(10 + 1.96 * 2, abs=0.1)
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+def test_the_next_of_few_values_is_held_as_often_as_promised(n):
+    draws = np.random.default_rng(n).normal(0, 1, (4000, n + 1))
+    held = [row[-1] in prediction_interval(row[:-1].tolist(), confidence=0.9) for row in draws]
+    assert np.mean(held) == pytest.approx(0.9, abs=0.02)
+
+
+def test_one_value_says_nothing_of_the_next():
+    with pytest.raises(ValueError, match="at least two"):
+        prediction_interval([1.0])
+    with pytest.raises(ValueError, match="confidence"):
+        prediction_interval([1.0, 2.0], confidence=1.0)
