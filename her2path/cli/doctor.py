@@ -147,7 +147,7 @@ def network_words() -> str:
     assert use is not None
     reader = reader_of(use)
     reader.read(field(), 0.25)
-    return f"{use.name} works, by {reader.runtime} on {reader.device}"
+    return f"{use.name} works, by {reader.runs}"
 
 
 def write_temporary() -> str:

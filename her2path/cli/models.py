@@ -84,7 +84,10 @@ def verify(
     *,
     debug: Debug = False,
 ) -> None:
-    """Check every file of a model against its SHA-256; each is named by its folder."""
+    """Check every file of a model against its SHA-256, and that what runs it agrees.
+
+    Each is named by its folder, with the fingerprint that results keep.
+    """
     with readable_errors(debug=debug, resumes=False):
         from her2path.errors import ModelError
         from her2path.models.description import verify_folder
@@ -95,12 +98,17 @@ def verify(
         for found in chosen:
             try:
                 description = verify_folder(found.folder)
+                # torch takes seconds to load: only where the files are whole.
+                from her2path.models.runtimes import check_runtimes
+
+                check_runtimes(found.folder)
             except ModelError as error:
                 n_bad += 1
                 ERRORS.print(str(error), style="red")
             else:
                 n = len(description.files)
-                OUTPUT.print(f"{found.folder}: {n} files are whole")
+                words = f"{n} files are whole, fingerprint {description.fingerprint}"
+                OUTPUT.print(f"{found.folder}: {words}")
     raise typer.Exit(1 if n_bad else 0)
 
 

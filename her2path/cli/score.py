@@ -19,7 +19,7 @@ from her2path.criteria.score import IshResult, Organ, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
 from her2path.pipeline.manifest import jobs_of_manifest, parse_white_point
-from her2path.pipeline.network import find_network
+from her2path.pipeline.network import SHIPPED_NETWORK, find_network
 from her2path.pipeline.settings import (
     CellsGeojson,
     ScoreSettings,
@@ -40,7 +40,7 @@ from her2path.results.record import RESEARCH_USE, SlideRecord, read_records
 from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 
-__all__ = ["ScoreOptions", "score"]
+__all__ = ["UNREAD", "ScoreOptions", "check_outlines", "offset_of", "score", "warn_of_specimen"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,8 @@ def score(options: ScoreOptions) -> int:
     jobs = jobs_of(options)
     out = ResultsFolder(Path(os.path.abspath(options.out)))
     n_workers = worker_count(options.workers)
+    if not (options.quiet or options.as_json):
+        ERRORS.print(network_words(options.model, settings))
     # The summary names what failed by itself.
     silent = nullcontext(None if options.as_json else say_failures)
     display = silent if options.quiet or options.as_json else Display(ERRORS)
@@ -117,7 +119,8 @@ def score(options: ScoreOptions) -> int:
     # Scored by an earlier run, and damaged or deleted since.
     unread = [job.slide_id for job in jobs if job.slide_id in lost]
     if options.as_json:
-        OUTPUT.print(json.dumps(summary_of(out, records, result, unread), ensure_ascii=False))
+        summary = summary_of(out, records, result, unread, model=settings.model)
+        OUTPUT.print(json.dumps(summary, ensure_ascii=False))
     elif not options.quiet:
         say_end(out, result, unread, n_review=sum(record.review for record in records))
     return SOME_FAILED if result.failed or unread else 0
@@ -164,6 +167,16 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
     return jobs_of_paths(paths, defaults)
 
 
+def network_words(asked: str, settings: ScoreSettings) -> str:
+    """Say which network reads, and whether that was asked for."""
+    network = settings.network
+    if network is None:
+        return "Network: none; the rules read alone."
+    if asked == SHIPPED_NETWORK:
+        return f"Network: {network.name}, which ships with her2path."
+    return f"Network: {network.name} in {network.folder}."
+
+
 def offset_of(text: str) -> Location:
     """Read "X,Y"."""
     try:
@@ -193,13 +206,19 @@ def warn_of_specimen(defaults: JobDefaults) -> None:
 
 
 def summary_of(
-    out: ResultsFolder, records: Sequence[SlideRecord], result: BatchResult, unread: Sequence[str]
+    out: ResultsFolder,
+    records: Sequence[SlideRecord],
+    result: BatchResult,
+    unread: Sequence[str],
+    *,
+    model: str,
 ) -> dict[str, object]:
     """Return what `--json` prints."""
     failed = {**result.failed, **dict.fromkeys(unread, f"was scored, and {UNREAD}")}
     return {
         "out": str(out.path),
         "report": str(out.report_html),
+        "model": model,
         "n_slides": result.n_slides,
         "n_done": len(records),
         "seconds": round(result.seconds, 3),

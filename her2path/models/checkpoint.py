@@ -22,6 +22,7 @@ from safetensors import SafetensorError, deserialize
 
 from her2path.errors import ModelError
 from her2path.models.description import (
+    CARD_FILE,
     DESCRIPTION_FILE,
     MAX_DESCRIPTION_BYTES,
     MAX_FILE_BYTES,
@@ -30,6 +31,7 @@ from her2path.models.description import (
     ModelCalibration,
     ModelDescription,
     described,
+    read_bounded,
     read_description,
     read_verified,
     strangers_in,
@@ -170,7 +172,7 @@ def add_files(folder: Path, files: Mapping[str, bytes]) -> ModelDescription:
         If the checkpoint is damaged, or cannot be written.
     """
     description = read_description(folder)
-    kept = {name: read_verified(folder, description, name) for name in description.files}
+    kept = kept_files(folder, description)
     if WEIGHTS_FILE in files:
         raise ModelError(f"{WEIGHTS_FILE} cannot be added to {folder}; save a checkpoint anew")
     return write_folder(folder, description, {**kept, **files}, overwrite=True)
@@ -189,7 +191,7 @@ def recalibrate(
         If the checkpoint is damaged, or cannot be written.
     """
     description = read_description(folder)
-    kept = {name: read_verified(folder, description, name) for name in description.files}
+    kept = kept_files(folder, description)
     changed = description.model_copy(
         update={
             "calibration": calibration,
@@ -197,6 +199,14 @@ def recalibrate(
         }
     )
     return write_folder(folder, changed, kept, overwrite=True)
+
+
+def kept_files(folder: Path, description: ModelDescription) -> dict[str, bytes]:
+    """Return the verified files of a checkpoint, and a card that a person has put beside them."""
+    kept = {name: read_verified(folder, description, name) for name in description.files}
+    if CARD_FILE not in kept and (folder / CARD_FILE).is_file():
+        kept[CARD_FILE] = read_bounded(folder / CARD_FILE, MAX_FILE_BYTES)
+    return kept
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -245,7 +255,7 @@ def write_folder(
         raise ModelError(f"the description of {full.name} is too long to be read back; shorten it")
     # Of a link what it leads to is written; the link stays.
     folder = Path(os.path.realpath(folder))
-    check_free(folder, overwrite=overwrite)
+    check_free(folder, files, overwrite=overwrite)
     temporary = folder.with_name(f"{PREFIX}{secrets.token_hex(8)}")
     try:
         temporary.mkdir()
@@ -266,13 +276,13 @@ def write_folder(
     return full
 
 
-def check_free(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a place that holds something which is not to be replaced."""
+def check_free(folder: Path, files: Collection[str], *, overwrite: bool) -> None:
+    """Refuse a place that holds something which these files are not to replace, or hold on to."""
     if not os.path.lexists(folder):
         return
     if not overwrite:
         raise ModelError(f"{folder} is there already; choose another folder or overwrite it")
-    known = set(read_description(folder).files) | {DESCRIPTION_FILE}
+    known = {DESCRIPTION_FILE, *read_description(folder).files, *({CARD_FILE} & set(files))}
     strangers = sorted(strangers_in(folder, known))
     if strangers:
         raise ModelError(

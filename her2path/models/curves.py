@@ -56,7 +56,7 @@ def add_to_curves(folder: Path, step: int, row: dict[str, float]) -> None:
     except ImportError:
         return
     # Opened anew each time: validations are minutes apart, and nothing is left open.
-    with SummaryWriter(folder / "tensorboard") as board:
+    with SummaryWriter(folder / "tensorboard", purge_step=step) as board:
         for name, value in row.items():
             board.add_scalar(name, value, step)
 

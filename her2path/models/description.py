@@ -343,7 +343,8 @@ def verify_folder(folder: Path) -> ModelDescription:
             read_verified(folder, description, name)
         except ModelError as error:
             faults.append(str(error))
-    strangers = strangers_in(folder, {DESCRIPTION_FILE, *description.files})
+    # A card is written by a person, mostly after the model; of a shipped one it is listed.
+    strangers = strangers_in(folder, {DESCRIPTION_FILE, CARD_FILE, *description.files})
     faults.extend(f"{folder / name} is not part of the model; move it away" for name in strangers)
     if faults:
         raise ModelError(list_faults(f"the model in {folder} cannot be used", faults))

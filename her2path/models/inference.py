@@ -108,8 +108,9 @@ class NetworkReader:
 
     On a processor the network runs as ONNX where the checkpoint has it, because that is faster and
     torch, which takes seconds to load, need not be. In fp32 both give the same answers within one
-    step of 8 bits, before a stated cut spreads the steps, and 1e-3 of the features; in bf16 planes
-    of the network that ships were seen to differ by 8 steps and features by 0.014.
+    step of 8 bits, before a stated cut spreads the steps, and 1e-3 of weight and features
+    (`her2path.models.runtimes`, which `her2path models verify` asks). In bf16 planes of the network
+    that ships were seen to differ by 8 steps on real cores, weight by 0.011 and features by 0.028.
 
     Parameters
     ----------
@@ -161,6 +162,7 @@ class NetworkReader:
                 "ONNX is only for --device cpu"
             )
         self.runtime = "onnx" if use_onnx else "torch"
+        self.precision = "fp32"
         self._run: Runner
         if use_onnx:
             self._run = onnx_runner(
@@ -176,9 +178,15 @@ class NetworkReader:
             use_half = precision == "bf16" or (
                 precision == "auto" and (self.device == "cuda" or has_bfloat16())
             )
+            self.precision = "bf16" if use_half else "fp32"
             self._run = torch_runner(
                 network_of(checkpoint), torch.device(self.device), use_half=use_half
             )
+
+    @property
+    def runs(self) -> str:
+        """By what, in which precision and on which device, as results keep it."""
+        return f"{self.runtime}, {self.precision}, on {self.device}"
 
     def read(self, rgb: NDArray[np.uint8], mpp: float) -> NetworkPlanes:
         """Read a picture.

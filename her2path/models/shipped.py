@@ -79,7 +79,9 @@ def installed_place() -> Iterator[Path]:
     """Yield where the package manager has put the weights."""
     spec = find_spec(INSTALLED_PACKAGE)
     if spec is not None:
-        yield from map(Path, spec.submodule_search_locations or ())
+        places = map(Path, spec.submodule_search_locations or ())
+        # Of an editable installation a hook that is no folder is among them.
+        yield from (place for place in places if place.is_dir())
 
 
 def list_models() -> tuple[FoundModel, ...]:
@@ -100,7 +102,7 @@ def models_of(places: Iterable[tuple[Path, Origin]]) -> tuple[FoundModel, ...]:
     found: dict[str, FoundModel] = {}
     for place, origin in places:
         try:
-            folders = sorted(place.iterdir()) if place.is_dir() else []
+            folders = sorted(place.iterdir())
         except OSError as error:
             logger.warning(
                 "%s of %s cannot be read (%s)", place, MODELS_VARIABLE, error.strerror or error

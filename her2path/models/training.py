@@ -296,6 +296,10 @@ class Run:
             self.progress(Progress("training", self.step, recipe.steps, loss))
             if self.is_over:
                 break
+        if self.step < recipe.steps:
+            no_better = f"validation became no better (patience = {recipe.patience})"
+            why = "its time is over" if self.share >= 1 else no_better
+            self.say(f"ends after step {self.step} of {recipe.steps}: {why}")
 
     @property
     def is_over(self) -> bool:

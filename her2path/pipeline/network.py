@@ -284,7 +284,8 @@ def network_facts(
     told_as : mapping of Score to Score
         Scores that the criteria in use do not have, with what these make of them.
     """
-    calibration = reader_of(use).description.calibration
+    reader = reader_of(use)
+    calibration = reader.description.calibration
     conformal = None
     if calibration.coverage is not None and calibration.conformal_quantile is not None:
         conformal = Conformal(calibration.coverage, calibration.conformal_quantile)
@@ -294,6 +295,7 @@ def network_facts(
         fingerprint=use.fingerprint,
         n_expected_cells=float(positions.weight.sum(dtype=np.float64)),
         joint=combine_readers(rule, network, conformal=conformal, told_as=told_as),
+        runs=reader.runs,
     )
 
 

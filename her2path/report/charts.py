@@ -13,15 +13,23 @@ from her2path.results.colors import Rgb
 
 __all__ = [
     "INK",
+    "LINE",
+    "QUIET",
     "Segment",
     "axis_limit",
+    "box",
     "deciding_axis",
+    "framed",
     "hex_of",
+    "line",
     "probability_bars",
     "stacked_bar",
+    "text",
     "text_on",
+    "tick_step",
 ]
 
+# Of every chart and figure; the style sheets of report and review have the same.
 INK = "#1c2430"
 QUIET = "#5b6573"
 LINE = "#c4cbd4"
@@ -68,11 +76,13 @@ def framed(body: str, *, key: str, size: tuple[int, int], title: str, words: str
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", style: str = "") -> str:
+    """Return a text as SVG, held by its start, middle or end; `style` is a class of the page."""
     look = f' class="{style}"' if style else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{look}>{escape(words)}</text>'
 
 
 def box(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:
+    """Return a rectangle as SVG; `more` holds further attributes, escaped."""
     return (
         f'<rect x="{x:.2f}" y="{y:.2f}" width="{max(width, 0):.2f}" height="{height:.2f}" '
         f'fill="{fill}"{more}/>'
@@ -80,6 +90,7 @@ def box(x: float, y: float, width: float, height: float, fill: str, more: str = 
 
 
 def line(x1: float, y1: float, x2: float, y2: float, color: str, width: float = 1) -> str:
+    """Return a straight line as SVG."""
     return (
         f'<line x1="{x1:.2f}" y1="{y1:.2f}" x2="{x2:.2f}" y2="{y2:.2f}" '
         f'stroke="{color}" stroke-width="{width:g}"/>'

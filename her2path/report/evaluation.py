@@ -18,17 +18,9 @@ from her2path.evaluation.selective import FlagWorth
 from her2path.evaluation.stated import Reliability, StatedProbabilities
 from her2path.evaluation.writing import EVALUATION_HTML
 from her2path.flags.evidence import ReviewFlag
+from her2path.report.charts import INK, LINE, QUIET
 from her2path.report.forest import ForestRow, draw_forest
-from her2path.report.paper import (
-    INK,
-    LINE,
-    QUIET,
-    Plate,
-    bare,
-    new_figure,
-    paper_look,
-    write_plates,
-)
+from her2path.report.paper import Plate, bare, new_figure, paper_look, write_plates
 from her2path.report.phrases import FLAG_TITLES, code_words, read_by_words
 from her2path.report.study import ends_pct, share_words, write_page
 from her2path.report.wording import DASH, count, counted, decimal
@@ -254,7 +246,7 @@ def draw_boundaries(scores: ScoreAgreement) -> Plate:
 def draw_reliability(stated: StatedProbabilities) -> Plate:
     """Draw stated against observed, for the score and for the boundaries."""
     with paper_look():
-        figure = new_figure(7.0, 3.3)
+        figure = new_figure(7.0, 3.5)
         for axes, title, found in zip(
             figure.subplots(1, 2),
             ("The score given is right", "The score lies above a boundary"),
@@ -263,8 +255,9 @@ def draw_reliability(stated: StatedProbabilities) -> Plate:
         ):
             draw_bins(axes, found)
             axes.set_title(
-                f"{title}\n{counted(found.n, 'statement')}, error {found.expected_error:.3f}, "
-                f"by chance {found.error_by_chance:.3f}",
+                # In one line with the number of statements it would be wider than its half.
+                f"{title}\n{counted(found.n, 'statement')}\n"
+                f"error {found.expected_error:.3f}, by chance {found.error_by_chance:.3f}",
                 loc="left",
             )
     parts = [

@@ -36,10 +36,12 @@ __all__ = [
     "Estimate",
     "FocusFacts",
     "Heterogeneity",
+    "NetworkFacts",
     "Reading",
     "RegionKind",
     "RegionRecord",
     "ScanFacts",
+    "SharedLines",
     "SlideRecord",
     "Stability",
     "StainFacts",
@@ -275,8 +277,8 @@ class NetworkFacts:
 
     Attributes
     ----------
-    name, fingerprint : str
-        Which network.
+    name, fingerprint, runs : str
+        Which network, and what computed it, since answers differ a little; empty in older results.
     n_expected_cells : float
         Tumor cells that it expects where tumor counts.
     joint : JointReading
@@ -287,6 +289,7 @@ class NetworkFacts:
     fingerprint: str
     n_expected_cells: float
     joint: JointReading
+    runs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,9 +422,8 @@ def write_record(path: Path, record: SlideRecord) -> None:
 def read_records(folders: Iterable[SlideFolder], *, lost: list[str]) -> Iterator[SlideRecord]:
     """Yield the records of slides that were scored, each read when it is asked for.
 
-    A record of a large slide takes megabytes, and a run may have thousands. One whose folder
-    somebody deleted, or whose record is damaged, must not cost the others theirs: a warning says
-    what is wrong with it, and its name is added to `lost`.
+    A record of a large slide takes megabytes, and a run may have thousands. One that was deleted or
+    damaged must not cost the others theirs: a warning says why, its name is added to `lost`.
     """
     for folder in folders:
         try:
@@ -443,8 +445,6 @@ def read_record(path: Path) -> SlideRecord:
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise ResultsError(
-            f"{path} has the format {found!r:.20}, this version reads {FORMAT}; "
-            "score the slide again"
+            f"{path} has the format {found!r:.20} instead of {FORMAT}; score the slide again"
         )
-    record: SlideRecord = from_json(SlideRecord, document, where=str(path))
-    return record
+    return from_json(SlideRecord, document, where=str(path))

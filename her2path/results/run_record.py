@@ -21,7 +21,14 @@ from her2path.results.jsonable import (
     write_json,
 )
 
-__all__ = ["InputFile", "RunRecord", "describe_input", "settings_hash", "software_version"]
+__all__ = [
+    "InputFile",
+    "RunRecord",
+    "describe_input",
+    "package_versions",
+    "settings_hash",
+    "software_version",
+]
 
 MIB = 2**20
 # What a score depends on: decoders, arithmetic, geometry, tables.
@@ -29,6 +36,7 @@ PACKAGES = (
     "imagecodecs",
     "numba",
     "numpy",
+    "onnxruntime",
     "opencv-python-headless",
     "openslide-python",
     "openslide-bin",
@@ -153,6 +161,7 @@ def software_version() -> str:
 
 
 def package_versions() -> dict[str, str]:
+    """Return the installed version of each library that can alter a result."""
     found = {}
     for name in PACKAGES:
         try:

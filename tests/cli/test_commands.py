@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import cv2
@@ -17,14 +18,19 @@ from typer.testing import CliRunner, Result
 
 from her2path.cli import cohort as cohort_module
 from her2path.cli import compare as compare_module
+from her2path.cli import export as export_module
+from her2path.cli import main as main_module
 from her2path.cli import outcomes as outcomes_module
 from her2path.cli.cohort import cohort
 from her2path.cli.compare import compare
 from her2path.cli.console import OUTPUT, refuse_empty
 from her2path.cli.display import Display, done_line, duration_words
 from her2path.cli.main import RESEARCH_USE, app, score
+from her2path.cli.options import IccChoice
+from her2path.cli.score import ScoreOptions
 from her2path.criteria.rule_set import DEFAULT_CRITERIA
 from her2path.criteria.score import Score, Status
+from her2path.models.shipped import shipped_models
 from her2path.pipeline.progress import (
     BatchBegan,
     SlideDone,
@@ -34,7 +40,11 @@ from her2path.pipeline.progress import (
     TilesMeasured,
     WorkerDied,
 )
+from her2path.pipeline.settings import CellsGeojson, ScoreSettings
 from her2path.results import record
+from her2path.results.dicom_annotations import CellsWanted
+from her2path.results.geojson import Origin
+from her2path.slides.color import Icc
 
 pytestmark = pytest.mark.slow
 
@@ -145,8 +155,22 @@ def test_json_goes_to_standard_output_alone(glass: Path, tmp_path: Path):
     shown = run("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--json")
     document = json.loads(shown.stdout)
     assert (document["n_done"], document["failed"]) == (1, [])
+    assert document["model"] == shipped_models()[0].name
     assert document["slides"][0]["score"] == "not_assessable"
     assert shown.stderr == ""
+
+
+@pytest.mark.parametrize("asked", ["auto", "none", "by path"])
+def test_a_run_says_which_network_reads(glass: Path, tmp_path: Path, asked: str):
+    (shipped,) = shipped_models()
+    model = shipped.folder if asked == "by path" else asked
+    shown = run("score", glass, "--mpp", 0.25, "--out", tmp_path, "--workers", 1, "--model", model)
+    said = {
+        "auto": f"Network: {shipped.name}, which ships with her2path.",
+        "none": "Network: none; the rules read alone.",
+        "by path": f"Network: {shipped.name} in {shipped.folder}.",
+    }
+    assert shown.stderr.splitlines()[0] == said[asked]
 
 
 def test_quiet_says_nothing(glass: Path, tmp_path: Path):
@@ -499,6 +523,32 @@ def test_real_slides_end_as_they_should(real_data: Path, tmp_path: Path):
 @pytest.mark.parametrize("command", [score, compare, cohort])
 def test_the_options_mean_the_default_criteria_where_nobody_names_any(command):
     assert inspect.signature(command).parameters["criteria"].default == DEFAULT_CRITERIA
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (main_module.CellsChoice, CellsGeojson),
+        (main_module.OriginChoice, Origin),
+        (export_module.CellsChoice, CellsWanted),
+        (IccChoice, Icc),
+    ],
+)
+def test_an_option_has_the_words_of_what_it_stands_for(words, meant):
+    assert list(words) == list(meant)
+
+
+def test_an_option_that_is_a_setting_has_its_default():
+    settings = {field.name: field.default for field in fields(ScoreSettings)}
+    options = {name: p.default for name, p in inspect.signature(score).parameters.items()}
+    shared = settings.keys() & options.keys()
+    assert shared == {"exclude_controls", "region_um", "seed", "cells_geojson", "geojson_origin"}
+    assert {name: options[name] for name in shared} == {name: settings[name] for name in shared}
+    # What cohort has no option for.
+    left_out = {f.name: f.default for f in fields(ScoreOptions) if f.default is not MISSING}
+    assert {name: options[name] for name in left_out if name in options} == {
+        name: default for name, default in left_out.items() if name in options
+    }
 
 
 @pytest.mark.parametrize("module", [compare_module, cohort_module, outcomes_module])

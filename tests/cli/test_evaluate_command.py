@@ -254,6 +254,13 @@ def test_the_page_speaks_of_slides_csv_only_where_the_call_is_evaluated(
     assert "Probability error of the score given (expected calibration error" in page
     assert "Read by" not in page
     assert words not in page
+    # Nor where another program's table has its scores and probabilities under the plain names.
+    table.write_text(table.read_text("utf-8").replace("their_", ""), encoding="utf-8")
+    shown = run(table, "--reference", readings, "--out", out, "--quiet", "--overwrite")
+    assert shown.exit_code == 0, shown.stderr
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
+    assert "Probability error of the score given" in page
+    assert words not in page
 
 
 @pytest.mark.parametrize(

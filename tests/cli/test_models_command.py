@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from her2path.cli.models import models_app
+from her2path.models.checkpoint import load_checkpoint, save_checkpoint
 from her2path.models.description import (
     DESCRIPTION_FILE,
+    ONNX_FILE,
     WEIGHTS_FILE,
     Architecture,
     CodeVersion,
@@ -18,8 +21,9 @@ from her2path.models.description import (
     Normalisation,
     TrainingData,
     described,
+    read_description,
 )
-from her2path.models.shipped import MODELS_VARIABLE
+from her2path.models.shipped import MODELS_VARIABLE, shipped_models
 
 
 def run(*arguments: object) -> Result:
@@ -85,15 +89,54 @@ def test_a_model_that_cannot_be_used_is_listed_as_such(folder: Path) -> None:
     assert "faults" in row["error"]
 
 
-def test_verifying_says_what_is_whole_and_fails_on_damage(folder: Path) -> None:
-    assert run("verify", folder).exit_code == 0
-    assert run("verify", "mine").stdout == run("verify", folder).stdout
-    assert run("verify", "mine").stdout == f"{folder}: 1 files are whole\n"
-    (folder / WEIGHTS_FILE).write_bytes(b"wEights")
+@pytest.fixture
+def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the network that ships, under another name."""
+    shutil.copytree(shipped_models()[0].folder, tmp_path / "mine")
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
+    return tmp_path / "mine"
+
+
+def test_verifying_says_what_is_whole_and_fails_on_damage(whole: Path) -> None:
+    shown = run("verify", whole)
+    assert shown.exit_code == 0
+    fingerprint = read_description(whole).fingerprint
+    assert shown.stdout == f"{whole}: 3 files are whole, fingerprint {fingerprint}\n"
+    assert run("verify", "mine").stdout == shown.stdout
+    with (whole / WEIGHTS_FILE).open("r+b") as file:
+        file.seek(1000)
+        file.write(b"weights")
     shown = run("verify", "mine")
     assert shown.exit_code == 1
     assert WEIGHTS_FILE in shown.stderr
-    assert f"the model in {folder} cannot be used" in shown.stderr
+    assert f"the model in {whole} cannot be used" in shown.stderr
+
+
+def test_verifying_finds_weights_of_another_design(whole: Path) -> None:
+    described_as = (whole / DESCRIPTION_FILE).read_text().replace('"deep"', '"compact"')
+    (whole / DESCRIPTION_FILE).write_text(described_as)
+    shown = run("verify", "mine")
+    assert shown.exit_code == 1
+    assert "do not fit compact" in shown.stderr
+
+
+def test_verifying_finds_the_onnx_of_another_network(whole: Path) -> None:
+    found = load_checkpoint(whole)
+    tensors = dict(found.tensors)
+    tensors["planes.bias"] = tensors["planes.bias"] + 0.1
+    files = {ONNX_FILE: found.read_onnx()}
+    save_checkpoint(whole.with_name("other"), tensors, found.description, files=files)
+    shown = run("verify", "other")
+    assert shown.exit_code == 1
+    assert "gives other planes than the weights" in shown.stderr
+
+
+def test_a_place_that_is_not_there_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "mistyped"))
+    assert run("list").exit_code == 0
+    assert f"{tmp_path / 'mistyped'} of {MODELS_VARIABLE} cannot be read" in caplog.text
 
 
 def test_the_path_of_a_model_is_printed_bare(folder: Path) -> None:

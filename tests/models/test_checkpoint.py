@@ -316,6 +316,16 @@ def test_verifying_finds_strangers(folder: Path) -> None:
         verify_folder(folder)
 
 
+def test_a_card_put_beside_a_model_belongs_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    save_checkpoint(folder, TENSORS, description())
+    (folder / CARD_FILE).write_text("# Learned from a public set\n")
+    assert verify_folder(folder).name == "tiny"
+    recalibrate(folder, ModelCalibration(temperature=1.5))
+    assert CARD_FILE in verify_folder(folder).files
+    assert (folder / CARD_FILE).read_text() == "# Learned from a public set\n"
+
+
 def test_what_earlier_weights_learned_from_is_not_forgotten() -> None:
     earlier = TrainingData(
         summary="", sources=("a.csv",), n_pictures=5, n_annotated=4, n_patients=3

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import cv2
@@ -147,7 +148,14 @@ def test_going_on_with_a_run_that_is_over_changes_nothing(
     merits = itertools.count(0, -1)
     monkeypatch.setattr("her2path.models.training.merit", lambda _: next(merits))
     options = TrainingOptions(tmp_path, fields=fields_folder, device="cpu", write_onnx=False)
-    first = train(recipe, options, seed=SEED)
+    said: list[str] = []
+    first = train(recipe, options, seed=SEED, progress=lambda found: said.append(found.words))
+    why = {
+        "steps": "",
+        "patience": "ends after step 2 of 9: validation became no better (patience = 1)",
+        "minutes": "ends after step 1 of 9: its time is over",
+    }
+    assert [words for words in said if words] == [words for words in [why[end]] if words]
     recalibrate(first.model, ModelCalibration(temperature=2.0))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     again = train(recipe, dataclasses.replace(options, resume=True), seed=SEED)
@@ -180,6 +188,33 @@ def test_processes_wait_for_the_one_that_draws_the_fields(tmp_path: Path) -> Non
     waits = [float(path.read_text("utf-8")) for path in tmp_path.glob("*.txt")]
     assert len(waits) == 2, shown.stderr[-2000:]
     assert min(waits) >= 12
+
+
+def test_tensorboard_forgets_what_a_killed_run_says_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    class Board:
+        def __init__(self, folder: Path, *, purge_step: int) -> None:
+            assert folder == tmp_path / "tensorboard"
+            begun.append(purge_step)
+
+        def __enter__(self) -> "Board":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            assert (name, value, step) == ("loss", 3.0, begun[-1])
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Board  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    for step in (100, 200, 200):
+        add_to_curves(tmp_path, step, {"loss": 3.0})
+    assert begun == [100, 200, 200]
 
 
 @pytest.mark.parametrize("text", ["step;loss\r\n100;3,0\r\n", "step,loss\n100.0,3\n", "\udcff"])

@@ -88,6 +88,19 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
             assert getattr(after, name) == getattr(before, name)
 
 
+def test_a_manifest_written_under_windows_is_read(tmp_path: Path) -> None:
+    touch(tmp_path / "fields" / "a.png")
+    touch(tmp_path / "fields" / "b.png")
+    (tmp_path / "m.csv").write_text(
+        "\ufeffPicture;MPP;Patient;Laboratory;Split;Score\r\n"
+        "fields\\a.png;0,25;P1;A;Testing;2+\r\nfields/b.png;0,25;P2;A;valid;1\r\n",
+        encoding="utf-8",
+    )
+    found = by_name(read_manifest(tmp_path / "m.csv"))
+    assert (found["a.png"].part, found["a.png"].mpp) == (Part.TEST, 0.25)
+    assert found["b.png"].part is Part.VALIDATE
+
+
 def test_all_faults_of_a_manifest_are_listed_with_their_rows(tmp_path: Path) -> None:
     touch(tmp_path / "a.png")
     path = manifest(
@@ -148,6 +161,12 @@ def test_bci_is_found_one_folder_further_in_and_strange_names_are_listed(tmp_pat
         read_source(f"bci:{tmp_path}", mpp=0.5)
 
 
+def test_bci_is_found_whatever_the_case_of_its_folders(tmp_path: Path) -> None:
+    touch(tmp_path / "bci_dataset" / "ihc" / "Train" / "00000_train_2+.PNG")
+    (found,) = read_source(f"bci:{tmp_path}", mpp=0.5)
+    assert (found.part, str(found.score)) == (Part.TRAIN, "2+")
+
+
 def test_her2_ihc_40x_is_read_by_variant(tmp_path: Path) -> None:
     patches, slides = tmp_path / "Patch-based-dataset", tmp_path / "WSI-based-dataset"
     touch(patches / "train_data_patch" / "class_2+" / "her2-2-score_train_1.png")
@@ -182,6 +201,20 @@ def test_warwick_slides_meet_their_scores_by_case(
     assert "2 cases" in caplog.text
 
 
+def test_warwick_cases_without_a_score_are_left_out_by_number(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for case in (1, 2, 3):
+        touch(tmp_path / f"{case:02d}_HER2.ndpi")
+    # As a German Excel saves it; the contest keeps the scores of cases for testing.
+    (tmp_path / "groundTruth.csv").write_text(
+        "\ufeffCaseNo;HeR2 SCORE\r\n1;2\r\n2;\r\n3;0\r\n", encoding="utf-8"
+    )
+    assert set(by_name(read_source(f"warwick:{tmp_path}"))) == {"01_HER2.ndpi", "03_HER2.ndpi"}
+    assert "1 cases" in caplog.text
+    assert "left out: 2" in caplog.text
+
+
 def test_warwick_tables_with_faults_are_refused(tmp_path: Path) -> None:
     touch(tmp_path / "01_HER2.ndpi")
     with pytest.raises(ManifestError, match=r"groundTruth\.csv"):
@@ -200,6 +233,8 @@ def test_warwick_tables_with_faults_are_refused(tmp_path: Path) -> None:
         ("HER2 3+", "3+"),
         ("2plus", "2+"),
         ("class_1", "1+"),
+        ("1+ ", "1+"),
+        ("Ultralow", "0+"),
     ],
 )
 def test_plain_folders_are_named_after_scores(tmp_path: Path, folder: str, score: str) -> None:
@@ -221,6 +256,27 @@ def test_plain_folders_may_hold_parts_and_patients(tmp_path: Path) -> None:
     assert (found["x.png"].part, found["x.png"].patient) == (Part.TRAIN, "P1")
     assert (found["y.jpg"].part, found["y.jpg"].patient) == (Part.VALIDATE, "P2")
     assert (found["z.tif"].part, found["z.tif"].laboratory) == (Part.TEST, "Lab")
+
+
+def test_pictures_in_no_class_or_of_another_kind_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("1+/a.png", "2+/b.png", "2+/slide.svs", "3+/.thumbs/c.png", ".hidden/d.png"):
+        touch(tmp_path / name)
+    assert len(read_source(f"folders:{tmp_path}", mpp=0.25)) == 3
+    caplog.clear()
+    touch(tmp_path / "Negative" / "P1" / "e.png")
+    touch(tmp_path / "f.JPG")
+    assert len(read_source(f"folders:{tmp_path}", mpp=0.25)) == 3
+    for words in ("3 pictures are left out", "'.' (1)", "'2+' (1)", "'Negative/P1' (1)"):
+        assert words in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["testset", "test2", "Test data", "her2_test", "TEST "])
+def test_a_test_part_is_known_however_it_is_called(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path / folder / "2+" / "a.png")
+    (found,) = read_source(f"folders:{tmp_path}", mpp=0.25)
+    assert found.part is Part.TEST
 
 
 @pytest.mark.parametrize("part", ["test", "Val", "train_data_patch"])

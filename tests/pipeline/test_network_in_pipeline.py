@@ -53,6 +53,7 @@ class ToldReader:
 
     # Further than cells are measured, as of any network that ships.
     halo_um = 60.0
+    runs = "what it was told"
 
     def __init__(self, score: Score = Score.ONE_PLUS) -> None:
         self.score = score
@@ -373,6 +374,7 @@ def test_both_readers_are_stored_and_stand_in_the_table(conclude, tmp_path: Path
     write_record(tmp_path / "slide.json", record)
     again = read_record(tmp_path / "slide.json")
     assert again.network == record.network
+    assert again.network.runs == "what it was told"
     row = row_of(again)
     assert row["network_score"] is Score.TWO_PLUS
     assert row["network_set"] == ["2+"]

@@ -80,6 +80,8 @@ def test_a_record_is_written_with_times_versions_and_settings(tmp_path):
     assert found["software_version"]
     assert found["python"]
     assert found["packages"]["numpy"]
+    # What runs the network by default.
+    assert found["packages"]["onnxruntime"]
     assert found["started"] <= found["finished"]
     assert found["seconds"] >= 0
 

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from her2path.criteria.label import ScoreLabel, parse_score
+from her2path.criteria.score import EXPRESSION_SCORES
+from her2path.criteria.words import score_named
 from her2path.errors import ManifestError
 from her2path.models.sources.sample import Part, Sample
 
 __all__ = ["ClassFolder", "class_folders", "needed_mpp", "pictures_in", "read_class_folders"]
 
+logger = logging.getLogger(__name__)
+
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+# What may be meant to be read as well, and is not: a slide goes into a manifest.
+OTHER_PICTURES = frozenset(
+    {".bmp", ".gif", ".jp2", ".webp", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".czi", ".dcm"}
+)
 MAX_PICTURES = 1_000_000
 # Part and class stand among the topmost folders; deeper ones are patients.
 MAX_DEPTH = 4
 CLASS_NAME = re.compile(r"(?:her-?2|class|score|ihc)?[\s_-]*([0-3])[\s_-]*(\+|plus)?")
-PART_NAME = re.compile(r"(train|training|val|valid|validate|validation|test|testing)(?:[\s_-].*)?")
+# Also testset, train2, her2_test: not seen as such, pictures for testing would be learned from.
+PART_NAME = re.compile(
+    r"(?:.*?[\s_-])??(train|training|val|valid|validate|validation|test|testing)"
+    r"(?:set|data)?\d*(?:[\s_-].*)?"
+)
+# So many folders show where what was left out lies.
+MAX_NAMED = 5
 PARTS = {"train": Part.TRAIN, "val": Part.VALIDATE, "test": Part.TEST}
 
 
@@ -36,10 +52,13 @@ class ClassFolder:
 def class_of(name: str) -> str | None:
     """Return the score that a folder is named after, None when it is named otherwise.
 
-    >>> class_of("class_2+"), class_of("0+"), class_of("3plus"), class_of("slides")
+    >>> class_of("class_2+"), class_of("ultralow"), class_of("3plus"), class_of("slides")
     ('2+', '0+', '3+', None)
     """
-    found = CLASS_NAME.fullmatch(name.casefold())
+    named = score_named(name)
+    if named is not None:
+        return named.value if named in EXPRESSION_SCORES else None
+    found = CLASS_NAME.fullmatch(name.strip().casefold())
     if found is None:
         return None
     number, plus = found.groups()
@@ -47,8 +66,8 @@ def class_of(name: str) -> str | None:
 
 
 def part_of(name: str) -> Part | None:
-    """Return the part that a folder is named after: ``train``, ``train_data_patch``, ``val``."""
-    found = PART_NAME.fullmatch(name.casefold())
+    """Return the part that a folder is named after: ``train``, ``train_data``, ``testset``."""
+    found = PART_NAME.fullmatch(name.strip().casefold())
     if found is None:
         return None
     return next(part for word, part in PARTS.items() if found.group(1).startswith(word))
@@ -139,6 +158,34 @@ def pictures_of_class(folder: ClassFolder) -> Iterator[tuple[Path, str]]:
         yield path, patient
 
 
+def warn_of_left_out(root: Path, folders: Collection[ClassFolder]) -> None:
+    """Tell of pictures that lie in no folder named after a score, or are of another kind.
+
+    A folder ``Negative`` beside ``1+`` may be a whole class, which nobody would miss.
+    """
+    classes = {folder.path for folder in folders}
+    count: Counter[str] = Counter()
+    for place, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        here = Path(place)
+        wanted = OTHER_PICTURES
+        if classes.isdisjoint((here, *here.parents)):
+            wanted = wanted | PICTURES
+        n = sum(not f.startswith(".") and Path(f).suffix.lower() in wanted for f in files)
+        if n:
+            count[here.relative_to(root).as_posix()] = n
+    if count:
+        some = [f"{name!r:.60} ({n:,})" for name, n in list(count.items())[:MAX_NAMED]]
+        more = f" and {len(count) - MAX_NAMED} more" if len(count) > MAX_NAMED else ""
+        logger.warning(
+            "%s: %s pictures are left out, for they lie in no folder named after a score (0, 0+, "
+            "1+, 2+, 3+, or class_2+) or are no PNG, JPEG or TIFF: %s",
+            root,
+            f"{count.total():,}",
+            ", ".join(some) + more,
+        )
+
+
 def needed_mpp(mpp: float | None, what: str) -> float:
     """Return µm/px, which pictures without metadata need.
 
@@ -167,7 +214,7 @@ def read_class_folders(
 
     A folder above the classes may be named after a part (``train``, ``val``, ``test``), a folder
     below them after a patient, but not after a score (``2+``, ``class_2``) or a part. Where no
-    folder is named 0+, those named 0 hold both.
+    folder is named 0+, those named 0 hold both. Pictures elsewhere are left out with a warning.
 
     Parameters
     ----------
@@ -205,6 +252,7 @@ def read_class_folders(
     )
     if not samples:
         raise ManifestError(f"the folders of {root} hold no picture (PNG, JPEG, TIFF)")
+    warn_of_left_out(root, folders)
     return samples
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Literal, TypeVar
 
 from her2path.criteria.label import parse_score
@@ -28,11 +28,13 @@ COLUMNS = (
     "mask",
 )
 NEEDED = ("picture", "patient", "laboratory")
-# What people call the part that chooses when to stop.
+# What people call the parts.
 PARTS = {part.value: part for part in Part} | {
     "validation": Part.VALIDATE,
+    "valid": Part.VALIDATE,
     "val": Part.VALIDATE,
     "training": Part.TRAIN,
+    "testing": Part.TEST,
 }
 
 Value = TypeVar("Value")
@@ -92,6 +94,9 @@ def sample_of(
 
     def file(text: str) -> Path:
         found = Path(os.path.abspath(manifest.parent / text))
+        if "\\" in text and not found.is_file():
+            # As a table has it that was written under Windows.
+            found = Path(os.path.abspath(manifest.parent / PureWindowsPath(text).as_posix()))
         if not found.is_file():
             raise ManifestError(f"{found} does not exist")
         return found

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 BCI_NAME = re.compile(r"(\d+)_(train|test)_([0-3])(\+?)", re.IGNORECASE)
 WARWICK_NAME = re.compile(r"0*(\d+)_her2", re.IGNORECASE)
 WARWICK_TABLE = "groundTruth.csv"
+# So many cases show which were left out.
+MAX_NAMED = 10
 
 
 def read_bci(root: Path, *, mpp: float | None = None, laboratory: str = "") -> tuple[Sample, ...]:
@@ -50,7 +52,14 @@ def read_bci(root: Path, *, mpp: float | None = None, laboratory: str = "") -> t
     ManifestError
         If the layout is another one.
     """
-    folders = [place / "IHC" for place in (root, root / "BCI_dataset") if (place / "IHC").is_dir()]
+    places = [root, *(child for child in listed(root) if child.name.lower() == "bci_dataset")]
+    folders = [
+        child
+        for place in places
+        if place.is_dir()
+        for child in listed(place)
+        if child.name.lower() == "ihc" and child.is_dir()
+    ]
     if not folders:
         raise ManifestError(f"{root} holds no folder IHC; name the folder that BCI unpacks to")
     pixel = needed_mpp(mpp, "BCI")
@@ -160,9 +169,15 @@ def read_warwick(
         name = WARWICK_NAME.fullmatch(path.stem)
         if name is not None and path.suffix.lower() in (".ndpi", ".tif", ".tiff", ".svs"):
             slides.setdefault(int(name.group(1)), path)
-    unused = set(slides) ^ set(scores)
+    unused = sorted(set(slides) ^ set(scores))
     if unused:
-        log.warning("%d cases have only a slide or only a score; left out", len(unused))
+        log.warning(
+            "%s: %d cases have only a slide (named like 01_HER2.ndpi) or only a score, and are "
+            "left out: %s",
+            root,
+            len(unused),
+            ", ".join(map(str, unused[:MAX_NAMED])) + (", …" if unused[MAX_NAMED:] else ""),
+        )
     samples = tuple(
         Sample(
             path=slides[case],
@@ -196,6 +211,9 @@ def warwick_scores(sheet: Sheet) -> dict[int, str]:
     found: dict[int, str] = {}
     faults = []
     for row in sheet.rows:
+        if not row.get(score):
+            # Cases that the contest kept for testing stand in the table without one.
+            continue
         # A spreadsheet may write a whole number as 3.0.
         number, text = (row.get(column).removesuffix(".0") for column in (case, score))
         given = text.removesuffix("+")
