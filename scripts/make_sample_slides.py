@@ -1,16 +1,18 @@
 """Make the sample slides again, bit for bit: ``python scripts/make_sample_slides.py``.
 
 The bytes depend on the versions of the libraries in constraints.txt; with others the pictures
-look the same and the hashes differ. ``--check`` compares what is there with the manifest: slides by
-their hashes, what is known of them by its numbers.
+look the same and the hashes differ. ``--check`` compares what is there with the manifest and with
+SHA256SUMS, which has the hash of every file: ``sha256sum -c SHA256SUMS`` reads it too.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,13 @@ from her2path.synth import (
     load_laboratory,
     mix_of,
 )
-from her2path.synth.pairs import write_pair
+from her2path.synth.pairs import pair_path, write_pair
 from her2path.synth.writing import WrittenSlide, sha256_of, write_slide
 
 FOLDER = Path(__file__).resolve().parents[1] / "sample_slides"
+SUMS = "SHA256SUMS"
+# Columns of the manifest that name a file.
+FILES = ("path", "roi", "truth", "cells", "masks")
 COLUMNS = (
     "slide_id",
     "path",
@@ -194,8 +199,23 @@ def row_of(written: WrittenSlide, what: str, pair_id: str = "") -> dict[str, obj
     }
 
 
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file; of a text as it was written, whatever ends its lines now."""
+    if path.suffix not in (".csv", ".json", ".geojson"):
+        return sha256_of(path)
+    # A checkout on Windows may have turned them.
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def files_of(folder: Path, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the names of all files that belong to the rows of the manifest, and its own."""
+    names = {str(row[column]) for row in rows for column in FILES if row[column]}
+    names |= {pair_path(folder, str(row["pair_id"])).name for row in rows if row["pair_id"]}
+    return sorted({*names, "manifest.csv"})
+
+
 def make(folder: Path) -> list[dict[str, object]]:
-    """Write all slides and the manifest."""
+    """Write all slides, the manifest and the hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for what, seed, recipe in SLIDES:
@@ -229,27 +249,41 @@ def make(folder: Path) -> list[dict[str, object]]:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    lines = [f"{hash_of(folder / name)}  {name}\n" for name in files_of(folder, rows)]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
     return rows
 
 
 def check(folder: Path) -> int:
-    """Compare the slides and their truths with the manifest; return how many faults there are."""
+    """Compare the files with the manifest and their hashes; return how many have faults."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    faults = []
+    known_hashes = hashes_in(folder / SUMS)
+    # One fault a file, the first that shows.
+    faults = {} if known_hashes else {SUMS: "missing"}
+    for name in files_of(folder, rows):
+        if not (folder / name).is_file():
+            faults[name] = "missing"
+        elif known_hashes and hash_of(folder / name) != known_hashes.get(name):
+            faults[name] = f"not the file of {SUMS}"
     for row in rows:
-        names = [row[column] for column in ("path", "roi", "truth", "cells", "masks")]
-        missing = [name for name in names if name and not (folder / name).is_file()]
-        faults += [f"{name}: missing" for name in missing]
-        if row["path"] not in missing and sha256_of(folder / row["path"]) != row["sha256"]:
-            faults.append(f"{row['path']}: not the slide of the manifest")
-        if row["truth"] not in missing:
+        if row["path"] not in faults and sha256_of(folder / row["path"]) != row["sha256"]:
+            faults[row["path"]] = "not the slide of the manifest"
+        if row["truth"] not in faults:
             known = known_of(json.loads((folder / row["truth"]).read_text("utf-8")))
             if any(row[name] != str(value) for name, value in known.items()):
-                faults.append(f"{row['truth']}: not the truth of the manifest's row")
-    for fault in faults:
-        print(fault, file=sys.stderr)
+                faults[row["truth"]] = "not the truth of the manifest's row"
+    for name, fault in faults.items():
+        print(f"{name}: {fault}", file=sys.stderr)
     return len(faults)
+
+
+def hashes_in(path: Path) -> dict[str, str]:
+    """Return the hashes that a file of sha256sum has, by name; none where it is missing."""
+    if not path.is_file():
+        return {}
+    lines = [line.partition("  ") for line in path.read_text("utf-8").splitlines()]
+    return {name: digest for digest, _, name in lines}
 
 
 def main() -> int:

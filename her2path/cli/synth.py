@@ -38,7 +38,8 @@ EXAMPLES = (
     "her2path synth recipe.toml --out slides --laboratory test-b --seed 7 --count 3\n\n"
     "her2path synth recipe.toml --out pairs --pair none=0.9,faint_incomplete=0.1 "
     "--after-laboratory test-c\n\n"
-    "Beside each slide lie NAME.truth.json, NAME.cells.csv.gz and NAME.masks.png."
+    "Beside each slide lie NAME.truth.json, NAME.cells.csv.gz and NAME.masks.png, with "
+    "--membranes NAME.membranes.tif too."
 )
 UNCHANGED = "same"
 # More slides than this are a slip of a digit: each takes seconds to minutes and megabytes.
@@ -91,6 +92,14 @@ def synth(
         typer.Option(
             "--profile",
             help="Write a color profile (ICC) that undoes the laboratory's gamma, as scanners do.",
+        ),
+    ] = False,
+    membranes: Annotated[
+        bool,
+        typer.Option(
+            "--membranes",
+            help="Write a mask of the stained membranes too, as large as the slide: 0 none, "
+            "1 faint, 2 weak, 3 moderate, 4 intense.",
         ),
     ] = False,
     pair: Annotated[
@@ -149,6 +158,7 @@ def synth(
                     seeds=range(seed, seed + count),
                     suffix=f".{slide_format}",
                     with_profile=profile,
+                    with_membranes=membranes,
                     pair=pair,
                     resume=resume,
                     overwrite=overwrite,
@@ -170,6 +180,7 @@ def drawn(
     seeds: range,
     suffix: str,
     with_profile: bool,
+    with_membranes: bool,
     pair: str,
     resume: bool,
     overwrite: bool,
@@ -209,6 +220,7 @@ def drawn(
                 seeds=seeds,
                 suffix=suffix,
                 with_profile=with_profile,
+                with_membranes=with_membranes,
                 resumes=resume,
                 progress=progress,
             )
@@ -222,6 +234,7 @@ def drawn(
                 seed=seed,
                 suffix=suffix,
                 with_profile=with_profile,
+                with_membranes=with_membranes,
                 resumes=resume,
                 progress=progress,
             )

@@ -44,6 +44,8 @@ OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations")
 SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods", ".numbers")
 # What evaluate, cohort, outcomes and compare leave beside their figures.
 STUDY_DOCUMENTS = frozenset({"evaluation.json", "cohort.json", "outcomes.json", "pair.json"})
+# What `synth` leaves beside a slide.
+TRUTH_ENDING, MASK_ENDINGS = ".truth.json", (".masks.png", ".membranes.tif")
 MAX_SLIDES = 100_000
 
 
@@ -139,6 +141,14 @@ def searched(folder: Path) -> Iterator[tuple[Path, list[str], bool]]:
         if not STUDY_DOCUMENTS.isdisjoint(files):
             # Slides may lie beside a study, and its figures are none.
             files = [name for name in files if Path(name).suffix.lower() not in FIELD_SUFFIXES]
+        # Masks of a drawn slide are no picture of tissue.
+        masks = {
+            name.removesuffix(TRUTH_ENDING) + ending
+            for name in files
+            if name.endswith(TRUTH_ENDING)
+            for ending in MASK_ENDINGS
+        }
+        files = [name for name in files if name not in masks]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         has_index = any(name.lower().endswith(INDEX_SUFFIXES) for name in files)
         yield Path(place), files, has_index
@@ -178,10 +188,7 @@ def pictures_in(source: str) -> int:
     if not os.path.isdir(path):
         return 0
     return sum(
-        name.lower().endswith(tuple(FIELD_SUFFIXES))
-        and not name.startswith(".")
-        # Masks of a drawn slide are no picture of tissue.
-        and name.removesuffix(".masks.png") + ".truth.json" not in files
+        name.lower().endswith(tuple(FIELD_SUFFIXES)) and not name.startswith(".")
         for _, files, has_index in searched(path)
         if not has_index
         for name in files

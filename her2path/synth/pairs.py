@@ -47,6 +47,7 @@ def write_pair(
     seed: int,
     suffix: str = ".svs",
     with_profile: bool = False,
+    with_membranes: bool = False,
     resumes: bool = False,
     progress: Progress | None = None,
 ) -> WrittenPair:
@@ -68,7 +69,7 @@ def write_pair(
         Seed of the patient.
     suffix : str
         ``.svs``, ``.ome.tif`` or ``.dcm``.
-    with_profile, resumes, progress
+    with_profile, with_membranes, resumes, progress
         As for `write_slide`.
     """
     folder = Path(folder)
@@ -89,6 +90,7 @@ def write_pair(
             folder / f"{side.name}{suffix}",
             seed=2 * seed + position,
             with_profile=with_profile,
+            with_membranes=with_membranes,
             resumes=resumes,
             progress=progress,
         )

@@ -133,7 +133,7 @@ class SlideRecipe:
     artefacts : Artefacts
         Faults of preparation and scanning.
     control : bool
-        Whether a strip of 3+ control tissue stands beside the sample (never counted).
+        Whether a disc of 3+ control tissue stands beside the sample (never counted).
     """
 
     name: str = "field"

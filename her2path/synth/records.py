@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from her2path.geometry import Region
 from her2path.results.atomic import atomic_path, write_text
 from her2path.synth.cell_kinds import CellKind
 from her2path.synth.laboratory import Laboratory
+from her2path.synth.layout import control_disc
 from her2path.synth.recipe import ADDED, Artefacts, RegionRecipe, SlideRecipe, TissueShape
 from her2path.synth.scene import Scene
 from her2path.synth.truth import CellTruth, cells_within, score_of, tally_of
@@ -30,9 +32,12 @@ __all__ = [
     "describe_recipe",
     "described",
     "tally_slide",
+    "warn_of_missing",
     "write_cells",
     "write_truth",
 ]
+
+logger = logging.getLogger(__name__)
 
 _COLUMNS = (
     "x",
@@ -205,3 +210,47 @@ def _write_rows(text: TextIO, cells: CellTruth) -> None:
             f"{cells.completeness[i]:.3f},{cells.membrane_od[i]:.3f},"
             f"{cells.membrane_width_um[i]:.2f},{cells.nucleus_area_um2[i]:.1f},{outline}\n"
         )
+
+
+def warn_of_missing(scene: Scene, truth: dict[str, Any]) -> None:
+    """Warn of cells that a recipe asks for where its slide has place for none.
+
+    Parameters
+    ----------
+    scene : Scene
+        What was drawn.
+    truth : dict
+        As `write_truth` returns it.
+    """
+    recipe = scene.recipe
+    bare = [
+        repr(entry.name)
+        for entry, known in zip(recipe.regions, truth["regions"], strict=True)
+        if known["n_tumor_cells"] == 0 and _has_tumor(entry)
+    ]
+    if bare and recipe.tissue.kind != "none":
+        logger.warning(
+            "%s: no tumor cell lies in region %s, whose mix is not drawn: give it more tissue, or "
+            "narrower nests (nest_um)",
+            recipe.name,
+            ", ".join(bare),
+        )
+    if recipe.control and not _has_control_cells(scene):
+        logger.warning(
+            "%s: the control tissue holds no cell of 3+: choose another seed, or draw a larger "
+            "slide",
+            recipe.name,
+        )
+
+
+def _has_tumor(region: RegionRecipe) -> bool:
+    return region.tumor_share > 0 and region.benign_share + region.dcis_share < 1
+
+
+def _has_control_cells(scene: Scene) -> bool:
+    x, y, radius = control_disc(scene.recipe)
+    blocks = (
+        scene.block(*key)
+        for key in scene.blocks_near(x - radius, y - radius, x + radius, y + radius)
+    )
+    return any(bool((block.is_seen & (block.kind == CellKind.CONTROL)).any()) for block in blocks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from her2path.results.atomic import remove_file, write_bytes
 from her2path.results.jsonable import read_json
 from her2path.synth.dicom import check_dicom
 from her2path.synth.laboratory import Laboratory
+from her2path.synth.membrane_mask import membrane_mask
 from her2path.synth.pyramids import PyramidWriter
 from her2path.synth.reading import read_laboratory, read_recipe
 from her2path.synth.recipe import RecipeError, SlideRecipe
-from her2path.synth.records import described, write_cells, write_truth
+from her2path.synth.records import described, warn_of_missing, write_cells, write_truth
 from her2path.synth.scene import Scene
 
 __all__ = [
@@ -48,13 +50,17 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class WrittenSlide:
-    """A slide on disk: its files and its truth (as in the JSON)."""
+    """A slide on disk: its files and its truth (as in the JSON).
+
+    `membranes_path` is None where no mask of the membranes was asked for.
+    """
 
     path: Path
     truth_path: Path
     cells_path: Path
     masks_path: Path
     truth: dict[str, Any]
+    membranes_path: Path | None = None
 
 
 def write_slide(
@@ -64,6 +70,7 @@ def write_slide(
     *,
     seed: int,
     with_profile: bool = False,
+    with_membranes: bool = False,
     resumes: bool = False,
     progress: Progress | None = None,
 ) -> WrittenSlide:
@@ -82,10 +89,14 @@ def write_slide(
         The same seed gives the same bytes.
     with_profile : bool
         Whether a color profile (ICC) that undoes the laboratory's gamma is written.
+    with_membranes : bool
+        Whether ``NAME.membranes.tif`` is written too: the class of the stained membrane (as
+        `Intensity`) of each pixel.
     resumes : bool
         Whether a slide that was drawn before, by its truth, is left as it is.
     progress : callable, optional
-        Called with the slide's file name, the rows drawn, and all rows.
+        Called with the slide's file name, the rows drawn, and all rows; with all of them once the
+        slide and its truth are written.
 
     Returns
     -------
@@ -107,36 +118,61 @@ def write_slide(
         "cells": path.with_name(f"{stem}.cells.csv.gz"),
         "masks": path.with_name(f"{stem}.masks.png"),
     }
+    membranes = path.with_name(f"{stem}.membranes.tif")
+    if with_membranes:
+        beside["membranes"] = membranes
     files = {"slide": path.name, **{k: p.name for k, p in beside.items() if k != "truth"}}
+
+    def written(truth: dict[str, Any]) -> WrittenSlide:
+        return WrittenSlide(
+            path,
+            beside["truth"],
+            beside["cells"],
+            beside["masks"],
+            truth,
+            membranes if with_membranes else None,
+        )
+
     if resumes and beside["truth"].exists():
         made = described(recipe, laboratory, seed=seed, files=files, with_profile=with_profile)
         truth = truth_of_before(beside["truth"], made)
         if progress is not None:
             progress(path.name, 1, 1)
-        return WrittenSlide(path, beside["truth"], beside["cells"], beside["masks"], truth)
+        return written(truth)
     width, height = check_size(recipe, laboratory, path.name)
     # The truth of a slide before must not stand beside what is drawn from here on.
     remove_file(beside["truth"])
+    remove_file(membranes)
     scene = Scene(recipe, seed=seed)
     masks = np.zeros((-(-height // MASK_STEP), -(-width // MASK_STEP), 3), np.uint8)
 
-    def draw(region: Region) -> NDArray[np.uint8]:
-        rgb, maps = scene.render_with_maps(region, laboratory)
-        top, left = region.y // MASK_STEP, region.x // MASK_STEP
-        for channel, name in enumerate(MASK_CHANNELS):
-            small = _shrunk(getattr(maps, name))
-            masks[top : top + small.shape[0], left : left + small.shape[1], channel] = small
-        if progress is not None and region.right >= width:
-            progress(path.name, min(region.bottom, height), height)
-        return rgb
+    with (
+        membrane_mask(membranes, width, height, laboratory.mpp) if with_membranes else nullcontext()
+    ) as add_square:
 
-    drawn_as = f"{seed}\0{recipe!r}"
-    PyramidWriter(width, height, laboratory, stem, drawn_as, with_profile).write(path, draw)
+        def draw(region: Region) -> NDArray[np.uint8]:
+            rgb, maps = scene.render_with_maps(region, laboratory)
+            top, left = region.y // MASK_STEP, region.x // MASK_STEP
+            for channel, name in enumerate(MASK_CHANNELS):
+                small = _shrunk(getattr(maps, name))
+                masks[top : top + small.shape[0], left : left + small.shape[1], channel] = small
+            if add_square is not None:
+                add_square(maps.membrane)
+            # The last rows are told when all is written: lower levels and cells take their time.
+            if progress is not None and region.right >= width and region.bottom < height:
+                progress(path.name, region.bottom, height)
+            return rgb
+
+        drawn_as = f"{seed}\0{recipe!r}"
+        PyramidWriter(width, height, laboratory, stem, drawn_as, with_profile).write(path, draw)
     write_bytes(beside["masks"], bytes(imagecodecs.png_encode(masks, level=9)))
     write_cells(scene, laboratory, beside["cells"])
     # Last: a slide with its truth is whole.
     truth = write_truth(scene, laboratory, beside["truth"], files=files, with_profile=with_profile)
-    return WrittenSlide(path, beside["truth"], beside["cells"], beside["masks"], truth)
+    if progress is not None:
+        progress(path.name, height, height)
+    warn_of_missing(scene, truth)
+    return written(truth)
 
 
 def truth_path(folder: Path, name: str) -> Path:
@@ -180,7 +216,7 @@ def truth_of_before(path: Path, made: dict[str, Any]) -> dict[str, Any]:
     if found != wanted:
         raise RecipeError(
             f"{path.name} is the truth of a slide drawn otherwise (another recipe, laboratory, "
-            "seed, profile or format): choose another --out, or --overwrite"
+            "seed, profile, masks or format): choose another --out, or --overwrite"
         )
     missing = [name for name in made["files"].values() if not path.with_name(name).exists()]
     if missing:
@@ -211,6 +247,7 @@ def draw_slides(
     seeds: Iterable[int] = (1,),
     suffix: str = ".svs",
     with_profile: bool = False,
+    with_membranes: bool = False,
     resumes: bool = False,
     progress: Progress | None = None,
 ) -> list[WrittenSlide]:
@@ -228,7 +265,7 @@ def draw_slides(
         One slide each, named ``NAME-SEED``.
     suffix : str
         ``.svs``, ``.ome.tif`` or ``.dcm``.
-    with_profile, resumes, progress
+    with_profile, with_membranes, resumes, progress
         As for `write_slide`.
     """
     recipe, lab = read_recipe(recipe_path), read_laboratory(laboratory)
@@ -245,6 +282,7 @@ def draw_slides(
                 path,
                 seed=seed,
                 with_profile=with_profile,
+                with_membranes=with_membranes,
                 resumes=resumes,
                 progress=progress,
             )

@@ -78,6 +78,19 @@ def test_slides_are_drawn_with_their_truth_the_same_for_the_same_seed(recipe: Pa
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_masks_of_membranes_are_written_where_asked_for(recipe: Path, tmp_path: Path):
+    asked = ("--membranes", "--pair", "same", "--quiet")
+    assert run(recipe, "--out", tmp_path, *asked).exit_code == 0
+    names = [f"s-1-{side}.membranes.tif" for side in ("before", "after")]
+    assert all((tmp_path / name).is_file() for name in names)
+    assert run(recipe, "--out", tmp_path, *asked, "--resume").exit_code == 0
+    (tmp_path / names[1]).unlink()
+    shown = run(recipe, "--out", tmp_path, *asked, "--resume")
+    assert f"{names[1]} is not" in shown.output
+    assert run(recipe, "--out", tmp_path / "plain", "--quiet").exit_code == 0
+    assert not list((tmp_path / "plain").glob("*.membranes.tif"))
+
+
 def test_progress_names_each_slide(recipe: Path, tmp_path: Path):
     shown = run(recipe, "--out", tmp_path / "a", "--format", "ome.tif")
     assert shown.stdout == ""
@@ -289,3 +302,22 @@ def test_no_slide_of_another_format_is_left_beside_a_truth_that_is_not_its(
     shown = run(recipe, "--out", tmp_path, "--format", "dcm", "--overwrite")
     assert (shown.exit_code, "s-1.svs" in shown.output) == (2, True)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_cells_that_are_asked_for_and_find_no_place_are_told(
+    recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    there = SMALL.replace("[[regions]]", "control = true\n[tissue]\nkind = 'blob'\n[[regions]]")
+    beyond = (
+        "[[regions]]\nname = 'beyond'\ndisc = [5.0, 5.0, 0.1]\nmix = {intense_complete = 1.0}\n"
+    )
+    recipe.write_text(there + beyond, encoding="utf-8")
+    shown = run(recipe, "--out", tmp_path / "told")
+    assert shown.exit_code == 0, shown.output
+    assert "s-1: no tumor cell lies in region 'tumor', 'beyond'" in caplog.text
+    assert "s-1: the control tissue holds no cell of 3+" in caplog.text
+    caplog.clear()
+    # Where none is asked for, none is missing.
+    recipe.write_text(f"{SMALL}tumor_share = 0.0\n", encoding="utf-8")
+    shown = run(recipe, "--out", tmp_path / "none")
+    assert (shown.exit_code, caplog.text) == (0, ""), shown.output

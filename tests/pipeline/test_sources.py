@@ -90,6 +90,15 @@ def test_pictures_that_are_passed_over_are_counted(tmp_path: Path, caplog):
     assert not caplog.records
 
 
+def test_masks_of_drawn_slides_are_no_slides(tmp_path: Path):
+    touch(*(tmp_path / f"s.{end}" for end in ("svs", "truth.json", "masks.png", "membranes.tif")))
+    assert names([tmp_path]) == names([tmp_path], with_fields=True) == ["s.svs"]
+    # Without a truth they are what somebody has named so.
+    (tmp_path / "s.truth.json").unlink()
+    found = names([tmp_path], with_fields=True)
+    assert found == ["s.masks.png", "s.membranes.tif", "s.svs"]
+
+
 def test_masks_of_drawn_slides_are_no_pictures(tmp_path: Path, caplog):
     touch(tmp_path / "s.svs", tmp_path / "s.truth.json", tmp_path / "s.masks.png")
     assert names([tmp_path]) == ["s.svs"]

@@ -1,5 +1,9 @@
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib import resources
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,11 +165,16 @@ def ten_percent_rules(cells) -> Score:
         return Score.THREE_PLUS
     if (
         10 * ((i >= Intensity.WEAK) & complete).sum() > n
-        or 10 * ((i >= Intensity.MODERATE) & ~complete).sum() > n
+        or 10 * (i >= Intensity.MODERATE).sum() > n
         or intense.any()
     ):
         return Score.TWO_PLUS
-    if 10 * (i > 0).sum() > n:
+    # What the guideline leaves open the published matrix fills.
+    if (
+        10 * (i > 0).sum() > n
+        or ((i >= Intensity.WEAK) & complete).any()
+        or (i >= Intensity.MODERATE).any()
+    ):
         return Score.ONE_PLUS
     return Score.ULTRALOW if (i > 0).any() else Score.ZERO
 
@@ -174,6 +183,34 @@ def ten_percent_rules(cells) -> Score:
 def test_the_score_follows_from_the_cells_by_the_criteria(mix: dict[str, float]) -> None:
     cells = cells_of(recipe_with(**mix), seed=6)
     assert score_of(tally_of(cells)) == ten_percent_rules(cells)
+
+
+STAINED_CLASSES = [
+    (intensity, pattern)
+    for intensity in Intensity
+    if intensity
+    for pattern in (Pattern.INCOMPLETE, Pattern.BASOLATERAL, Pattern.COMPLETE)
+]
+
+
+@settings(max_examples=300)
+@given(
+    n_none=st.integers(1, 200),
+    counts=st.dictionaries(st.sampled_from(STAINED_CLASSES), st.integers(1, 30), max_size=4),
+    others=st.lists(st.sampled_from(STAINED_CLASSES), max_size=20),
+)
+def test_the_score_of_any_cells_follows_from_the_criteria(n_none, counts, others) -> None:
+    classes = [CLASSES[0]] * n_none
+    classes += [kind for kind, n in counts.items() for _ in range(n)]
+    codes = np.array([*classes, *others], np.uint8)
+    cells = SimpleNamespace(
+        intensity=codes[:, 0],
+        pattern=codes[:, 1],
+        # Of the others, which do not count, any may be stained.
+        is_tumor=np.arange(len(codes)) < len(classes),
+        region=np.zeros(len(codes), np.int32),
+    )
+    assert score_of(tally_of(cells)) == score_of(tally_of(cells, 0)) == ten_percent_rules(cells)
 
 
 def test_a_line_between_two_cells_counts_for_both() -> None:
@@ -288,6 +325,30 @@ def test_training_and_test_laboratories_differ() -> None:
     assert len(test) >= 6
     assert not {lab.name for lab in training} & {lab.name for lab in test}
     assert all(0.17 <= lab.mpp <= 0.5 for lab in training + test)
+    # Drawn from other ranges: each measure reaches where no laboratory for training does.
+    for name in ("hematoxylin", "dab", "counterstain", "dab_darkening", "haze_od", "white_point"):
+        assert outside(name, test, training), name
+    for name in ("shading", "gamma", "blur_um", "sharpen", "noise", "saturation", "quality"):
+        assert outside(name, test, training), name
+
+
+def outside(name: str, these: Sequence[Laboratory], others: Sequence[Laboratory]) -> bool:
+    """Whether some of these laboratories lie outside the range of the others."""
+    mine, range_of = (np.array([getattr(lab, name) for lab in labs]) for labs in (these, others))
+    return bool(((mine < range_of.min(axis=0)) | (mine > range_of.max(axis=0))).any())
+
+
+@pytest.mark.parametrize("use", ["training", "test"])
+def test_laboratories_lie_in_the_ranges_that_their_file_names(use: str) -> None:
+    head = (resources.files("her2path.synth") / "data" / f"{use}.toml").read_text("utf-8")
+    words = " ".join(line[1:] for line in head.splitlines() if line.startswith("#"))
+    names = {"counterstain": "counterstain", "white point": "white_point", "gamma": "gamma"}
+    names |= {"blur": "blur_um", "sharpening": "sharpen", "JPEG quality": "quality"}
+    for word, name in names.items():
+        low, high = re.search(rf"{word}\s+([\d.]+)–([\d.]*\d)", words).groups()
+        values = np.array([getattr(lab, name) for lab in laboratories(use)])
+        assert float(low) <= values.min(), word
+        assert values.max() <= float(high), word
 
 
 def test_stain_matrix_has_unit_rows() -> None:

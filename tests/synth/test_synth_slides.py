@@ -24,6 +24,7 @@ from her2path.synth import (
     RegionRecipe,
     SlideRecipe,
     TissueShape,
+    draw_field,
     load_laboratory,
     mix_of,
 )
@@ -108,6 +109,41 @@ def test_masks_reach_to_the_border_of_the_slide(tmp_path: Path, width_um: float)
     tissue = cv2.imread(str(slide.masks_path))[..., 2]
     assert tissue.shape == 2 * (-(-2 * width_um // 16),)
     assert (tissue == 255).all()
+
+
+@pytest.mark.parametrize("suffix", [".svs", ".dcm"])
+def test_the_mask_of_membranes_is_that_of_the_field(tmp_path: Path, suffix: str) -> None:
+    # 1100 × 1040 px: squares at the borders are not whole.
+    recipe = replace(RECIPE, width_um=550)
+    slide = write_slide(recipe, LAB, tmp_path / f"a{suffix}", seed=11, with_membranes=True)
+    assert slide.membranes_path == tmp_path / "a.membranes.tif"
+    assert slide.truth["files"]["membranes"] == "a.membranes.tif"
+    mask = tifffile.imread(slide.membranes_path)
+    assert np.array_equal(mask, draw_field(recipe, LAB, seed=11).truth.membrane)
+    assert set(np.unique(mask)) >= {0, 1, 4}
+    with tifffile.TiffFile(slide.membranes_path) as tiff:
+        assert tiff.pages[0].tags["XResolution"].value == (20_000, 1)
+
+
+def test_a_mask_of_membranes_changes_no_other_file_and_goes_with_its_slide(tmp_path: Path) -> None:
+    small = replace(RECIPE, width_um=150, height_um=140, tissue=TissueShape("fill"))
+    plain = write_slide(small, LAB, tmp_path / "a.svs", seed=11)
+    assert plain.membranes_path is None
+    names = ("path", "cells_path", "masks_path")
+    hashes = [sha256_of(getattr(plain, name)) for name in names]
+    plain_truth = plain.truth_path.read_bytes()
+    masked = write_slide(small, LAB, tmp_path / "a.svs", seed=11, with_membranes=True)
+    assert [sha256_of(getattr(masked, name)) for name in names] == hashes
+    with pytest.raises(RecipeError, match="masks or format"):
+        write_slide(small, LAB, tmp_path / "a.svs", seed=11, resumes=True)
+    again = write_slide(small, LAB, tmp_path / "a.svs", seed=11, with_membranes=True, resumes=True)
+    assert again.membranes_path == masked.membranes_path
+    assert masked.membranes_path is not None
+    assert masked.membranes_path.is_file()
+    # The mask of a slide before must not stand beside another.
+    write_slide(small, LAB, tmp_path / "a.svs", seed=11)
+    assert not masked.membranes_path.exists()
+    assert plain.truth_path.read_bytes() == plain_truth
 
 
 def test_ome_tiff_holds_the_size_of_a_pixel_and_its_levels(tmp_path: Path) -> None:
@@ -283,6 +319,17 @@ def test_no_truth_of_before_stands_beside_what_a_killed_run_drew(
     assert not before.truth_path.exists()
     write_slide(small, LAB, path, seed=1, resumes=True)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == whole
+
+
+def test_a_slide_is_told_whole_once_its_truth_is_written(tmp_path: Path) -> None:
+    told = []
+
+    def tell(name: str, n_rows: int, of: int) -> None:
+        told.append((name, n_rows, of, (tmp_path / "s.truth.json").exists()))
+
+    tall = SlideRecipe(name="s", width_um=60, height_um=600, tissue=TissueShape("none"))
+    write_slide(tall, LAB, tmp_path / "s.svs", seed=1, progress=tell)
+    assert told == [("s.svs", 1024, 1200, False), ("s.svs", 1200, 1200, True)]
 
 
 def test_a_slide_that_cannot_be_written_leaves_the_one_before_whole(tmp_path: Path) -> None:
