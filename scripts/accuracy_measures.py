@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from accuracy_recipes import Plan
 
 from her2path.criteria import EXPRESSION_SCORES, Intensity, Score
@@ -22,6 +23,7 @@ from her2path.evaluation.references import read_known_cells
 from her2path.evaluation.writing import cell_figures
 from her2path.results.cells import CellTable
 from her2path.results.record import SlideRecord
+from her2path.statistics.agreement import weighted_kappa
 from her2path.statistics.counted import Counted
 from her2path.synth.writing import WrittenSlide
 
@@ -159,6 +161,17 @@ def at_boundary(slides: Sequence[SlideAccuracy], low: Score, high: Score) -> Cou
     )
 
 
+def kappa_of(slides: Sequence[SlideAccuracy]) -> float:
+    """Return the quadratic κ of the assessed slides; NaN where they have one true score only."""
+    assessed = [s for s in slides if s.is_assessed]
+    # Slides of one true score agree as by chance, however they were read.
+    if len({s.true_score for s in assessed}) < 2:
+        return math.nan
+    table = np.zeros((len(EXPRESSION_SCORES), len(EXPRESSION_SCORES)))
+    np.add.at(table, ([s.true_score.rank for s in assessed], [s.score.rank for s in assessed]), 1)
+    return float(weighted_kappa(table, weights="quadratic"))
+
+
 def misses_flagged(slides: Sequence[SlideAccuracy]) -> Counted:
     """Count the flagged among wrong scores."""
     return Counted.of(s.is_flagged for s in slides if not s.is_exact)
@@ -184,7 +197,13 @@ def read_for_all_misses(slides: Sequence[SlideAccuracy]) -> Counted:
 def sums_of(slides: Sequence[SlideAccuracy]) -> dict[str, float]:
     """Return the figures of a group of slides, by their name; errors of assessed ones only."""
     assessed = [s for s in slides if s.is_assessed]
-    figures: dict[str, float] = {"slides": len(slides), "exact": exact(slides).frac}
+    figures: dict[str, float] = {
+        "slides": len(slides),
+        "exact": exact(slides).frac,
+        "κ quadratic": kappa_of(slides),
+    }
+    for low, high in BOUNDARIES:
+        figures[f"side of {low}/{high}"] = at_boundary(slides, low, high).frac
     for name, word in (("pct_stained", "stained"), ("pct_complete", "complete"), ("h_score", "H")):
         errors = [s.error(name) for s in assessed]
         figures[f"{word} bias"] = mean_of(errors)

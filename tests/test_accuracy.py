@@ -137,6 +137,30 @@ def test_misses_are_counted_with_their_flags(measures, slide):
     assert measures.flagged(slides) == Counted(2, 4)
 
 
+def test_each_group_has_its_kappa_and_its_boundaries(load_script, slide):
+    accuracy = load_script("accuracy")
+    low = replace(slide, true_score=Score.ULTRALOW)
+    one = replace(slide, true_score=Score.ONE_PLUS, score=Score.ONE_PLUS)
+    other = replace(low, laboratory="test-b", score=Score.NOT_ASSESSABLE)
+    slides = [slide, low, one, other]
+
+    def table(key):
+        heads, rows = accuracy.grouped(slides, key)
+        return {row[0]: dict(zip(heads, row, strict=True)) for row in rows}
+
+    by_laboratory = table(lambda s: s.laboratory)
+    # One slide is off by 1. Each known score against each read one, squared: 15 for 9 pairs.
+    assert by_laboratory["test-a"]["κ quadratic"] == f"{1 - (1 / 3) / (15 / 9):.2f}"
+    assert by_laboratory["test-a"]["side of 0/0+"] == "0.50"
+    assert by_laboratory["test-a"]["side of 0+/1+"] == "1.00"
+    assert by_laboratory["test-a"]["side of 2+/3+"] == "–"
+    assert by_laboratory["test-b"]["κ quadratic"] == "–"
+    by_score = table(lambda s: str(s.true_score))
+    assert by_score["0+"]["κ quadratic"] == "–"
+    assert by_score["0+"]["side of 0/0+"] == "0.00"
+    assert by_score["1+"]["side of 0+/1+"] == "1.00"
+
+
 def test_slides_are_read_by_doubt_until_no_miss_is_left(measures, slide):
     held = [0.99, 0.9, 0.7, 0.5]
     slides = [replace(slide, probabilities={Score.ZERO: p}) for p in held]

@@ -21,3 +21,17 @@ def test_nuclei_are_measured_in_the_pixels_of_their_picture(load_script, mpp):
 
     assert np.median(found["nucleus area, µm²"]) == pytest.approx(np.pi * radius_um**2, rel=0.2)
     assert np.median(found["spacing of nuclei, µm"]) == pytest.approx(pitch_um, rel=0.05)
+
+
+@pytest.mark.parametrize("deviation", [1.0, 4.0])
+def test_noise_is_that_of_the_grain_whatever_is_drawn_beside_it(load_script, deviation):
+    realism = load_script("realism")
+    rng = np.random.default_rng(1)
+    picture = np.add.outer(np.arange(480) / 8, np.full(480, 120.0))
+    # Texture far coarser in gray levels than the grain, on half of the picture.
+    picture[:, 240:] += rng.normal(0, 40, (480, 240))
+    green = picture + rng.normal(0, deviation, picture.shape)
+
+    found = realism.noise(green)
+
+    assert np.median(found) == pytest.approx(deviation, rel=0.15)
