@@ -17,6 +17,7 @@ __all__ = [
     "MppError",
     "ResultsError",
     "SlideError",
+    "SlideMemoryError",
     "StainError",
     "TableError",
     "list_faults",

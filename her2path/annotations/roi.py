@@ -11,7 +11,7 @@ from shapely import MultiPolygon, Polygon
 
 from her2path.geometry import Mpp, Region
 
-__all__ = ["Roi", "RoiKind", "kind_of_name"]
+__all__ = ["GENERIC_NAME", "Roi", "RoiKind", "kind_of_name"]
 
 
 class RoiKind(StrEnum):

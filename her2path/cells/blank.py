@@ -22,7 +22,15 @@ from her2path.cells.table import CellMeasurements
 from her2path.criteria.score import Intensity
 from her2path.statistics.intervals import wilson
 
-__all__ = ["Blank", "clearest_lines", "measure_blank", "palest_limit", "sector_limit"]
+__all__ = [
+    "MIN_REFERENCE_CELLS",
+    "N_DEVIATIONS",
+    "Blank",
+    "clearest_lines",
+    "measure_blank",
+    "palest_limit",
+    "sector_limit",
+]
 
 # Fewer cells than this say nothing about one cell in a hundred.
 MIN_REFERENCE_CELLS = 100

@@ -15,6 +15,8 @@ from her2path.cells.table import N_SECTORS, CellMeasurements
 from her2path.criteria.score import Intensity, Pattern
 
 __all__ = [
+    "MAX_DIFFUSE_LIMIT_OD",
+    "MIN_DIFFUSE_OD",
     "CellClasses",
     "classify_cells",
     "has_clear_line",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from her2path.stain.separate import STEPS_PER_OD
 
-__all__ = ["CLEAR_LINE_OD", "N_DIRECTIONS", "LineMap", "line_map"]
+__all__ = ["CLEAR_LINE_OD", "N_DIRECTIONS", "SMOOTHING_UM", "LineMap", "line_map"]
 
 # In pairs at right angles, so an even number. 22.5° apart: a 2 µm segment turned by half of that
 # leaves a 0.6 µm line by 0.2 µm at its ends.

@@ -17,7 +17,7 @@ from her2path.cells.sampling import sampled
 from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
-__all__ = ["Nuclei", "contour_shape", "fill_nuclei", "nearest", "trace_nuclei"]
+__all__ = ["NUCLEUS_AREA_UM2", "Nuclei", "contour_shape", "fill_nuclei", "nearest", "trace_nuclei"]
 
 N_NEIGHBORS = 12
 SPACING_NEIGHBORS = 5
@@ -277,7 +277,21 @@ def is_overlapping(
 def nearest(
     x: NDArray[np.float64], y: NDArray[np.float64], mpp: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the nearest centers (index n where there is none) and the mean spacing in µm."""
+    """Return the nearest centers and the mean spacing in µm.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n,), float64
+        Centers, px.
+    mpp : float
+        µm per pixel.
+
+    Returns
+    -------
+    index : ndarray of shape (n, N_NEIGHBORS), int64
+        n where there is none within reach.
+    spacing_um : ndarray of shape (n,), float32
+    """
     distance, index = within_reach(x, y, mpp, N_NEIGHBORS + 1)
     if not len(x):
         return index[:, 1:], np.empty(0, np.float32)

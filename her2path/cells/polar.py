@@ -20,8 +20,10 @@ from her2path.cells.table import N_SECTORS
 from her2path.stain.separate import STEPS_PER_OD
 
 __all__ = [
+    "COSINES",
     "RADIAL_STEP_UM",
     "REACH_UM",
+    "SINES",
     "best_closed_path",
     "membrane_contours",
     "nucleus_contours",
@@ -31,7 +33,6 @@ RADIAL_STEP_UM = 0.25
 # Largest radius of an outline: a columnar cell seen lengthwise. Large cells beyond it are cut here.
 REACH_UM = 14.0
 N_STEPS = int(REACH_UM / RADIAL_STEP_UM)
-
 # Nuclei of tumor cells reach 8 µm in radius (60 µm² to 200 µm²); below 1.5 µm it is debris.
 NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
 # An edge is what three samples inside differ from three outside.

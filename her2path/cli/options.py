@@ -43,7 +43,7 @@ class Device(StrEnum):
 
 
 class IccChoice(StrEnum):
-    """Whether the color profile of a file is applied."""
+    """Whether the color profile of a file is applied; the words of `Icc`, which loads a reader."""
 
     OFF = "off"
     SRGB = "srgb"

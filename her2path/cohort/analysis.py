@@ -136,6 +136,7 @@ def analyse(pairs: Sequence[Pair], *, seed: int = 0, remarks: Sequence[str] = ()
     np.add.at(transitions, (before, after), 1)
     scale, position = scale_of(before, after)
 
+    # Each draws from a stream of its own: one more takes the next number, and others stay the same.
     def rng(which: int) -> np.random.Generator:
         return np.random.default_rng([seed, which])
 

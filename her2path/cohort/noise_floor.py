@@ -62,16 +62,16 @@ def floor_rows(pairs: Sequence[Pair]) -> tuple[FloorRow, ...]:
     """
     if any(side.organ is Organ.STOMACH for pair in pairs for side in (pair.before, pair.after)):
         return ()
-    return (*_low_to_zero(pairs), _zero_to_low(pairs), _loss(pairs))
+    return (*low_to_zero_rows(pairs), zero_to_low_row(pairs), loss_row(pairs))
 
 
-def _low_to_zero(pairs: Sequence[Pair]) -> list[FloorRow]:
+def low_to_zero_rows(pairs: Sequence[Pair]) -> list[FloorRow]:
     """Low before and zero after; where 2+ before was left open, also with those taken for low."""
     is_zero_after = [not pair.after.expresses for pair in pairs]
     is_low = [pair.before.status is Status.LOW for pair in pairs]
     is_open = [pair.before.status is Status.EQUIVOCAL for pair in pairs]
     n_open = sum(is_open)
-    row = _row(
+    row = floor_row(
         "low_to_zero",
         pairs,
         counted=is_zero_after,
@@ -84,7 +84,7 @@ def _low_to_zero(pairs: Sequence[Pair]) -> list[FloorRow]:
         return [row]
     return [
         row,
-        _row(
+        floor_row(
             "low_to_zero_if_2plus_is_low",
             pairs,
             counted=is_zero_after,
@@ -97,12 +97,12 @@ def _low_to_zero(pairs: Sequence[Pair]) -> list[FloorRow]:
     ]
 
 
-def _zero_to_low(pairs: Sequence[Pair]) -> FloorRow:
+def zero_to_low_row(pairs: Sequence[Pair]) -> FloorRow:
     """Zero before and low after."""
     is_zero = [not pair.before.expresses for pair in pairs]
     is_clear = [pair.after.status is not Status.EQUIVOCAL for pair in pairs]
     n_unclear = sum(zero and not clear for zero, clear in zip(is_zero, is_clear, strict=True))
-    return _row(
+    return floor_row(
         "zero_to_low",
         pairs,
         counted=[pair.after.status is Status.LOW for pair in pairs],
@@ -113,9 +113,9 @@ def _zero_to_low(pairs: Sequence[Pair]) -> FloorRow:
     )
 
 
-def _loss(pairs: Sequence[Pair]) -> FloorRow:
+def loss_row(pairs: Sequence[Pair]) -> FloorRow:
     """Any expression before and zero after, for which there is no floor of its own."""
-    return _row(
+    return floor_row(
         "loss",
         pairs,
         counted=[not pair.after.expresses for pair in pairs],
@@ -127,7 +127,7 @@ def _loss(pairs: Sequence[Pair]) -> FloorRow:
     )
 
 
-def _row(
+def floor_row(
     name: str,
     pairs: Sequence[Pair],
     *,

@@ -16,7 +16,7 @@ from her2path.errors import ResultsError
 
 __all__ = ["with_verdicts"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int], None]
 
@@ -56,7 +56,7 @@ def with_verdicts(
         try:
             found.append(compared(pair, bands, rule_set, seed))
         except ResultsError as error:
-            log.info("row %d is not compared: %s", pair.row, error)
+            logger.info("row %d is not compared: %s", pair.row, error)
             found.append(pair)
             faults.append(f"row {pair.row} is not compared: {' '.join(str(error).split())}")
         if progress is not None:

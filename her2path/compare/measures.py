@@ -15,7 +15,19 @@ from her2path.pipeline.scoring import CountedCells
 from her2path.statistics.neighborhoods import Neighborhoods
 from her2path.statistics.paired import BlockRatio, draw_ratio
 
-__all__ = ["MEASURES", "Measure", "class_distance", "cumulative", "ratios_of", "share_ratio"]
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "class_distance",
+    "cumulative",
+    "drawn",
+    "highest_of",
+    "ratios_of",
+    "scale_of",
+    "share_ratio",
+    "unit_of",
+    "values_of",
+]
 
 Floats = NDArray[np.float64]
 

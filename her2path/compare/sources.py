@@ -20,7 +20,7 @@ from her2path.results.scored_slide import SlideIdentity
 from her2path.slides.mpp import require_mpp
 from her2path.slides.opening import open_slide
 
-__all__ = ["SIDES", "SideSource", "find_side_sources", "read_sides"]
+__all__ = ["SIDES", "SideSource", "find_side_sources", "read_sides", "result_of"]
 
 SIDES = ("before", "after")
 

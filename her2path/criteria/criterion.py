@@ -107,14 +107,14 @@ class Criterion:
                 f"{where}: unknown keys {', '.join(unknown)}; known are "
                 f"{', '.join(sorted(KNOWN_KEYS))}"
             )
-        intensity = Intensity[_word(row, "intensity", [i.label for i in Intensity][1:], where)]
+        intensity = Intensity[word_of(row, "intensity", [i.label for i in Intensity][1:], where)]
         cluster_cells = row.get("cluster_cells")
         percent = row.get("percent")
         comparison: Comparison = ">"
         extent = Extent.INCOMPLETE
         if cluster_cells is None:
-            extent = Extent[_word(row, "extent", [e.label for e in Extent], where)]
-            if "comparison" in row and _word(row, "comparison", [">", "≥"], where) == "≥":
+            extent = Extent[word_of(row, "extent", [e.label for e in Extent], where)]
+            if "comparison" in row and word_of(row, "comparison", [">", "≥"], where) == "≥":
                 comparison = "≥"
         elif "extent" in row or percent is not None or "comparison" in row:
             raise CriteriaError(
@@ -122,20 +122,20 @@ class Criterion:
                 "and comparison"
             )
         return cls(
-            id=_text(row, "id", where),
-            text=_text(row, "text", where),
-            score=Score(_word(row, "score", list(EXPRESSION_SCORES[1:]), where).lower()),
+            id=text_of(row, "id", where),
+            text=text_of(row, "text", where),
+            score=Score(word_of(row, "score", list(EXPRESSION_SCORES[1:]), where).lower()),
             intensity=intensity,
             extent=extent,
-            percent=None if percent is None else _percent(percent, where),
+            percent=None if percent is None else percent_of(percent, where),
             comparison=comparison,
-            cluster_cells=None if cluster_cells is None else _count(cluster_cells, where),
-            pattern=_text(row, "pattern", where) if "pattern" in row else "",
-            is_matrix=_truth(row.get("is_matrix", False), where),
+            cluster_cells=None if cluster_cells is None else count_of(cluster_cells, where),
+            pattern=text_of(row, "pattern", where) if "pattern" in row else "",
+            is_matrix=truth_of(row.get("is_matrix", False), where),
         )
 
 
-def _text(row: Mapping[str, object], key: str, where: str) -> str:
+def text_of(row: Mapping[str, object], key: str, where: str) -> str:
     value = row.get(key)
     if not isinstance(value, str) or not value.strip() or len(value) > 300:
         raise CriteriaError(f"{where}: {key} must be a text of 1–300 characters, got {value!r}")
@@ -144,14 +144,14 @@ def _text(row: Mapping[str, object], key: str, where: str) -> str:
     return value
 
 
-def _word(row: Mapping[str, object], key: str, words: list[str], where: str) -> str:
+def word_of(row: Mapping[str, object], key: str, words: list[str], where: str) -> str:
     value = row.get(key)
     if not isinstance(value, str) or value not in words:
         raise CriteriaError(f"{where}: {key} must be one of {', '.join(words)}, got {value!r}")
     return value.upper()
 
 
-def _percent(value: object, where: str) -> float:
+def percent_of(value: object, where: str) -> float:
     # NaN and infinity fail the comparison too.
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 100:
         return float(value)
@@ -161,13 +161,13 @@ def _percent(value: object, where: str) -> float:
     )
 
 
-def _count(value: object, where: str) -> int:
+def count_of(value: object, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 10_000:
         raise CriteriaError(f"{where}: cluster_cells must be 1–10000 cells, got {value!r}")
     return value
 
 
-def _truth(value: object, where: str) -> bool:
+def truth_of(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise CriteriaError(f"{where}: is_matrix must be true or false, got {value!r}")
     return value

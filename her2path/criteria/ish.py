@@ -63,11 +63,11 @@ def status(
     if score is Score.NOT_ASSESSABLE:
         return StatusCall(Status.NOT_ASSESSABLE, "the score is not assessable", needs_review=True)
     if organ is Organ.STOMACH:
-        return _stomach(score, ish)
-    return _breast(score, ish)
+        return status_of_stomach(score, ish)
+    return status_of_breast(score, ish)
 
 
-def _breast(score: Score, ish: IshResult | None) -> StatusCall:
+def status_of_breast(score: Score, ish: IshResult | None) -> StatusCall:
     by_score = BY_SCORE[score]
     if ish is None:
         comment = "reflex ISH is needed" if score is Score.TWO_PLUS else ""
@@ -92,7 +92,7 @@ def _breast(score: Score, ish: IshResult | None) -> StatusCall:
     return StatusCall(by_score, comment, needs_review=False)
 
 
-def _stomach(score: Score, ish: IshResult | None) -> StatusCall:
+def status_of_stomach(score: Score, ish: IshResult | None) -> StatusCall:
     if ish is not None and ish not in (IshResult.AMPLIFIED, IshResult.NOT_AMPLIFIED):
         raise CriteriaError(
             f"the dual-probe groups are defined for breast, got {ish} for stomach; "

@@ -21,7 +21,14 @@ from her2path.criteria.call import Call, Deciding
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.criterion import Criterion
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
-from her2path.criteria.tally import STAINED, Shares, Tally, accumulate, part_of_staining
+from her2path.criteria.tally import (
+    STAINED,
+    TALLY_SHAPE,
+    Shares,
+    Tally,
+    accumulate,
+    part_of_staining,
+)
 from her2path.errors import CriteriaError
 
 __all__ = [
@@ -108,7 +115,7 @@ class RuleSet:
             organ=Organ(str(words["organ"])),
             zero_text=str(words["zero"]),
             criteria=criteria,
-            left_open=_classes(table.get("left_open", []), where=f"rule set {words['name']}"),
+            left_open=classes_of(table.get("left_open", []), where=f"rule set {words['name']}"),
         )
         rule_set.check()
         return rule_set
@@ -141,7 +148,7 @@ class RuleSet:
         """
         if Score.ULTRALOW in self.scores_used:
             return {}
-        few = np.zeros((len(Intensity), len(Extent)), np.int64)
+        few = np.zeros(TALLY_SHAPE, np.int64)
         few[Intensity.NONE, 0], few[Intensity.FAINT, 0] = 95, 5
         clusters = Clusters(0, 0, 0, 0) if self.needs_clusters else None
         call = self.call(Tally.from_array(few), blank_upper_pct=1.0, clusters=clusters)
@@ -196,7 +203,7 @@ class RuleSet:
         is_filled = bool(first and self.rests_on_open(tally, rank, blank_upper_pct, clusters))
 
         def deciding(row: Criterion) -> Deciding:
-            return _deciding(row, shares, blank_upper_pct, clusters)
+            return deciding_of(row, shares, blank_upper_pct, clusters)
 
         above = [deciding(row) for row in self.criteria if row.score.rank > rank]
         held = [deciding(row) for row in holding if first and row.is_matrix == first.is_matrix]
@@ -312,7 +319,7 @@ class RuleSet:
         return np.where(np.asarray(tallies).sum(axis=(-2, -1)) > 0, best, -1)
 
 
-def _classes(value: object, *, where: str) -> tuple[CellClass, ...]:
+def classes_of(value: object, *, where: str) -> tuple[CellClass, ...]:
     known = {
         f"{intensity.label} {extent.label}": (intensity, extent)
         for intensity in Intensity
@@ -326,7 +333,7 @@ def _classes(value: object, *, where: str) -> tuple[CellClass, ...]:
     return tuple(known[name] for name in dict.fromkeys(value))
 
 
-def _deciding(
+def deciding_of(
     row: Criterion, shares: Shares, blank_upper_pct: float, clusters: Clusters | None
 ) -> Deciding:
     if row.cluster_cells is not None and clusters is not None:

@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from her2path.criteria.score import Extent, Intensity
 
 __all__ = [
+    "H_WEIGHTS",
     "STAINED",
+    "TALLY_SHAPE",
     "Shares",
     "Tally",
     "accumulate",
@@ -23,7 +25,8 @@ __all__ = [
     "part_of_staining",
 ]
 
-SHAPE = (len(Intensity), len(Extent))
+N_INTENSITIES, N_EXTENTS = len(Intensity), len(Extent)
+TALLY_SHAPE = (N_INTENSITIES, N_EXTENTS)
 # Weight of each intensity class in the H-score: faint and weak count 1, moderate 2, intense 3.
 H_WEIGHTS = (0, 1, 1, 2, 3)
 
@@ -89,8 +92,8 @@ def part_of_staining(intensity: Intensity, extent: Extent) -> float:
     It shares out what is believed before a cell is seen: without it, no stained cell among a
     hundred would make an unseen 3 % of intense cells as probable as an unseen 3 % of faint ones.
     """
-    n_classes = (len(Intensity) - intensity) * (len(Extent) - extent)
-    return n_classes / ((len(Intensity) - 1) * len(Extent))
+    n_classes = (N_INTENSITIES - intensity) * (N_EXTENTS - extent)
+    return n_classes / ((N_INTENSITIES - 1) * N_EXTENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,10 @@ class Tally:
     counts: Counts
 
     def __post_init__(self) -> None:
-        if len(self.counts) != SHAPE[0] or any(len(row) != SHAPE[1] for row in self.counts):
-            raise ValueError(f"a tally has {SHAPE[0]} × {SHAPE[1]} counts, got {self.counts!r}")
+        if len(self.counts) != N_INTENSITIES or any(len(row) != N_EXTENTS for row in self.counts):
+            raise ValueError(
+                f"a tally has {N_INTENSITIES} × {N_EXTENTS} counts, got {self.counts!r}"
+            )
         if any(count < 0 for row in self.counts for count in row):
             raise ValueError(f"counts of cells cannot be negative, got {self.counts!r}")
         if any(self.counts[Intensity.NONE][1:]):
@@ -121,15 +126,15 @@ class Tally:
     @classmethod
     def zero(cls) -> Tally:
         """Return the tally of no cell: the neutral element of `+`."""
-        return cls.from_array(np.zeros(SHAPE, np.int64))
+        return cls.from_array(np.zeros(TALLY_SHAPE, np.int64))
 
     @classmethod
     def from_array(cls, counts: ArrayLike) -> Tally:
         """Build a tally from whole numbers of shape (5, 3)."""
         array = np.asarray(counts)
-        if array.shape != SHAPE or not np.array_equal(array, array.astype(np.int64)):
+        if array.shape != TALLY_SHAPE or not np.array_equal(array, array.astype(np.int64)):
             raise ValueError(
-                f"a tally is {SHAPE[0]} × {SHAPE[1]} whole numbers, got shape {array.shape}, "
+                f"a tally is {N_INTENSITIES} × {N_EXTENTS} whole numbers, got shape {array.shape}, "
                 f"type {array.dtype}"
             )
         rows = array.astype(np.int64).tolist()
@@ -156,13 +161,17 @@ class Tally:
             raise ValueError(
                 f"give one intensity and one extent per cell, got {i.shape}, {e.shape}"
             )
-        if i.size and (i.min() < 0 or e.min() < 0 or i.max() >= SHAPE[0] or e.max() >= SHAPE[1]):
+        if i.size and (
+            i.min() < 0 or e.min() < 0 or i.max() >= N_INTENSITIES or e.max() >= N_EXTENTS
+        ):
             raise ValueError(
-                f"intensity must be 0–{SHAPE[0] - 1} and extent 0–{SHAPE[1] - 1}, got "
+                f"intensity must be 0–{N_INTENSITIES - 1} and extent 0–{N_EXTENTS - 1}, got "
                 f"{i.min()}–{i.max()} and {e.min()}–{e.max()}"
             )
-        flat = i * SHAPE[1] + np.where(i == Intensity.NONE, 0, e)
-        return cls.from_array(np.bincount(flat, minlength=SHAPE[0] * SHAPE[1]).reshape(SHAPE))
+        flat = i * N_EXTENTS + np.where(i == Intensity.NONE, 0, e)
+        return cls.from_array(
+            np.bincount(flat, minlength=N_INTENSITIES * N_EXTENTS).reshape(TALLY_SHAPE)
+        )
 
     def __add__(self, other: Tally) -> Tally:
         return Tally.from_array(self.array + other.array)

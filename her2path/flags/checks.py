@@ -45,7 +45,7 @@ def needs_review(flags: tuple[Flag, ...]) -> bool:
     return any(flag.severity == "review" for flag in flags)
 
 
-def _count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     n = evidence.n_tumor_cells
     cells = "tumour cell was" if n == 1 else "tumour cells were"
     if evidence.call.score is Score.NOT_ASSESSABLE:
@@ -79,7 +79,7 @@ def _count_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         )
 
 
-def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     said = set()
     for border in evidence.borders:
         deciding, interval = border.deciding, border.interval_pct
@@ -94,9 +94,9 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
                 deciding.value,
                 deciding.cut,
                 "%",
-                f"The {_spoken(deciding)} is {_value(deciding)} % (95 % interval "
+                f"The {spoken_measure(deciding)} is {value_words(deciding)} % (95 % interval "
                 f"{lower}–{upper} %), which includes the cut of "
-                f"{_cut(deciding)} % for {deciding.criterion.score}.",
+                f"{cut_words(deciding)} % for {deciding.criterion.score}.",
             )
     changed = evidence.changed_trials_pct
     if changed is not None and changed > cuts.changed_trials_pct:
@@ -117,13 +117,13 @@ def _border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
                     near.value,
                     near.cut,
                     "%",
-                    f"Stained tumour cells are {_value(near)} %, close to the cut of "
-                    f"{_cut(near)} % for {near.criterion.score}: two readers should "
+                    f"Stained tumour cells are {value_words(near)} %, close to the cut of "
+                    f"{cut_words(near)} % for {near.criterion.score}: two readers should "
                     "agree on it.",
                 )
 
 
-def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     regions, cluster, call = evidence.regions, evidence.cluster, evidence.call
     if regions is not None and regions.grades_apart >= cuts.grades_apart:
         yield Flag(
@@ -156,7 +156,7 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             fired.cut,
             fired.unit,
             f"Unusual pattern for {call.score} ({call.pattern_2plus}): "
-            f"the {_spoken(fired)} is {_against_cut(fired)}.",
+            f"the {spoken_measure(fired)} is {against_cut(fired)}.",
         )
     if fired is not None and call.is_decided_by_matrix:
         yield Flag(
@@ -165,12 +165,12 @@ def _pattern_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             fired.cut,
             fired.unit,
             f"The guideline's own wording does not cover this case; {call.score} comes from the "
-            f"row “{call.criterion_text}” ({_spoken(fired)} {_against_cut(fired)}).",
+            f"row “{call.criterion_text}” ({spoken_measure(fired)} {against_cut(fired)}).",
         )
     yield from few_intense_flags(evidence, cuts)
 
 
-def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     yield from share_above(
         ReviewFlag.CYTOPLASMIC_STAINING,
         evidence.cytoplasmic_pct,
@@ -191,7 +191,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         )
     yield from tumor_flags(evidence, cuts)
     yield from below_blank_flags(evidence, cuts)
-    yield from _shared_line_flags(evidence)
+    yield from shared_line_flags(evidence)
     yield from share_above(
         ReviewFlag.HIDDEN_NUCLEI,
         evidence.hidden_nuclei_pct,
@@ -200,7 +200,7 @@ def _reading_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     )
 
 
-def _shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:
+def shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:
     now, alone, other = evidence.stained_pct, evidence.stained_alone_pct, evidence.score_alone
     score, held = evidence.call.score, evidence.call.deciding_lower
     if now is None or alone is None or other in (None, score):
@@ -220,7 +220,7 @@ def _shared_line_flags(evidence: FlagEvidence) -> Iterator[Flag]:
     )
 
 
-def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     n_suspected, other = evidence.n_suspected_cells, evidence.score_other_way
     score = evidence.call.score
     if n_suspected and evidence.is_suspect_excluded and other not in (None, score):
@@ -257,7 +257,7 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             cut,
             "OD",
             f"The control stains at {beside(od, cut, least=2)} OD, outside its range of "
-            f"{_stated(expected.lower)}–{_stated(expected.upper)} OD.",
+            f"{stated_od(expected.lower)}–{stated_od(expected.upper)} OD.",
         )
     if evidence.has_control is False:
         yield Flag(
@@ -268,7 +268,7 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             "0 controls were measured (at least 1 is needed): a failed stain would look like 0.",
         )
     if evidence.is_calibrated is False:
-        yield from _calibration_flags(evidence, cuts)
+        yield from calibration_flags(evidence, cuts)
     angle, counterstain = evidence.stain_angle_deg, evidence.nuclear_hematoxylin_od
     if angle is not None and angle > cuts.stain_angle_deg:
         yield Flag(
@@ -299,11 +299,11 @@ def _assay_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         )
 
 
-def _calibration_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def calibration_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     score = evidence.call.score
     others = {f: s for f, s in evidence.scores_by_height.items() if s is not score}
     likely = {f: s for f, s in others.items() if max(f, 1 / f) <= cuts.height_factor}
-    unlikely = "" if likely or not others else f" {_spoken_heights(others)}."
+    unlikely = "" if likely or not others else f" {spoken_heights(others)}."
     yield Flag(
         ReviewFlag.NOT_CALIBRATED,
         0,
@@ -319,22 +319,22 @@ def _calibration_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]
             cuts.height_factor,
             "×",
             f"Without calibration lines may be {cuts.height_factor:g} times higher or lower than "
-            f"they read. {_spoken_heights(likely)}, instead of {score}.{_answer(evidence)}",
+            f"they read. {spoken_heights(likely)}, instead of {score}.{network_answer(evidence)}",
             is_answered=evidence.is_confirmed,
         )
 
 
 CHECKS: tuple[Callable[[FlagEvidence, FlagCuts], Iterator[Flag]], ...] = (
-    _count_flags,
-    _border_flags,
-    _pattern_flags,
-    _reading_flags,
-    _assay_flags,
+    count_flags,
+    border_flags,
+    pattern_flags,
+    reading_flags,
+    assay_flags,
     scan_flags,
 )
 
 
-def _answer(evidence: FlagEvidence) -> str:
+def network_answer(evidence: FlagEvidence) -> str:
     """Say what the network answers where cut-offs of the rules are in doubt."""
     if not evidence.is_confirmed:
         return ""
@@ -342,13 +342,13 @@ def _answer(evidence: FlagEvidence) -> str:
     return f" The network, which reads without such cut-offs, rules out every score but {score}."
 
 
-def _spoken_heights(scores: Mapping[float, Score]) -> str:
+def spoken_heights(scores: Mapping[float, Score]) -> str:
     """Say in words which scores come of which heights of lines."""
     each = [f"{score} if lines were {factor:.2g} times as high" for factor, score in scores.items()]
     return f"The score would be {' and '.join(each)}"
 
 
-def _spoken(deciding: Deciding) -> str:
+def spoken_measure(deciding: Deciding) -> str:
     """Say in words which number decides."""
     criterion = deciding.criterion
     words = criterion.intensity.label
@@ -364,23 +364,23 @@ def _spoken(deciding: Deciding) -> str:
     return f"{what} tumour cells with {words} membrane staining"
 
 
-def _stated(od: float) -> str:
+def stated_od(od: float) -> str:
     """Write an OD as a calibration states it, none of its decimals rounded away."""
     return f"{od:.2f}" if round(od, 2) == od else f"{round(od, 4):g}"
 
 
-def _against_cut(deciding: Deciding) -> str:
+def against_cut(deciding: Deciding) -> str:
     """Say in words how the number of a row that fires compares with its cut."""
     than = "above" if deciding.comparison == ">" else "at least"
-    return f"{_value(deciding)} {deciding.unit}, {than} {_cut(deciding)} {deciding.unit}"
+    return f"{value_words(deciding)} {deciding.unit}, {than} {cut_words(deciding)} {deciding.unit}"
 
 
-def _value(deciding: Deciding) -> str:
+def value_words(deciding: Deciding) -> str:
     """Write a number with as many decimals as show on which side of its cut it lies."""
     return beside(deciding.value, deciding.cut, least=1 if deciding.unit == "%" else 0)
 
 
-def _cut(deciding: Deciding) -> str:
+def cut_words(deciding: Deciding) -> str:
     """Write the cut beside the number; a round one without decimals."""
     digits = decimals_apart(deciding.value, deciding.cut)
     return f"{deciding.cut:.3g}" if digits == 1 else f"{round(deciding.cut, digits):g}"

@@ -19,12 +19,12 @@ __all__ = ["tumor_flags"]
 
 def tumor_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     """Flag a score or share that hangs on cells that may or may not be tumor."""
-    yield from _doubt_flags(evidence, cuts)
-    yield from _by_nuclei_flags(evidence)
-    yield from _left_out_flags(evidence, cuts)
+    yield from doubt_flags(evidence, cuts)
+    yield from by_nuclei_flags(evidence)
+    yield from left_out_flags(evidence, cuts)
 
 
-def _doubt_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def doubt_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     score = evidence.call.score
     with_all, without = evidence.score_with_uncertain, evidence.score_without_uncertain
     uncertain = evidence.uncertain_tumor_pct
@@ -73,7 +73,7 @@ def _doubt_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
         )
 
 
-def _by_nuclei_flags(evidence: FlagEvidence) -> Iterator[Flag]:
+def by_nuclei_flags(evidence: FlagEvidence) -> Iterator[Flag]:
     share, score = evidence.by_nuclei_pct, evidence.score_as_recognized
     now, before = evidence.stained_pct, evidence.stained_as_recognized_pct
     if share is None or now is None or before is None:
@@ -92,7 +92,7 @@ def _by_nuclei_flags(evidence: FlagEvidence) -> Iterator[Flag]:
     )
 
 
-def _left_out_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
+def left_out_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
     left_out, score = evidence.left_out_pct, evidence.score_with_left_out
     now, then = evidence.stained_pct, evidence.stained_with_left_out_pct
     if left_out is None or now is None or then is None or left_out <= cuts.left_out_pct:

@@ -19,7 +19,7 @@ from her2path.statistics.intervals import Interval
 
 __all__ = ["CoxModel", "HazardRatio", "cox_models", "reference_group"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Fewer events per coefficient make coefficients unsteady (Peduzzi 1995).
 EVENTS_PER_TERM = 10
@@ -273,11 +273,11 @@ def estimated(
                 fit, frame, time_transform=rank_of_time
             )
         except (exceptions.ConvergenceError, np.linalg.LinAlgError, ValueError) as error:
-            log.info("no Cox model: %s", error)
+            logger.info("no Cox model: %s", error)
             remarks.append("no estimate: the groups or covariates separate the events entirely")
             return no_model(name, rows, n_incomplete, remarks)
     for warning in caught:
-        log.info("Cox model: %s", warning.message)
+        logger.info("Cox model: %s", warning.message)
     table = fit.summary
     coefficients = table["coef"].to_numpy(np.float64)
     runs_away = np.abs(coefficients) > LARGEST_COEFFICIENT * scales(terms)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from her2path.errors import Her2pathError, ResultsError
-from her2path.pipeline.executors import BrokenProcessPool, Executor, executor_for
+from her2path.pipeline.executors import SPARE_TASKS, BrokenProcessPool, Executor, executor_for
 from her2path.pipeline.parts import TileTask
 from her2path.pipeline.planning import (
     fingerprints_of,
@@ -54,8 +54,6 @@ __all__ = ["BatchResult", "run_batch", "words_of"]
 
 logger = logging.getLogger(__name__)
 
-# Tasks that wait in the pool beside those that run: no worker waits for the planner.
-SPARE_TASKS = 2
 # slides.csv is written as slides finish, but no more often than anybody looks, nor for more than a
 # tenth of the time: of 20,000 slides it takes seconds, in which no worker gets a task.
 WRITE_EVERY_S = 2.0

@@ -25,7 +25,7 @@ from her2path.criteria.words import score_named
 from her2path.errors import CalibrationError, list_faults
 from her2path.geometry import Region
 from her2path.pipeline.batch import words_of
-from her2path.pipeline.executors import Executor, executor_for
+from her2path.pipeline.executors import SPARE_TASKS, Executor, executor_for
 from her2path.pipeline.manifest import jobs_of_manifest
 from her2path.pipeline.network import NetworkUse
 from her2path.pipeline.parts import measure_tiles, plan_parts, read_parts
@@ -51,8 +51,6 @@ MAX_TILES = 100
 COLOR_TILES = 12
 # A scan this much finer or coarser blurs lines about as much as those of the controls.
 MPP_MARGIN = 0.1
-# Tasks that wait in the pool beside those that run.
-SPARE_TASKS = 2
 
 Result = TypeVar("Result")
 # Called with the stage in words, the tasks of it that are done, and all of them.

@@ -69,7 +69,10 @@ METHOD = "measurements"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counted:
-    """The cells of a slide: what was measured, their classes, and what became of them."""
+    """The cells of a slide: what was measured, their classes, and what became of them.
+
+    `has_own_line`, of shape (n,), tells which stay stained if each line belongs to one cell only.
+    """
 
     cells: CellMeasurements
     classes: CellClasses

@@ -12,7 +12,17 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import parent_process
 from typing import Any, Protocol
 
-__all__ = ["BrokenProcessPool", "Executor", "InProcess", "WorkerPool", "executor_for"]
+__all__ = [
+    "SPARE_TASKS",
+    "BrokenProcessPool",
+    "Executor",
+    "InProcess",
+    "WorkerPool",
+    "executor_for",
+]
+
+# Tasks that wait in a pool beside those that run: no worker waits for the planner.
+SPARE_TASKS = 2
 
 
 class Executor(Protocol):

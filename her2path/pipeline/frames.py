@@ -40,7 +40,17 @@ def working_scale(mpp: Mpp) -> float:
 def covered_mask(
     tissue: NDArray[np.bool_], rois: tuple[Roi, ...], whole: Region, downsample: float
 ) -> NDArray[np.bool_]:
-    """Return where cells are looked for: tissue, drawn outlines of it, and a margin."""
+    """Return where cells are looked for: tissue, drawn outlines of it, and a margin.
+
+    Parameters
+    ----------
+    tissue : ndarray of shape (M, N), bool
+    rois : tuple of Roi
+    whole : Region
+        The slide, level-0 px.
+    downsample : float
+        Level-0 px per pixel of `tissue` and of the mask returned.
+    """
     covered = tissue.copy()
     # Control tissue that a person has drawn was taken out of the mask, but is measured; and where
     # a person has drawn tumor the mask is not asked.
@@ -71,6 +81,22 @@ def plan_frames(
 
     Frames are grown to corners that suit every coarser grid, and cut at the edge of the slide: a
     cell is seen alike whichever tile shows it.
+
+    Parameters
+    ----------
+    slide : Slide
+    mpp : Mpp
+        Of level 0.
+    working_mpp : float
+        At which cells are measured.
+    settings : ScoreSettings
+    rois : tuple of Roi
+    covered : ndarray of shape (M, N), bool
+        From `covered_mask`.
+    mask_downsample : float
+        Level-0 px per pixel of the masks.
+    control : ndarray of shape (M, N), bool
+        Control tissue, on the same grid.
     """
     step = working_mpp / mpp.mean
     drawn = [roi.polygon for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]

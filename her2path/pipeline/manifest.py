@@ -30,7 +30,7 @@ from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 from her2path.stain.od import WhitePoint, as_white_point
 
-__all__ = ["KNOWN_COLUMNS", "jobs_of_manifest", "parse_white_point"]
+__all__ = ["KNOWN_COLUMNS", "TAKEN", "jobs_of_manifest", "parse_white_point"]
 
 KNOWN_COLUMNS = (
     "slide_id",

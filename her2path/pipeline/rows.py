@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from her2path.criteria.ish import status
-from her2path.criteria.score import EXPRESSION_SCORES, Score
+from her2path.criteria.score import Score
 from her2path.pipeline.settings import SlideJob
-from her2path.results.columns import SlideState
+from her2path.results.columns import PROBABILITY_COLUMNS, SlideState
 from her2path.results.journal import JournalEntry
 from her2path.results.record import Reading, RegionRecord, SlideRecord
 
@@ -102,9 +102,8 @@ def columns_of(reading: Reading, probabilities: Mapping[Score, float]) -> dict[s
 
     Of no cell there is no share: an empty value, not 0 %, which a mean would take for negative.
     """
-    words = ("0", "0plus", "1plus", "2plus", "3plus")
-    pairs = zip(words, EXPRESSION_SCORES, strict=True)
-    found = dict(reading.shares) | {f"p_{word}": probabilities[s] for word, s in pairs}
+    stated = {name: probabilities[score] for score, name in PROBABILITY_COLUMNS.items()}
+    found = dict(reading.shares) | stated
     is_empty = reading.n_tumor_cells == 0
     return {
         "n_tumor_cells": reading.n_tumor_cells,

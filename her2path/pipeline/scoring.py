@@ -14,8 +14,8 @@ from her2path.cells.table import CellMeasurements
 from her2path.criteria.call import Call, Deciding
 from her2path.criteria.clusters import CLUSTER_REACH_UM, Clusters, largest_clusters
 from her2path.criteria.rule_set import RuleSet
-from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Pattern, Score
-from her2path.criteria.tally import Tally
+from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Pattern, Score
+from her2path.criteria.tally import TALLY_SHAPE, Tally
 from her2path.flags.evidence import Border
 from her2path.results.record import Estimate, Reading
 from her2path.statistics.intervals import Interval
@@ -37,14 +37,13 @@ __all__ = [
 ]
 
 EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int8)
-SHAPE = (len(Intensity), len(Extent))
 # The rules ask for a bound of the blank above zero: no finite number of cells shows that it is 0.
 LEAST_UPPER_PCT = 0.01
 LINE, WIDTH = "OD", "µm"
 
 
 def extent_of(pattern: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return the `Extent` that the criteria count each `Pattern` as."""
+    """Return the `Extent` that the criteria count each `Pattern` as, of any shape."""
     return EXTENTS[pattern]
 
 
@@ -120,9 +119,9 @@ class CountedCells:
         _, index = np.unique(self.block, return_inverse=True)
         n_blocks = int(index.max()) + 1 if index.size else 0
         extent = np.where(self.intensity == Intensity.NONE, 0, self.extent).astype(np.int64)
-        flat = (index * SHAPE[0] + self.intensity) * SHAPE[1] + extent
-        counts = np.bincount(flat, minlength=n_blocks * SHAPE[0] * SHAPE[1])
-        return counts.reshape(n_blocks, *SHAPE)
+        flat = (index * TALLY_SHAPE[0] + self.intensity) * TALLY_SHAPE[1] + extent
+        counts = np.bincount(flat, minlength=n_blocks * TALLY_SHAPE[0] * TALLY_SHAPE[1])
+        return counts.reshape(n_blocks, *TALLY_SHAPE)
 
     def wider_blocks(self) -> tuple[Neighborhoods, ...]:
         """Return the blocks of `block_tallies` taken together with their neighbors."""
@@ -147,7 +146,7 @@ class CountedCells:
 
 
 def block_of(x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the number of the block of tissue, `BLOCK_UM` wide, in which each place lies."""
+    """Return the number of the block of tissue, `BLOCK_UM` wide, in which each place lies, (n,)."""
     column, row = (np.floor(v / BLOCK_UM).astype(np.int64) for v in (x_um, y_um))
     # A slide is at most 2³¹ µm wide.
     return (row << 32) + column
@@ -240,7 +239,10 @@ def empty_reading() -> Reading:
 def borders_of(
     call: Call, blocks: NDArray[np.int64], wider: Sequence[Neighborhoods]
 ) -> tuple[Border, ...]:
-    """Return the shares that hold a call where it is, with their intervals, the nearest first."""
+    """Return the shares that hold a call where it is, with their intervals, the nearest first.
+
+    `blocks` are tallies of shape (n_blocks, 5, 3).
+    """
 
     def border(deciding: Deciding) -> Border:
         row = deciding.criterion

@@ -22,6 +22,7 @@ from her2path.pipeline.survey import Survey
 from her2path.results.columns import Exclusion
 
 __all__ = [
+    "MAX_REFERENCE_PROBABILITY",
     "Selection",
     "TumorReading",
     "is_sample",
@@ -244,7 +245,7 @@ def selected_cells(
 
 
 def is_sample(x: NDArray[np.float64], y: NDArray[np.float64], survey: Survey) -> NDArray[np.bool_]:
-    """Tell which points, level-0 px, lie where tumor cells would count."""
+    """Tell which points, x and y of shape (n,) in level-0 px, lie where tumor cells would count."""
     is_drawn = contains(survey.rois_of(RoiKind.TUMOR), x, y)
     reasons = misplaced(x, y, is_drawn, survey).values()
     return ~np.logical_or.reduce(list(reasons))

@@ -88,8 +88,12 @@ def try_shifts(
 
     Parameters
     ----------
-    cells, selection, place_um
-        All cells of the slide, what became of them, and where they lie in µm.
+    cells : CellMeasurements
+        All cells of the slide.
+    selection : Selection
+        What became of them.
+    place_um : tuple of ndarray of shape (n,), float64
+        Where they lie, x and y in µm.
     min_line_contrast_od : float
         The limit in use; what looks stained at a shifted one is measured again.
     """

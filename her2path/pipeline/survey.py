@@ -36,7 +36,7 @@ from her2path.tissue.fields import FIELD_UM
 from her2path.tissue.focus import BLURRED_UM
 from her2path.tissue.mask import box_of
 
-__all__ = ["TOO_COARSE", "Survey", "misfits", "survey_slide"]
+__all__ = ["FIELD_MPP", "TOO_COARSE", "Survey", "misfits", "survey_slide"]
 
 OVERVIEW_MPP = 6.0
 # Focus and kind of staining are judged where a membrane would just be seen.

@@ -11,8 +11,8 @@ from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
 from her2path.criteria.score import EXPRESSION_SCORES, Score
-from her2path.report.charts import hex_of
-from her2path.report.paper import INK, QUIET, Plate, bare, new_figure, paper_look
+from her2path.report.charts import INK, QUIET, hex_of
+from her2path.report.paper import Plate, bare, new_figure, paper_look
 from her2path.results.colors import SCORE_COLORS
 
 __all__ = ["draw_alluvial"]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from her2path.cells.calibrating import ControlReading
 from her2path.criteria.score import EXPRESSION_SCORES, Intensity
 from her2path.pipeline.calibrate import SiteCalibration
+from her2path.report.charts import INK, QUIET
 from her2path.results.atomic import write_bytes, write_text
 from her2path.results.colors import INTENSITY_COLORS
 from her2path.results.record import RESEARCH_USE
@@ -92,7 +93,7 @@ def figure_of(site: SiteCalibration) -> bytes:
     name_classes(axes[0], site)
     axes[-1].set_xlabel("DAB OD of the membrane line, stained cells")
     figure.suptitle(f"Calibration {site.calibration.name}", fontsize=12, fontweight="bold")
-    figure.text(0.005, 0.002, RESEARCH_USE, ha="left", va="bottom", fontsize=6, color="#5b6573")
+    figure.text(0.005, 0.002, RESEARCH_USE, ha="left", va="bottom", fontsize=6, color=QUIET)
     data = BytesIO()
     # Without a date and a version the same controls give the same bytes.
     figure.savefig(data, format="png", metadata={"Software": None})
@@ -126,10 +127,10 @@ def draw_score(
     ]
     at.bar(
         BINS[:-1], 100 * counts / n_cells, np.diff(BINS), align="edge", color=colors,
-        edgecolor="#1c2430", linewidth=0.3,
+        edgecolor=INK, linewidth=0.3,
     )  # fmt: skip
     for edge in edges:
-        at.axvline(edge, color="#1c2430", linewidth=1.0, linestyle="--")
+        at.axvline(edge, color=INK, linewidth=1.0, linestyle="--")
     at.set_xscale("log")
     at.set_xlim(*OD_SHOWN)
     # Where no cell is stained the scale would be that of nothing, about zero.

@@ -15,7 +15,7 @@ from her2path.report.paper import Plate, write_plates
 from her2path.report.study import ends_pct, p_equals, share_words, write_page
 from her2path.report.wording import counted
 
-__all__ = ["write_cohort_page"]
+__all__ = ["findings", "write_cohort_page"]
 
 RATE_LABELS = (
     ("loss", "Loss (to 0 or 0+)", ""),

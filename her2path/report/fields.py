@@ -15,6 +15,8 @@ from her2path.results.folder import FIELDS_FOLDER
 from her2path.results.jsonable import read_json, write_json
 
 __all__ = [
+    "FIELDS_JSON",
+    "REACH_UM",
     "FieldCell",
     "FieldPicture",
     "Gallery",
@@ -23,6 +25,8 @@ __all__ = [
 ]
 
 FIELDS_JSON = "fields.json"
+# Outlines of cells with their nucleus this far outside still reach into view.
+REACH_UM = 15.0
 
 
 @dataclass(frozen=True, slots=True)

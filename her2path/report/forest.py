@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from her2path.report.paper import INK, LINE, QUIET, Plate, bare, new_figure, paper_look
+from her2path.report.charts import INK, LINE, QUIET
+from her2path.report.paper import Plate, bare, new_figure, paper_look
 
 __all__ = ["ForestRow", "draw_forest"]
 

@@ -13,12 +13,7 @@ from her2path.cells.table import OUTLINE_STEP_UM
 from her2path.criteria.score import Intensity, Pattern
 from her2path.flags.evidence import ReviewFlag
 from her2path.geometry import Mpp, Region, Size
-from her2path.report.fields import (
-    FieldCell,
-    FieldPicture,
-    Gallery,
-    write_gallery,
-)
+from her2path.report.fields import REACH_UM, FieldCell, FieldPicture, Gallery, write_gallery
 from her2path.report.interest import INTEREST_COLUMNS, FieldKind, Interest, find_interest
 from her2path.report.overview import NumberedBox, draw_map, with_scale_bar
 from her2path.report.pictures import as_jpeg, as_png
@@ -27,16 +22,16 @@ from her2path.report.shapes import map_shapes
 from her2path.report.windows import choose_windows
 from her2path.results.atomic import write_bytes
 from her2path.results.cells import read_cells
-from her2path.results.columns import Exclusion
+from her2path.results.columns import UNSEEN
 from her2path.results.folder import SlideFolder
 from her2path.results.record import SlideRecord
 from her2path.results.scored_slide import open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 from her2path.slides.slide import Slide
 
-__all__ = ["illustrate_slide"]
+__all__ = ["FIELD_MPP", "FIELD_UM", "describe_field", "illustrate_slide"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # 40×, and a field that a microscope of this power would show in its middle.
 FIELD_MPP = 0.25
@@ -50,8 +45,6 @@ N_FIELDS: Mapping[FieldKind, int] = {
 # As many px as a page is wide at 150 dots per inch.
 OVERVIEW_PX = 1100
 OVERVIEW_FILE = "overview.jpg"
-# Membranes of cells with their nucleus this far outside still reach into a field.
-REACH_UM = 15.0
 
 Cells = Mapping[str, NDArray[np.generic]]
 
@@ -147,7 +140,7 @@ def take_fields(
         )
         pictures[shown.file] = as_jpeg(rgb)
         fields.append(shown)
-    log.info("%s: %d fields", record.slide_id, len(fields))
+    logger.info("%s: %d fields", record.slide_id, len(fields))
     gallery = Gallery(
         overview_file=OVERVIEW_FILE,
         fields=tuple(fields),
@@ -201,9 +194,7 @@ def describe_field(
     is_near = (x > -REACH_UM) & (x < width_um + REACH_UM)
     is_near &= (y > -REACH_UM) & (y < height_um + REACH_UM)
     near = np.flatnonzero(is_near)
-    # Outside their tissue cells are neither drawn nor counted: controls and what a person ignored.
-    unseen = (Exclusion.IGNORED_ROI.value, Exclusion.OUTSIDE_ROI.value, Exclusion.CONTROL.value)
-    near = near[~np.isin(cells["excluded"][near].astype(str), unseen)]
+    near = near[~np.isin(cells["excluded"][near].astype(str), UNSEEN)]
     is_inside = (x[near] >= 0) & (x[near] < width_um) & (y[near] >= 0) & (y[near] < height_um)
     inside = near[is_inside]
     counted = inside[interest.is_counted[inside]]

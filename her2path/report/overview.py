@@ -14,7 +14,15 @@ from her2path.criteria.score import Score
 from her2path.report.pictures import bar_length_um
 from her2path.results.colors import OUTLINE_COLORS, SCORE_COLORS, Rgb
 
-__all__ = ["MapRegion", "MapShapes", "NumberedBox", "draw_map", "with_scale_bar"]
+__all__ = [
+    "MapRegion",
+    "MapShapes",
+    "NumberedBox",
+    "draw_map",
+    "draw_scale_bar",
+    "number_box",
+    "with_scale_bar",
+]
 
 Polygon = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -143,6 +151,7 @@ def hatch(drawn: NDArray[np.float32], mask: Mask, color: Rgb) -> None:
 
 
 def number_box(picture: Image.Image, numbered: NumberedBox) -> None:
+    """Frame a field, with its number at a corner."""
     draw = ImageDraw.Draw(picture)
     x, y, width, height = numbered.box
     # A field of 160 µm is a few px on a large slide: the frame is never smaller than this.
@@ -168,6 +177,7 @@ def with_scale_bar(rgb: NDArray[np.uint8], *, mpp: float) -> NDArray[np.uint8]:
 
 
 def draw_scale_bar(picture: Image.Image, *, mpp: float) -> None:
+    """Draw a scale bar of a round length at the lower left."""
     bar_um = bar_length_um(picture.width * mpp)
     bar = bar_um / mpp
     draw = ImageDraw.Draw(picture)

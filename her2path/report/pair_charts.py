@@ -23,7 +23,7 @@ from her2path.report.wording import decimal, percent
 from her2path.results.colors import Rgb
 from her2path.statistics.intervals import Interval
 
-__all__ = ["ChangeRow", "change_chart", "cut_chart"]
+__all__ = ["ChangeRow", "change_chart", "cut_chart", "signed"]
 
 BAND = "#d9dee5"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,8 +29,6 @@ from her2path.results.scored_slide import open_scored, scored_mpp
 from her2path.slides.reading import read_at_mpp, read_overview
 
 __all__ = ["FieldRow", "PairFieldView", "PairPictures", "SlideOverview", "take_pictures"]
-
-log = logging.getLogger(__name__)
 
 # Both sides stand beside each other: half a page each.
 OVERVIEW_PX = 520

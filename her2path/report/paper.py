@@ -16,13 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from her2path.report.charts import INK, QUIET
 from her2path.results.atomic import remove_file, write_bytes
 
-__all__ = ["INK", "LINE", "QUIET", "Plate", "bare", "new_figure", "paper_look"]
+__all__ = ["Plate", "bare", "new_figure", "paper_look", "write_plates"]
 
-INK = "#1c2430"
-QUIET = "#5b6573"
-LINE = "#c4cbd4"
 # What journals ask of a figure with lines and text.
 DPI = 300
 LOOK: Any = {

@@ -24,7 +24,7 @@ __all__ = [
     "shown_score",
 ]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Two pages of regions; the rest is in the table of regions.
 MAX_REGIONS = 60
@@ -111,7 +111,7 @@ def control_cells(folder: SlideFolder) -> Counter[str] | None:
     try:
         cells = read_cells(folder.cells_parquet, columns=("region_id", "excluded")).columns
     except ResultsError as error:
-        log.warning("cells of control tissue are not told apart: %s", error)
+        logger.warning("cells of control tissue are not told apart: %s", error)
         return None
     is_control = cells["excluded"] == Exclusion.CONTROL.value
     return Counter(cells["region_id"][is_control].tolist())

@@ -20,7 +20,7 @@ from her2path.results.record import RegionKind, SlideRecord
 
 __all__ = ["map_shapes"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Polygon = NDArray[np.float64]
 
@@ -89,7 +89,7 @@ def read_outlines(path: Path) -> dict[OutlineKind, list[Polygon]]:
                 rings = rings_of_geometry(feature["geometry"])
                 found[OutlineKind(name)] += [ring + origin for ring in rings]
     except (ResultsError, AttributeError, KeyError, TypeError, ValueError) as error:
-        log.warning("the outlines of %s are not drawn: %s", path, error)
+        logger.warning("the outlines of %s are not drawn: %s", path, error)
     return found
 
 

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from her2path.outcomes.survival import Curve, Survival
-from her2path.report.paper import INK, QUIET, Plate, bare, new_figure, paper_look
+from her2path.report.charts import INK, QUIET
+from her2path.report.paper import Plate, bare, new_figure, paper_look
 
 __all__ = ["draw_survival", "has_bands"]
 

@@ -35,6 +35,8 @@ __all__ = [
     "FieldView",
     "ReaderRow",
     "SlideView",
+    "doubt_words",
+    "scores_used",
     "view_slide",
 ]
 

@@ -61,9 +61,9 @@ from her2path.results.run_record import software_version
 from her2path.statistics.heterogeneity import LEAST_REGION_CELLS
 from her2path.statistics.readers import DOUBT
 
-__all__ = ["Report", "write_report"]
+__all__ = ["Report", "csp_hash", "environment", "source_of", "write_report"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # One page opens at once up to here; beyond, browsers and mail begin to struggle.
 MAX_SLIDES_IN_PAGE = 25
@@ -71,7 +71,6 @@ MAX_BYTES_IN_PAGE = 48 * 2**20
 # A list of so many slides still opens at once with a small picture of each (4 kB).
 MAX_THUMBNAILS = 1000
 THUMBNAIL_PX = 168
-SLIDE_REPORT = "report.html"
 WHOLE_S = 1.0
 
 
@@ -212,8 +211,8 @@ def write_report(
     write_text(results.report_html, text)
     for row in rows if is_one_page else ():
         # Of a time when the run had more slides: nobody would write it again.
-        remove_file(results.slide(row.record.slide_id).path / SLIDE_REPORT)
-    log.info("report of %d slides in %s", summary.n_slides, results.report_html)
+        remove_file(results.slide(row.record.slide_id).report_html)
+    logger.info("report of %d slides in %s", summary.n_slides, results.report_html)
     return Report(results.report_html, tuple(row.record for row in rows))
 
 
@@ -256,9 +255,10 @@ class Pages:
                     back_link=f"../{self.results.report_html.name}",
                     title=record.slide_id,
                 )
-                write_text(folder.path / SLIDE_REPORT, text)
+                write_text(folder.report_html, text)
             small = thumbnail(folder) if len(rows) < MAX_THUMBNAILS else None
-            rows.append(row_of(record, f"{quote(folder.path.name)}/{SLIDE_REPORT}", small))
+            link = f"{quote(folder.path.name)}/{folder.report_html.name}"
+            rows.append(row_of(record, link, small))
         return tuple(rows)
 
     def is_up_to_date(self, record: SlideRecord) -> bool:
@@ -266,7 +266,7 @@ class Pages:
         folder = self.results.slide(record.slide_id)
         shown = (folder.slide_json, folder.overview_png, folder.fields / FIELDS_JSON)
         try:
-            made = (folder.path / SLIDE_REPORT).stat().st_mtime
+            made = folder.report_html.stat().st_mtime
             changes = [path.stat().st_mtime for path in shown if path.exists()]
         except OSError:
             return False
@@ -294,7 +294,7 @@ def readings_of(results: ResultsFolder) -> dict[str, list[ReviewEntry]]:
     try:
         return by_slide(read_log(results.review_log))
     except ResultsError as error:
-        log.warning("the report is without second readings: %s", error)
+        logger.warning("the report is without second readings: %s", error)
         return {}
 
 
@@ -314,7 +314,7 @@ def thumbnail(folder: SlideFolder) -> str | None:
     try:
         jpeg = small_jpeg(folder.overview_png, longest_px=THUMBNAIL_PX)
     except ResultsError as error:
-        log.warning("no small picture: %s", error)
+        logger.warning("no small picture: %s", error)
         return None
     return None if jpeg is None else as_data_uri(jpeg)
 
@@ -382,6 +382,7 @@ def environment() -> jinja2.Environment:
 
 
 def source_of(templates: jinja2.Environment, name: str) -> str:
+    """Return the text of a template, style sheet or script as it lies in the package."""
     if templates.loader is None:
         raise ResultsError(f"the template {name} is missing; install her2path again")
     return templates.loader.get_source(templates, name)[0]

@@ -26,7 +26,11 @@ __all__ = ["CellTable", "read_cells", "write_cells"]
 
 @dataclass(frozen=True, slots=True)
 class CellTable:
-    """Cells as read: arrays of equal length by column, and what the file says about itself."""
+    """Cells as read: arrays by column, and what the file says about itself.
+
+    All arrays have shape (n,) but `outline_um`, (n, N_SECTORS); kinds and units are those of
+    `CELL_COLUMNS`.
+    """
 
     columns: Mapping[str, NDArray[np.generic]]
     metadata: Mapping[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,8 +11,10 @@ from her2path.criteria.score import Intensity, Pattern, Score, Status
 
 __all__ = [
     "CELL_COLUMNS",
+    "PROBABILITY_COLUMNS",
     "REGION_COLUMNS",
     "SLIDE_COLUMNS",
+    "UNSEEN",
     "Column",
     "Exclusion",
     "Kind",
@@ -58,6 +60,10 @@ class Exclusion(StrEnum):
     PIGMENT = "pigment"
 
 
+# Cells of these are neither counted nor shown to a reader: they are not of the sample.
+UNSEEN = (Exclusion.IGNORED_ROI.value, Exclusion.OUTSIDE_ROI.value, Exclusion.CONTROL.value)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column.
@@ -100,6 +106,15 @@ def fraction(name: str, meaning: str, kind: Kind = Kind.DOUBLE) -> Column:
 
 OF_TUMOR = "of the invasive tumor cells counted"
 
+# Where the probability of each score stands.
+PROBABILITY_COLUMNS: Mapping[Score, str] = {
+    Score.ZERO: "p_0",
+    Score.ULTRALOW: "p_0plus",
+    Score.ONE_PLUS: "p_1plus",
+    Score.TWO_PLUS: "p_2plus",
+    Score.THREE_PLUS: "p_3plus",
+}
+
 # Shares of cells and the call, the same for a region and for a slide.
 READING: tuple[Column, ...] = (
     Column("n_tumor_cells", Kind.INTEGER, "Invasive tumor cells counted.", low=0),
@@ -119,17 +134,11 @@ READING: tuple[Column, ...] = (
     ),
     *(
         fraction(
-            f"p_{word}",
+            name,
             f"Probability that the score is {score.value}; of a slide by both readers, or by "
             "the rules alone where no network read or the criteria are not those of the breast.",
         )
-        for word, score in (
-            ("0", Score.ZERO),
-            ("0plus", Score.ULTRALOW),
-            ("1plus", Score.ONE_PLUS),
-            ("2plus", Score.TWO_PLUS),
-            ("3plus", Score.THREE_PLUS),
-        )
+        for score, name in PROBABILITY_COLUMNS.items()
     ),
     Column("review", Kind.BOOLEAN, "Whether a person should look."),
     Column(

@@ -15,7 +15,18 @@ from pathlib import Path
 from her2path.errors import ResultsError, list_faults
 from her2path.results.atomic import remove_leftovers
 
-__all__ = ["FIELDS_FOLDER", "ResultsFolder", "SlideFolder", "name_slides", "stem_of"]
+__all__ = [
+    "DEVICES",
+    "FIELDS_FOLDER",
+    "MAX_NAME_BYTES",
+    "OVERVIEW_PNG",
+    "PARTS",
+    "SLIDE_JSON",
+    "ResultsFolder",
+    "SlideFolder",
+    "name_slides",
+    "stem_of",
+]
 
 # File systems stop at 255 bytes; a suffix and a longer path must still fit.
 MAX_NAME_BYTES = 120
@@ -94,6 +105,11 @@ class SlideFolder:
         """Pictures of fields, and which they are."""
         return self.path / FIELDS_FOLDER
 
+    @property
+    def report_html(self) -> Path:
+        """The page of this slide, where there are too many for one."""
+        return self.path / REPORT_HTML
+
     def forget(self) -> None:
         """Delete the results of an earlier run, slide.json first: without it they count for none.
 
@@ -111,7 +127,7 @@ class SlideFolder:
                 self.regions_geojson,
                 self.cells_geojson,
                 self.overview_png,
-                self.path / REPORT_HTML,
+                self.report_html,
             ):
                 path.unlink(missing_ok=True)
             if self.fields.is_dir():

@@ -178,7 +178,10 @@ def core_feature(
 
 
 def outline_polygon(x: float, y: float, outline_um: NDArray[np.float32], *, mpp: Mpp) -> Polygon:
-    """Return the outline of a cell in level-0 px from its centre and its radius per sector."""
+    """Return the outline of a cell in level-0 px from its centre and its radius per sector.
+
+    `outline_um` as in `outline_corners`, of shape (N_SECTORS,).
+    """
     return Polygon(outline_corners(np.asarray(x), np.asarray(y), outline_um, mpp=mpp))
 
 

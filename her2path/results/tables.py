@@ -17,7 +17,7 @@ from her2path.results.columns import REGION_COLUMNS, SLIDE_COLUMNS, Column, Kind
 from her2path.results.jsonable import to_json
 from her2path.results.parquet import field_of, write_table
 
-__all__ = ["write_regions", "write_regions_csv", "write_slides"]
+__all__ = ["cell_text", "harmless", "write_regions", "write_regions_csv", "write_slides"]
 
 REGIONS_FAULTY = "the regions of {} cannot be written"
 
@@ -175,6 +175,7 @@ def column_order(columns: Sequence[Column], table: Sequence[Mapping[str, Plain]]
 
 
 def cell_text(value: Plain) -> str:
+    """Return a value as a cell of a CSV file: empty where it is missing, harmless where text."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -6,7 +6,6 @@ it started: other users of the machine, and pages of other sites in the same bro
 
 from __future__ import annotations
 
-import logging
 import secrets
 import socket
 import time
@@ -35,9 +34,7 @@ from her2path.review.queue import Case, ReviewQueue
 from her2path.review.telling import OUTLINE_COLUMNS, tell_case, tell_outlines, tell_queue
 from her2path.review.tiles import SlidePool, pyramid_of
 
-__all__ = ["make_app", "serve"]
-
-log = logging.getLogger(__name__)
+__all__ = ["STATIC", "make_app", "serve", "static_bytes"]
 
 HOST = "127.0.0.1"
 # How a browser on this machine may name it; another name is another site that points here.

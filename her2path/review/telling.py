@@ -11,14 +11,14 @@ from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ResultsError
 from her2path.geometry import Mpp, Region
 from her2path.report.charts import hex_of, text_on
-from her2path.report.fields import read_gallery
+from her2path.report.fields import REACH_UM, read_gallery
 from her2path.report.overlay import UNSTAINED_COLOR
 from her2path.report.phrases import FIELD_TITLES, FLAG_ADVICE, FLAG_TITLES
 from her2path.report.view import scores_used
 from her2path.report.wording import SCORE_WORDS, STATUS_WORDS, counted, percent, sentence
 from her2path.results.cells import CellTable
 from her2path.results.colors import INTENSITY_COLORS, SCORE_COLORS
-from her2path.results.columns import Exclusion
+from her2path.results.columns import UNSEEN
 from her2path.results.folder import SlideFolder
 from her2path.results.record import RESEARCH_USE, SlideRecord
 from her2path.results.review_log import EntryKind, ReviewEntry
@@ -30,10 +30,6 @@ __all__ = ["OUTLINE_COLUMNS", "tell_case", "tell_outlines", "tell_queue"]
 OUTLINE_COLUMNS = ("x", "y", "excluded", "intensity", "outline_um", "stained_sectors")
 # More outlines than this on one screen are a carpet: the reader is asked to go closer.
 MAX_OUTLINES = 3000
-# Membranes of cells with their nucleus this far outside still reach into view.
-REACH_UM = 15.0
-# Cells of these are neither counted nor shown: they are not of this sample.
-UNSEEN = (Exclusion.IGNORED_ROI.value, Exclusion.OUTSIDE_ROI.value, Exclusion.CONTROL.value)
 
 Told = dict[str, Any]
 

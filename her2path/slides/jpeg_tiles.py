@@ -17,8 +17,16 @@ from her2path.slides.file_bytes import FileBytes
 from her2path.slides.limits import MAX_BLOCK_PX, check_dimensions, check_scans
 from her2path.slides.slide import empty_rgb
 
-__all__ = ["JPEG_COMPRESSION", "JpegTiles", "JpegTilesReader", "jpeg_tiles_of"]
+__all__ = [
+    "JPEG_COMPRESSION",
+    "PHOTOMETRIC_RGB",
+    "PHOTOMETRIC_YCBCR",
+    "JpegTiles",
+    "JpegTilesReader",
+    "jpeg_tiles_of",
+]
 
+# Values of TIFF tags.
 JPEG_COMPRESSION = 7
 PHOTOMETRIC_RGB = 2
 PHOTOMETRIC_YCBCR = 6
@@ -33,7 +41,17 @@ KEPT_BYTES = 2**26
 
 @dataclass(frozen=True)
 class JpegTiles:
-    """Where the JPEG tiles of one level lie, row by row, and what precedes each of them."""
+    """Where the JPEG tiles of one level lie, row by row, and what precedes each of them.
+
+    Attributes
+    ----------
+    size, tile : Size
+        Of the level and of one tile, px.
+    offsets, counts : ndarray of shape (n_tiles,), int64
+        Where each begins in the file, and its bytes; 0 bytes where it was left out.
+    head : bytes
+        What stands before each when it is decoded: shared tables, and which colors it holds.
+    """
 
     size: Size
     tile: Size

@@ -14,12 +14,14 @@ from her2path.slides.slide import Slide
 __all__ = [
     "MPP_MAX",
     "MPP_MIN",
+    "WithoutDoctype",
     "as_mpp",
     "is_plausible",
     "mpp_of_aperio",
     "mpp_of_imagej",
     "mpp_of_ome",
     "mpp_of_resolution",
+    "mpp_or_none",
     "mpp_problem",
     "require_mpp",
 ]
@@ -169,6 +171,7 @@ class WithoutDoctype(ElementTree.TreeBuilder):
     """Builds a tree, but refuses a document type declaration as outlines do: no entities."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:  # noqa: ARG002
+        """Refuse the document."""
         raise ElementTree.ParseError("the OME-XML declares a document type")
 
 

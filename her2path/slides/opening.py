@@ -18,7 +18,7 @@ from her2path.slides.tiff_chain import check_chain, series_of
 
 __all__ = ["BACKENDS", "open_slide", "require_mpp"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Opener = Callable[[Path, Mpp | None], OpenedSlide]
 
@@ -125,7 +125,7 @@ def open_slide(
             reasons.append(f"{name}: {str(error).rstrip('.')}")
             is_short |= isinstance(error, SlideMemoryError)
         else:
-            log.debug("%s opened by %s", path.name, name)
+            logger.debug("%s opened by %s", path.name, name)
             return slide if icc is Icc.OFF else _with_srgb(slide)
     if is_short:
         raise SlideMemoryError(f"{path}: memory ran out ({'; '.join(reasons)}).")

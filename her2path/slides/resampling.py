@@ -83,7 +83,8 @@ def interpolate(
 ) -> NDArray[np.uint8]:
     """Return `size` pixels, `step` (x, y) px of `rgb` apart, interpolated linearly.
 
-    Beyond the outermost pixel centres the nearest pixel is repeated.
+    Both pictures are uint8 of shape (M, N, 3). Beyond the outermost pixel centres the nearest pixel
+    is repeated.
     """
     step_x, step_y = step
     # Pixel centres: the first lies half a step from the corner.

@@ -18,8 +18,10 @@ from her2path.geometry import Location, Mpp, Size
 from her2path.slides.limits import check_levels, check_region_size
 
 __all__ = [
+    "WHITE",
     "AssociatedImages",
     "OpenedSlide",
+    "Rgb",
     "Slide",
     "SlideFacts",
     "downsamples_of",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from her2path.errors import SlideError
 from her2path.geometry import Location, Mpp, Size
 from her2path.slides.file_bytes import FileBytes
-from her2path.slides.jpeg_tiles import JPEG_COMPRESSION
+from her2path.slides.jpeg_tiles import JPEG_COMPRESSION, PHOTOMETRIC_RGB, PHOTOMETRIC_YCBCR
 from her2path.slides.limits import (
     FORMAT_FAULTS,
     MAX_ASSOCIATED_PX,
@@ -41,6 +40,7 @@ from her2path.slides.slide import WHITE, AssociatedImages, OpenedSlide, SlideFac
 from her2path.slides.tiff_chain import series_of
 
 __all__ = [
+    "BOUNDED_CODECS",
     "TiffLevel",
     "TiffSlide",
     "open_with_tifffile",
@@ -49,10 +49,6 @@ __all__ = [
     "tiff_levels",
 ]
 
-log = logging.getLogger(__name__)
-
-PHOTOMETRIC_RGB = 2
-PHOTOMETRIC_YCBCR = 6
 JPEG_COMPRESSIONS = (6, JPEG_COMPRESSION)
 # Aperio's JPEG 2000 in YCbCr: the codec hands YCbCr back, OpenSlide turns it into RGB.
 APERIO_YCBCR = 33003

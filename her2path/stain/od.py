@@ -88,6 +88,6 @@ def optical_density(rgb: NDArray[np.uint8], white_point: WhitePoint) -> NDArray[
 def transmitted(od: NDArray[np.floating], white_point: WhitePoint) -> NDArray[np.float64]:
     """Return the intensities (0–255, not rounded) that show optical density `od`.
 
-    Inverse of `optical_density` up to rounding.
+    Inverse of `optical_density` up to rounding: of shape (..., 3), as `od` is.
     """
     return np.array(as_white_point(white_point)) * np.power(10.0, -np.asarray(od, np.float64))

@@ -22,6 +22,8 @@ from scipy.special import betaincc, ndtri, stdtrit
 from her2path.statistics.intervals import Interval
 
 __all__ = [
+    "LEAST_DF",
+    "NORMAL_DF",
     "ClusteredShare",
     "Scatter",
     "between_blocks",
@@ -140,6 +142,11 @@ def between_blocks(residuals: ArrayLike, sizes: ArrayLike) -> Scatter:
 
 def effective_number(sizes: ArrayLike) -> float:
     """Kish's effective number of blocks: (Σ n)² / Σ n², between 1 and the number of blocks.
+
+    Parameters
+    ----------
+    sizes : array_like of shape (n_blocks,)
+        Cells in each.
 
     References
     ----------

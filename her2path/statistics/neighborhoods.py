@@ -197,9 +197,10 @@ def cautious_share(
 ) -> ClusteredShare:
     """Estimate a fraction of a tumor, of which blocks are a sample, be they ever so few.
 
-    As `share_of_blocks`; with fewer than `LEAST_BLOCKS` effective blocks the interval is at least
-    as wide as a correlation of `ASSUMED_ICC` between cells of a block makes it: many cells in one
-    field make no narrow interval.
+    Parameters are those of `share_of_blocks`, and so is the estimate; with fewer than
+    `LEAST_BLOCKS` effective blocks the interval is at least as wide as a correlation of
+    `ASSUMED_ICC` between cells of a block makes it: many cells in one field make no narrow
+    interval.
     """
     share = share_of_blocks(points, sizes, wider)
     if share.n_cells == 0:

@@ -36,6 +36,7 @@ __all__ = [
     "draw_levels",
     "draw_ratio",
     "joint_permutation_p",
+    "mean_error",
     "permutation_p",
     "permuted_labels",
 ]

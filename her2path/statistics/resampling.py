@@ -1,4 +1,4 @@
-"""Uncertainty of shares and scores when tiles, not cells, are what was sampled.
+"""Uncertainty of shares and scores when blocks of tissue, not cells, were sampled.
 
 Each share gets the interval of `neighborhoods.share_of_blocks`. The probabilities of the five
 scores need all shares at once: how far each may be off comes from the same estimate, how they go
@@ -16,7 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Score
-from her2path.criteria.tally import H_WEIGHTS, accumulate, h_scores, part_of_staining
+from her2path.criteria.tally import (
+    H_WEIGHTS,
+    TALLY_SHAPE,
+    accumulate,
+    h_scores,
+    part_of_staining,
+)
 from her2path.statistics.clustered import ClusteredShare
 from her2path.statistics.intervals import Interval
 from her2path.statistics.neighborhoods import Neighborhoods, share_of_blocks
@@ -35,9 +41,9 @@ N_RESAMPLES = 1000
 ShareOf = Callable[[ArrayLike, ArrayLike, Sequence[Neighborhoods]], ClusteredShare]
 
 
-def _blocks(tallies: ArrayLike) -> NDArray[np.float64]:
+def as_blocks(tallies: ArrayLike) -> NDArray[np.float64]:
     blocks = np.asarray(tallies, np.float64)
-    if blocks.ndim != 3 or blocks.shape[1:] != (len(Intensity), len(Extent)):
+    if blocks.ndim != 3 or blocks.shape[1:] != TALLY_SHAPE:
         raise ValueError(f"tallies have shape (n_blocks, 5, 3), got {blocks.shape}")
     return blocks
 
@@ -67,7 +73,7 @@ def resample_tallies(
     ValueError
         If the shape is wrong, or `n_resamples` is below 1.
     """
-    blocks = _blocks(tallies)
+    blocks = as_blocks(tallies)
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, got {n_resamples}; 1000 is usual")
     n = len(blocks)
@@ -84,8 +90,18 @@ def share_at_least(
     extent: Extent,
     wider: Sequence[Neighborhoods] = (),
 ) -> ClusteredShare:
-    """Estimate from blocks the fraction of cells at least so strong and so extensive."""
-    upward = accumulate(_blocks(tallies))
+    """Estimate from blocks the fraction of cells at least so strong and so extensive.
+
+    Parameters
+    ----------
+    tallies : array_like of shape (n_blocks, 5, 3)
+        Tally of each block.
+    intensity, extent : Intensity, Extent
+        The least of each.
+    wider : sequence of Neighborhoods
+        Of these blocks.
+    """
+    upward = accumulate(as_blocks(tallies))
     return share_of_blocks(upward[:, intensity, extent], upward[:, 0, 0], wider)
 
 
@@ -106,7 +122,7 @@ def estimate_measures(
     dict of str to ClusteredShare
         Keys `pct_none … pct_intense, pct_complete, pct_stained, h_score`; fractions 0–1.
     """
-    blocks = _blocks(tallies)
+    blocks = as_blocks(tallies)
     by_intensity = blocks.sum(axis=2)
     n = by_intensity.sum(axis=1)
     measures = {
@@ -126,7 +142,7 @@ def share_intervals(
 ) -> dict[str, Interval]:
     """Return the interval of each share in percent, and of the H-score (0–300).
 
-    Same keys as `estimate_measures`. Blocks should be tiles small enough that there are ten or
+    Parameters and keys as of `estimate_measures`. Blocks should be so small that there are ten or
     more of them; a single block is treated as independent cells, which is the least there is.
     """
     return {
@@ -172,7 +188,7 @@ def score_probabilities(
     dict of Score to float
         Five probabilities that sum to 1; all 0 when there is no cell.
     """
-    blocks = _blocks(tallies)
+    blocks = as_blocks(tallies)
     total = blocks.sum(axis=0)
     if total.sum() == 0:
         return dict.fromkeys(EXPRESSION_SCORES, 0.0)

@@ -77,7 +77,16 @@ def square_starts(length: int, side: int) -> list[int]:
 def own_fields(
     rgb: NDArray[np.uint8], mpp: float, corners: Sequence[tuple[float, float]]
 ) -> list[NDArray[np.uint8]]:
-    """Cut fields out of a picture that is fine enough to be its own."""
+    """Cut fields out of a picture that is fine enough to be its own; none of a coarser one.
+
+    Parameters
+    ----------
+    rgb : ndarray of shape (M, N, 3), uint8
+    mpp : float
+        µm per pixel.
+    corners : sequence of (x, y)
+        Top-left corners, µm, from `choose_fields`.
+    """
     if mpp > COARSEST_FIELD_MPP:
         return []
     side = max(16, round(FIELD_UM / mpp))

@@ -97,6 +97,14 @@ def field_blurs_um(
     """Return the blur of each quarter of the fields, µm, of what of it was scanned.
 
     The sharpest edges of what is judged decide, and half of a field may lie out of focus.
+
+    Parameters
+    ----------
+    fields : sequence of ndarray of shape (M, N, 3), uint8
+    scanned : sequence of ndarray of shape (M, N), bool, or None
+        What of each was scanned; None: all of it.
+    mpp : float
+        µm per pixel.
     """
     return tuple(
         focus_blur_um(

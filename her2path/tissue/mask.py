@@ -14,7 +14,14 @@ from her2path.stain.od import WhitePoint, optical_density
 from her2path.tissue.overview import check_rgb, disc
 from her2path.tissue.white_point import find_padding
 
-__all__ = ["TissueMask", "box_of", "find_tissue", "label_mask"]
+__all__ = [
+    "TissueMask",
+    "box_of",
+    "find_tissue",
+    "label_mask",
+    "mean_density",
+    "tissue_from_density",
+]
 
 # All measured on seven real cores at 6 µm/px. Mean OD of three channels: palest tissue 0.015–0.03,
 # a lost core's ghost ≤ 0.004, glass shading ≤ 0.010.
@@ -195,7 +202,14 @@ def drop_slight(mask: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
 
 
 def box_of(mask: NDArray[np.bool_], downsample: float) -> Region:
-    """Return the level-0 box round the marked pixels of a mask; an empty one without any."""
+    """Return the level-0 box round the marked pixels of a mask; an empty one without any.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (M, N), bool
+    downsample : float
+        Level-0 px per pixel of the mask.
+    """
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
         return Region(0, 0, 0, 0)

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from her2path.errors import MppError
 
-__all__ = ["Overview", "channel_max", "channel_min", "check_rgb", "disc", "to_working_scale"]
+__all__ = [
+    "TARGET_MPP",
+    "Overview",
+    "channel_max",
+    "channel_min",
+    "check_rgb",
+    "disc",
+    "to_working_scale",
+]
 
 # At 4–8 µm/px camera noise is averaged away (one gray step is 0.002 OD) while the gaps between
 # nuclei still show as texture; below 4 the same answer only costs more.
@@ -86,12 +94,15 @@ Channels = TypeVar("Channels", np.uint8, np.float32)
 
 
 def channel_min(picture: NDArray[Channels]) -> NDArray[Channels]:
-    """Return the least of three channels, many times faster than a reduction of the last axis."""
+    """Return the least of three channels, (M, N) of (M, N, 3).
+
+    Many times faster than a reduction of the last axis.
+    """
     first, second, third = cv2.split(picture)
     return cv2.min(cv2.min(first, second), third)
 
 
 def channel_max(picture: NDArray[Channels]) -> NDArray[Channels]:
-    """Return the largest of three channels."""
+    """Return the largest of three channels, (M, N) of (M, N, 3)."""
     first, second, third = cv2.split(picture)
     return cv2.max(cv2.max(first, second), third)

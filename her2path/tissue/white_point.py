@@ -63,7 +63,10 @@ class WhitePointEstimate:
 
 
 def find_padding(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return where a picture is exactly pure white or black over at least 5 × 5 px."""
+    """Return where a picture is exactly pure white or black over at least 5 × 5 px.
+
+    Of a picture of shape (M, N, 3), uint8, a mask of shape (M, N).
+    """
     low, high = channel_min(rgb), channel_max(rgb)
     pure = (low == 255) | (high == 0)
     if not pure.any():

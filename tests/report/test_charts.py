@@ -1,12 +1,17 @@
 """Charts show their numbers as text, are well-formed, and keep inside their frame."""
 
 import re
+from importlib import resources
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2path.report.charts import (
+    INK,
+    LINE,
+    QUIET,
     Segment,
     axis_limit,
     deciding_axis,
@@ -119,3 +124,9 @@ def test_text_on_every_score_color_can_be_read():
         light, dark = sorted([luminance(color), luminance(other)], reverse=True)
         # WCAG AA for text of any size.
         assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("sheet", ["report/templates/report.css", "review/static/review.css"])
+def test_pages_write_and_draw_in_the_colors_of_the_charts(sheet: str):
+    style = resources.files("her2path").joinpath(sheet).read_text(encoding="utf-8")
+    assert f"--ink: {INK}; --quiet: {QUIET}; --line: {LINE};" in style
