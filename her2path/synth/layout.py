@@ -205,7 +205,33 @@ def nests_of_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> 
                 nest = _grow(recipe, position, i, j, x, y, seed, warp)
                 if nest is not None:
                     nests.append(nest)
+    if recipe.control:
+        cx, cy, _ = control_disc(recipe)
+        if (column, row) == (int(cx // block_w), int(cy // block_h)):
+            nests += _nest_of_bare_control(recipe, seed, warp)
     return nests
+
+
+def _nest_of_bare_control(recipe: SlideRecipe, seed: int, warp: NDArray[np.float32]) -> list[Nest]:
+    """Return a nest in the middle of control tissue too small for the places of nests to meet it.
+
+    None where one grows by itself.
+    """
+    cx, cy, radius = control_disc(recipe)
+    position = len(recipe.regions)
+    pitch = recipe.all_regions[position].nest_um
+    reach = radius + pitch
+    for i in range(math.floor((cx - reach) / pitch) - 1, math.ceil((cx + reach) / pitch) + 1):
+        for j in range(math.floor((cy - reach) / pitch) - 1, math.ceil((cy + reach) / pitch) + 1):
+            x, y = _seed_of(seed, position, i, j, pitch)
+            if math.hypot(x - cx, y - cy) <= reach and _grow(
+                recipe, position, i, j, x, y, seed, warp
+            ):
+                return []
+    # The place that it lies at has no nest, so its random stream is free.
+    i, j = math.floor(cx / pitch), math.floor(cy / pitch)
+    radii = stream(seed, 27, position).uniform(0.6, 0.85, N_RADII) * radius
+    return [Nest(cx, cy, rounded(radii), NestKind.SOLID, position, i, j, is_smooth=True)]
 
 
 def _seed_of(seed: int, region: int, i: int, j: int, pitch: float) -> tuple[float, float]:

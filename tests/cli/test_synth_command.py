@@ -307,7 +307,11 @@ def test_no_slide_of_another_format_is_left_beside_a_truth_that_is_not_its(
 def test_cells_that_are_asked_for_and_find_no_place_are_told(
     recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
+    # Room for a handful of control cells at most, and of seed 1 for none.
     there = SMALL.replace("[[regions]]", "control = true\n[tissue]\nkind = 'blob'\n[[regions]]")
+    there = (
+        there.replace("220", "110").replace("200", "110").replace("'blob'", "'blob'\nmargin_um = 8")
+    )
     beyond = (
         "[[regions]]\nname = 'beyond'\ndisc = [5.0, 5.0, 0.1]\nmix = {intense_complete = 1.0}\n"
     )

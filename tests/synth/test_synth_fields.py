@@ -30,6 +30,7 @@ from her2path.synth import (
 from her2path.synth.blocks import build_block
 from her2path.synth.cell_kinds import CellKind
 from her2path.synth.cytoplasm import fade_to_borders
+from her2path.synth.layout import control_disc
 from her2path.synth.scene import Scene
 from her2path.synth.truth import cells_within, score_of, tally_of
 
@@ -307,6 +308,22 @@ def test_a_class_with_no_share_is_as_one_that_is_not_named() -> None:
     )
     assert np.array_equal(plain.is_kept, named.is_kept)
     assert np.array_equal(plain.paint.od, named.paint.od)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("size_um", [(500, 500), (1000, 800)])
+def test_control_tissue_holds_cells_however_small_it_is(
+    size_um: tuple[int, int], seed: int
+) -> None:
+    width, height = size_um
+    tissue = TissueShape("blob", 30.0)
+    recipe = SlideRecipe(width_um=width, height_um=height, tissue=tissue, control=True)
+    cells, _ = cells_within(Scene(recipe, seed=seed), Region(0, 0, width, height), 1.0)
+    is_control = cells.kind == CellKind.CONTROL
+    assert is_control.sum() >= 5
+    cx, cy, radius = control_disc(recipe)
+    away = np.hypot(cells.x[is_control] - cx, cells.y[is_control] - cy)
+    assert away.max() <= radius + 5
 
 
 def test_control_tissue_is_never_counted() -> None:
