@@ -170,7 +170,10 @@ class TrainingData(Part):
 
 
 class CodeVersion(Part):
-    """Which code made the weights: version of her2path, and the commit where it is known."""
+    """Which code made the weights: version of her2path, and the commit where it is known.
+
+    A commit ends in "+" where files of the package were changed since.
+    """
 
     version: str
     commit: str = ""

@@ -27,7 +27,7 @@ from her2path.models.sources.sample import Sample
 from her2path.models.training_recipe import TrainingRecipe
 from her2path.models.validation import FieldReading
 from her2path.results.atomic import write_bytes
-from her2path.results.run_record import software_version
+from her2path.results.run_record import software_commit, software_version
 
 __all__ = ["MAX_SUMMARY", "MPP_RANGE", "save_model", "write_samples"]
 
@@ -94,7 +94,7 @@ def save_model(
             n_annotated=len(samples),
             n_patients=n_patients(samples),
         ).with_earlier(earlier),
-        code=CodeVersion(version=software_version()),
+        code=CodeVersion(version=software_version(), commit=software_commit()),
         metrics={f"validation_{name}": float(value) for name, value in figures.items()},
     )
     save_checkpoint(folder, network.state_dict(), description, overwrite=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -27,10 +28,14 @@ __all__ = [
     "describe_input",
     "package_versions",
     "settings_hash",
+    "software_commit",
     "software_version",
 ]
 
 MIB = 2**20
+PACKAGE = Path(__file__).resolve().parents[1]
+# On a slow disk git looks at every file.
+GIT_S = 20
 # What a score depends on: decoders, arithmetic, geometry, tables.
 PACKAGES = (
     "imagecodecs",
@@ -158,6 +163,30 @@ def describe_input(path: Path) -> InputFile:
 def software_version() -> str:
     """Return the version of the installed package."""
     return version("her2path")
+
+
+def software_commit(package: Path = PACKAGE) -> str:
+    """Return the commit that a package runs from, with "+" where its files were changed since.
+
+    Empty where it is installed without its history, or there is no git to ask.
+    """
+    checkout = package.parent
+    if not (checkout / ".git").exists():
+        return ""
+    found = []
+    for question in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", package.name]):
+        try:
+            answer = subprocess.run(
+                ["git", "-C", str(checkout), *question],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=GIT_S,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        found.append(answer.stdout.strip())
+    return found[0] + ("+" if found[1] else "")
 
 
 def package_versions() -> dict[str, str]:

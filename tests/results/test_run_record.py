@@ -11,7 +11,13 @@ import pytest
 
 from her2path.errors import ResultsError
 from her2path.results.jsonable import read_json
-from her2path.results.run_record import MIB, RunRecord, describe_input, settings_hash
+from her2path.results.run_record import (
+    MIB,
+    RunRecord,
+    describe_input,
+    settings_hash,
+    software_commit,
+)
 
 
 @dataclass(frozen=True)
@@ -98,3 +104,30 @@ def test_a_run_that_goes_on_keeps_what_the_one_before_had_read(tmp_path: Path) -
     assert again.going_on(path).inputs == (first, second)
     path.write_text("{")
     assert again.going_on(path) == again
+
+
+def test_a_checkout_names_its_commit_and_whether_its_package_was_changed(tmp_path: Path):
+    package = tmp_path / "her2path"
+    package.mkdir()
+    module = package / "module.py"
+    module.write_text("one\n", encoding="utf-8")
+    assert software_commit(package) == ""
+
+    def git(*words: str) -> str:
+        names = ("-c", "user.name=a", "-c", "user.email=a@b")
+        done = subprocess.run(
+            ["git", *names, *words], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    git("init", "-q")
+    # Nothing is committed yet.
+    assert software_commit(package) == ""
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    assert software_commit(package) == commit
+    (tmp_path / "notes.txt").write_text("beside it\n", encoding="utf-8")
+    assert software_commit(package) == commit
+    module.write_text("two\n", encoding="utf-8")
+    assert software_commit(package) == f"{commit}+"
