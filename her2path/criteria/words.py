@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from her2path.criteria.score import Score
 
 __all__ = ["SCORE_WORDS", "decimals_apart", "score_named"]
@@ -9,15 +11,15 @@ __all__ = ["SCORE_WORDS", "decimals_apart", "score_named"]
 # More would only show how a share was divided: of 10,000 cells one is 0.01 %.
 MOST_DECIMALS = 4
 SCORE_WORDS = ("0", "0+", "1+", "2+", "3+", "null", "ultralow", "not_assessable")
-# Also as older reports, spreadsheets and folders write them.
 NAMED = {
     **{score.value: score for score in Score},
-    "1": Score.ONE_PLUS,
-    "2": Score.TWO_PLUS,
-    "3": Score.THREE_PLUS,
     "null": Score.ZERO,
     "ultralow": Score.ULTRALOW,
 }
+# Also as older reports (2, 2 +), spreadsheets that take it for a number (2.0 or 2,0) and columns
+# and folders (2plus) write it. Of 0 the plus decides, of the others it may be missing.
+NUMBERED = re.compile(r"([0-3])(?:[.,]0+)?[ _-]*(\+|plus)?")
+BY_NUMBER = {"1": Score.ONE_PLUS, "2": Score.TWO_PLUS, "3": Score.THREE_PLUS}
 
 
 def score_named(text: str) -> Score | None:
@@ -27,8 +29,17 @@ def score_named(text: str) -> Score | None:
     --------
     >>> score_named("Ultralow").value, score_named("1").value, score_named("low")
     ('0+', '1+', None)
+    >>> score_named("2,0").value, score_named("0 +").value, score_named("4+")
+    ('2+', '0+', None)
     """
-    return NAMED.get(text.strip().casefold().replace(" ", "_"))
+    words = text.strip().casefold()
+    numbered = NUMBERED.fullmatch(words)
+    if numbered is None:
+        return NAMED.get(words.replace(" ", "_"))
+    number, plus = numbered.groups()
+    if number in BY_NUMBER:
+        return BY_NUMBER[number]
+    return Score.ULTRALOW if plus else Score.ZERO
 
 
 def decimals_apart(value: float, cut: float, *, least: int = 1) -> int:

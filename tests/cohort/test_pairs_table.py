@@ -36,7 +36,22 @@ def test_every_word_of_a_score_is_understood(tmp_path: Path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "4+", "low", "+", "2 +", "negative"])
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("2.0", Score.TWO_PLUS),
+        ("3,0", Score.THREE_PLUS),
+        ("0.0", Score.ZERO),
+        ("1 +", Score.ONE_PLUS),
+        ("2plus", Score.TWO_PLUS),
+        ("0 PLUS", Score.ULTRALOW),
+    ],
+)
+def test_spreadsheets_and_columns_write_scores_in_their_own_way(text: str, score: Score):
+    assert score_named(text) is score
+
+
+@pytest.mark.parametrize("text", ["", "4+", "low", "+", "2++", "2.5", "10", "plus", "negative"])
 def test_other_words_are_no_score(text: str):
     assert score_named(text) is None
 
