@@ -26,7 +26,7 @@ from her2path.evaluation.stated import (
     examine_stated,
 )
 from her2path.results.cells import read_cells
-from her2path.results.columns import SlideState
+from her2path.results.columns import PROBABILITY_COLUMNS, SlideState
 from her2path.results.faults import SheetFaults
 from her2path.results.folder import ResultsFolder
 from her2path.results.sheet import SheetRow, number_in, read_sheet
@@ -34,9 +34,8 @@ from her2path.statistics.counted import Counted
 
 __all__ = ["Evaluation", "Readings", "evaluate", "read_readings"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-PROBABILITY_COLUMNS = ("p_0", "p_0plus", "p_1plus", "p_2plus", "p_3plus")
 SET_COLUMN = "network_set"
 READ_BY_COLUMNS = ("calibration", "model", "rule_set")
 # Whose scores came by these; of another reader of the table they say nothing.
@@ -152,7 +151,7 @@ def read_readings(results: Path, *, reader: str = "") -> Readings:
     path = ResultsFolder(results).slides_csv if is_folder else results
     prefix = f"{reader}_" if reader else ""
     needed = "slide_id", f"{prefix}score"
-    probabilities = (prefix + name for name in PROBABILITY_COLUMNS)
+    probabilities = (prefix + name for name in PROBABILITY_COLUMNS.values())
     sheet = read_sheet(path, needed=needed, known=(*needed, *OPTIONAL, *probabilities))
     faults = SheetFaults()
     if reader and not sheet.has(f"{prefix}score"):
@@ -230,11 +229,11 @@ def probabilities_of(
     row: SheetRow, prefix: str, faults: SheetFaults, *, separator: str
 ) -> dict[Score, float] | None:
     """Return the stated probabilities of a row, None where there are none."""
-    texts = [row.get(prefix + name) for name in PROBABILITY_COLUMNS]
+    texts = [row.get(prefix + name) for name in PROBABILITY_COLUMNS.values()]
     if not all(texts):
         return None
     values = []
-    for name, text in zip(PROBABILITY_COLUMNS, texts, strict=True):
+    for name, text in zip(PROBABILITY_COLUMNS.values(), texts, strict=True):
         value = number_in(text, separator=separator)
         if value is None or value < 0:
             faults.add(row, prefix + name, f"{text!r:.40} is no probability; give 0 to 1")
@@ -344,7 +343,7 @@ def compared_cells(
             continue
         found = results.slide(reference.slide_id).cells_parquet
         if not found.is_file():
-            log.info("%s has no cells to compare", reference.slide_id)
+            logger.info("%s has no cells to compare", reference.slide_id)
             continue
         yield (
             reference.slide_id,

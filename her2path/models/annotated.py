@@ -32,7 +32,7 @@ from her2path.models.sources.split import (
 )
 from her2path.results.sheet import look_alikes
 
-__all__ = ["annotated_crops", "n_patients", "read_annotated", "recoloured"]
+__all__ = ["annotated_crops", "n_patients", "read_annotated", "recoloured", "score_of_piece"]
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from her2path.models.sources.crops import Crops
 from her2path.models.sources.sample import Sample
 from her2path.synth.laboratory import Laboratory
 
-__all__ = ["BatchPlan", "Batches", "collate", "score_rank"]
+__all__ = ["BatchPlan", "Batches", "collate", "light_of", "score_rank", "targets_of"]
 
 # No false stain in the truth: every cell that shows any counts.
 _NO_BLANK_PCT = 1e-6

@@ -29,7 +29,7 @@ from her2path.models.devices import CardFullError, choose_device
 from her2path.models.score_head import ScoreHead
 from her2path.statistics.temperature import ordinal_probabilities
 
-__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "shifted", "stepped"]
+__all__ = ["NetworkPlanes", "NetworkReader", "box_factor", "onnx_runner", "shifted", "stepped"]
 
 logger = logging.getLogger(__name__)
 

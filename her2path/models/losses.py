@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from her2path.models.network import Her2Network, Outputs, mean_features
 
-__all__ = ["LossWeights", "Targets", "losses_of", "ordinal_loss"]
+__all__ = ["MIN_SCORED_CELLS", "LossWeights", "Targets", "losses_of", "ordinal_loss"]
 
 # An area with fewer tumor cells has no score worth learning.
 MIN_SCORED_CELLS = 25

@@ -43,7 +43,7 @@ from her2path.models.validation import measure_readings, read_crops, validation_
 from her2path.results.atomic import remove_leftovers, write_text
 from her2path.results.lock import only_run_in
 
-__all__ = ["Progress", "TrainingOptions", "TrainingResult", "train"]
+__all__ = ["Progress", "Run", "TrainingOptions", "TrainingResult", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -226,6 +226,7 @@ class Run:
             ) from error
 
     def go(self) -> TrainingResult:
+        """Train until the last step, or until one of the other ends."""
         recipe, options, team = self.recipe, self.options, self.team
         if team.is_first:
             self.prepare_folder()

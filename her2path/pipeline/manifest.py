@@ -54,7 +54,7 @@ VECTORS_ARE_KEPT = (
     "calibration), or the reference pair"
 )
 # What slides.csv says by itself; a manifest's column of that name gets a prefix.
-TAKEN = frozenset(names(SLIDE_COLUMNS)) | {"rule_set", "edition", "model"}
+TAKEN = frozenset(names(SLIDE_COLUMNS))
 PREFIX = "manifest_"
 
 logger = logging.getLogger(__name__)

@@ -192,6 +192,11 @@ SLIDE_COLUMNS: tuple[Column, ...] = (
         f"Share {OF_TUMOR} that is stained even if each line between two cells belongs to one of "
         "them only.",
     ),
+    Column("rule_set", Kind.TEXT, "Criteria that the score follows."),
+    Column("edition", Kind.TEXT, "Their edition."),
+    Column("calibration", Kind.TEXT, "Cut-offs of staining that were used."),
+    Column("model", Kind.TEXT, "Network that was used; none for the rules alone."),
+    Column("patient_id", Kind.TEXT, "From the manifest; empty where it names none."),
 )
 
 REGION_COLUMNS: tuple[Column, ...] = (

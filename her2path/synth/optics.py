@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from her2path.synth.laboratory import Laboratory
 
-__all__ = ["HALO_UM", "compress", "expose", "halo_px"]
+__all__ = ["HALO_UM", "compress", "expose", "halo_px", "jpeg2000_level"]
 
 # Reach of blur and sharpening of all but the softest laboratories (`halo_px`).
 HALO_UM = 10.0

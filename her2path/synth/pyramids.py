@@ -25,7 +25,7 @@ from her2path.synth.laboratory import Laboratory
 from her2path.synth.naming import ascii_name
 from her2path.synth.optics import jpeg2000_level
 
-__all__ = ["PyramidWriter"]
+__all__ = ["SQUARE_PX", "PyramidWriter"]
 
 TILE_PX = 256
 # Pixels are drawn in squares of this side; four levels of a quarter each fit into it.

@@ -16,7 +16,7 @@ from her2path.synth.cell_kinds import CellKind
 from her2path.synth.scene import Scene
 from her2path.synth.stroma_cells import StromaCells
 
-__all__ = ["CellTruth", "Truth", "cells_within", "score_of", "shares_of", "tally_of"]
+__all__ = ["CellTruth", "Truth", "cells_within", "scene_frame", "score_of", "shares_of", "tally_of"]
 
 
 @dataclass(frozen=True, slots=True)

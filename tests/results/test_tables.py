@@ -15,7 +15,8 @@ from her2path.results.tables import harmless, write_regions, write_slides
 CONTRACT = (
     "slide_id,path,state,score,status,n_tumor_cells,pct_none,pct_faint,pct_weak,pct_moderate,"
     "pct_intense,pct_complete,pct_stained,h_score,p_0,p_0plus,p_1plus,p_2plus,p_3plus,review,"
-    "review_reasons,mpp,seconds,error,network_score,network_set,pct_stained_alone"
+    "review_reasons,mpp,seconds,error,network_score,network_set,pct_stained_alone,rule_set,edition,"
+    "calibration,model,patient_id"
 )
 FACTS = {"slide_id": "s", "mpp": Mpp(0.25, 0.25), "software_version": "0.1.0"}
 

@@ -17,7 +17,15 @@ from her2path.criteria.words import score_named
 from her2path.errors import ManifestError
 from her2path.models.sources.sample import Part, Sample
 
-__all__ = ["ClassFolder", "class_folders", "needed_mpp", "pictures_in", "read_class_folders"]
+__all__ = [
+    "ClassFolder",
+    "class_folders",
+    "label_of",
+    "listed",
+    "needed_mpp",
+    "pictures_in",
+    "read_class_folders",
+]
 
 logger = logging.getLogger(__name__)
 

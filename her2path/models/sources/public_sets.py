@@ -23,7 +23,7 @@ from her2path.results.sheet import Sheet, read_sheet
 
 __all__ = ["read_bci", "read_her2_ihc_40x", "read_warwick"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 BCI_NAME = re.compile(r"(\d+)_(train|test)_([0-3])(\+?)", re.IGNORECASE)
 WARWICK_NAME = re.compile(r"0*(\d+)_her2", re.IGNORECASE)
@@ -171,7 +171,7 @@ def read_warwick(
             slides.setdefault(int(name.group(1)), path)
     unused = sorted(set(slides) ^ set(scores))
     if unused:
-        log.warning(
+        logger.warning(
             "%s: %d cases have only a slide (named like 01_HER2.ndpi) or only a score, and are "
             "left out: %s",
             root,

@@ -15,6 +15,7 @@ from her2path.models.sources.sample import Part, Sample
 __all__ = [
     "Apart",
     "check_split",
+    "group_of",
     "split_digest",
     "split_faults",
     "split_samples",
