@@ -33,6 +33,12 @@ def test_every_shipped_model_is_whole_small_and_carded() -> None:
         assert description.data.seeds, "say how it can be made again"
 
 
+def test_the_fingerprint_of_every_shipped_model_is_written_down() -> None:
+    written = (Path(__file__).parents[2] / "models/README.md").read_text(encoding="utf-8")
+    for model in shipped_models():
+        assert f"| `{model.name}` | `{verify_folder(model.folder).fingerprint}` |" in written
+
+
 @pytest.mark.parametrize("name", ["adapt", "widen"])
 def test_recipes_that_go_on_have_the_design_of_the_network_that_ships(name: str) -> None:
     recipe = read_training_recipe(name)
