@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -62,6 +62,21 @@ def escaped(error: UnicodeError) -> tuple[str, int]:
     return "".join(f"\\u{unit}" for unit in units), error.end
 
 
+class Unbroken(io.TextIOWrapper):
+    """Standard error that takes what it can: a full disk under a log ends no run of many hours."""
+
+    def write(self, text: str, /) -> int:
+        """Write, or lose the words."""
+        with suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what is held back, or lose it."""
+        with suppress(OSError):
+            super().flush()
+
+
 def set_up_outputs() -> None:
     """Let no letter end the program that an output cannot take, and write files as UTF-8.
 
@@ -75,6 +90,16 @@ def set_up_outputs() -> None:
             is_file = stream is sys.stdout and not stream.isatty()
             is_free = is_file and "PYTHONIOENCODING" not in os.environ
             stream.reconfigure(encoding="utf-8" if is_free else None, errors=ESCAPED)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        # A copy of its own: what the other holds back stays with it.
+        sys.stderr.flush()
+        sys.stderr = Unbroken(
+            os.fdopen(os.dup(sys.stderr.fileno()), "wb", buffering=0),
+            encoding=sys.stderr.encoding,
+            errors=ESCAPED,
+            line_buffering=True,
+            write_through=True,
+        )
 
 
 def fail(message: str, *, status: int = WRONG_USE) -> typer.Exit:

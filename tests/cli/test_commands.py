@@ -599,3 +599,16 @@ def test_an_output_that_takes_no_more_is_told_in_one_line(arguments: tuple[str, 
     assert ended.returncode == 1
     assert "what was to be printed is lost" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+def test_a_full_disk_under_the_log_ends_no_run(glass: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "her2path", "score", str(glass), "--mpp", "0.25"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*command, "--model", "none", "--workers", "1", "--out", str(tmp_path / "out")],
+            stderr=full,
+            check=False,
+        )
+    assert ended.returncode == 0
+    assert (tmp_path / "out/report.html").is_file()
