@@ -14,9 +14,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from her2path.criteria.rule_set import load_rule_set, rule_set_names
+from her2path.criteria.rule_set import rule_set_names
 from her2path.criteria.score import Intensity, Pattern
-from her2path.criteria.tally import Tally
 from her2path.geometry import Region
 from her2path.results.atomic import atomic_path, write_text
 from her2path.synth.cell_kinds import CellKind
@@ -24,14 +23,14 @@ from her2path.synth.laboratory import Laboratory
 from her2path.synth.layout import control_disc
 from her2path.synth.recipe import ADDED, Artefacts, RegionRecipe, SlideRecipe, TissueShape
 from her2path.synth.scene import Scene
-from her2path.synth.truth import CellTruth, cells_within, score_of, tally_of
+from her2path.synth.truth import CellTruth, KnownCells, cells_within, score_of
 
 __all__ = [
     "cells_by_block",
     "describe",
     "describe_recipe",
     "described",
-    "tally_slide",
+    "known_cells",
     "warn_of_missing",
     "write_cells",
     "write_truth",
@@ -72,16 +71,18 @@ def cells_by_block(scene: Scene, laboratory: Laboratory) -> Iterator[CellTruth]:
             yield cells_within(scene, part, mpp)[0].moved(part.x, part.y)
 
 
-def tally_slide(scene: Scene, laboratory: Laboratory) -> list[Tally]:
+def known_cells(scene: Scene, laboratory: Laboratory) -> list[KnownCells]:
     """Return the tumor cells of each region of the recipe."""
-    tallies = [Tally.zero() for _ in scene.recipe.regions]
+    parts: list[list[KnownCells]] = [[] for _ in scene.recipe.regions]
     for cells in cells_by_block(scene, laboratory):
-        tallies = [t + tally_of(cells, region) for region, t in enumerate(tallies)]
-    return tallies
+        for region, found in enumerate(parts):
+            found.append(KnownCells.of(cells, mpp=laboratory.mpp, region=region))
+    return [KnownCells.joined(found) for found in parts]
 
 
-def describe(tally: Tally) -> dict[str, Any]:
-    """Return counts, shares and the score by every rule set that needs shares only."""
+def describe(cells: KnownCells) -> dict[str, Any]:
+    """Return counts, shares, and the score by every rule set."""
+    tally, clusters = cells.tally, cells.clusters()
     shares = tally.shares()
     known: dict[str, Any] = {"n_tumor_cells": tally.n_cells, "counts": tally.array.tolist()}
     if tally.n_cells:
@@ -93,9 +94,7 @@ def describe(tally: Tally) -> dict[str, Any]:
         known["pct_complete"] = round(shares.pct_complete, 6)
         known["h_score"] = round(shares.h_score, 6)
     known["scores"] = {
-        name: str(score_of(tally, name))
-        for name in rule_set_names()
-        if not load_rule_set(name).needs_clusters
+        name: str(score_of(tally, name, clusters=clusters)) for name in rule_set_names()
     }
     return known
 
@@ -139,8 +138,8 @@ def write_truth(
     with_profile : bool
         Whether a color profile was written into the slide.
     """
-    tallies = tally_slide(scene, laboratory)
-    total = sum(tallies, start=Tally.zero())
+    by_region = known_cells(scene, laboratory)
+    total = KnownCells.joined(by_region)
     recipe = scene.recipe
     made = described(recipe, laboratory, seed=scene.seed, files=files, with_profile=with_profile)
     truth: dict[str, Any] = {
@@ -149,11 +148,11 @@ def write_truth(
         "mpp": laboratory.mpp,
         "width_px": round(recipe.width_um / laboratory.mpp),
         "height_px": round(recipe.height_um / laboratory.mpp),
-        "score": str(score_of(total)),
+        "score": str(score_of(total.tally)),
         "slide": describe(total),
         "regions": [
-            {"name": entry.name, "disc": entry.disc, **describe(tally)}
-            for entry, tally in zip(recipe.regions, tallies, strict=True)
+            {"name": entry.name, "disc": entry.disc, **describe(cells)}
+            for entry, cells in zip(recipe.regions, by_region, strict=True)
         ],
         **made,
     }

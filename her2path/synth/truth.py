@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from her2path.criteria.clusters import CLUSTER_REACH_UM, Clusters, largest_clusters
 from her2path.criteria.rule_set import DEFAULT_CRITERIA, load_rule_set
-from her2path.criteria.score import Extent, Intensity, Pattern, Score
+from her2path.criteria.score import Intensity, Pattern, Score
 from her2path.criteria.tally import Tally
 from her2path.geometry import Region
 from her2path.synth.blocks import Block
@@ -16,7 +18,16 @@ from her2path.synth.cell_kinds import CellKind
 from her2path.synth.scene import Scene
 from her2path.synth.stroma_cells import StromaCells
 
-__all__ = ["CellTruth", "Truth", "cells_within", "scene_frame", "score_of", "shares_of", "tally_of"]
+__all__ = [
+    "CellTruth",
+    "KnownCells",
+    "Truth",
+    "cells_within",
+    "scene_frame",
+    "score_of",
+    "shares_of",
+    "tally_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,16 +268,70 @@ def shares_of(cells: CellTruth) -> dict[str, float]:
 def tally_of(cells: CellTruth, region: int | None = None) -> Tally:
     """Count the tumor cells, of one region of the recipe or of all."""
     chosen = cells.is_tumor if region is None else cells.is_tumor & (cells.region == region)
-    extent = np.zeros(256, np.int64)
-    extent[Pattern.BASOLATERAL] = Extent.BASOLATERAL
-    extent[Pattern.COMPLETE] = Extent.COMPLETE
-    return Tally.of(cells.intensity[chosen], extent[cells.pattern[chosen]])
+    return Tally.of(cells.intensity[chosen], _EXTENTS[cells.pattern[chosen]])
 
 
+@dataclass(frozen=True, slots=True)
+class KnownCells:
+    """The tumor cells of a region or a slide: how many of each class, and where stained ones lie.
+
+    Attributes
+    ----------
+    tally : Tally
+    x_um, y_um : ndarray of shape (n,), float64
+        Centers of the n stained ones.
+    intensity, extent : ndarray of shape (n,), int64
+        Their classes.
+    """
+
+    tally: Tally
+    x_um: NDArray[np.float64]
+    y_um: NDArray[np.float64]
+    intensity: NDArray[np.int64]
+    extent: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, cells: CellTruth, *, mpp: float, region: int) -> KnownCells:
+        """Take those of one region of the recipe."""
+        chosen = cells.is_tumor & (cells.region == region) & (cells.intensity > Intensity.NONE)
+        return cls(
+            tally_of(cells, region),
+            cells.x[chosen] * mpp,
+            cells.y[chosen] * mpp,
+            cells.intensity[chosen].astype(np.int64),
+            _EXTENTS[cells.pattern[chosen]],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[KnownCells]) -> KnownCells:
+        """Put parts together; of none there is no cell."""
+        none = np.zeros(0), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        columns = [none, *((p.x_um, p.y_um, p.intensity, p.extent) for p in parts)]
+        return cls(
+            sum((part.tally for part in parts), start=Tally.zero()),
+            *(np.concatenate(column) for column in zip(*columns, strict=True)),
+        )
+
+    def clusters(self) -> Clusters:
+        """Find the largest cohesive cluster of each intensity, as rules for biopsies ask."""
+        return largest_clusters(
+            self.x_um,
+            self.y_um,
+            intensity=self.intensity,
+            extent=self.extent,
+            reach_um=CLUSTER_REACH_UM,
+        )
+
+
+# Extent as the criteria count each `Pattern`.
+_EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int64)
 # The truth has no false stain: every cell that shows any counts.
 _NO_BLANK_PCT = 1e-6
 
 
-def score_of(tally: Tally, rule_set: str = DEFAULT_CRITERIA) -> Score:
-    """Return the score that a rule set gives for known cells."""
-    return load_rule_set(rule_set).call(tally, blank_upper_pct=_NO_BLANK_PCT).score
+def score_of(
+    tally: Tally, rule_set: str = DEFAULT_CRITERIA, *, clusters: Clusters | None = None
+) -> Score:
+    """Return the score that a rule set gives for known cells; rules of clusters need these."""
+    rules = load_rule_set(rule_set)
+    return rules.call(tally, blank_upper_pct=_NO_BLANK_PCT, clusters=clusters).score

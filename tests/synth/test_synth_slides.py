@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pydicom
 import pytest
 import tifffile
 
+from her2path.criteria.rule_set import rule_set_names
 from her2path.geometry import Location, Region, Size
 from her2path.pipeline.sources import slides_below
 from her2path.slides.color import Icc
@@ -30,7 +32,7 @@ from her2path.synth import (
 )
 from her2path.synth.dicom import write_dicom
 from her2path.synth.pairs import write_pair
-from her2path.synth.records import tally_slide
+from her2path.synth.records import known_cells
 from her2path.synth.scene import Scene
 from her2path.synth.writing import draw_slides, sha256_of, write_slide
 
@@ -372,7 +374,7 @@ def test_shares_are_those_asked_for_at_any_pixel_size(mpp: float) -> None:
         regions=(RegionRecipe(mix=mix_of(none=0.9, weak_complete=0.1), tumor_share=1.0),),
     )
     scene = Scene(recipe, seed=4)
-    tallies = [tally_slide(scene, replace(LAB, mpp=m))[0] for m in (0.25, mpp)]
+    tallies = [known_cells(scene, replace(LAB, mpp=m))[0].tally for m in (0.25, mpp)]
     assert tallies[0].n_cells == tallies[1].n_cells > 100
     assert tallies[1].shares().pct_stained == pytest.approx(10, abs=1e-9)
 
@@ -459,3 +461,27 @@ def test_the_color_profile_of_a_drawn_slide_undoes_its_gamma(suffix: str, tmp_pa
 def pixels_of(path: Path) -> np.ndarray:
     with open_slide(path) as slide:
         return slide.read_region(Location(0, 0), 0, slide.dimensions).astype(float)
+
+
+def test_rules_that_ask_for_clusters_are_in_the_truth_too(tmp_path: Path) -> None:
+    few = mix_of(none=0.97, intense_complete=0.03)
+    recipe = SlideRecipe(width_um=400, height_um=300, regions=(RegionRecipe(mix=few),))
+    written = write_slide(recipe, LAB, tmp_path / "few.svs", seed=4)
+    with gzip.open(written.cells_path, "rt", encoding="ascii") as file:
+        rows = [row for row in csv.DictReader(file) if row["intensity"] == "intense"]
+    # Cells that touch, found by hand: from each as far as neighbors within 20 µm lead.
+    places = {(float(row["x"]) * LAB.mpp, float(row["y"]) * LAB.mpp) for row in rows}
+    largest, left = 0, set(places)
+    while left:
+        group, edge = set(), {left.pop()}
+        while edge:
+            at = edge.pop()
+            group.add(at)
+            near = {other for other in left if math.dist(at, other) <= 20.0}
+            left -= near
+            edge |= near
+        largest = max(largest, len(group))
+    scores = written.truth["slide"]["scores"]
+    assert set(scores) == set(rule_set_names())
+    assert scores["gastric-biopsy"] == ("3+" if largest >= 5 else "0")
+    assert largest > 1
