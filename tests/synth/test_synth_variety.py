@@ -1,11 +1,15 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2path.criteria.score import Score
+from her2path.geometry import Region
 from her2path.synth import draw_field
 from her2path.synth.recipe import common_denominator
+from her2path.synth.scene import Scene
 from her2path.synth.truth import score_of, tally_of
 from her2path.synth.variety import random_laboratory, random_mix, random_recipe
 
@@ -39,3 +43,32 @@ def test_random_recipes_reach_every_score() -> None:
         field = draw_field(recipe, random_laboratory(rng, mpp=1.0), seed=seed)
         found.add(score_of(tally_of(field.truth.cells)))
     assert {Score.ZERO, Score.TWO_PLUS, Score.THREE_PLUS} <= found
+
+
+@pytest.mark.slow
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32), data=st.data())
+def test_any_scene_is_the_same_whatever_its_tiles_and_their_order(
+    seed: int, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    side_um = data.draw(st.integers(80, 160))
+    recipe = random_recipe(rng, width_um=side_um, height_um=side_um)
+    laboratory = random_laboratory(rng, mpp=data.draw(st.sampled_from([0.17, 0.25, 0.5])))
+    side = round(side_um / laboratory.mpp)
+    frame = Region(0, 0, side, side)
+    whole, maps = Scene(recipe, seed=seed).render_with_maps(frame, laboratory)
+    cut = st.lists(st.integers(1, side - 1), max_size=2, unique=True).map(sorted)
+    xs, ys = ([0, *data.draw(cut), side] for _ in range(2))
+    pieces = [
+        Region(left, top, right - left, bottom - top)
+        for left, right in pairwise(xs)
+        for top, bottom in pairwise(ys)
+    ]
+    scene = Scene(recipe, seed=seed)
+    for piece in data.draw(st.permutations(pieces)):
+        there = piece.slices_within(frame)
+        rgb, own = scene.render_with_maps(piece, laboratory)
+        assert np.array_equal(rgb, whole[there])
+        for name in ("tissue", "tumor", "membrane", "artefacts"):
+            assert np.array_equal(getattr(own, name), getattr(maps, name)[there])
