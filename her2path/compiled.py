@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["forget_stale", "provide_place"]
+__all__ = ["forget_stale", "is_compiled", "provide_place"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,20 +67,41 @@ def provide_place() -> None:
     imports; processes that are started later take the folder over.
     """
     beside = PACKAGE / "__pycache__"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~").expanduser() / ".cache")
-    if VARIABLE in os.environ or can_be_written(beside) or can_be_written(cache / "numba"):
+    cache = cache_of_home()
+    if VARIABLE in os.environ or can_be_written(beside):
+        return
+    if cache is not None and can_be_written(cache / "numba"):
         return
     # Of a name that nobody knows before: what lies there is run.
     folder = tempfile.mkdtemp(prefix="her2path-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[VARIABLE] = folder
     logger.warning(
-        "neither %s nor %s can be written, so functions are compiled anew each time, for a minute "
-        "or two; set %s to a folder of yours to keep them",
+        "neither %s nor the home (%s) can be written, so functions are compiled anew each time, "
+        "for a minute or two; set %s to a folder of yours to keep them",
         PACKAGE,
-        cache,
+        cache or "not known",
         VARIABLE,
     )
+
+
+def is_compiled(package: Path = PACKAGE) -> bool:
+    """Whether what measures cells was compiled here before, so that a run begins at once."""
+    elsewhere, cache = os.environ.get(VARIABLE), cache_of_home()
+    places = [Path(elsewhere)] if elsewhere else [package, *([cache / "numba"] if cache else [])]
+    # numba names an index after its module: any of this one will do.
+    return any(next(place.rglob("line_contrast.*.nbi"), None) is not None for place in places)
+
+
+def cache_of_home() -> Path | None:
+    """Return where programs of this user keep what can be made again.
+
+    None where nobody knows this user, as in containers that give each a number of its own.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path("~").expanduser() / ".cache")
+    except RuntimeError:
+        return None
 
 
 def can_be_written(folder: Path) -> bool:

@@ -86,3 +86,34 @@ def test_compiled_functions_that_may_be_stale_are_forgotten(tmp_path: Path) -> N
     written("cells/table.py", time.time() + 86_400)
     compiled.forget_stale(tmp_path)
     assert again.exists()
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_first_run_is_known_by_what_is_not_compiled_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+) -> None:
+    package, cache = tmp_path / "her2path", tmp_path / "cache"
+    kept = (cache / "cells_1a2b" if is_elsewhere else package / "cells/__pycache__") / "x"
+    if is_elsewhere:
+        monkeypatch.setenv(compiled.VARIABLE, str(cache))
+    else:
+        monkeypatch.delenv(compiled.VARIABLE, raising=False)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert not compiled.is_compiled(package)
+    kept.parent.mkdir(parents=True)
+    kept.with_name("line_contrast.best_lines-200.py311.nbi").write_bytes(b"")
+    assert compiled.is_compiled(package)
+
+
+def test_a_user_without_a_home_gets_a_folder_for_this_run(
+    nowhere: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(compiled.Path, "expanduser", unknown)
+    compiled.provide_place()
+    assert Path(os.environ[compiled.VARIABLE]).parent == tmp_path
+    assert len(nowhere) == 1
+    assert not compiled.is_compiled(tmp_path / "her2path")

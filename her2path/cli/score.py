@@ -15,6 +15,7 @@ from her2path.cli.bar import Bar
 from her2path.cli.console import ERRORS, OUTPUT, SOME_FAILED, fail, refuse_resume_and_overwrite
 from her2path.cli.display import Display, duration_words, say_failures
 from her2path.cli.options import worker_count
+from her2path.compiled import is_compiled
 from her2path.criteria.score import IshResult, Organ, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
@@ -89,6 +90,8 @@ def score(options: ScoreOptions) -> int:
     n_workers = worker_count(options.workers)
     if not (options.quiet or options.as_json):
         ERRORS.print(network_words(options.model, settings))
+        if not is_compiled():
+            ERRORS.print("First run here: code that measures cells is compiled, a minute or two.")
     # The summary names what failed by itself.
     silent = nullcontext(None if options.as_json else say_failures)
     display = silent if options.quiet or options.as_json else Display(ERRORS)

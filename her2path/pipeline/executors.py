@@ -6,11 +6,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.process import parent_process
 from typing import Any, Protocol
+
+from her2path.errors import Her2pathError
 
 __all__ = [
     "SPARE_TASKS",
@@ -77,16 +80,19 @@ class WorkerPool:
         self._pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self.n_workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=begin_worker,
-        )
+        with readable_start():
+            return ProcessPoolExecutor(
+                self.n_workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=begin_worker,
+            )
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
         """Send a task to the pool."""
         try:
-            return self._pool.submit(function, *arguments)
+            # Workers are started as there is something to do for them.
+            with readable_start():
+                return self._pool.submit(function, *arguments)
         except BrokenProcessPool as error:
             # The same as when the worker dies a moment later.
             future: Future[Any] = Future()
@@ -101,6 +107,19 @@ class WorkerPool:
     def close(self) -> None:
         """Give up what has not begun and wait for what has: seconds, a tile or two."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def readable_start() -> Iterator[None]:
+    """Say what it means when the system starts no process."""
+    try:
+        yield
+    except OSError as error:
+        # A command line that sees a broken pipe thinks that nobody reads it, and ends silently.
+        raise Her2pathError(
+            f"worker processes cannot be started ({error.strerror or error}); --workers 1 works in "
+            "this one"
+        ) from error
 
 
 def executor_for(n_workers: int) -> Executor:

@@ -1,4 +1,5 @@
 import csv
+import errno
 import os
 import shutil
 import signal
@@ -14,7 +15,8 @@ import tifffile
 from PIL import Image
 
 from her2path.criteria.score import IshResult
-from her2path.errors import CriteriaError, ResultsError
+from her2path.errors import CriteriaError, Her2pathError, ResultsError
+from her2path.pipeline import executors
 from her2path.pipeline.batch import run_batch, words_of
 from her2path.pipeline.executors import BrokenProcessPool
 from her2path.pipeline.manifest import KNOWN_COLUMNS, TAKEN
@@ -548,3 +550,12 @@ def test_a_table_that_is_open_elsewhere_does_not_stop_the_slides(
 def test_a_result_of_ish_that_the_criteria_do_not_know_is_refused_at_once(glass, job_on):
     with pytest.raises(CriteriaError, match="defined for breast"):
         job_on(glass, rule_set=find_rule_set("gastric-resection"), ish=IshResult.GROUP_1)
+
+
+def test_a_system_that_starts_no_process_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(executors, "ProcessPoolExecutor", refused)
+    with pytest.raises(Her2pathError, match=r"cannot be started \(Broken pipe\); --workers 1"):
+        executors.executor_for(2)
