@@ -220,7 +220,10 @@ def readable_errors(
     except OSError as error:
         # Of the system itself, such as a folder that may not be looked into.
         if error.filename is None:
-            raise
+            if not isinstance(error, FileNotFoundError):
+                raise
+            # Paths are made whole with the current folder before they are looked at.
+            raise fail("the current folder was deleted; change to another") from error
         if debug:
             ERRORS.print_exception()
         raise fail(

@@ -612,3 +612,12 @@ def test_a_full_disk_under_the_log_ends_no_run(glass: Path, tmp_path: Path):
         )
     assert ended.returncode == 0
     assert (tmp_path / "out/report.html").is_file()
+
+
+def test_a_current_folder_that_was_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    shown = run("score", "a.svs", "--out", tmp_path / "out")
+    assert (shown.exit_code, "the current folder was deleted" in shown.output) == (2, True)
