@@ -23,7 +23,8 @@ from her2path.compare.sides import Bystanders, PairSlide, Side, no_cells
 from her2path.criteria import Intensity, Pattern, Score
 from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet, load_rule_set
-from her2path.pipeline.scoring import CountedCells, extent_of, read_counted
+from her2path.criteria.tally import extent_of
+from her2path.pipeline.scoring import CountedCells, read_counted
 from her2path.results.record import (
     BlankFacts,
     CellSelection,

@@ -25,6 +25,7 @@ from her2path.cli.options import (
     IccChoice,
     Json,
     MppOfSlides,
+    OverwriteFile,
     Quiet,
     Workers,
     worker_count,
@@ -71,9 +72,7 @@ def calibrate(
         str, typer.Option(metavar="NAME|none", help="Network that finds the cells, as for score.")
     ] = "auto",
     workers: Workers = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a calibration that is there.")
-    ] = False,
+    overwrite: OverwriteFile = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,

@@ -33,6 +33,7 @@ from her2path.cli.options import (
     Json,
     MppOfPairs,
     NetworkDevice,
+    OverwriteFile,
     Quiet,
     RegionSide,
     SeedOfResampling,
@@ -327,9 +328,7 @@ def repeatability(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Bands to write, .json.")],
     name: Annotated[str, typer.Option(help="What was repeated, as reports will name it.")] = "",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace bands that are there.")
-    ] = False,
+    overwrite: OverwriteFile = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,

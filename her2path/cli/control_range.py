@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from her2path.cli.console import ERRORS, OUTPUT, new_file, readable_errors, set_up_logging
-from her2path.cli.options import Debug, Json, Quiet
+from her2path.cli.options import Debug, Json, OverwriteFile, Quiet
 
 if TYPE_CHECKING:
     from her2path.pipeline.control_range import ControlRange
@@ -43,9 +43,7 @@ def control_range(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Calibration to write, .json; a figure too.")
     ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a calibration that is there.")
-    ] = False,
+    overwrite: OverwriteFile = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from her2path.cli.console import ERRORS, OUTPUT, fail, new_file, readable_errors, set_up_logging
-from her2path.cli.options import Debug, Json, Quiet, mpp_of
+from her2path.cli.options import Debug, Json, OverwriteFile, Quiet, mpp_of
 
 if TYPE_CHECKING:
     from her2path.geometry import Mpp
@@ -55,9 +55,7 @@ def cores(
             help="µm per pixel, where the file is silent or wrong.",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outlines that are there.")
-    ] = False,
+    overwrite: OverwriteFile = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,

@@ -21,6 +21,7 @@ __all__ = [
     "MppOfPairs",
     "MppOfSlides",
     "NetworkDevice",
+    "OverwriteFile",
     "OverwriteResults",
     "Quiet",
     "RegionSide",
@@ -116,6 +117,7 @@ StudyFolder = Annotated[
 OverwriteResults = Annotated[
     bool, typer.Option("--overwrite", help="Write into --out although it holds results.")
 ]
+OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 Json = Annotated[
     bool,

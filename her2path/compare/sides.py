@@ -15,14 +15,13 @@ from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import status
 from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import Intensity, IshResult, Pattern, Score, Status
-from her2path.criteria.tally import Tally
+from her2path.criteria.tally import Tally, extent_of
 from her2path.errors import ResultsError
 from her2path.pipeline.scoring import (
     LEAST_UPPER_PCT,
     CountedCells,
     block_of,
     clusters_of,
-    extent_of,
 )
 from her2path.pipeline.selection import MAX_REFERENCE_PROBABILITY
 from her2path.results.cells import CellTable, read_cells

@@ -86,7 +86,12 @@ def cluster_labels(x_um: ArrayLike, y_um: ArrayLike, *, reach_um: float) -> NDAr
 
 
 def largest_clusters(
-    x_um: ArrayLike, y_um: ArrayLike, *, intensity: ArrayLike, extent: ArrayLike, reach_um: float
+    x_um: ArrayLike,
+    y_um: ArrayLike,
+    *,
+    intensity: ArrayLike,
+    extent: ArrayLike,
+    reach_um: float = CLUSTER_REACH_UM,
 ) -> Clusters:
     """Find the largest cohesive cluster of tumour cells at each intensity.
 
@@ -121,7 +126,7 @@ def cluster_sizes(
     intensity: ArrayLike,
     extent: ArrayLike,
     least: Intensity,
-    reach_um: float,
+    reach_um: float = CLUSTER_REACH_UM,
 ) -> NDArray[np.int64]:
     """Return in how large a cluster of this intensity or stronger each cell lies, 0 in none.
 

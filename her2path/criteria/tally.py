@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from her2path.criteria.score import Extent, Intensity
+from her2path.criteria.score import Extent, Intensity, Pattern
 
 __all__ = [
     "H_WEIGHTS",
@@ -20,6 +20,7 @@ __all__ = [
     "Shares",
     "Tally",
     "accumulate",
+    "extent_of",
     "h_scores",
     "measure_name",
     "part_of_staining",
@@ -27,6 +28,7 @@ __all__ = [
 
 N_INTENSITIES, N_EXTENTS = len(Intensity), len(Extent)
 TALLY_SHAPE = (N_INTENSITIES, N_EXTENTS)
+EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int8)
 # Weight of each intensity class in the H-score: faint and weak count 1, moderate 2, intense 3.
 H_WEIGHTS = (0, 1, 1, 2, 3)
 
@@ -94,6 +96,11 @@ def part_of_staining(intensity: Intensity, extent: Extent) -> float:
     """
     n_classes = (N_INTENSITIES - intensity) * (N_EXTENTS - extent)
     return n_classes / ((N_INTENSITIES - 1) * N_EXTENTS)
+
+
+def extent_of(pattern: NDArray[np.integer]) -> NDArray[np.int8]:
+    """Return the `Extent` that the criteria count each `Pattern` as, of any shape."""
+    return EXTENTS[pattern]
 
 
 @dataclass(frozen=True, slots=True)

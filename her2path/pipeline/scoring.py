@@ -12,10 +12,10 @@ from her2path.cells.calibration import IntensityCuts
 from her2path.cells.classify import CellClasses
 from her2path.cells.table import CellMeasurements
 from her2path.criteria.call import Call, Deciding
-from her2path.criteria.clusters import CLUSTER_REACH_UM, Clusters, largest_clusters
+from her2path.criteria.clusters import Clusters, largest_clusters
 from her2path.criteria.rule_set import RuleSet
-from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Pattern, Score
-from her2path.criteria.tally import TALLY_SHAPE, Tally
+from her2path.criteria.score import EXPRESSION_SCORES, Intensity, Score
+from her2path.criteria.tally import TALLY_SHAPE, Tally, extent_of
 from her2path.flags.evidence import Border
 from her2path.results.record import Estimate, Reading
 from her2path.statistics.intervals import Interval
@@ -31,20 +31,13 @@ __all__ = [
     "borders_of",
     "clusters_of",
     "empty_reading",
-    "extent_of",
     "read_counted",
     "score_of",
 ]
 
-EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int8)
 # The rules ask for a bound of the blank above zero: no finite number of cells shows that it is 0.
 LEAST_UPPER_PCT = 0.01
 LINE, WIDTH = "OD", "µm"
-
-
-def extent_of(pattern: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return the `Extent` that the criteria count each `Pattern` as, of any shape."""
-    return EXTENTS[pattern]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +154,6 @@ def clusters_of(counted: CountedCells, rule_set: RuleSet) -> Clusters | None:
         counted.y_um,
         intensity=counted.intensity,
         extent=counted.extent,
-        reach_um=CLUSTER_REACH_UM,
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from her2path.cells.calibration import Calibration
 from her2path.criteria.call import Call
-from her2path.criteria.clusters import CLUSTER_REACH_UM, cluster_sizes
+from her2path.criteria.clusters import cluster_sizes
 from her2path.criteria.criterion import Criterion
 from her2path.criteria.score import Extent, Intensity, Pattern
 from her2path.results.columns import Exclusion
@@ -171,7 +171,6 @@ def find_interest(
                 intensity=np.where(is_counted, intensity, Intensity.NONE),
                 extent=extent,
                 least=row.intensity,
-                reach_um=CLUSTER_REACH_UM,
             )
             is_deciding = sizes >= min(row.cluster_cells, max(sizes.max(initial=0), 1))
         else:

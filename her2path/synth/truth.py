@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from her2path.criteria.clusters import CLUSTER_REACH_UM, Clusters, largest_clusters
+from her2path.criteria.clusters import Clusters, largest_clusters
 from her2path.criteria.rule_set import DEFAULT_CRITERIA, load_rule_set
 from her2path.criteria.score import Intensity, Pattern, Score
-from her2path.criteria.tally import Tally
+from her2path.criteria.tally import Tally, extent_of
 from her2path.geometry import Region
 from her2path.synth.blocks import Block
 from her2path.synth.cell_kinds import CellKind
@@ -268,7 +268,7 @@ def shares_of(cells: CellTruth) -> dict[str, float]:
 def tally_of(cells: CellTruth, region: int | None = None) -> Tally:
     """Count the tumor cells, of one region of the recipe or of all."""
     chosen = cells.is_tumor if region is None else cells.is_tumor & (cells.region == region)
-    return Tally.of(cells.intensity[chosen], _EXTENTS[cells.pattern[chosen]])
+    return Tally.of(cells.intensity[chosen], extent_of(cells.pattern[chosen]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,15 +280,15 @@ class KnownCells:
     tally : Tally
     x_um, y_um : ndarray of shape (n,), float64
         Centers of the n stained ones.
-    intensity, extent : ndarray of shape (n,), int64
-        Their classes.
+    intensity : ndarray of shape (n,), uint8
+    extent : ndarray of shape (n,), int8
     """
 
     tally: Tally
     x_um: NDArray[np.float64]
     y_um: NDArray[np.float64]
-    intensity: NDArray[np.int64]
-    extent: NDArray[np.int64]
+    intensity: NDArray[np.uint8]
+    extent: NDArray[np.int8]
 
     @classmethod
     def of(cls, cells: CellTruth, *, mpp: float, region: int) -> KnownCells:
@@ -298,14 +298,14 @@ class KnownCells:
             tally_of(cells, region),
             cells.x[chosen] * mpp,
             cells.y[chosen] * mpp,
-            cells.intensity[chosen].astype(np.int64),
-            _EXTENTS[cells.pattern[chosen]],
+            cells.intensity[chosen],
+            extent_of(cells.pattern[chosen]),
         )
 
     @classmethod
     def joined(cls, parts: Sequence[KnownCells]) -> KnownCells:
         """Put parts together; of none there is no cell."""
-        none = np.zeros(0), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        none = np.zeros(0), np.zeros(0), np.zeros(0, np.uint8), np.zeros(0, np.int8)
         columns = [none, *((p.x_um, p.y_um, p.intensity, p.extent) for p in parts)]
         return cls(
             sum((part.tally for part in parts), start=Tally.zero()),
@@ -314,17 +314,9 @@ class KnownCells:
 
     def clusters(self) -> Clusters:
         """Find the largest cohesive cluster of each intensity, as rules for biopsies ask."""
-        return largest_clusters(
-            self.x_um,
-            self.y_um,
-            intensity=self.intensity,
-            extent=self.extent,
-            reach_um=CLUSTER_REACH_UM,
-        )
+        return largest_clusters(self.x_um, self.y_um, intensity=self.intensity, extent=self.extent)
 
 
-# Extent as the criteria count each `Pattern`.
-_EXTENTS = np.array([pattern.extent for pattern in Pattern], np.int64)
 # The truth has no false stain: every cell that shows any counts.
 _NO_BLANK_PCT = 1e-6
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from her2path.cells.calibration import generic_calibration
 from her2path.criteria.rule_set import load_rule_set
 from her2path.criteria.score import Extent, Intensity, Pattern, Score
-from her2path.criteria.tally import Tally
+from her2path.criteria.tally import Tally, extent_of
 from her2path.geometry import Mpp, Size
 from her2path.pipeline.regions import Grid
 from her2path.pipeline.scoring import (
@@ -14,7 +14,6 @@ from her2path.pipeline.scoring import (
     borders_of,
     clusters_of,
     empty_reading,
-    extent_of,
     read_counted,
     score_of,
 )

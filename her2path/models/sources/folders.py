@@ -37,7 +37,8 @@ OTHER_PICTURES = frozenset(
 MAX_PICTURES = 1_000_000
 # Part and class stand among the topmost folders; deeper ones are patients.
 MAX_DEPTH = 4
-CLASS_NAME = re.compile(r"(?:her-?2|class|score|ihc)?[\s_-]*([0-3])[\s_-]*(\+|plus)?")
+# What stands before the score in the name of a folder.
+BEFORE_SCORE = re.compile(r"(?:her-?2|class|score|ihc)?[\s_-]*")
 # Also testset, train2, her2_test: not seen as such, pictures for testing would be learned from.
 PART_NAME = re.compile(
     r"(?:.*?[\s_-])??(train|training|val|valid|validate|validation|test|testing)"
@@ -63,14 +64,8 @@ def class_of(name: str) -> str | None:
     >>> class_of("class_2+"), class_of("ultralow"), class_of("3plus"), class_of("slides")
     ('2+', '0+', '3+', None)
     """
-    named = score_named(name)
-    if named is not None:
-        return named.value if named in EXPRESSION_SCORES else None
-    found = CLASS_NAME.fullmatch(name.strip().casefold())
-    if found is None:
-        return None
-    number, plus = found.groups()
-    return "0" if number == "0" and not plus else f"{number}+"
+    named = score_named(BEFORE_SCORE.sub("", name.strip().casefold(), count=1))
+    return named.value if named in EXPRESSION_SCORES else None
 
 
 def part_of(name: str) -> Part | None:
