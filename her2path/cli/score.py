@@ -91,7 +91,7 @@ def score(options: ScoreOptions) -> int:
     if not (options.quiet or options.as_json):
         ERRORS.print(network_words(options.model, settings))
         if not is_compiled():
-            ERRORS.print("First run here: code that measures cells is compiled, a minute or two.")
+            ERRORS.print("Code that measures cells is compiled first, which takes a minute or two.")
     # The summary names what failed by itself.
     silent = nullcontext(None if options.as_json else say_failures)
     display = silent if options.quiet or options.as_json else Display(ERRORS)

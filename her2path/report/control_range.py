@@ -1,4 +1,4 @@
-"""How the controls of good runs stain, for whom later runs are held to it: words and a figure."""
+"""The controls of good runs in words and a figure, for who holds later runs to them."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def nests_of_block(recipe: SlideRecipe, column: int, row: int, *, seed: int) -> 
 
 
 def _nest_of_bare_control(recipe: SlideRecipe, seed: int, warp: NDArray[np.float32]) -> list[Nest]:
-    """Return a nest in the middle of control tissue that no place of a nest falls into, else none."""
+    """Return one nest in the middle of control tissue where none grows by itself, else none."""
     cx, cy, radius = control_disc(recipe)
     position = len(recipe.regions)
     pitch = recipe.all_regions[position].nest_um
