@@ -8,7 +8,7 @@ from pathlib import Path
 
 from her2path.errors import ModelError
 
-__all__ = ["CardFullError", "choose_device"]
+__all__ = ["CardFullError", "choose_device", "multiplies_bfloat16"]
 
 # What torch itself loads to reach a card of NVIDIA, and the device that AMD's driver makes.
 NVIDIA_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
@@ -39,6 +39,16 @@ def choose_device(name: str) -> str:
             "torch built for CUDA"
         )
     return "cpu"
+
+
+def multiplies_bfloat16(device: str) -> bool:
+    """Return whether ``cpu`` or ``cuda`` multiplies bfloat16 in hardware; a card always does."""
+    if device == "cuda":
+        return True
+    import torch
+
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def has_card() -> bool:

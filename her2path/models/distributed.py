@@ -9,7 +9,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from her2path.models.devices import choose_device
+from her2path.models.devices import choose_device, multiplies_bfloat16
 
 __all__ = ["Team"]
 
@@ -44,6 +44,11 @@ class Team:
     def is_first(self) -> bool:
         """Whether this process writes the files."""
         return self.rank == 0
+
+    def mixed_precision(self) -> torch.autocast:
+        """Return a context whose convolutions are in bfloat16 where the device multiplies it."""
+        device = self.device.type
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=multiplies_bfloat16(device))
 
     def wait(self) -> None:
         """Wait for the others."""

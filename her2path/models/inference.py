@@ -25,7 +25,7 @@ from her2path.models.design import (
     Runner,
     unfolded,
 )
-from her2path.models.devices import CardFullError, choose_device
+from her2path.models.devices import CardFullError, choose_device, multiplies_bfloat16
 from her2path.models.score_head import ScoreHead
 from her2path.statistics.temperature import ordinal_probabilities
 
@@ -171,12 +171,12 @@ class NetworkReader:
         else:
             import torch
 
-            from her2path.models.torch_reading import has_bfloat16, network_of, torch_runner
+            from her2path.models.torch_reading import network_of, torch_runner
 
             if self.device == "cpu":
                 torch.set_num_threads(threads)
             use_half = precision == "bf16" or (
-                precision == "auto" and (self.device == "cuda" or has_bfloat16())
+                precision == "auto" and multiplies_bfloat16(self.device)
             )
             self.precision = "bf16" if use_half else "fp32"
             self._run = torch_runner(

@@ -13,7 +13,7 @@ from her2path.models.devices import CardFullError
 from her2path.models.export_onnx import PixelReader
 from her2path.models.network import Her2Network, without_batch_norm
 
-__all__ = ["has_bfloat16", "network_of", "torch_runner"]
+__all__ = ["network_of", "torch_runner"]
 
 
 def network_of(checkpoint: Checkpoint) -> Her2Network:
@@ -38,12 +38,6 @@ def network_of(checkpoint: Checkpoint) -> Her2Network:
             "model again"
         )
     return network.eval()
-
-
-def has_bfloat16() -> bool:
-    """Return whether this processor multiplies bfloat16 in hardware."""
-    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def torch_runner(network: Her2Network, device: torch.device, *, use_half: bool) -> Runner:

@@ -382,8 +382,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         self.network.train()
-        is_cuda = self.team.device.type == "cuda"
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=is_cuda):
+        with self.team.mixed_precision():
             outputs = self.network(light_of(batch))
         terms = losses_of(self.network, outputs, targets_of(batch))
         weights = LossWeights()

@@ -4,21 +4,26 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from her2path.errors import ModelError
-from her2path.models import devices
+from her2path.models import devices, distributed
+from her2path.models.distributed import Team
 
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A torch that sees a graphics card or not, and that counts how often it is asked."""
-    told = SimpleNamespace(card=False, n_asked=0)
+    told = SimpleNamespace(card=False, n_asked=0, capabilities={})
 
     def is_available() -> bool:
         told.n_asked += 1
         return bool(told.card)
 
-    fake = SimpleNamespace(cuda=SimpleNamespace(is_available=is_available))
+    fake = SimpleNamespace(
+        cuda=SimpleNamespace(is_available=is_available),
+        cpu=SimpleNamespace(get_capabilities=lambda: told.capabilities),
+    )
     monkeypatch.setitem(sys.modules, "torch", fake)
     return told
 
@@ -57,6 +62,37 @@ def test_torch_is_not_asked_where_no_driver_is_installed(
     monkeypatch.setattr(devices, "has_driver", lambda: False)
     assert devices.choose_device("auto") == "cpu"
     assert "torch" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "is_in_hardware"),
+    [
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"avx2": True, "avx512_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_bfloat16_of_a_processor(
+    seen: SimpleNamespace, capabilities: dict[str, bool], is_in_hardware: bool
+) -> None:
+    seen.capabilities = capabilities
+    assert devices.multiplies_bfloat16("cpu") == is_in_hardware
+
+
+def test_every_card_multiplies_bfloat16(seen: SimpleNamespace) -> None:
+    assert devices.multiplies_bfloat16("cuda")
+    assert seen.n_asked == 0
+
+
+@pytest.mark.parametrize(("in_hardware", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_training_is_in_half_precision_where_that_is_in_hardware(
+    monkeypatch: pytest.MonkeyPatch, in_hardware: bool, kind: torch.dtype
+) -> None:
+    monkeypatch.setattr(distributed, "multiplies_bfloat16", lambda _: in_hardware)
+    picture = torch.ones(1, 3, 16, 16)
+    with Team(torch.device("cpu")).mixed_precision():
+        assert torch.nn.Conv2d(3, 4, 3)(picture).dtype == kind
 
 
 def test_no_driver_under_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
