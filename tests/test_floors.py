@@ -24,6 +24,7 @@ FLOORS = {
     "criteria": 1,
     "statistics": 1,
     "compiled": 2,
+    "bounded": 2,
     "extras": 2,
     "slides": 2,
     "annotations": 2,

@@ -19,6 +19,7 @@ from her2path.annotations.shapes import (
     polygon_of_rings,
 )
 from her2path.annotations.xml import shapes_of_xml
+from her2path.bounded import FileTooLargeError, read_bounded
 from her2path.errors import AnnotationError, list_faults
 from her2path.geometry import Location, Size
 from her2path.slides.limits import plain
@@ -73,7 +74,7 @@ def read_annotations(
             "any slide reaches; check the offset"
         )
     budget = Budget()
-    shapes = shapes_of(read_bounded(path), path, budget)
+    shapes = shapes_of(bytes_of(path), path, budget)
     for remark in budget.remarks:
         logger.warning("%s: %s", path.name, remark)
     if left := budget.n_remarks - len(budget.remarks):
@@ -131,20 +132,18 @@ def kind_of(shape: Shape) -> RoiKind:
     return kind
 
 
-def read_bounded(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        return read_bounded(path, MAX_FILE_BYTES)
+    except FileTooLargeError as error:
+        raise AnnotationError(
+            f"{path.name} is larger than {MAX_FILE_BYTES // 2**20} MiB; "
+            "export the outlines of regions only, without cells"
+        ) from error
     except OSError as error:
         raise AnnotationError(
             f"{path.name} cannot be read ({error.strerror or error}); check the path"
         ) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise AnnotationError(
-            f"{path.name} is larger than {MAX_FILE_BYTES // 2**20} MiB; "
-            "export the outlines of regions only, without cells"
-        )
-    return data
 
 
 def shapes_of(data: bytes, path: Path, budget: Budget) -> list[Shape]:

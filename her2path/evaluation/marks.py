@@ -18,6 +18,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from her2path.bounded import read_bounded_text
 from her2path.errors import AnnotationError, list_faults
 from her2path.geometry import Region
 
@@ -203,14 +204,11 @@ def read_membranes(folder: Path, windows: Sequence[MarkedWindow]) -> tuple[Marke
 def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row of a table with the words that name it in an error."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise AnnotationError(
-                f"{path} has {path.stat().st_size:,} bytes, more than marks can have "
-                f"({MAX_BYTES:,}): give the folder of marks"
-            )
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{path} cannot be read ({error}): give a folder of marks") from error
+        text = read_bounded_text(path, MAX_BYTES)
+    except OSError as error:
+        raise AnnotationError(
+            f"{path} cannot be read ({error.strerror or error}): give a folder of marks"
+        ) from error
     try:
         for k, row in enumerate(csv.DictReader(text.splitlines())):
             # What is missing at a row's end is None, what is too much has no name.

@@ -31,8 +31,8 @@ from her2path.models.description import (
     ModelCalibration,
     ModelDescription,
     described,
-    read_bounded,
     read_description,
+    read_part,
     read_verified,
     strangers_in,
 )
@@ -205,7 +205,7 @@ def kept_files(folder: Path, description: ModelDescription) -> dict[str, bytes]:
     """Return the verified files of a checkpoint, and a card that a person has put beside them."""
     kept = {name: read_verified(folder, description, name) for name in description.files}
     if CARD_FILE not in kept and (folder / CARD_FILE).is_file():
-        kept[CARD_FILE] = read_bounded(folder / CARD_FILE, MAX_FILE_BYTES)
+        kept[CARD_FILE] = read_part(folder / CARD_FILE, MAX_FILE_BYTES)
     return kept
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from her2path.bounded import FileTooLargeError, read_bounded
 from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError, list_faults
 from her2path.results.atomic import PREFIX
@@ -33,8 +34,8 @@ __all__ = [
     "Parameter",
     "TrainingData",
     "described",
-    "read_bounded",
     "read_description",
+    "read_part",
     "read_verified",
     "strangers_in",
     "verify_folder",
@@ -301,7 +302,7 @@ def read_description(folder: Path) -> ModelDescription:
         If it is absent, too large, or does not fit; all faults are listed.
     """
     path = folder / DESCRIPTION_FILE
-    data = read_bounded(path, MAX_DESCRIPTION_BYTES)
+    data = read_part(path, MAX_DESCRIPTION_BYTES)
     try:
         return ModelDescription.model_validate_json(data)
     except ValidationError as error:
@@ -327,7 +328,7 @@ def read_verified(folder: Path, description: ModelDescription, name: str) -> byt
     known = description.files.get(name)
     if known is None:
         raise ModelError(f"{folder / DESCRIPTION_FILE} lists no {name}; save the model with it")
-    data = read_bounded(folder / name, known.size)
+    data = read_part(folder / name, known.size)
     if digest_of(data) != known:
         raise ModelError(
             f"{folder / name} is not the file that {DESCRIPTION_FILE} describes ({len(data):,} "
@@ -366,24 +367,22 @@ def strangers_in(folder: Path, known: Collection[str]) -> set[str]:
     return {name for name in found if not name.startswith(LEFT_PREFIXES)}
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
-    """Read a file of at most `limit` bytes."""
+def read_part(path: Path, limit: int) -> bytes:
+    """Read a file of a model, of at most `limit` bytes."""
     try:
         # A pipe would be waited for without end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError("it is no plain file")
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        return read_bounded(path, limit)
+    except FileTooLargeError as error:
+        raise ModelError(
+            f"{path} is larger than the {limit:,} bytes expected; fetch or train the model again"
+        ) from error
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read ({error.strerror or error}); a model is a folder with "
             f"{DESCRIPTION_FILE} and {WEIGHTS_FILE}: see `her2path models list`"
         ) from error
-    if len(data) > limit:
-        raise ModelError(
-            f"{path} is larger than the {limit:,} bytes expected; fetch or train the model again"
-        )
-    return data
 
 
 def described(description: ModelDescription, files: Mapping[str, bytes]) -> ModelDescription:

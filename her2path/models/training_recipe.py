@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from her2path.bounded import read_bounded_text
 from her2path.errors import ModelError, list_faults
 from her2path.models.design import STRIDE_PX
 from her2path.synth.laboratory import Laboratory, laboratories
@@ -126,21 +127,13 @@ def read_training_recipe(name: str | Path) -> TrainingRecipe:
     if str(name) in shipped_recipes():
         text = (resources.files("her2path.models") / "recipes" / f"{name}.toml").read_text("utf-8")
     else:
-        path = Path(name)
         try:
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+            text = read_bounded_text(Path(name), MAX_BYTES)
         except OSError as error:
             raise ModelError(
                 f"the recipe {name} cannot be read ({error.strerror or error}); give a TOML file "
                 f"or one of {', '.join(shipped_recipes())}"
             ) from error
-        if len(data) > MAX_BYTES:
-            raise ModelError(f"{name} is larger than {MAX_BYTES:,} bytes: it is no recipe")
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ModelError(f"{name} is no text in UTF-8 ({error}): it is no recipe") from error
     try:
         return TrainingRecipe.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:

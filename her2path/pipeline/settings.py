@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from her2path.bounded import read_bounded_text
 from her2path.cells.calibration import Calibration, generic_calibration, parse_calibration
 from her2path.criteria.ish import status
 from her2path.criteria.rule_set import DEFAULT_CRITERIA, RuleSet, load_rule_set, rule_set_names
@@ -216,13 +217,8 @@ def find_calibration(path: Path | None) -> Calibration:
 
 def read_small(path: Path, kind: type[CriteriaError] | type[CalibrationError]) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise kind(f"{path} is larger than {MAX_FILE_BYTES:,} bytes; is it the right file?")
-        # Editors of Windows put a mark before the first letter.
-        return data.decode("utf-8-sig")
+        return read_bounded_text(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise kind(f"{path} cannot be read ({error.strerror or error}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise kind(f"{path} is no text in UTF-8; is it the right file?") from error
+        raise kind(
+            f"{path} cannot be read ({error.strerror or error}); is it the right file?"
+        ) from error

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from her2path.bounded import FileTooLargeError, read_bounded
 from her2path.errors import ResultsError
 from her2path.results.atomic import write_bytes
 from her2path.statistics.intervals import Interval
@@ -149,16 +150,15 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type
         If the file is absent, larger than `MAX_JSON_BYTES`, or no JSON.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_JSON_BYTES + 1)
+        data = read_bounded(path, MAX_JSON_BYTES)
+    except FileTooLargeError as error:
+        raise ResultsError(
+            f"{path} is larger than {MAX_JSON_BYTES // 2**20} MiB; it is no result of her2path"
+        ) from error
     except OSError as error:
         raise ResultsError(
             f"{path} cannot be read ({error.strerror or error}); check the path"
         ) from error
-    if len(data) > MAX_JSON_BYTES:
-        raise ResultsError(
-            f"{path} is larger than {MAX_JSON_BYTES // 2**20} MiB; it is no result of her2path"
-        )
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

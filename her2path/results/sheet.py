@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from her2path.bounded import FileTooLargeError, read_bounded
 from her2path.errors import TableError, list_faults
 from her2path.results.atomic import write_bytes
 from her2path.results.jsonable import to_json
@@ -255,8 +256,11 @@ def warn_of_near_misses(
 
 def decoded(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_bounded(path, MAX_BYTES)
+    except FileTooLargeError as error:
+        raise TableError(
+            f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it the right file, a CSV file?"
+        ) from error
     except OSError as error:
         if path.is_dir():
             raise TableError(f"{path} is a folder; name the table itself, a CSV file") from error
@@ -265,8 +269,6 @@ def decoded(path: Path) -> str:
         ) from error
     if data.startswith(SPREADSHEET_MAGIC):
         raise TableError(f"{path} is a spreadsheet; save the sheet as CSV UTF-8 and name that")
-    if len(data) > MAX_BYTES:
-        raise TableError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; is it the right file?")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

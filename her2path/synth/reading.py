@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from her2path.bounded import read_bounded_text
 from her2path.synth.laboratory import Laboratory, laboratory_from_table, load_laboratory
 from her2path.synth.recipe import (
     RecipeError,
@@ -57,16 +58,9 @@ def example_recipe() -> str:
 
 def read_text(path: Path, what: str) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise RecipeError(f"{path} is larger than 1 MB: that is not {what}")
-        # Editors and shells of Windows begin a file with a byte order mark.
-        return data.decode("utf-8-sig")
+        return read_bounded_text(path, MAX_BYTES)
     except OSError as error:
-        reason = error.strerror or error
-        raise RecipeError(f"{what} {path} cannot be read ({reason}); check the path") from error
-    except UnicodeDecodeError as error:
         raise RecipeError(
-            f"{path} is no text in UTF-8: that is not {what}, or is to be saved as UTF-8"
+            f"{what} {path} cannot be read ({error.strerror or error}); give a TOML file, saved as "
+            "UTF-8"
         ) from error

@@ -166,7 +166,7 @@ def test_wrong_use_is_status_2_with_a_remedy(
     ("data", "words"),
     [
         (b"\xff\xfe", "UTF-8"),
-        (b"#" * 1_000_001, "larger than 1 MB"),
+        (b"#" * 1_000_001, "larger than 1,000,000 bytes"),
         (b"name = 3", "plain name"),
         (b"mpp = ", "no valid TOML"),
     ],
