@@ -226,21 +226,6 @@ def conclude_cells(
     if answer.status is Status.NULL:
         answer = with_staining_of_null(answer, reading, blank)
     stain = replace(survey.stain, nuclear_hematoxylin_od=counterstain_of(cells, selection))
-    flags = flags_of_reading(
-        survey,
-        call=call,
-        counted=counted,
-        facts=facts,
-        blank=blank,
-        regions=regions,
-        stability=stability,
-        heterogeneity=heterogeneity,
-        stain=stain,
-        answer=answer,
-        joint=network.joint if network and rule_set.organ is Organ.BREAST else None,
-        suspects=suspects_of(everything, selection, settings, survey, blank),
-        shared=shared,
-    )
     record = replace(
         unscored(survey, settings, timings),
         stain=stain,
@@ -253,12 +238,13 @@ def conclude_cells(
         reading=reading,
         stability=stability,
         heterogeneity=heterogeneity,
-        flags=flags,
-        review=needs_review(flags),
         regions=regions,
         network=network,
         shared_lines=shared,
     )
+    suspects = suspects_of(everything, selection, settings, survey, blank)
+    flags = flags_of_reading(survey, record, counted, call=call, answer=answer, suspects=suspects)
+    record = replace(record, flags=flags, review=needs_review(flags))
     return Conclusion(record, Counted(cells, classes, selection, is_own))
 
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from her2path.criteria.call import Call
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import StatusCall
-from her2path.criteria.score import Score
+from her2path.criteria.score import Organ, Score
 from her2path.criteria.tally import Tally
 from her2path.flags.checks import raise_flags
 from her2path.flags.evidence import HEIGHT_FACTORS, Flag, FlagEvidence, ReviewFlag
 from her2path.pipeline.control_range import control_od_of
 from her2path.pipeline.scoring import CountedCells, borders_of, score_of
 from her2path.pipeline.survey import Survey, misfits
-from her2path.results.record import (
-    BlankFacts,
-    CellSelection,
-    Heterogeneity,
-    RegionKind,
-    RegionRecord,
-    SharedLines,
-    Stability,
-    StainFacts,
-)
+from her2path.results.record import RegionKind, SlideRecord
 from her2path.statistics.clustered import effective_number
 from her2path.statistics.intervals import Interval
-from her2path.statistics.readers import JointReading
 from her2path.tissue.artefacts import ArtefactKind
 
 __all__ = ["Suspects", "flags_of_reading", "flags_of_refusal"]
@@ -69,24 +58,36 @@ def flags_of_refusal(survey: Survey) -> tuple[Flag, ...]:
 
 def flags_of_reading(
     survey: Survey,
+    record: SlideRecord,
+    counted: CountedCells,
     *,
     call: Call,
-    counted: CountedCells,
-    facts: CellSelection,
-    blank: BlankFacts,
-    regions: Sequence[RegionRecord],
-    stability: Stability,
-    heterogeneity: Heterogeneity,
-    stain: StainFacts,
     answer: StatusCall,
-    joint: JointReading | None,
     suspects: Suspects,
-    shared: SharedLines | None,
 ) -> tuple[Flag, ...]:
-    """Return the flags of a slide whose cells were read."""
+    """Return the flags of a slide whose cells were read.
+
+    Parameters
+    ----------
+    survey : Survey
+    record : SlideRecord
+        Of the slide, whole but for its flags.
+    counted : CountedCells
+        The tumor cells that count.
+    call : Call
+        What the criteria made of them.
+    answer : StatusCall
+        The status that this gives with what is known of ISH.
+    suspects : Suspects
+        Tumor cells in what may be control tissue.
+    """
     job = survey.job
     tally, blocks = counted.tally, counted.block_tallies()
-    control, expected = control_od_of(regions), job.calibration.control_od
+    facts, blank, shared = record.selection, record.blank, record.shared_lines
+    control, expected = control_od_of(record.regions), job.calibration.control_od
+    # The network has learned the criteria of the breast.
+    is_breast = record.organ is Organ.BREAST
+    joint = record.network.joint if record.network and is_breast else None
 
     def at_height(factor: float) -> Score:
         graded = counted.graded(job.calibration.intensity, height_factor=factor)
@@ -98,9 +99,9 @@ def flags_of_reading(
             n_tumor_cells=tally.n_cells,
             n_effective_blocks=effective_number(blocks.sum(axis=(1, 2))),
             borders=borders_of(call, blocks, counted.wider_blocks()),
-            changed_trials_pct=stability.changed_pct,
-            regions=heterogeneity.regions,
-            cluster=heterogeneity.cluster,
+            changed_trials_pct=record.stability.changed_pct,
+            regions=record.heterogeneity.regions,
+            cluster=record.heterogeneity.cluster,
             cytoplasmic_pct=facts.cytoplasmic_pct,
             network_score=None if joint is None else joint.network.score,
             network_set=() if joint is None else joint.conformal_set,
@@ -126,13 +127,13 @@ def flags_of_reading(
             score_other_way=suspects.score_other_way,
             # Where tumor is drawn elsewhere, control tissue that was found is not measured.
             has_control=bool(job.calibration.made_from)
-            or any(r.kind is RegionKind.CONTROL and r.n_cells > 0 for r in regions),
+            or any(r.kind is RegionKind.CONTROL and r.n_cells > 0 for r in record.regions),
             control_od=control[0] if control else None,
             control_od_range=expected and Interval(*expected),
             is_calibrated=job.calibration.is_site_specific
             and not misfits(job, survey.working_mpp, survey.scan),
             scores_by_height={factor: at_height(factor) for factor in HEIGHT_FACTORS},
-            nuclear_hematoxylin_od=stain.nuclear_hematoxylin_od,
+            nuclear_hematoxylin_od=record.stain.nuclear_hematoxylin_od,
             are_nuclei_seen=survey.network is not None,
             ish_comment=answer.comment if answer.needs_review and job.ish is not None else "",
         )
