@@ -31,6 +31,7 @@ __all__ = [
     "WhitePointText",
     "Workers",
     "mpp_of",
+    "processors",
     "worker_count",
 ]
 
@@ -131,10 +132,12 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug 
 
 def worker_count(workers: int) -> int:
     """Return how many processes `--workers` asks for; 0: one per processor it may use, up to 8."""
-    if workers:
-        return workers
+    return workers or min(processors(), 8)
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
     try:
-        n = len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS or Windows
-        n = os.cpu_count() or 1
-    return max(1, min(n, 8))
+        return os.cpu_count() or 1

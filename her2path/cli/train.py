@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from her2path.cli.console import (
     set_up_logging,
     use_threads,
 )
-from her2path.cli.options import Debug, Device, Quiet, mpp_of
+from her2path.cli.options import Debug, Device, Quiet, mpp_of, processors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +35,7 @@ __all__ = ["EXAMPLES", "train"]
 EXAMPLES = (
     "[bold]Examples[/bold]\n\n"
     "her2path train --recipe small --out first-try\n\n"
-    "her2path train --recipe cpu --out run --threads 2\n\n"
+    "her2path train --recipe cpu --out run\n\n"
     "her2path train my-recipe.toml --out run --data manifest.csv\n\n"
     "her2path train --recipe adapt --out run --data manifest.csv --start-from her2-broad\n\n"
     "her2path train --recipe cpu --out run --resume\n\n"
@@ -52,6 +53,7 @@ FIGURES = {
     "data_tumor_accuracy": "tumor in --data",
     "data_score_kappa": "scores in --data",
 }
+MOST_MAKERS = 64
 GOES_ON = "from the last validation; before the first one give the command again without it"
 
 
@@ -113,9 +115,15 @@ def train(
         int, typer.Option(min=1, max=256, help="Threads of the processor for the network.")
     ] = 1,
     workers: Annotated[
-        int,
-        typer.Option(min=0, max=64, help="Processes that draw and colour; 0: none beside this."),
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            max=MOST_MAKERS,
+            help="Processes that draw and colour; 0: none beside this. Unless given, one for each "
+            "processor that --threads leaves.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**20, help="Seed of the first weights and of the batches.")
     ] = 0,
@@ -162,7 +170,7 @@ def train(
             sources_mpp=data_mpp,
             device=device.value,
             threads=threads,
-            workers=workers,
+            workers=makers_of_batches(threads) if workers is None else workers,
             resume=resume,
             write_onnx=onnx,
             start_from=start_from,
@@ -175,6 +183,18 @@ def train(
             result = train_network(chosen, options, seed=seed, progress=display)
         if speaks:
             say_end(result, as_json=as_json, is_quiet=quiet)
+
+
+def makers_of_batches(threads: int) -> int:
+    """Return how many processes draw and colour beside `threads` of each process of torchrun.
+
+    Where there are more than processors, the threads of the network wait for one another.
+    """
+    if multiprocessing.get_start_method() != "fork":
+        # Each would hold fields of its own, gigabytes of them.
+        return 0
+    own = processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min(max(1, own - threads), MOST_MAKERS)
 
 
 def chosen_recipe(name: str, file: Path | None, *, max_minutes: float | None) -> TrainingRecipe:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from her2path.cli import train
 from her2path.cli.main import app
 from her2path.cli.train import Display
-from her2path.models.training import Progress
+from her2path.models.training import Progress, TrainingOptions
 
 FIGURES = {"nucleus_f1": 0.5}
 DRAWN = (Progress("drawing", 0, 4), Progress("drawing", 1, 4), Progress("drawing", 4, 4))
@@ -70,6 +70,46 @@ def test_an_interrupted_training_says_from_where_it_goes_on(
     assert shown.exit_code == 130
     words = " ".join(shown.output.split())
     assert "--resume goes on from the last validation; before the first one" in words
+
+
+@pytest.mark.parametrize(
+    ("processors", "threads", "processes_here", "makers"),
+    [(2, 1, "1", 1), (2, 2, "1", 1), (1, 1, "1", 1), (16, 1, "1", 15), (16, 2, "4", 2)],
+)
+def test_batches_are_made_by_the_processors_that_the_network_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+    processors: int,
+    threads: int,
+    processes_here: str,
+    makers: int,
+) -> None:
+    monkeypatch.setattr(train, "processors", lambda: processors)
+    monkeypatch.setattr(train.multiprocessing, "get_start_method", lambda: "fork")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes_here)
+    assert train.makers_of_batches(threads) == makers
+
+
+def test_no_process_makes_batches_where_each_would_copy_all_fields(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train.multiprocessing, "get_start_method", lambda: "spawn")
+    assert train.makers_of_batches(1) == 0
+
+
+@pytest.mark.parametrize(("given", "workers"), [((), 7), (("--workers", "0"), 0)])
+def test_how_many_processes_make_batches_can_be_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], workers: int
+) -> None:
+    asked = []
+
+    def stopped(_recipe: object, options: TrainingOptions, **_: object) -> None:
+        asked.append(options.workers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("her2path.models.training.train", stopped)
+    monkeypatch.setattr(train, "makers_of_batches", lambda _: 7)
+    CliRunner().invoke(app, ["train", "--recipe", "small", "--out", str(tmp_path), *given])
+    assert asked == [workers]
 
 
 def test_a_scale_of_pictures_that_nobody_named_is_wrong_use(tmp_path: Path) -> None:
