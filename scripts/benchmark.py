@@ -41,8 +41,8 @@ from skimage.color import rgb2hed
 from her2path.cells.measure import MeasureSettings, measure_cells
 from her2path.errors import Her2pathError
 from her2path.geometry import Region
+from her2path.models.devices import multiplies_bfloat16
 from her2path.models.inference import NetworkReader
-from her2path.models.torch_reading import has_bfloat16
 from her2path.pipeline.network import NO_NETWORK, SHIPPED_NETWORK, NetworkUse, find_network
 from her2path.slides import Slide, Tile, open_slide, plan_tiles, read_overview, require_mpp
 from her2path.stain import StainMatrix, WhitePoint, separate
@@ -281,7 +281,7 @@ def measure_network(scene: Scene, slide: Slide, network: NetworkUse, *, rounds: 
         "ONNX Runtime, fp32, 1 thread": reader("cpu", "onnx", "fp32"),
         peer: reader("cpu", "torch", "fp32"),
     }
-    if has_bfloat16():
+    if multiplies_bfloat16("cpu"):
         readers["torch, bf16, 1 thread"] = reader("cpu", "torch", "bf16")
     if torch.cuda.is_available():
         card = torch.cuda.get_device_name()
