@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import LinearRing, MultiPolygon, Polygon
 
 from her2path.errors import AnnotationError
@@ -150,13 +151,29 @@ def polygon_of_rings(
     """
     polygons = []
     for exterior, *holes in parts:
-        shell, *gaps = (np.asarray(ring, np.float64) + shift for ring in (exterior, *holes))
+        shell, *gaps = (
+            without_repeats(np.asarray(ring, np.float64) + shift) for ring in (exterior, *holes)
+        )
         polygons.append(Polygon(shell, gaps))
     if len(polygons) == 1 and polygons[0].is_valid:
         return polygons[0]
+    together = MultiPolygon(polygons)
+    if together.is_valid:
+        return together
     refuse_tangle(polygons)
     repaired = [repaired_polygon(polygon) for polygon in polygons]
     return repaired[0] if len(repaired) == 1 else areal_part(shapely.union_all(repaired))
+
+
+def without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a ring, shape (n, 2), without vertices that follow their like: they are no crossings.
+
+    One that has not three others is returned as it is.
+    """
+    is_new = np.append(True, (ring[1:] != ring[:-1]).any(axis=1))
+    kept = ring[is_new]
+    n_distinct = len(kept) - int((kept[0] == kept[-1]).all())
+    return kept if n_distinct >= 3 else ring
 
 
 def repaired_polygon(polygon: Polygon) -> Polygon | MultiPolygon:

@@ -103,7 +103,8 @@ def of_tiff(path: Path) -> str:
         with tifffile.TiffFile(path) as tif:
             page, series = tif.pages.first, series_of(tif)[0]
             photometric = page.photometric.name
-            n_bits, axes, n_pages = page.dtype.itemsize * 8, series.axes, len(series.pages)
+            axes, n_pages = series.axes, len(series.pages)
+            n_bits = 1 if page.dtype == bool else 8 * page.dtype.itemsize
             is_float = np.issubdtype(page.dtype, np.floating)
     except FORMAT_FAULTS:
         return GENERAL

@@ -273,6 +273,37 @@ def test_a_slip_of_the_hand_is_repaired_however_long_the_outline(tmp_path):
     assert roi.polygon.area == pytest.approx(500_000, rel=1e-3)
 
 
+def test_parts_that_meet_at_their_corners_cross_nothing(tmp_path):
+    # As a pixel classifier traces them: diagonal pixels are parts of their own.
+    squares = [
+        [[[x, y], [x + 5, y], [x + 5, y + 5], [x, y + 5], [x, y]]]
+        for x in range(0, 200, 5)
+        for y in range(0, 200, 5)
+        if (x + y) % 10 == 0
+    ]
+    geometry = {"type": "MultiPolygon", "coordinates": squares}
+    (roi,) = read_annotations(written(tmp_path, feature(geometry)))
+    assert roi.polygon.area == 25 * len(squares)
+
+
+def test_vertices_that_are_written_twice_are_no_crossings(tmp_path):
+    angles = np.linspace(0, 2 * np.pi, 3000, endpoint=False)
+    circle = (5000 + 3000 * np.stack([np.cos(angles), np.sin(angles)], axis=1)).tolist()
+    # One loop of the hand, so that the outline must be repaired.
+    circle[100], circle[101] = circle[101], circle[100]
+    twice = [point for point in circle for _ in range(2)]
+    (roi,) = read_annotations(
+        written(tmp_path, feature({"type": "Polygon", "coordinates": [twice]}))
+    )
+    assert roi.polygon.is_valid
+    assert roi.polygon.area == pytest.approx(np.pi * 3000**2, rel=1e-3)
+
+
+@pytest.mark.parametrize("n_points", [4, 6])
+def test_an_outline_that_is_one_point_holds_nothing(n_points):
+    assert polygon_of_rings([[[(3.0, 4.0)] * n_points]]).is_empty
+
+
 def test_aperio_regions_are_read_with_holes_left_out_as_ignored(tmp_path):
     path = written(
         tmp_path,

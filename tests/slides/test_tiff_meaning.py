@@ -58,6 +58,7 @@ def test_opacity_of_tiles_is_still_laid_over_white(tmp_path, name):
     [
         (np.zeros((200, 300), np.uint16), {"photometric": "minisblack"}, "16-bit samples"),
         (np.zeros((200, 300, 3), np.uint16), {}, "16-bit samples"),
+        (np.zeros((200, 300), bool), {"photometric": "minisblack"}, "1-bit samples"),
         (np.zeros((200, 300, 4), np.uint8), {"photometric": "separated"}, "colors are CMYK"),
         (
             np.zeros((200, 300, 2), np.uint8),
