@@ -57,6 +57,8 @@ LEAST_SCANNED_GLASS = 0.05
 # Next to what was not scanned pixels are mixed and JPEG leaves fringes, and the step to it would be
 # the sharpest edge of a field.
 UNSCANNED_RIM_UM = 5.0
+# Where glass is as bright, pure white is glass.
+CLIPPED_GLASS = 254.0
 # Half a million pixels settle the hue of a slide.
 ENOUGH_PX = 500_000
 
@@ -406,10 +408,12 @@ def scanned_part(
     """Return what of a field was scanned, clear of the rim of what was not; None if all was."""
     if not has_unscanned(glass):
         return None
-    black = find_padding(rgb) & (rgb[..., 0] == 0)
-    if not black.any():
+    unscanned = find_padding(rgb)
+    if max(glass.rgb) >= CLIPPED_GLASS:
+        unscanned &= rgb[..., 0] == 0
+    if not unscanned.any():
         return None
-    near = cv2.dilate(black.astype(np.uint8), disc(UNSCANNED_RIM_UM, mpp))
+    near = cv2.dilate(unscanned.astype(np.uint8), disc(UNSCANNED_RIM_UM, mpp))
     return np.asarray(near == 0)
 
 

@@ -122,6 +122,8 @@ def quarters(rows: int, cols: int) -> list[tuple[slice, slice]]:
         (row, col)
         for row in (slice(0, top), slice(top, rows))
         for col in (slice(0, left), slice(left, cols))
+        # A field one pixel high has no upper half.
+        if row.stop > row.start and col.stop > col.start
     ]
 
 

@@ -115,7 +115,8 @@ def estimate_white_point(
     # Next to padding the average of an overview pixel mixes both.
     near_padding = cv2.dilate(padding.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     candidates = glass & ~near_padding
-    if candidates.sum() < MODE_SHARE * (glass & padding).sum():
+    # Of a sparse scan most is pure white, and what was scanned may be a small part of the frame.
+    if candidates.sum() < MODE_SHARE * min((glass & padding).sum(), (~padding).sum()):
         # Nothing else is bright: this scanner clips its glass to pure white.
         candidates = glass
         padding = padding & (overview_rgb[..., 0] == 0)

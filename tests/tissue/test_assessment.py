@@ -138,10 +138,11 @@ def test_what_is_ink_and_dirt_at_once_is_lost_once():
 
 @pytest.mark.parametrize("n_sides", [1.6, 3.0])
 @pytest.mark.parametrize("stated", [None, WHITE])
-def test_what_was_not_scanned_and_is_black_is_no_dark_field(n_sides, stated):
+@pytest.mark.parametrize("filled_with", [0, 255])
+def test_what_was_not_scanned_is_no_dark_field_and_no_glass(n_sides, stated, filled_with):
     scanned, _, truth = core(0.1, 0.05)
     side = round(n_sides * len(scanned))
-    rgb = np.zeros((side, side, 3), np.uint8)
+    rgb = np.full((side, side, 3), filled_with, np.uint8)
     rgb[20 : 20 + len(scanned), 40 : 40 + len(scanned)] = scanned
     found = assess_tissue(rgb, MPP, stated_white_point=stated)
     assert found.staining.kind is Staining.HER2_IHC
@@ -149,23 +150,24 @@ def test_what_was_not_scanned_and_is_black_is_no_dark_field(n_sides, stated):
     assert found.tissue.area_mm2 == pytest.approx(truth.sum() * MPP**2 * 1e-6, rel=0.08)
 
 
+@pytest.mark.parametrize("filled_with", [0, 255])
 @pytest.mark.parametrize("share", [0.2, 0.7])
 @pytest.mark.parametrize(("sigma_um", "is_blurred"), [(0.0, False), (1.2, True)])
 def test_fields_that_reach_into_what_was_not_scanned_are_judged_by_the_rest(
-    share, sigma_um, is_blurred
+    share, sigma_um, is_blurred, filled_with
 ):
     field = nuclei_field(ring_dab=0.4)
     if sigma_um:
         field = cv2.GaussianBlur(field, (0, 0), sigma_um / 0.5)
-    field[:, : round(share * field.shape[1])] = 0
+    field[:, : round(share * field.shape[1])] = filled_with
     scanned, _, _ = core(0.1, 0.05)
-    rgb = np.zeros((300, 300, 3), np.uint8)
+    rgb = np.full((300, 300, 3), filled_with, np.uint8)
     rgb[40:260, 40:260] = scanned
     found = assess_tissue(rgb, MPP, read_fields=lambda _: [field] * 3, field_mpp=0.5)
     assert found.staining.kind is Staining.HER2_IHC
     assert found.is_assessable
     assert (AssessmentReason.OUT_OF_FOCUS in found.remarks) == is_blurred
-    assert all(rgb.min() > 0 for rgb in found.fields)
+    assert not any((rgb == filled_with).all(axis=2).any() for rgb in found.fields)
 
 
 def test_fluorescence_on_a_background_of_pure_black_stays_what_it_is():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2path.synth import RegionRecipe, SlideRecipe, draw_field, laboratories, mix_of
-from her2path.tissue.focus import BLURRED_UM, focus_blur_um
+from her2path.tissue.focus import BLURRED_UM, field_blurs_um, focus_blur_um
 
 pytestmark = pytest.mark.slow
 
@@ -88,3 +88,8 @@ def test_thick_membranes_are_no_blur(laboratory):
     assert strong_sharp == pytest.approx(sharp, abs=0.12)
     assert strong_sharp < BLURRED_UM < strong_soft
     assert strong_soft == pytest.approx(soft, abs=0.3)
+
+
+def test_a_field_one_pixel_high_has_no_blur_to_be_judged():
+    field = np.full((1, 400, 3), 230, np.uint8)
+    assert np.isnan(field_blurs_um([field], [None], 0.5)).all()

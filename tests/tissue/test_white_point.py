@@ -33,6 +33,18 @@ def test_white_padding_is_not_glass():
     assert found.padding_frac == pytest.approx(90 / 220, abs=0.01)
 
 
+@pytest.mark.parametrize("n_sides", [2, 3, 6])
+def test_a_small_scanned_part_of_a_white_frame_shows_the_glass(n_sides: int):
+    scanned, _, _ = core()
+    side = n_sides * len(scanned)
+    rgb = np.full((side, side, 3), 255, np.uint8)
+    rgb[: len(scanned), 30 : 30 + len(scanned)] = scanned
+    found = estimate_white_point(rgb)
+    assert found.source == "measured"
+    assert np.allclose(found.rgb, WHITE, atol=1.0)
+    assert found.padding_frac == pytest.approx(1 - 1 / n_sides**2, abs=0.01)
+
+
 def test_glass_clipped_to_white_is_glass_when_there_is_nothing_else():
     rgb, _, _ = core(white=(275.0, 275.0, 275.0), hematoxylin=0.4)
     found = estimate_white_point(rgb)
