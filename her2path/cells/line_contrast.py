@@ -81,7 +81,8 @@ def flank_offsets(direction: int, mpp: float) -> NDArray[np.int64]:
     """Return (row, col) offsets at right angles to one direction, shape (n flanks, 2)."""
     angle = math.pi * direction / N_DIRECTIONS + math.pi / 2
     distances = np.array(FLANKS_UM) / mpp
-    # A flank less than two pixels away lies on the line itself.
+    # A flank less than two pixels away lies on the line itself; along diagonals whole pixels still
+    # take the first as near as 1.4.
     distances = np.maximum(distances, 2.0 + np.arange(len(FLANKS_UM)))
     return np.stack(
         [np.rint(distances * math.sin(angle)), np.rint(distances * math.cos(angle))], 1

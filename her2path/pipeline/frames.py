@@ -6,7 +6,6 @@ import math
 
 import cv2
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from her2path.annotations.raster import rasterise
@@ -18,7 +17,7 @@ from her2path.pipeline.settings import ScoreSettings
 from her2path.slides.slide import Slide
 from her2path.slides.tiling import Tile, plan_tiles
 
-__all__ = ["ALIGNMENT_PX", "box_of", "covered_mask", "plan_frames", "working_scale"]
+__all__ = ["ALIGNMENT_PX", "covered_mask", "plan_frames", "working_scale"]
 
 # Finer pixels only sample the same optics more densely: they are averaged by two.
 FINEST_MPP = 0.14
@@ -27,6 +26,8 @@ FINEST_MPP = 0.14
 ALIGNMENT_PX = 12
 # 3072 px and a halo are a frame of about 3500 px: 37 MB of RGB, ten times that while measuring.
 MAX_TILE_PX = 3072
+# How far round an outline of tumor the cells are measured that are compared with its own.
+SURROUNDINGS_UM = 250.0
 
 
 def working_scale(mpp: Mpp) -> float:
@@ -38,20 +39,33 @@ def working_scale(mpp: Mpp) -> float:
 
 
 def covered_mask(
-    tissue: NDArray[np.bool_], rois: tuple[Roi, ...], whole: Region, downsample: float
+    tissue: NDArray[np.bool_],
+    control: NDArray[np.bool_],
+    rois: tuple[Roi, ...],
+    whole: Region,
+    downsample: float,
+    mpp: Mpp,
 ) -> NDArray[np.bool_]:
     """Return where cells are looked for: tissue, drawn outlines of it, and a margin.
+
+    Where tumor is drawn, it is tissue near the outlines and control tissue alone. What lies round
+    the outlines tells what unstained cells look like: it ends at a distance, not at the border of
+    a tile, so that no limit of the slide hangs on how the file is cut into tiles.
 
     Parameters
     ----------
     tissue : ndarray of shape (M, N), bool
+    control : ndarray of shape (M, N), bool
+        Control tissue that was found and is left out, on the same grid.
     rois : tuple of Roi
     whole : Region
         The slide, level-0 px.
     downsample : float
-        Level-0 px per pixel of `tissue` and of the mask returned.
+        Level-0 px per pixel of the masks given and returned.
+    mpp : Mpp
+        Of level 0.
     """
-    covered = tissue.copy()
+    covered = tissue | control
     # Control tissue that a person has drawn was taken out of the mask, but is measured; and where
     # a person has drawn tumor the mask is not asked.
     drawn = [roi for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]
@@ -59,9 +73,21 @@ def covered_mask(
         painted = rasterise(drawn, whole, downsample=downsample)
         rows, cols = (min(a, b) for a, b in zip(covered.shape, painted.shape, strict=True))
         covered[:rows, :cols] |= painted[:rows, :cols]
+        if any(roi.kind is RoiKind.TUMOR for roi in drawn):
+            wanted = control.copy()
+            wanted[:rows, :cols] |= painted[:rows, :cols]
+            covered &= within(wanted, SURROUNDINGS_UM / (downsample * mpp.mean))
     # A cell at the rim of the mask has its centre on one side of it and its body on the other.
     grown = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8))
     return grown.astype(bool)
+
+
+def within(mask: NDArray[np.bool_], distance_px: float) -> NDArray[np.bool_]:
+    """Return which pixels lie no further than that from one that is set; none where none is."""
+    if not mask.any():
+        return mask
+    far = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(far <= distance_px)
 
 
 def plan_frames(
@@ -69,15 +95,10 @@ def plan_frames(
     mpp: Mpp,
     working_mpp: float,
     settings: ScoreSettings,
-    rois: tuple[Roi, ...],
     covered: NDArray[np.bool_],
     mask_downsample: float,
-    *,
-    control: NDArray[np.bool_],
 ) -> tuple[Tile, ...]:
-    """Plan the tiles that touch tissue; where tumor is drawn, those of tumor and of control alone.
-
-    Control is what a person has drawn, or what was found and is left out.
+    """Plan the tiles in which cells are looked for.
 
     Frames are grown to corners that suit every coarser grid, and cut at the edge of the slide: a
     cell is seen alike whichever tile shows it.
@@ -90,17 +111,12 @@ def plan_frames(
     working_mpp : float
         At which cells are measured.
     settings : ScoreSettings
-    rois : tuple of Roi
     covered : ndarray of shape (M, N), bool
         From `covered_mask`.
     mask_downsample : float
-        Level-0 px per pixel of the masks.
-    control : ndarray of shape (M, N), bool
-        Control tissue, on the same grid.
+        Level-0 px per pixel of the mask.
     """
     step = working_mpp / mpp.mean
-    drawn = [roi.polygon for roi in rois if roi.kind in (RoiKind.TUMOR, RoiKind.CONTROL)]
-    has_tumor = any(roi.kind is RoiKind.TUMOR for roi in rois)
     whole = Region(0, 0, slide.dimensions.width, slide.dimensions.height)
     network = settings.network
     halo_um = HALO_UM if network is None else frame_halo_um(network)
@@ -113,24 +129,8 @@ def plan_frames(
         mask=covered,
         mask_downsample=mask_downsample,
     )
-    if has_tumor:
-        outlines = shapely.union_all(drawn)
-        shapely.prepare(outlines)
-        tiles = tuple(
-            tile
-            for tile in tiles
-            if outlines.intersects(box_of(tile.core))
-            or touches(tile.core, control, mask_downsample)
-        )
     grid = grid_px * max(1, round(step))
     return tuple(Tile(i, t.core, aligned(t.frame, grid, whole)) for i, t in enumerate(tiles))
-
-
-def touches(region: Region, mask: NDArray[np.bool_], downsample: float) -> bool:
-    """Tell whether a px of a mask that is set overlaps a region."""
-    left, top = (math.floor(v / downsample) for v in (region.x, region.y))
-    right, bottom = (math.ceil(v / downsample) for v in (region.right, region.bottom))
-    return bool(mask[top:bottom, left:right].any())
 
 
 def aligned(frame: Region, grid_px: int, whole: Region) -> Region:
@@ -138,8 +138,3 @@ def aligned(frame: Region, grid_px: int, whole: Region) -> Region:
     x, y = frame.x // grid_px * grid_px, frame.y // grid_px * grid_px
     right, bottom = -(-frame.right // grid_px) * grid_px, -(-frame.bottom // grid_px) * grid_px
     return Region(x, y, right - x, bottom - y).intersection(whole)
-
-
-def box_of(region: Region) -> shapely.Polygon:
-    """Return a rectangle as a polygon."""
-    return shapely.box(region.x, region.y, region.right, region.bottom)

@@ -16,8 +16,8 @@ from her2path.annotations.roi import RoiKind
 from her2path.cells.classify import CellClasses
 from her2path.cells.table import N_SECTORS
 from her2path.criteria.score import Intensity, Pattern
+from her2path.geometry import Region
 from her2path.pipeline.conclude import Conclusion, Counted
-from her2path.pipeline.frames import box_of
 from her2path.pipeline.regions import Grid
 from her2path.pipeline.rows import region_row
 from her2path.pipeline.selection import Selection
@@ -153,7 +153,9 @@ def outlines_of(record: SlideRecord, survey: Survey) -> Iterator[Feature]:
             continue
         yield region_feature(
             region.region_id,
-            drawn[region.region_id] if region.kind is not RegionKind.GRID else box_of(region.box),
+            drawn[region.region_id]
+            if region.kind is not RegionKind.GRID
+            else square_of(region.box),
             score=region.score,
             name=region.name or region.region_id,
             is_control=region.kind is RegionKind.CONTROL,
@@ -165,6 +167,11 @@ def outlines_of(record: SlideRecord, survey: Survey) -> Iterator[Feature]:
                 },
             },
         )
+
+
+def square_of(box: Region) -> Polygon:
+    """Return a square of the grid as a polygon."""
+    return shapely.box(box.x, box.y, box.right, box.bottom)
 
 
 def polygons_of(mask: NDArray[np.bool_], downsample: float) -> list[Polygon]:

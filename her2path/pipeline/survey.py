@@ -185,12 +185,10 @@ def survey_opened(
     planes = [separate(rgb, white, matrix) for rgb in found.fields if facts.is_assessable]
     counterstain = typical_counterstain(planes, mpp=field_mpp)
     measure = MeasureSettings(white_point=white, matrix=matrix, counterstain=counterstain)
-    covered = covered_mask(tissue | control, rois, whole, mask_downsample)
+    covered = covered_mask(tissue, control, rois, whole, mask_downsample, mpp)
     tiles: tuple[Tile, ...] = ()
     if facts.is_assessable:
-        tiles = plan_frames(
-            slide, mpp, working_mpp, settings, rois, covered, mask_downsample, control=control
-        )
+        tiles = plan_frames(slide, mpp, working_mpp, settings, covered, mask_downsample)
         if not tiles:
             facts = outlined_elsewhere(facts)
     fingerprint = fingerprint_of_job(job, settings)

@@ -14,7 +14,7 @@ from her2path.criteria.score import Score
 from her2path.errors import AnnotationError, MppError
 from her2path.flags.evidence import FlagCuts, ReviewFlag
 from her2path.geometry import Mpp, Region, Size
-from her2path.pipeline import regions
+from her2path.pipeline import frames, regions
 from her2path.pipeline.conclude import conclude_cells, conclude_without_cells
 from her2path.pipeline.frames import aligned, working_scale
 from her2path.pipeline.parts import (
@@ -200,13 +200,40 @@ def test_a_core_of_a_microarray_says_where_to_look_and_not_what_is_tumor(
     assert [region.is_core for region in found] == [True, True]
 
 
-def test_tiles_are_planned_only_where_an_outline_asks(drawn, job_on, tmp_path: Path):
+def test_tiles_are_planned_only_where_an_outline_asks(
+    drawn, job_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(frames, "SURROUNDINGS_UM", 20.0)
     small = ScoreSettings(tile_um=110.0)
     everywhere = survey_slide(job_on(drawn), small)
     side = everywhere.dimensions.width
     roi = outlines(tmp_path / "roi.geojson", Tumor=(side // 2, side // 2, 40, 40))
     some = survey_slide(job_on(drawn, roi=roi), small)
     assert 0 < len(some.tiles) < len(everywhere.tiles)
+
+
+@pytest.mark.parametrize("tile_um", [40.0, 500.0])
+def test_the_cells_round_an_outline_do_not_hang_on_the_tiles(
+    drawn, job_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile_um: float
+):
+    monkeypatch.setattr(frames, "SURROUNDINGS_UM", 30.0)
+    side = cv2.imread(str(drawn)).shape[0]
+    corner, size = side // 2, 160
+    roi = outlines(tmp_path / "roi.geojson", Tumor=(corner, corner, size, size))
+    settings = ScoreSettings(tile_um=tile_um, n_resamples=20)
+    survey, cells = measured(job_on(drawn, roi=roi), settings, tmp_path)
+    cells = cells.select(survey.looked_up(survey.covered, cells.x, cells.y))
+    beyond_x, beyond_y = (
+        np.maximum(np.maximum(corner - at, at - corner - size), 0.0) * survey.mpp.mean
+        for at in (cells.x, cells.y)
+    )
+    beyond = np.hypot(beyond_x, beyond_y)
+    # Beside them, and no further than the mask is coarse.
+    assert 15 < beyond.max() < 30.0 + 3 * survey.mask_downsample * survey.mpp.mean
+    (tmp_path / "all").mkdir()
+    everywhere, others = measured(job_on(drawn), settings, tmp_path / "all")
+    is_near = others.select(everywhere.looked_up(survey.covered, others.x, others.y))
+    assert len(cells) == len(is_near) > 0
 
 
 def test_outlines_of_another_slide_are_an_error(drawn, job_on, settings, tmp_path: Path):
