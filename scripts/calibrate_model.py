@@ -152,6 +152,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--dry-run", action="store_true", help="measure, and write nothing")
     arguments = parser.parse_args()
+    if arguments.seed < 0:
+        parser.error(f"--seed {arguments.seed}: give 0 or more")
     if arguments.fields < 50 or arguments.jobs < 1 or not 0.5 <= arguments.coverage < 1:
         parser.error("--fields must be at least 50, --jobs 1, --coverage from 0.5 to below 1")
     stated = {plane: getattr(arguments, f"{plane}_cut") for plane in ("tumor", "membrane")}

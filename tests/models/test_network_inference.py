@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from her2path.cells.polar import REACH_UM
 from her2path.errors import ModelError
 from her2path.models.checkpoint import add_files, load_checkpoint, recalibrate, save_checkpoint
 from her2path.models.description import ModelCalibration, Normalisation
@@ -23,6 +24,7 @@ from her2path.models.inference import (
     box_factor,
     piece_size,
     shifted,
+    stepped,
 )
 from her2path.models.score_head import ScoreHead
 from her2path.models.torch_reading import network_of
@@ -177,6 +179,18 @@ def test_a_picture_that_it_is_not_made_for_is_refused(reader: NetworkReader, mpp
 )
 def test_whole_boxes_are_averaged_where_they_fit(mpp: float, factor: int) -> None:
     assert box_factor(mpp, 0.5) == factor
+
+
+def test_what_is_resampled_is_read_near_the_scale_of_the_network() -> None:
+    between = [m for m in np.arange(0.1, 0.7, 0.0005) if not box_factor(m, 0.5)]
+    assert between
+    read_at = np.array([m * stepped(0.5 / m) for m in between])
+    np.testing.assert_allclose(read_at, 0.5, rtol=0.045)
+
+
+def test_a_tile_and_its_halo_are_one_piece_of_a_deep_network() -> None:
+    frame_px = -(-round((768 + 2 * (2 * REACH_UM + 144 * 0.5)) / 0.5) // STRIDE_PX) * STRIDE_PX
+    assert piece_size(frame_px, frame_px, PIECE_PX, 144) == (frame_px, frame_px)
 
 
 @pytest.mark.parametrize("mpp", [0.33, 0.65])
