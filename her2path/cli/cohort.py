@@ -37,6 +37,7 @@ from her2path.cli.options import (
     WhitePointText,
     Workers,
 )
+from her2path.results.jsonable import to_json
 
 if TYPE_CHECKING:
     from her2path.cli.score import ScoreOptions
@@ -198,7 +199,7 @@ def cohort(
         if as_json:
             document = {"out": str(folder.path), "page": str(page), "failed": list(failed)}
             document.update(cohort_document(found, source=source))
-            OUTPUT.print(json.dumps(document, ensure_ascii=False))
+            OUTPUT.print(json.dumps(to_json(document), ensure_ascii=False, allow_nan=False))
         elif not quiet:
             say_end(found, page, failed)
     raise typer.Exit(SOME_FAILED if failed else 0)

@@ -20,6 +20,7 @@ from her2path.cli.console import (
 )
 from her2path.cli.options import Debug, Json, OverwriteResults, Quiet, StudyFolder
 from her2path.criteria.score import Organ
+from her2path.results.jsonable import to_json
 
 if TYPE_CHECKING:
     from her2path.outcomes.analysis import Outcomes
@@ -174,7 +175,7 @@ def outcomes(
         if as_json:
             document = {"out": str(folder.path), "page": str(page)}
             document.update(outcomes_document(found, source=source))
-            OUTPUT.print(json.dumps(document, ensure_ascii=False))
+            OUTPUT.print(json.dumps(to_json(document), ensure_ascii=False, allow_nan=False))
         elif not quiet:
             say_end(found, page, endpoint=endpoint, unit=unit)
 
