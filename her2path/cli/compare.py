@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -49,8 +50,7 @@ if TYPE_CHECKING:
     from her2path.compare.bands import Bands
     from her2path.compare.pair import Pair
     from her2path.compare.sources import SideSource
-    from her2path.pipeline.settings import ScoreSettings
-    from her2path.pipeline.sources import JobDefaults
+    from her2path.pipeline.settings import ScoreSettings, SlideJob
 
 __all__ = ["COMPARE_EXAMPLES", "REPEATABILITY_EXAMPLES", "compare", "repeatability"]
 
@@ -163,7 +163,7 @@ def compare(
         from her2path.pipeline.manifest import parse_white_point
         from her2path.pipeline.network import find_network
         from her2path.pipeline.settings import ScoreSettings, find_calibration, find_rule_set
-        from her2path.pipeline.sources import JobDefaults
+        from her2path.pipeline.sources import JobDefaults, jobs_of_paths, outlines_for
         from her2path.report.pair import write_pair_report
         from her2path.results.folder import ResultsFolder
         from her2path.results.record import read_record
@@ -229,6 +229,15 @@ def compare(
         settings = ScoreSettings(
             exclude_controls=exclude_controls, region_um=region_um, seed=seed, network=network
         )
+        pictures = [path for source in sources.values() for path in source.pictures]
+        if pictures:
+            # What is drawn on the slide of one side is no outline of the other's.
+            outlines_for(pictures, roi)
+        jobs = {
+            name: jobs_of_paths(source.pictures, replace(of_both, mpp=scales[name], ish=ish[name]))
+            for name, source in sources.items()
+            if source.pictures
+        }
 
         ResultsFolder(folder).create()
         # What is scored anew may not lie under the verdict of another run.
@@ -236,8 +245,8 @@ def compare(
         results = {
             name: score_side(
                 source,
+                jobs.get(name, ()),
                 folder / name,
-                replace(of_both, mpp=scales[name], ish=ish[name]),
                 settings,
                 n_workers=worker_count(workers),
                 resume=resume,
@@ -259,8 +268,8 @@ def compare(
 
 def score_side(
     source: SideSource,
+    jobs: Sequence[SlideJob],
     folder: Path,
-    defaults: JobDefaults,
     settings: ScoreSettings,
     *,
     n_workers: int,
@@ -273,14 +282,12 @@ def score_side(
     from her2path.cli.score import UNREAD
     from her2path.errors import list_faults
     from her2path.pipeline.batch import run_batch
-    from her2path.pipeline.sources import jobs_of_paths
     from her2path.report import illustrate_slide, write_report
     from her2path.results.folder import ResultsFolder
     from her2path.results.record import read_records
 
-    if not source.pictures:
+    if not jobs:
         return source.results
-    jobs = jobs_of_paths(source.pictures, defaults)
     results = ResultsFolder(folder)
     with Display(ERRORS) if is_shown else nullcontext() as listener:
         run = run_batch(

@@ -29,7 +29,7 @@ from her2path.slides.companions import INDEX_SUFFIXES
 from her2path.slides.dicom_series import series_of
 from her2path.stain.od import WhitePoint
 
-__all__ = ["JobDefaults", "check_manifest_alone", "find_slides", "jobs_of_paths"]
+__all__ = ["JobDefaults", "check_manifest_alone", "find_slides", "jobs_of_paths", "outlines_for"]
 
 logger = logging.getLogger(__name__)
 
@@ -234,7 +234,13 @@ def jobs_of_paths(paths: Sequence[Path], defaults: JobDefaults) -> tuple[SlideJo
 
 
 def outlines_for(paths: Sequence[Path], roi: Path | None) -> tuple[Path | None, ...]:
-    """Return the file of outlines of each slide."""
+    """Return the file of outlines of each slide.
+
+    Raises
+    ------
+    AnnotationError
+        If one file is given for several slides, or a slide has none in the folder.
+    """
     if roi is None:
         return (None,) * len(paths)
     if not os.path.isdir(roi):

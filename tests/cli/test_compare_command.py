@@ -236,6 +236,35 @@ def test_options_of_outlines_and_specimen_are_judged_as_by_score(tmp_path, glass
     assert "--specimen biopsy is noted and decides nothing" in caplog.text
 
 
+def test_outlines_of_one_slide_are_not_laid_on_the_other(tmp_path, glass_pair):
+    ring = [[10, 10], [90, 10], [90, 90], [10, 90], [10, 10]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    tumor = {"classification": {"name": "Tumor"}}
+    feature = {"type": "Feature", "id": "a", "geometry": geometry, "properties": tumor}
+    folder = tmp_path / "outlines"
+    folder.mkdir()
+    only = folder / "a.geojson"
+    only.write_text(json.dumps(feature), "utf-8")
+    asked = ("compare", "--before", glass_pair[0], "--after", glass_pair[1], "--mpp", 0.25)
+    asked += ("--out", tmp_path / "pair", "--model", "none", "--workers", 1)
+    shown = run(*asked, "--roi", only)
+    assert shown.exit_code == 2
+    assert "holds the outlines of one slide, but 2 are to be" in " ".join(shown.output.split())
+    # Nothing is scored before all is right.
+    shown = run(*asked, "--roi", folder)
+    assert shown.exit_code == 2
+    assert "b.png: no b.geojson" in " ".join(shown.output.split())
+    assert not (tmp_path / "pair").exists()
+
+
+def test_ish_that_the_criteria_do_not_know_is_told_before_anything_is_scored(tmp_path, glass_pair):
+    asked = ("compare", "--before", glass_pair[0], "--after", glass_pair[1], "--mpp", 0.25)
+    asked += ("--out", tmp_path / "pair", "--model", "none", "--workers", 1)
+    shown = run(*asked, "--criteria", "gastric-resection", "--after-ish", "group1")
+    assert shown.exit_code == 2
+    assert not (tmp_path / "pair").exists()
+
+
 def test_a_damaged_result_of_a_side_is_told_with_its_remedy(tmp_path, glass_pair):
     sides = ("--before", glass_pair[0], "--after", glass_pair[1], "--mpp", 0.25)
     out = tmp_path / "pair"
