@@ -37,7 +37,6 @@ from her2path.cli.options import (
     WhitePointText,
     Workers,
 )
-from her2path.results.jsonable import to_json
 
 if TYPE_CHECKING:
     from her2path.cli.score import ScoreOptions
@@ -135,6 +134,7 @@ def cohort(
         from her2path.report.cohort import write_cohort_page
         from her2path.results.atomic import remove_file
         from her2path.results.folder import ResultsFolder
+        from her2path.results.jsonable import to_json
         from her2path.results.run_record import describe_input
 
         refuse_resume_and_overwrite(resume=resume, overwrite=overwrite)

@@ -20,7 +20,6 @@ from her2path.cli.console import (
 )
 from her2path.cli.options import Debug, Json, OverwriteResults, Quiet, StudyFolder
 from her2path.criteria.score import Organ
-from her2path.results.jsonable import to_json
 
 if TYPE_CHECKING:
     from her2path.outcomes.analysis import Outcomes
@@ -120,6 +119,7 @@ def outcomes(
         from her2path.report.outcomes import write_outcomes_page
         from her2path.results.atomic import remove_file
         from her2path.results.folder import ResultsFolder
+        from her2path.results.jsonable import to_json
         from her2path.results.run_record import describe_input
 
         if not overwrite:
