@@ -67,6 +67,16 @@ EXAMPLES = (
     "use: every fault of the table is listed with its row, and nothing is written"
 )
 SLIDES_FOLDER = "slides"
+SCORING_OPTIONS = (
+    "mpp",
+    "calibration",
+    "white_point",
+    "icc",
+    "exclude_controls",
+    "model",
+    "device",
+    "workers",
+)
 COMPARING = "comparing"
 
 
@@ -151,7 +161,7 @@ def cohort(
         slides = folder.path / SLIDES_FOLDER
         rule_set = find_rule_set(criteria)
         bands = None if repeatability is None else read_bands(repeatability)
-        sheet, rows = read_pairs(pairs, criteria=rule_set.name)
+        sheet, rows = read_pairs(pairs, rule_set=rule_set)
         source = describe_input(pairs)
 
         paths = slides_to_score(rows)
@@ -180,9 +190,16 @@ def cohort(
         else:
             refuse_unused(
                 context,
-                ("mpp", "calibration", "white_point", "icc", "exclude_controls", "model", "device"),
+                SCORING_OPTIONS,
                 "no slide of the table is to be scored; all of its sides have their score",
             )
+            if not (compare and any(pair.is_comparable for pair in rows)):
+                refuse_unused(
+                    context,
+                    ("criteria", "repeatability"),
+                    "no slide of the table is to be scored and none of its pairs compared; by "
+                    "which criteria it was scored stands in before_edition and after_edition",
+                )
             scored, failed = rows, ()
         remarks: tuple[str, ...] = ()
         if compare:

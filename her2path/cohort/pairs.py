@@ -34,7 +34,8 @@ class Side:
     edition : str
         Criteria: those of a result by the name of their rule set, others as `edition_name` writes
         them; empty when nobody says.
-    organ : Organ
+    organ : Organ or None
+        None where neither a result nor its criteria say; the status is then that of breast.
     path : Path or None
         The slide or its result; None for a score that stands in the table.
     result : Path or None
@@ -44,7 +45,7 @@ class Side:
     score: Score | None
     ish: IshResult | None = None
     edition: str = ""
-    organ: Organ = Organ.BREAST
+    organ: Organ | None = None
     path: Path | None = None
     result: Path | None = None
 
@@ -63,7 +64,7 @@ class Side:
         """Status from score and ISH; not assessable without a score."""
         if self.score is None:
             return Status.NOT_ASSESSABLE
-        return status(self.score, self.ish, organ=self.organ).status
+        return status(self.score, self.ish, organ=self.organ or Organ.BREAST).status
 
     def scored(self, record: SlideRecord | None, result: Path | None = None) -> Side:
         """Return the side with the score of its slide; None: the slide could not be scored.

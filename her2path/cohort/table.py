@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from her2path.cohort.pairs import Pair, Side, edition_name, organ_of
 from her2path.compare.verdict import Verdict
-from her2path.criteria.rule_set import load_rule_set, rule_set_names
+from her2path.criteria.ish import check_ish
+from her2path.criteria.rule_set import RuleSet, load_rule_set, rule_set_names
 from her2path.criteria.score import IshResult, Organ, Score
 from her2path.criteria.words import SCORE_WORDS, score_named
-from her2path.errors import TableError
+from her2path.errors import CriteriaError, TableError
 from her2path.results.faults import SheetFaults
 from her2path.results.jsonable import read_json
 from her2path.results.record import read_record
@@ -37,9 +40,12 @@ KNOWN_COLUMNS = (
 STOMACH_RULES = "gastric-resection"
 # A year outside is a slip of the keyboard; trastuzumab came in 1998.
 FIRST_YEAR, LAST_YEAR = 1980, 2100
+ENDS = ("before", "after")
+
+logger = logging.getLogger(__name__)
 
 
-def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ...]]:
+def read_pairs(path: Path, *, rule_set: RuleSet | None = None) -> tuple[Sheet, tuple[Pair, ...]]:
     """Read a table of pairs.
 
     Columns are `patient_id`, `before`, `after` and any of `KNOWN_COLUMNS`; others are kept. A side
@@ -49,8 +55,8 @@ def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ..
     Parameters
     ----------
     path : Path
-    criteria : str
-        Rule set that slides of the table will be scored by.
+    rule_set : RuleSet, optional
+        Criteria that slides of the table will be scored by.
 
     Returns
     -------
@@ -65,24 +71,28 @@ def read_pairs(path: Path, *, criteria: str = "") -> tuple[Sheet, tuple[Pair, ..
     faults = SheetFaults()
     sheet = read_sheet(path, needed=NEEDED, known=KNOWN_COLUMNS, faults=faults)
     warn_of_near_misses(sheet, KNOWN_COLUMNS)
-    reader = PairReader(sheet, faults, criteria=criteria)
+    reader = PairReader(sheet, faults, rule_set=rule_set)
     pairs = [reader.pair(row) for row in sheet.rows]
+    sound = tuple(pair for pair in pairs if pair is not None)
     reader.check_names()
-    reader.check_editions([pair for pair in pairs if pair is not None])
+    reader.check_editions(sound)
+    reader.check_patients(sound)
     faults.refuse(path)
-    return sheet, tuple(pair for pair in pairs if pair is not None)
+    return sheet, sound
 
 
 class PairReader:
     """Turns rows into pairs and collects what is wrong with them."""
 
-    def __init__(self, sheet: Sheet, faults: SheetFaults, *, criteria: str) -> None:
+    def __init__(self, sheet: Sheet, faults: SheetFaults, *, rule_set: RuleSet | None) -> None:
         self.sheet = sheet
         self.folder = sheet.path.parent
-        self.criteria = criteria
+        self.rule_set = rule_set
         self.has_names = "pair" in sheet.columns
         self.faults = faults
         self.identity: dict[Path, SlideIdentity] = {}
+        # Whom a result names, where its manifest did.
+        self.patient_of: dict[Path, str] = {}
         # By file, whatever it is called: what of it was named, in which row, for whom.
         self.owners: defaultdict[str, list[tuple[SlideIdentity, int, str]]] = defaultdict(list)
 
@@ -98,23 +108,20 @@ class PairReader:
         compared = (
             self.faults.read(row, "pair", self.compared) if name.lower().endswith(".json") else None
         )
-        sides = {end: self.side(row, end, compared) for end in ("before", "after")}
+        found, said = compared or (None, {})
+        before, after = (self.side(row, end, said.get(end)) for end in ENDS)
         self.check_dates(row)
-        if compared is not None:
-            if verdict is not None and verdict is not compared[0]:
-                self.faults.add(row, "verdict", f"is {verdict}, but {name} says {compared[0]}")
-            verdict = compared[0]
-        before, after = sides["before"], sides["after"]
+        if found is not None:
+            if verdict is not None and verdict is not found:
+                self.faults.add(row, "verdict", f"is {verdict}, but {name} says {found}")
+            verdict = found
         if before and after and self.are_one_slide(before, after):
             self.faults.add(row, "after", "is the same slide as before")
         if before is None or after is None or len(self.faults) > n_before:
             return None
-        # A score in the table is of the organ that any edition of its row names.
-        organ = organ_of(before.edition, after.edition)
-        before, after = (
-            side if side.path is not None else replace(side, organ=organ)
-            for side in (before, after)
-        )
+        # A score in the table is of the organ of the other side, or that an edition names.
+        organ = before.organ or after.organ or organ_of(before.edition, after.edition)
+        before, after = (replace(side, organ=side.organ or organ) for side in (before, after))
         self.check_scores(row, before, after)
         if len(self.faults) > n_before:
             return None
@@ -128,33 +135,45 @@ class PairReader:
             extras={n: text for n, text in row.cells.items() if n and n not in KNOWN_COLUMNS},
         )
 
-    def side(
-        self, row: SheetRow, end: str, compared: tuple[Verdict, dict[str, Score]] | None
-    ) -> Side | None:
-        """Return one side of a pair."""
-        said = compared[1].get(end) if compared else None
+    def side(self, row: SheetRow, end: str, said: Side | None) -> Side | None:
+        """Return one side of a pair; `said` is that of its pair.json."""
         if not row.get(end) and said is None:
             self.faults.add(row, end, "is empty; give a score, a slide, or not_assessable")
-        side = self.faults.read(row, end, self.named_side) if row.get(end) else Side(score=said)
+        side = self.faults.read(row, end, self.named_side) if row.get(end) else said
         ish = self.faults.read(row, f"{end}_ish", word(IshResult))
         edition = self.faults.read(row, f"{end}_edition", edition_name) or ""
         if side is None:
             return None
-        if said is not None and side.score is not None and side.score is not said:
-            self.faults.add(
-                row, end, f"is {side.score.value}, but {row.get('pair')} says {said.value}"
-            )
-        if ish is not None and side.ish is not None and ish is not side.ish:
-            self.faults.add(
-                row, f"{end}_ish", f"is {ish}, but {row.get(end)} was scored with {side.ish}"
-            )
-        if edition and side.edition and side.edition not in (edition, row.get(f"{end}_edition")):
-            self.faults.add(
-                row, f"{end}_edition", f"is {edition}, but {row.get(end)} has {side.edition}"
-            )
+        stated = Side(score=side.score, ish=ish, edition=edition)
+        if row.get(end):
+            self.check_stated(row, end, stated, side, source=row.get(end))
+        if said is not None:
+            self.check_stated(row, end, stated, said, source=row.get("pair"))
         if side.path is not None:
             self.check_owner(row, end, side.path)
-        return replace(side, ish=ish or side.ish, edition=side.edition or edition)
+        also = said or side
+        return replace(
+            side,
+            # Who compared may have given the ISH that the result was scored without.
+            ish=ish or also.ish or side.ish,
+            edition=side.edition or also.edition or edition,
+            organ=side.organ or also.organ,
+        )
+
+    def check_stated(
+        self, row: SheetRow, end: str, stated: Side, known: Side, *, source: str
+    ) -> None:
+        """Note where the table says otherwise than a result or a pair.json."""
+        if None not in (stated.score, known.score) and stated.score is not known.score:
+            self.faults.add(row, end, f"is {stated.score}, but {source} says {known.score}")
+        if None not in (stated.ish, known.ish) and stated.ish is not known.ish:
+            words = f"is {stated.ish}, but {source} was scored with {known.ish}"
+            self.faults.add(row, f"{end}_ish", words)
+        # Rules of a site may be called what `edition_name` would write in another way.
+        written = (stated.edition, row.get(f"{end}_edition"))
+        if stated.edition and known.edition and known.edition not in written:
+            words = f"is {stated.edition}, but {source} has {known.edition}"
+            self.faults.add(row, f"{end}_edition", words)
 
     def are_one_slide(self, before: Side, after: Side) -> bool:
         """Tell whether both sides are one file, or results of it."""
@@ -184,28 +203,44 @@ class PairReader:
         if path.suffix.lower() == ".json":
             record = read_record(path)
             self.identity[path] = SlideIdentity.of_record(record)
+            self.patient_of[path] = record.patient_id
             return Side(score=None, path=path).scored(record, path)
         if path.is_file():
             self.identity[path] = SlideIdentity.of_file(path)
-            return Side(score=None, edition=self.criteria, path=path)
+            rules = self.rule_set
+            if rules is None:
+                return Side(score=None, path=path)
+            return Side(score=None, edition=rules.name, organ=rules.organ, path=path)
         raise TableError(
             f"{text!r:.60} is no score and no file; give {', '.join(SCORE_WORDS)}, a slide.json "
             "or a slide"
         )
 
-    def compared(self, text: str) -> tuple[Verdict, dict[str, Score]]:
-        """Return the verdict and the scores of a pair.json."""
+    def compared(self, text: str) -> tuple[Verdict, dict[str, Side]]:
+        """Return the verdict and the sides of a pair.json."""
         document = read_json(self.folder / text)
         try:
-            scores = {end: Score(document["score"][end]) for end in ("before", "after")}
-            return Verdict(document["verdict"]), scores
-        except (KeyError, TypeError, ValueError) as error:
+            sides = {}
+            for end in ENDS:
+                slide, ish = document[end]["slides"][0], document[end]["ish"]
+                sides[end] = Side(
+                    score=Score(document["score"][end]),
+                    ish=None if ish is None else IshResult(ish),
+                    edition=str(slide["rule_set"]),
+                    organ=Organ(slide["organ"]),
+                )
+            return Verdict(document["verdict"]), sides
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise TableError(f"{text!r:.60} is no pair.json that compare has written") from error
 
     def check_scores(self, row: SheetRow, *sides: Side) -> None:
-        """Note scores that the edition of the row does not have."""
+        """Note scores that the edition of the row does not have, and ISH that its organ has not."""
         stated = next((side.edition for side in sides if side.edition), "")
-        for end, side in zip(("before", "after"), sides, strict=True):
+        for end, side in zip(ENDS, sides, strict=True):
+            try:
+                check_ish(side.ish, side.organ or Organ.BREAST)
+            except CriteriaError as error:
+                self.faults.add(row, f"{end}_ish", error)
             edition = side.edition or stated
             rules = edition
             if rules not in rule_set_names():
@@ -253,12 +288,48 @@ class PairReader:
                 row, "patient_id", f"{patient!r:.60} stands in row {before} already{remedy}"
             )
 
-    def check_editions(self, pairs: list[Pair]) -> None:
+    def check_patients(self, pairs: Sequence[Pair]) -> None:
+        """Note results of two patients in one row, and those of the patient of another row.
+
+        A study may call patients otherwise than the manifest of their slides did; that alone is
+        only told.
+        """
+        rows = {pair.patient_id: pair.row for pair in pairs}
+        strange: dict[str, int] = {}
+        for pair in pairs:
+            paths = [side.path for side in (pair.before, pair.after)]
+            named = [self.patient_of.get(path, "") if path else "" for path in paths]
+            if all(named) and named[0] != named[1]:
+                self.faults.add_words(
+                    f"row {pair.row}, after: its result is of {named[1]!r:.40}, that of before of "
+                    f"{named[0]!r:.40}; pair results of one patient, or correct the manifest",
+                    row=pair.row,
+                )
+                continue
+            for end, name in zip(ENDS, named, strict=True):
+                if name in ("", pair.patient_id):
+                    continue
+                if name in rows:
+                    self.faults.add_words(
+                        f"row {pair.row}, {end}: the result is of {name!r:.40}, who stands in row "
+                        f"{rows[name]}",
+                        row=pair.row,
+                    )
+                strange.setdefault(name, pair.row)
+        if strange:
+            name, row = next(iter(strange.items()))
+            logger.warning(
+                "%s: %d results name another patient than their row, as %r in row %d; taken for "
+                "two names of one patient",
+                self.sheet.path.name, len(strange), name[:40], row,
+            )  # fmt: skip
+
+    def check_editions(self, pairs: Sequence[Pair]) -> None:
         """Note editions that differ: scores of two editions cannot be compared."""
         known = [
             (pair, end, side.edition)
             for pair in pairs
-            for end, side in (("before", pair.before), ("after", pair.after))
+            for end, side in zip(ENDS, (pair.before, pair.after), strict=True)
             if side.edition
         ]
         for pair, end, edition in known:

@@ -201,7 +201,9 @@ def scales(before: Side, after: Side) -> Iterator[Reason]:
 
 def is_outlined(side: Side) -> bool:
     return any(
-        region.kind is RegionKind.ROI for slide in side.speaking for region in slide.record.regions
+        region.kind is RegionKind.ROI and not region.is_core
+        for slide in side.speaking
+        for region in slide.record.regions
     )
 
 

@@ -335,6 +335,7 @@ def slide_row(slide: PairSlide) -> Mapping[str, object]:
         "scanner": record.scan.scanner,
         "rule_set": record.rule_set,
         "edition": record.edition,
+        "organ": record.organ,
         "calibration": record.calibration.name,
         "flags": [
             {"flag": f.flag, "severity": f.severity, "sentence": f.sentence} for f in record.flags

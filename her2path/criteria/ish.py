@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.errors import CriteriaError
 
-__all__ = ["StatusCall", "status"]
+__all__ = ["StatusCall", "check_ish", "status"]
 
 BY_SCORE = {
     Score.ZERO: Status.NULL,
@@ -35,6 +35,21 @@ class StatusCall:
     status: Status
     comment: str
     needs_review: bool
+
+
+def check_ish(ish: IshResult | None, organ: Organ) -> None:
+    """Refuse a result of ISH that the rules of an organ do not know.
+
+    Raises
+    ------
+    CriteriaError
+        If a dual-probe group of breast is given for the stomach.
+    """
+    if organ is Organ.STOMACH and ish not in (None, IshResult.AMPLIFIED, IshResult.NOT_AMPLIFIED):
+        raise CriteriaError(
+            f"the dual-probe groups are defined for breast, got {ish} for stomach; "
+            "give amplified or not_amplified"
+        )
 
 
 def status(
@@ -62,6 +77,7 @@ def status(
     """
     if score is Score.NOT_ASSESSABLE:
         return StatusCall(Status.NOT_ASSESSABLE, "the score is not assessable", needs_review=True)
+    check_ish(ish, organ)
     if organ is Organ.STOMACH:
         return status_of_stomach(score, ish)
     return status_of_breast(score, ish)
@@ -93,11 +109,6 @@ def status_of_breast(score: Score, ish: IshResult | None) -> StatusCall:
 
 
 def status_of_stomach(score: Score, ish: IshResult | None) -> StatusCall:
-    if ish is not None and ish not in (IshResult.AMPLIFIED, IshResult.NOT_AMPLIFIED):
-        raise CriteriaError(
-            f"the dual-probe groups are defined for breast, got {ish} for stomach; "
-            "give amplified or not_amplified"
-        )
     if score is Score.THREE_PLUS:
         return StatusCall(Status.POSITIVE, "", needs_review=False)
     if score is Score.TWO_PLUS:

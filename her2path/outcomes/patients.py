@@ -8,11 +8,19 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from her2path.criteria.ish import status
-from her2path.criteria.score import IshResult, Organ, Score, Status
-from her2path.criteria.words import SCORE_WORDS, score_named
+from her2path.criteria.ish import check_ish, status
+from her2path.criteria.score import IshResult, Organ, Status
 from her2path.errors import TableError
-from her2path.outcomes.words import NO_RESPONSE, NOT_EVALUABLE, RESPONSE, yes_or_no
+from her2path.outcomes.words import (
+    NO_RESPONSE,
+    NOT_EVALUABLE,
+    RESPONSE,
+    STATUS_WORDS,
+    as_status,
+    named_score,
+    ordered,
+    yes_or_no,
+)
 from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.faults import SheetFaults
 from her2path.results.sheet import (
@@ -25,19 +33,10 @@ from her2path.results.sheet import (
     word,
 )
 
-__all__ = ["GROUP_ORDER", "Columns", "Patient", "Patients", "read_patients"]
+__all__ = ["Columns", "Patient", "Patients", "read_patients"]
 
 # Columns that are looked for without being named.
 KNOWN_COLUMNS = ("patient_id", "score", "ish", "status")
-GROUP_ORDER = (
-    Status.POSITIVE,
-    Status.LOW,
-    Status.ULTRALOW,
-    Status.NULL,
-    Status.NEGATIVE,
-    Status.EQUIVOCAL,
-)
-STATUS_WORDS = frozenset(status.value for status in Status)
 # Numbers beyond this are no times and no measurements of patients.
 LARGEST = 1e9
 # More distinct numbers than this are a measurement, fewer are names of categories.
@@ -257,7 +256,7 @@ def says_status(sheet: Sheet, columns: Columns, *, has_score: bool) -> bool:
     if "status" not in sheet.columns or "status" in (columns.time, columns.event, columns.response):
         return False
     found = dict.fromkeys(row.get("status") for row in sheet.rows if row.get("status"))
-    strange = [text for text in found if text.casefold().replace(" ", "_") not in STATUS_WORDS]
+    strange = [text for text in found if as_status(text) not in STATUS_WORDS]
     if strange and has_score:
         words = (
             "%s: column status is not read, %r is no HER2 status; --group status takes its words"
@@ -275,19 +274,6 @@ def known(sheet: Sheet, wanted: str) -> str:
     """Return, in words, which columns there are; those that every slides.csv has come last."""
     own_first = sorted(sheet.columns, key=names(SLIDE_COLUMNS).__contains__)
     return columns_like([wanted], own_first)
-
-
-def ordered(groups: set[str]) -> tuple[str, ...]:
-    """Return groups in the order of HER2 where they are its words, else as they sort."""
-    words = [group.value for group in GROUP_ORDER]
-    if groups <= set(words):
-        return tuple(word for word in words if word in groups)
-    return tuple(sorted(groups, key=sort_key))
-
-
-def sort_key(text: str) -> tuple[bool, float, str]:
-    number = number_in(text)
-    return (number is None, number or 0.0, text)
 
 
 class PatientReader:
@@ -375,15 +361,25 @@ class PatientReader:
         columns = self.columns
         if columns.group:
             text = row.get(columns.group)
-            return "" if text == Status.NOT_ASSESSABLE else text
+            named = as_status(text)
+            if named == Status.NOT_ASSESSABLE:
+                return ""
+            # Of other columns, such as that of a receptor, the same words are not those of HER2.
+            return named if columns.group == "status" and named in STATUS_WORDS else text
         score = self.faults.read(row, columns.score, named_score)
-        ish = self.faults.read(row, columns.ish, word(IshResult))
+        ish = self.faults.read(row, columns.ish, self.ish)
         if score is None:
             return ""
         found = status(score, ish, organ=self.organ).status
         key = (score.value, ish.value if ish else "")
         self.counts[key] = self.counts.get(key, 0) + 1
         return "" if found is Status.NOT_ASSESSABLE else found.value
+
+    def ish(self, text: str) -> IshResult:
+        """Return a result of ISH that the rules of the organ know."""
+        found = word(IshResult)(text)
+        check_ish(found, self.organ)
+        return found
 
     def responds(self, text: str) -> bool | None:
         """Return whether a word is a response; None when it says that nobody knows."""
@@ -436,10 +432,3 @@ class PatientReader:
                     "patient_id",
                     f"{name!r:.60} stands in row {before} already; keep one row per patient",
                 )
-
-
-def named_score(text: str) -> Score:
-    found = score_named(text)
-    if found is None:
-        raise TableError(f"{text!r:.40} is no score; give one of {', '.join(SCORE_WORDS)}")
-    return found

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from her2path.criteria.ish import status
-from her2path.criteria.score import IshResult, Score, Specimen
+from her2path.criteria.ish import check_ish
+from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import (
     CriteriaError,
     Her2pathError,
@@ -195,7 +195,7 @@ class RowReader:
         ish = read("ish", word(IshResult), defaults.ish)
         try:
             # Refused before hours of measuring: a result of ISH that these criteria do not know.
-            status(Score.ZERO, ish, organ=rule_set.organ)
+            check_ish(ish, rule_set.organ)
         except CriteriaError as error:
             self.faults.add(row, "ish", error)
             ish = None

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from her2path.bounded import read_bounded_text
 from her2path.cells.calibration import Calibration, generic_calibration, parse_calibration
-from her2path.criteria.ish import status
+from her2path.criteria.ish import check_ish
 from her2path.criteria.rule_set import DEFAULT_CRITERIA, RuleSet, load_rule_set, rule_set_names
-from her2path.criteria.score import IshResult, Score, Specimen
+from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import CalibrationError, CriteriaError
 from her2path.geometry import Location
 from her2path.pipeline.network import NetworkUse
@@ -136,7 +136,7 @@ class SlideJob:
 
     def __post_init__(self) -> None:
         # Refused before hours of measuring: a result of ISH that these criteria do not know.
-        status(Score.ZERO, self.ish, organ=self.rule_set.organ)
+        check_ish(self.ish, self.rule_set.organ)
 
     @property
     def unlabelled(self) -> SlideJob:

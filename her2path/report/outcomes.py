@@ -277,9 +277,9 @@ def outcome_findings(outcomes: Outcomes, *, endpoint: str, unit: str) -> list[st
         p = f"; log-rank {p_equals(test.p)}" if test else ""
         within = f"in {unit or f'units of the column {patients.columns.time}'}"
         beside = " (95 % interval)" if parts else ""
-        words.append(
-            f"Median {endpoint.lower()} {within}{beside}: {'; '.join(parts) or 'unknown'}{p}."
-        )
+        # PFS stays as it is.
+        name = endpoint if any(map(str.isupper, endpoint[1:])) else endpoint.lower()
+        words.append(f"Median {name} {within}{beside}: {'; '.join(parts) or 'unknown'}{p}.")
     return words
 
 

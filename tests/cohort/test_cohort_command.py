@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from her2path.cli.main import app
 from her2path.cohort.table import read_pairs
 from her2path.cohort.writing import write_pairs
+from her2path.compare.bands import default_bands, write_bands
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +121,28 @@ def test_json_goes_to_standard_output_alone(tmp_path: Path):
     document = json.loads(shown.stdout)
     assert (document["loss"]["n"], document["failed"]) == (3, [])
     assert shown.stderr == ""
+
+
+def test_what_is_no_number_is_null_on_standard_output(tmp_path: Path):
+    table = write_counts(tmp_path / "pairs.csv", [("0", "0", 2)])
+    shown = run("cohort", table, "--out", tmp_path / "out", "--json")
+    assert "NaN" not in shown.stdout
+    rate = json.loads(shown.stdout)["loss"]
+    assert (rate["of"], rate["rate"], rate["ci95"]) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--criteria", "gastric-biopsy"), ("--repeatability", "bands.json"), ("--workers", "2")],
+)
+def test_options_of_slides_are_refused_where_there_are_none(tmp_path: Path, options):
+    write_bands(tmp_path / "bands.json", default_bands())
+    options = [str(tmp_path / text) if text.endswith(".json") else text for text in options]
+    table = write_counts(tmp_path / "pairs.csv", [("2+", "0", 3)])
+    shown = run("cohort", table, "--out", tmp_path / "out", *options)
+    assert shown.exit_code == 2
+    assert f"{options[0]}: no slide of the table is to be scored" in " ".join(shown.output.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_cohort_that_is_there_is_replaced_only_when_asked(tmp_path: Path):

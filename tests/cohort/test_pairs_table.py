@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from her2path.cohort.pairs import edition_name
 from her2path.cohort.table import read_pairs
 from her2path.compare.verdict import Verdict
+from her2path.criteria.rule_set import RuleSet, load_rule_set
 from her2path.criteria.score import IshResult, Organ, Score, Status
 from her2path.criteria.words import score_named
 from her2path.errors import TableError
@@ -16,7 +17,7 @@ from her2path.errors import TableError
 PAIR = {"patient_id": "P1", "before": "2+", "after": "0"}
 
 
-def read(path: Path, **options: str):
+def read(path: Path, **options: RuleSet | None):
     return read_pairs(path, **options)[1]
 
 
@@ -252,6 +253,41 @@ def test_one_slide_under_two_names_is_one_slide(tmp_path: Path, slide_json):
     assert "row 3, before: b.json belongs to 'P0' in row 2" in found
 
 
+def test_results_of_another_patient_are_a_fault(
+    tmp_path: Path, slide_json, caplog: pytest.LogCaptureFixture
+):
+    for name, patient in (("a", "H1"), ("b", "H2"), ("c", "P2"), ("d", "")):
+        slide_json(f"{name}.json", score="2+", patient_id=patient)
+    rows = [
+        {"patient_id": "P1", "before": "a.json", "after": "d.json"},
+        {**PAIR, "patient_id": "P2"},
+    ]
+    assert len(read(write_rows(tmp_path / "t.csv", *rows))) == 2
+    assert "1 results name another patient than their row, as 'H1' in row 2" in caplog.text
+    rows[0]["after"] = "b.json"
+    faults = faults_of(write_rows(tmp_path / "t.csv", *rows))
+    assert "row 2, after: its result is of 'H2', that of before of 'H1'" in faults
+    rows[0] |= {"before": "1+", "after": "c.json"}
+    faults = faults_of(write_rows(tmp_path / "t.csv", *rows))
+    assert "row 2, after: the result is of 'P2', who stands in row 3" in faults
+
+
+def test_a_result_by_stomach_criteria_of_a_site_tells_the_organ_of_the_row(
+    tmp_path: Path, slide_json
+):
+    slide_json("a.json", score="2+", rule_set="our-own", organ="stomach")
+    row = {"patient_id": "P1", "before": "a.json", "after": "1+", "after_ish": "amplified"}
+    (pair,) = read(write_rows(tmp_path / "t.csv", row))
+    assert (pair.after.organ, pair.after.status) == (Organ.STOMACH, Status.NEGATIVE)
+
+
+def test_ish_that_the_stomach_does_not_know_is_a_fault_of_its_row(tmp_path: Path):
+    row = {**PAIR, "before_ish": "group3", "after_edition": "gastric-biopsy", "after": "0+"}
+    faults = faults_of(write_rows(tmp_path / "t.csv", row))
+    assert "row 2, before_ish: the dual-probe groups are defined for breast" in faults
+    assert "row 2, after: is 0+, which" in faults
+
+
 def test_one_slide_is_not_both_sides(tmp_path: Path, slide_json):
     slide_json("a.json", score="2+")
     row = {"patient_id": "P1", "before": "a.json", "after": "a.json"}
@@ -269,17 +305,34 @@ def test_a_damaged_slide_json_is_a_fault_of_its_row(tmp_path: Path):
 
 def test_a_slide_waits_to_be_scored(tmp_path: Path):
     (tmp_path / "a.svs").write_bytes(b"no slide yet")
-    (pair,) = read(write_rows(tmp_path / "t.csv", {**PAIR, "after": "a.svs"}), criteria="2018")
+    (pair,) = read(write_rows(tmp_path / "t.csv", {**PAIR, "after": "a.svs"}))
     assert pair.after.score is None
     assert pair.after.path == (tmp_path / "a.svs").resolve()
     assert pair.after.scored(None).score is Score.NOT_ASSESSABLE
 
 
-def write_pair_json(path: Path, **values: object) -> None:
-    path.write_text(
-        json.dumps({"verdict": "changed", "score": {"before": "2+", "after": "0"}} | values),
-        encoding="utf-8",
-    )
+def test_a_slide_to_be_scored_tells_the_organ_of_the_score_beside_it(tmp_path: Path):
+    (tmp_path / "a.svs").write_bytes(b"no slide yet")
+    row = {"patient_id": "P1", "before": "1+", "after": "a.svs"}
+    table = write_rows(tmp_path / "t.csv", row)
+    (pair,) = read(table, rule_set=load_rule_set("gastric-biopsy"))
+    assert (pair.before.status, pair.after.organ) == (Status.NEGATIVE, Organ.STOMACH)
+    (pair,) = read(table, rule_set=load_rule_set("asco-cap-2018"))
+    assert (pair.before.status, pair.after.organ) == (Status.LOW, Organ.BREAST)
+
+
+def write_pair_json(
+    path: Path,
+    *,
+    rules: str = "asco-cap-2018",
+    organ: str = "breast",
+    ish: str | None = None,
+    **values: object,
+) -> None:
+    side = {"ish": ish, "slides": [{"rule_set": rules, "organ": organ}]}
+    document = {"verdict": "changed", "score": {"before": "2+", "after": "0"}}
+    document |= {"before": side, "after": side | {"ish": None}}
+    path.write_text(json.dumps(document | values), encoding="utf-8")
 
 
 def test_a_pair_json_gives_verdict_and_scores(tmp_path: Path):
@@ -288,6 +341,22 @@ def test_a_pair_json_gives_verdict_and_scores(tmp_path: Path):
     (pair,) = read(write_rows(tmp_path / "t.csv", row))
     assert (pair.before.score, pair.after.score) == (Score.TWO_PLUS, Score.ZERO)
     assert pair.verdict is Verdict.CHANGED
+    assert pair.before.status is Status.EQUIVOCAL
+
+
+def test_a_pair_json_gives_ish_criteria_and_organ(tmp_path: Path):
+    write_pair_json(tmp_path / "pair.json", ish="not_amplified")
+    row = {"patient_id": "P1", "before": "", "after": "", "pair": "pair.json"}
+    (pair,) = read(write_rows(tmp_path / "t.csv", row))
+    assert (pair.before.status, pair.before.edition) == (Status.LOW, "asco-cap-2018")
+    faults = faults_of(
+        write_rows(tmp_path / "t.csv", {**row, "before_ish": "amplified", "after_edition": "2013"})
+    )
+    assert "row 2, before_ish: is amplified, but pair.json was scored with not_ampl" in faults
+    assert "row 2, after_edition: is asco-cap-2013, but pair.json has asco-cap-2018" in faults
+    write_pair_json(tmp_path / "pair.json", rules="our-own", organ="stomach", ish="amplified")
+    (pair,) = read(write_rows(tmp_path / "t.csv", row))
+    assert (pair.before.status, pair.after.status) == (Status.POSITIVE, Status.NEGATIVE)
 
 
 def test_a_pair_json_must_agree_with_its_row(tmp_path: Path):

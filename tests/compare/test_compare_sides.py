@@ -242,7 +242,9 @@ def test_an_outline_on_one_side_only_is_remarked_on(make_side, with_record):
     for sides, side in (((drawn[0], after), "before"), ((before, drawn[1]), "after")):
         remarks = compare_sides(*sides).remarks
         assert any(f"drawn by a person on the side {side} only" in r for r in remarks)
-    for alike in ((before, after), drawn):
+    # The cores of an array were outlined by the program.
+    core = with_record(before, regions=(replace(outline, is_core=True),))
+    for alike in ((before, after), drawn, (core, after)):
         assert not any("drawn by a person" in r for r in compare_sides(*alike).remarks)
 
 

@@ -166,6 +166,15 @@ def test_json_goes_to_standard_output_alone(tmp_path: Path):
     assert not (tmp_path / "o" / "survival.csv").exists()
 
 
+def test_what_is_no_number_is_null_on_standard_output(tmp_path: Path):
+    rows = [{"arm": "ab"[week % 2], "weeks": week, "died": int(week == 3)} for week in range(1, 20)]
+    table = write_rows(tmp_path / "t.csv", *rows)
+    given = ("--group", "arm", "--time", "weeks", "--event", "died", "--json")
+    shown = run("outcomes", table, "--out", tmp_path / "o", *given)
+    assert "NaN" not in shown.stdout
+    assert json.loads(shown.stdout)["survival"]["groups"]["a"]["median"] is None
+
+
 def test_wrong_input_lists_every_fault_and_writes_nothing(tmp_path: Path):
     table = write_rows(
         tmp_path / "t.csv", {"score": "5+", "m": 1, "d": 1}, {"score": "1+", "m": "x", "d": 1}

@@ -84,6 +84,7 @@ def test_a_sentence_says_what_its_brackets_and_times_are(tmp_path: Path):
     _, words = outcome_findings(outcomes, endpoint="Remission", unit="weeks")
     assert words.startswith("Median remission in weeks (95 % interval): ")
     _, words = outcome_findings(outcomes, endpoint="Remission", unit="")
+    assert outcome_findings(outcomes, endpoint="PFS", unit="")[1].startswith("Median PFS in")
     column = outcomes.patients.columns.time
     assert words.startswith(f"Median remission in units of the column {column} (95 % interval): ")
 

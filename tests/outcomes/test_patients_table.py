@@ -43,6 +43,24 @@ def test_slides_csv_is_taken_by_its_status(tmp_path: Path):
     assert patients.group_source == "column status"
 
 
+def test_a_status_in_words_is_that_of_her2(tmp_path: Path):
+    words = ("Low", "Null", "Not assessable", "POSITIVE")
+    table = write_rows(tmp_path / "t.csv", *({"status": word} for word in words))
+    patients = read_patients(table, Columns())
+    assert (patients.groups, patients.n_without_group) == (("positive", "low", "null"), 1)
+    table = write_rows(tmp_path / "t.csv", *({"er": word} for word in words))
+    patients = read_patients(table, Columns(group="er"))
+    assert (patients.groups, patients.n_without_group) == (("Low", "Null", "POSITIVE"), 1)
+
+
+def test_ish_that_the_stomach_does_not_know_is_listed_with_the_other_faults(tmp_path: Path):
+    rows = [{"score": "2+", "ish": "group3"}, {"score": "7+", "ish": ""}]
+    with pytest.raises(TableError) as caught:
+        read_patients(write_rows(tmp_path / "t.csv", *rows), Columns(), organ=Organ.STOMACH)
+    assert "row 2, ish: the dual-probe groups are defined for breast" in str(caught.value)
+    assert "row 3, score: '7+' is no score" in str(caught.value)
+
+
 def test_any_column_can_name_the_groups(tmp_path: Path):
     rows = [{"age_group": g} for g in ("<65", "≥65", "<65")]
     patients = read_patients(write_rows(tmp_path / "t.csv", *rows), Columns(group="age_group"))
