@@ -79,6 +79,8 @@ SURE = (Label.TUMOR, Label.OTHER)
 
 # A picture and its µm/px to what is found on it, in px of that picture.
 Reader = Callable[[NDArray[np.uint8], float], CellReading]
+# What was read in each window: two pictures may have windows of one name.
+Readings = dict[tuple[str, str], CellReading]
 NOTHING = CellReading(*(np.zeros(0) for _ in range(5)))
 
 
@@ -168,9 +170,9 @@ def network_reader(name: str, *, threads: int) -> Reader:
 
 def read_windows_with(
     read: Reader, rgb: NDArray[np.uint8], windows: Iterable[MarkedWindow]
-) -> dict[str, CellReading]:
+) -> Readings:
     """Read each window of a picture with what surrounds it."""
-    readings = {}
+    readings: Readings = {}
     for window in windows:
         margin = round(MARGIN_UM / window.mpp)
         box = window.region
@@ -178,7 +180,7 @@ def read_windows_with(
         left, top = (max(0, at - margin) // 64 * 64 for at in (box.x, box.y))
         part = rgb[top : box.bottom + margin, left : box.right + margin]
         found = read(np.ascontiguousarray(part), window.mpp)
-        readings[window.name] = CellReading(
+        readings[window.picture, window.name] = CellReading(
             found.x + left, found.y + top, found.p_tumor, found.line_x + left, found.line_y + top
         )
     return readings
@@ -193,9 +195,9 @@ def in_words(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} ({estimate.interval.lower:.2f}–{estimate.interval.upper:.2f})"
 
 
-def print_cells(windows: Sequence[MarkedWindow], readings: dict[str, CellReading]) -> None:
+def print_cells(windows: Sequence[MarkedWindow], readings: Readings) -> None:
     """Print the measures of each picture and of all."""
-    counts = {w.name: compare_window(w, readings[w.name]) for w in windows}
+    counts = [compare_window(w, readings[w.picture, w.name]) for w in windows]
     names = sorted({w.picture for w in windows})
     print(
         f"{'picture':30}{'windows':>8}{'nuclei':>8}"
@@ -203,19 +205,22 @@ def print_cells(windows: Sequence[MarkedWindow], readings: dict[str, CellReading
         + f"{'no cell, taken':>20}"
     )
     for name in (*names, "all"):
-        chosen = [w for w in windows if name in (w.picture, "all")]
-        of_these = [counts[w.name] for w in chosen]
+        of_these = [
+            count for w, count in zip(windows, counts, strict=True) if name in (w.picture, "all")
+        ]
         found = estimate_measures(of_these, rng=np.random.default_rng(SEED))
         n = sum(count.n_marked for count in of_these)
         words = [in_words(found[measure]) for measure in (*MEASURES, "trapped")]
-        print(f"{name:30}{len(chosen):>8}{n:>8}" + "".join(f"{word:>20}" for word in words))
+        print(f"{name:30}{len(of_these):>8}{n:>8}" + "".join(f"{word:>20}" for word in words))
 
 
-def print_membranes(membranes: Sequence[MarkedMembrane], readings: dict[str, CellReading]) -> None:
+def print_membranes(membranes: Sequence[MarkedMembrane], readings: Readings) -> None:
     """Print which share of the marked borders is read as stained membrane."""
     for staining in Staining:
         shares = [
-            outlined_share(m, readings[m.window]) for m in membranes if m.staining is staining
+            outlined_share(m, readings[m.picture, m.window])
+            for m in membranes
+            if m.staining is staining
         ]
         if shares:
             most = float(np.mean(np.array(shares) >= 0.5))
@@ -227,15 +232,20 @@ def print_membranes(membranes: Sequence[MarkedMembrane], readings: dict[str, Cel
 
 def print_agreement(marks: Path) -> None:
     """Print how the second marking of some windows agrees with the first."""
-    again = {w.name: w for w in read_windows(marks, points="points_again.csv") if len(w.x)}
-    first = [w for w in read_windows(marks) if w.name in again]
-    readings, apart = {}, []
+    again = {
+        (w.picture, w.name): w for w in read_windows(marks, points="points_again.csv") if len(w.x)
+    }
+    first = [w for w in read_windows(marks) if (w.picture, w.name) in again]
+    readings: Readings = {}
+    apart = []
     for window in first:
-        second = again[window.name]
+        second = again[window.picture, window.name]
         is_sure = np.isin(second.labels, SURE)
         x, y = second.x[is_sure], second.y[is_sure]
         is_tumor = (second.labels[is_sure] == Label.TUMOR).astype(float)
-        readings[window.name] = CellReading(x, y, is_tumor, np.zeros(0), np.zeros(0))
+        readings[window.picture, window.name] = CellReading(
+            x, y, is_tumor, np.zeros(0), np.zeros(0)
+        )
         known = np.flatnonzero(np.isin(window.labels, SURE))
         there = np.column_stack([window.x[known], window.y[known]])
         i, j = match_points(there, np.column_stack([x, y]), reach=REACH_UM / window.mpp)
@@ -302,10 +312,10 @@ def main() -> None:
     membranes = [m for m in read_membranes(given.marks, every) if m.split is split]
     mpps = {w.picture: w.mpp for w in windows}
     pictures = {name: read_picture(given.real, name) for name in mpps}
-    readings: dict[str, CellReading] = {}
+    readings: Readings = {}
     if given.model == "none" or given.scored:
         whole = read_as_scored(pictures, mpps, given.model, n_jobs=given.jobs)
-        readings = {w.name: whole[w.picture] for w in windows}
+        readings = {(w.picture, w.name): whole[w.picture] for w in windows}
     else:
         read = network_reader(given.model, threads=given.jobs)
         for name, rgb in pictures.items():
@@ -318,7 +328,8 @@ def main() -> None:
         given.overlays.mkdir(parents=True, exist_ok=True)
         for window in windows:
             path = given.overlays / f"{window.picture}_{window.name}.png"
-            draw_window(pictures[window.picture], window, readings[window.name], path)
+            reading = readings[window.picture, window.name]
+            draw_window(pictures[window.picture], window, reading, path)
 
 
 if __name__ == "__main__":

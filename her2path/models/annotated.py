@@ -84,6 +84,8 @@ def read_annotated(
     tested = [sample for sample in found if sample.part is Part.TEST]
     samples = without_tested(without_copies([*samples, *tested]))
     warn_of_look_alikes(found, samples)
+    if apart is Apart.LABORATORY:
+        warn_of_known_laboratories(samples, tested)
     useful = [s for s in samples if Label.TISSUE in s.labels or score_of_piece(s) is not None]
     unlabelled = set(check_samples([s for s in useful if s.part is not Part.TEST]))
     if silent := [s for s in unlabelled if Label.TISSUE in s.labels]:
@@ -110,7 +112,8 @@ def read_annotated(
     say(
         f"annotated pictures: {len(found):,} read; {words_of(train)} for training; "
         f"{words_of(validate)} for validation; {len(found) - len(train) - len(validate):,} not "
-        f"used (kept for test, copies, or without a label that teaches); each {apart} on one side"
+        f"used (kept for test, copies, or without a label that teaches); each {apart} on one side "
+        "of the two"
     )
     placed = [*samples, *tested]
     if n := unchecked(placed):
@@ -147,6 +150,17 @@ def warn_of_look_alikes(found: Sequence[Sample], placed: Sequence[Sample]) -> No
             "patients %s stand in several laboratories and on several sides of the split; they "
             "are taken for different people: where they are one, name the split by hand",
             ", ".join(shared[:5]) + ("" if len(shared) <= 5 else f" and {len(shared) - 5} more"),
+        )
+
+
+def warn_of_known_laboratories(samples: Sequence[Sample], tested: Sequence[Sample]) -> None:
+    """Tell of laboratories in a test part that are learned from as well, as in public sets."""
+    learned = {sample.laboratory for sample in samples}
+    if known := sorted({sample.laboratory for sample in tested} & learned):
+        logger.warning(
+            "laboratories %s stand in the part test and are learned from: figures of that part "
+            "are of further pictures of laboratories that the network knows",
+            ", ".join(known[:5]) + ("" if len(known) <= 5 else f" and {len(known) - 5} more"),
         )
 
 

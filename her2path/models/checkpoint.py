@@ -296,7 +296,8 @@ def put_in_place(temporary: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(temporary, folder)
         return
-    old = folder.with_name(f"{PREFIX}{secrets.token_hex(8)}")
+    # Not called as leftovers are: killed between here and the end, it is all that there is.
+    old = folder.with_name(f"{folder.name}.before-{secrets.token_hex(4)}")
     os.rename(folder, old)
     try:
         os.rename(temporary, folder)

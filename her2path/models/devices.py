@@ -42,11 +42,14 @@ def choose_device(name: str) -> str:
 
 
 def multiplies_bfloat16(device: str) -> bool:
-    """Return whether ``cpu`` or ``cuda`` multiplies bfloat16 in hardware; a card always does."""
-    if device == "cuda":
-        return True
+    """Return whether ``cpu`` or ``cuda`` multiplies bfloat16 in hardware.
+
+    Cards of NVIDIA do since compute capability 8.0; what came before emulates it, slowly.
+    """
     import torch
 
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 

@@ -19,10 +19,11 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-import her2path.synth as synth
+from her2path import criteria, geometry, synth
 from her2path.criteria.score import Pattern
 from her2path.errors import ModelError
 from her2path.geometry import Region
+from her2path.models import design
 from her2path.models.design import cell_class
 from her2path.results.atomic import atomic_path
 from her2path.synth.cell_kinds import CellKind
@@ -350,8 +351,12 @@ def load_training_fields(folder: Path, seeds: range) -> list[TrainingField]:
 
 
 def generator_hash() -> str:
-    """Return the SHA-256 of the code that fields depend on."""
+    """Return the SHA-256 of the code that fields depend on, and of the tables beside it."""
     digest = hashlib.sha256()
-    for path in (*sorted(Path(synth.__file__).parent.glob("*.py")), Path(__file__)):
-        digest.update(path.read_bytes())
+    for package in (synth, criteria):
+        for path in sorted(Path(str(package.__file__)).parent.rglob("*")):
+            if path.suffix in (".py", ".toml"):
+                digest.update(path.read_bytes())
+    for file in (geometry.__file__, design.__file__, __file__):
+        digest.update(Path(file).read_bytes())
     return digest.hexdigest()

@@ -44,9 +44,20 @@ def torch_runner(network: Her2Network, device: torch.device, *, use_half: bool) 
     """Return what reads pictures by torch, convolutions in bfloat16 where asked for.
 
     It raises CardFullError where the graphics card's memory does not hold a picture.
+
+    Raises
+    ------
+    ModelError
+        It does not even hold the network.
     """
-    reader = PixelReader(without_batch_norm(network)).to(device)
-    reader = reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        reader = PixelReader(without_batch_norm(network)).to(device)
+        reader = reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            "the graphics card has no room for the network, other programs fill it: end them, or "
+            "use --device cpu"
+        ) from error
 
     @torch.inference_mode()
     def run(

@@ -138,6 +138,19 @@ def test_a_source_that_only_validates_is_said(
     assert "m.csv: none of its pictures is trained on" in caplog.text
 
 
+def test_a_laboratory_in_training_and_test_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        {"patient": f"{laboratory}{side}", "laboratory": laboratory, "split": side}
+        for laboratory, sides in (("A", ("train", "test")), ("B", ("validate",)))
+        for side in sides
+    ]
+    train, _ = read_annotated([manifest(tmp_path, *rows)])
+    assert patients(train) == {"Atrain"}
+    assert "laboratories A stand in the part test and are learned from" in caplog.text
+
+
 def test_what_was_taken_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     said: list[str] = []
     rows = [{"patient": f"P{k // 2}", "split": "test" if k < 2 else ""} for k in range(12)]
@@ -149,8 +162,8 @@ def test_what_was_taken_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture
         numbers = f"scores {n}, outlines or masks 0, named patients {n // 2}"
         assert f"{n} ({numbers}) for {part}" in words
     assert "; 2 not used" in words
-    assert words.endswith("each patient on one side")
-    assert "name no patient" not in caplog.text
+    assert words.endswith("each patient on one side of the two")
+    assert caplog.text == ""
 
 
 def test_pictures_of_nobody_on_two_sides_are_warned_of(

@@ -271,6 +271,29 @@ def test_a_failed_save_leaves_the_old_checkpoint_and_no_litter(
     assert [part.name for part in folder.parent.iterdir()] == ["tiny"]
 
 
+def test_a_kill_while_a_model_is_replaced_leaves_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from her2path.models import checkpoint
+    from her2path.results.atomic import remove_leftovers
+
+    rename, moved = os.rename, []
+
+    def killed_after_one(source: Path, target: Path) -> None:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(target)
+        rename(source, target)
+
+    monkeypatch.setattr(checkpoint.os, "rename", killed_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(folder, {"a": torch.ones(2)}, description(), overwrite=True)
+    monkeypatch.undo()
+    remove_leftovers(folder.parent)
+    (left,) = folder.parent.iterdir()
+    assert set(load_checkpoint(left).tensors) == set(TENSORS)
+
+
 def test_files_are_added_and_verified_beside_the_same_weights(folder: Path) -> None:
     before = read_description(folder).fingerprint
     add_files(folder, {CARD_FILE: b"# New card\n"})

@@ -14,14 +14,17 @@ from her2path.models.distributed import Team
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A torch that sees a graphics card or not, and that counts how often it is asked."""
-    told = SimpleNamespace(card=False, n_asked=0, capabilities={})
+    told = SimpleNamespace(card=False, n_asked=0, capabilities={}, emulates=False)
 
     def is_available() -> bool:
         told.n_asked += 1
         return bool(told.card)
 
+    def is_bf16_supported(*, including_emulation: bool = True) -> bool:
+        return including_emulation or not told.emulates
+
     fake = SimpleNamespace(
-        cuda=SimpleNamespace(is_available=is_available),
+        cuda=SimpleNamespace(is_available=is_available, is_bf16_supported=is_bf16_supported),
         cpu=SimpleNamespace(get_capabilities=lambda: told.capabilities),
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
@@ -80,9 +83,12 @@ def test_bfloat16_of_a_processor(
     assert devices.multiplies_bfloat16("cpu") == is_in_hardware
 
 
-def test_every_card_multiplies_bfloat16(seen: SimpleNamespace) -> None:
-    assert devices.multiplies_bfloat16("cuda")
-    assert seen.n_asked == 0
+@pytest.mark.parametrize("is_in_hardware", [True, False])
+def test_bfloat16_of_a_card_is_not_taken_where_it_is_emulated(
+    seen: SimpleNamespace, is_in_hardware: bool
+) -> None:
+    seen.emulates = not is_in_hardware
+    assert devices.multiplies_bfloat16("cuda") == is_in_hardware
 
 
 @pytest.mark.parametrize(("in_hardware", "kind"), [(True, torch.bfloat16), (False, torch.float32)])

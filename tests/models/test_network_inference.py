@@ -285,6 +285,17 @@ def test_a_full_card_is_given_smaller_pieces(untrained: Path, picture: np.ndarra
     assert memory.n_refused == n_refused, "the size that fitted is remembered"
 
 
+def test_a_card_without_room_for_the_network_is_said_so(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(ModelError, match=r"no room for the network.*--device cpu"):
+        NetworkReader(untrained, device="cpu", runtime="torch")
+
+
 def test_a_card_that_holds_nothing_is_said_so(untrained: Path, picture: np.ndarray) -> None:
     reader = NetworkReader(untrained)
     reader._run = LittleMemory(reader, 16)
