@@ -56,8 +56,10 @@ def drawn_again(folder: SlideFolder, record: SlideRecord) -> SlideRecord:
     """
     try:
         illustrate_slide(folder, record)
-    except Her2pathError as error:
-        logger.warning("%s keeps its pictures: %s", record.slide_id, error)
+    except Exception as error:  # whatever goes wrong there, the reports of the others stand
+        logger.debug("the pictures of %s failed", record.slide_id, exc_info=True)
+        name = "" if isinstance(error, Her2pathError) else f"{type(error).__name__}: "
+        logger.warning("%s keeps its pictures: %s%s", record.slide_id, name, error)
         return record
     remarks = tuple(r for r in record.remarks if not r.startswith(PICTURES_FAILED))
     if remarks != record.remarks:

@@ -135,6 +135,7 @@ def export_readings(folder: Path, table: Path, reader: str) -> Path:
         read_log,
         write_reviews,
     )
+    from her2path.review import reader_name
 
     results = ResultsFolder(folder)
     path = results.review_log
@@ -143,7 +144,8 @@ def export_readings(folder: Path, table: Path, reader: str) -> Path:
         raise ResultsError(f"{folder} has no second readings yet; her2path review {folder} begins")
     if table.exists():
         raise ResultsError(f"{table} exists already; choose another name")
-    own = [entry for entry in entries if not reader or entry.reader == reader.strip()]
+    reader = reader_name(reader) if reader else ""
+    own = [entry for entry in entries if not reader or entry.reader == reader]
     if not own:
         known = ", ".join(sorted({entry.reader for entry in entries}))
         raise ResultsError(f"{reader} has read nothing here; readers are {known}")
@@ -153,7 +155,7 @@ def export_readings(folder: Path, table: Path, reader: str) -> Path:
     n_other = sum(map(len, readings.values())) - len(kept)
     if not kept:
         raise ResultsError(
-            f"the readings {f'of {reader.strip()} ' if reader else ''}are of other files than "
+            f"the readings {f'of {reader} ' if reader else ''}are of other files than "
             f"those now scored in {folder} by the same names; none is written, the log keeps them"
         )
     write_reviews(table, own, presents)
@@ -202,7 +204,7 @@ def serve_page(
 
         def announce(address: str) -> None:
             ERRORS.print(
-                f"{n_slides:,} slide{'s' * (n_slides != 1)} for {reader}, "
+                f"{n_slides:,} slide{'s' * (n_slides != 1)} for {queue.reader}, "
                 f"{'blinded' if is_blinded else 'not blinded'}. Open this address; Ctrl+C ends.",
             )
             OUTPUT.print(address)
@@ -217,5 +219,8 @@ def serve_page(
                 opens_browser=opens_browser,
             )
         n_read = sum(queue.state(case) is not CaseState.OPEN for case in queue.cases)
-        where = f"; readings are in {results.reviews_csv}" if results.reviews_csv.exists() else ""
+        where = ""
+        # The table holds the program's scores and the readings of others.
+        if results.reviews_csv.exists() and (n_read == n_slides or not is_blinded):
+            where = f"; readings are in {results.reviews_csv}"
         ERRORS.print(f"{n_read:,} of {n_slides:,} read{where}")

@@ -162,7 +162,12 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
     if manifest is not None:
         if options.manifest is not None and options.sources:
             raise fail("--manifest and SLIDE together; put all slides into the manifest")
-        return jobs_of_manifest(manifest, defaults)
+        jobs = jobs_of_manifest(manifest, defaults)
+        if defaults.roi_offset != Location(0, 0) and not any(job.roi for job in jobs):
+            raise fail(
+                "--roi-offset moves outlines, and no row of the manifest names any; fill roi"
+            )
+        return jobs
     # To the file system a name without a letter is the folder in which the command was given.
     if not options.sources or "" in options.sources:
         raise fail("name at least one SLIDE, a folder, or a --manifest")

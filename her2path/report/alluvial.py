@@ -44,13 +44,15 @@ def draw_alluvial(transitions: NDArray[np.int64]) -> Plate:
 
 def words_of(transitions: NDArray[np.int64]) -> str:
     """Say the transitions, most frequent first, for those who cannot see them."""
-    parts = [
-        f"{int(transitions[b.rank, a.rank])} from {b.value} to {a.value}"
-        for b in EXPRESSION_SCORES
-        for a in EXPRESSION_SCORES
-        if transitions[b.rank, a.rank]
+    found = [
+        (int(transitions[before.rank, after.rank]), f"from {before.value} to {after.value}")
+        for before in EXPRESSION_SCORES
+        for after in EXPRESSION_SCORES
+        if transitions[before.rank, after.rank]
     ]
-    return f"{int(transitions.sum())} pairs: " + (", ".join(parts) or "none")
+    found.sort(key=lambda part: -part[0])
+    parts = ", ".join(f"{n} {change}" for n, change in found)
+    return f"{int(transitions.sum())} pairs: {parts or 'none'}"
 
 
 def stacked(totals: Sequence[int]) -> dict[Score, tuple[float, float]]:

@@ -13,6 +13,7 @@ from her2path.compare.comparability import ASSAY_COLUMNS, SAMPLE_COLUMNS
 from her2path.criteria.call import Deciding
 from her2path.criteria.rule_set import load_rule_set, rule_set_names
 from her2path.criteria.score import EXPRESSION_SCORES, Extent, Intensity, Organ, Score
+from her2path.criteria.words import score_named
 from her2path.errors import ResultsError
 from her2path.report.charts import Segment, deciding_axis, probability_bars, stacked_bar
 from her2path.report.fields import FieldPicture, Gallery, read_gallery
@@ -43,9 +44,12 @@ __all__ = [
 # As wide as half a page at 300 dots per inch.
 MAX_PICTURE_PX = 1100
 # A column of a manifest that may hold the answer: whoever reads the slide again should not see it.
-TELLS_SCORE = re.compile(r"score|truth|expected|status|pct_", re.IGNORECASE)
+TELLS_SCORE = re.compile(r"score|truth|reference|expected|status|pct_", re.IGNORECASE)
+# Such a column may say of the stain who made it, or what an earlier reading found.
+OF_HER2 = re.compile(r"her2|ihc|erbb2|result|reading", re.IGNORECASE)
 # Whatever the column is called, its words may hold it too.
 SAYS_SCORE = re.compile(r"\b[0-3]\+|her2.?(low|null|positive|negative)|ultralow", re.IGNORECASE)
+SAYS_STATUS = re.compile(r"positive|negative|equivocal|low|null|pos|neg", re.IGNORECASE)
 # What a report must say of specimen and assay on paper too; other columns stay folded there.
 REPORTED_COLUMNS = frozenset({"specimen_id", "site", *ASSAY_COLUMNS, *SAMPLE_COLUMNS})
 
@@ -235,7 +239,10 @@ def view_slide(
 
 def tells_score(name: str, value: str) -> bool:
     """Tell whether a column of a manifest may give the score away."""
-    return bool(TELLS_SCORE.search(name) or SAYS_SCORE.search(value))
+    if TELLS_SCORE.search(name) or SAYS_SCORE.search(value):
+        return True
+    is_answer = score_named(value) is not None or SAYS_STATUS.fullmatch(value.strip())
+    return bool(OF_HER2.search(name) and is_answer)
 
 
 def scores_used(record: SlideRecord) -> tuple[Score, ...]:

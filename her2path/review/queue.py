@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,12 +27,14 @@ from her2path.results.review_log import (
 )
 from her2path.results.run_record import software_version
 
-__all__ = ["Case", "CaseState", "ReviewQueue", "open_queue"]
+__all__ = ["Case", "CaseState", "ReviewQueue", "open_queue", "reader_name"]
 
 logger = logging.getLogger(__name__)
 
 # A name, not a text; it stands in a table.
 MAX_READER = 100
+# They join the letters of names in several scripts, and show nothing of their own.
+JOINERS = "\u200c\u200d"
 # Every tile asks for its slide's; those of large slides take a tenth of a second to read.
 MAX_RECORDS = 8
 
@@ -103,7 +106,12 @@ class ReviewQueue:
     @property
     def missing(self) -> list[str]:
         """Return why slides of the run are not offered."""
-        return missing_words(self.results, n_failed=self.n_failed, n_unscored=self.n_unscored)
+        return missing_words(
+            self.results,
+            n_failed=self.n_failed,
+            n_unscored=self.n_unscored,
+            is_blinded=self.is_blinded,
+        )
 
     @property
     def key(self) -> str:
@@ -306,6 +314,10 @@ class ReviewQueue:
     def write_table(self) -> None:
         """Write reviews.csv anew from the log, as the slides are scored now."""
         try:
+            # Read before others have to wait: results of many regions take a tenth of a second.
+            self.refresh()
+            for slide_id in self.entries:
+                self.present(slide_id)
             # Whoever writes the table last has everything in it: nobody logs meanwhile.
             with self.log.alone():
                 self.refresh()
@@ -332,11 +344,7 @@ def open_queue(
     ResultsError
         If the folder holds no run, another run is using it, or there is nothing to read.
     """
-    reader = reader.strip()
-    if not reader or len(reader) > MAX_READER or not reader.isprintable():
-        raise ResultsError(
-            f"{reader[:40]!r} is no name of a reader; give 1 to {MAX_READER} letters by --reader"
-        )
+    reader = reader_name(reader)
     entries = entries_of_run(results)
     done = [e for e in entries if e.state is JournalState.DONE]
     chosen = [e for e in done if not only_flagged or (e.row or {}).get("review")]
@@ -349,7 +357,9 @@ def open_queue(
                 f"of {len(done):,} scored slide{'s' * (len(done) != 1)} in {results.path} none "
                 "asks for a second read; --slides all offers every scored slide"
             )
-        missing = missing_words(results, n_failed=n_failed, n_unscored=n_unscored)
+        missing = missing_words(
+            results, n_failed=n_failed, n_unscored=n_unscored, is_blinded=is_blinded
+        )
         raise ResultsError("; ".join([words, *missing]))
     if is_blinded:
         chosen.sort(key=lambda entry: shuffled(reader, entry.slide_id))
@@ -369,14 +379,35 @@ def open_queue(
     return queue
 
 
-def missing_words(results: ResultsFolder, *, n_failed: int, n_unscored: int) -> list[str]:
+def reader_name(text: str) -> str:
+    """Return the name of a reader in the one spelling that the log knows it by.
+
+    A letter with its accent beside it is the letter with its accent, and any space a plain one:
+    whoever read a slide by one of them has read it.
+
+    Raises
+    ------
+    ResultsError
+        If it is no name.
+    """
+    name = " ".join(unicodedata.normalize("NFC", text).split())
+    shown = name.translate(dict.fromkeys(map(ord, JOINERS)))
+    if not shown or len(name) > MAX_READER or not shown.isprintable():
+        raise ResultsError(
+            f"{name[:40]!r} is no name of a reader; give 1 to {MAX_READER} letters by --reader"
+        )
+    return name
+
+
+def missing_words(
+    results: ResultsFolder, *, n_failed: int, n_unscored: int, is_blinded: bool
+) -> list[str]:
     """Say why slides of a run are not offered, each reason with what to do."""
     found = []
     if n_failed:
-        found.append(
-            f"{n_failed:,} slide{'s' * (n_failed != 1)} failed, not offered; {results.slides_csv} "
-            "says why"
-        )
+        # That table holds the scores of the others.
+        where = "whoever scored them can say" if is_blinded else f"{results.slides_csv} says"
+        found.append(f"{n_failed:,} slide{'s' * (n_failed != 1)} failed, not offered; {where} why")
     if n_unscored:
         found.append(
             f"the run was interrupted before it came to {n_unscored:,} "

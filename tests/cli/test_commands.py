@@ -254,6 +254,7 @@ def test_results_are_overwritten_only_on_request(glass: Path, tmp_path: Path):
         (("GLASS", "--out", "o", "--roi", "gone.geojson"), "does not exist"),
         (("GLASS", "--out", "o", "--roi-offset", "a"), "two whole numbers"),
         (("GLASS", "--out", "o", "--roi-offset", "9,9"), "add --roi"),
+        (("--manifest", "MANIFEST", "--out", "o", "--roi-offset", "9,9"), "no row of the manifest"),
         (("GLASS", "--out", "o", "--workers", "-1"), "workers"),
         (("GLASS", "--out", "o", "--ish", "maybe"), "ish"),
         (("GLASS", "--out", "GLASS"), "cannot be made"),
@@ -270,8 +271,10 @@ def test_wrong_use_is_status_2_with_a_remedy(
     monkeypatch.chdir(tmp_path)
     # Wide, so that no message is broken in the middle of a word.
     monkeypatch.setenv("COLUMNS", "300")
-    given = [str(glass) if argument == "GLASS" else argument for argument in arguments]
-    shown = run("score", *given)
+    manifest = tmp_path / "slides.csv"
+    manifest.write_text(f"path,mpp\n{glass},0.25\n", "utf-8")
+    known = {"GLASS": str(glass), "MANIFEST": str(manifest)}
+    shown = run("score", *(known.get(argument, argument) for argument in arguments))
     assert shown.exit_code == 2
     assert words in shown.output
     assert "Traceback" not in shown.output

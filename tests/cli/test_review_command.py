@@ -102,6 +102,7 @@ def test_a_reading_in_the_browser_is_in_the_table_when_the_server_ends(
     assert "1 of 1 read" in errors
     assert "interrupted before it came to 1 slide, not offered" in " ".join(errors.split())
     assert "slides.csv" not in errors
+    assert "readings are in" in errors
     assert "A. Reader,1+,true" in run.reviews_csv.read_text("utf-8")
 
 
@@ -175,7 +176,7 @@ def test_an_interrupted_run_names_resume(run: ResultsFolder) -> None:
     [
         (["nowhere"], "is no folder"),
         (["{run}", "--export", "{out}"], "has no second readings yet"),
-        (["{run}", "--reader", "a\nb"], "no name of a reader"),
+        (["{run}", "--reader", "a\x1bb"], "no name of a reader"),
         (["{empty}"], "holds no run"),
     ],
 )

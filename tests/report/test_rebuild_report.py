@@ -8,6 +8,7 @@ import pytest
 from report_page import Page
 from report_slides import reading_on
 
+from her2path.cli import report
 from her2path.cli.report import rebuild_report
 from her2path.pipeline.rows import row_of
 from her2path.results.folder import ResultsFolder
@@ -82,6 +83,17 @@ def test_a_slide_that_is_gone_keeps_its_pictures(
     assert "Deciding cells" in page.read_text("utf-8")
     assert "keeps its pictures" in caplog.text
     assert {path: path.read_bytes() for path in pictures} == pictures
+
+
+def test_whatever_goes_wrong_with_the_pictures_of_a_slide_the_report_is_written(
+    run: ResultsFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no place for a window")
+
+    monkeypatch.setattr(report, "illustrate_slide", broken)
+    assert rebuild_report(run.path, with_pictures=True).is_file()
+    assert "keeps its pictures: ValueError: no place for a window" in caplog.text
 
 
 def test_second_reads_stand_in_the_report(run: ResultsFolder, made) -> None:

@@ -54,7 +54,7 @@ def test_nodes_are_as_high_as_their_pairs_and_do_not_touch():
 def test_an_alluvial_plot_says_its_numbers_in_words():
     table = np.zeros((5, 5), np.int64)
     table[4, 0], table[2, 2] = 3, 2
-    assert drawn(draw_alluvial(table)) == "5 pairs: 2 from 1+ to 1+, 3 from 3+ to 0"
+    assert drawn(draw_alluvial(table)) == "5 pairs: 3 from 3+ to 0, 2 from 1+ to 1+"
     assert drawn(draw_alluvial(np.zeros((5, 5), np.int64))) == "0 pairs: none"
 
 

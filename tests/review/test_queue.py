@@ -4,6 +4,7 @@ import csv
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,9 @@ def test_slides_that_an_interrupted_run_did_not_reach_are_told_from_failed_ones(
     queue = opened()
     assert (queue.n_failed, queue.n_unscored) == (1, 2)
     failed, unscored = queue.missing
+    # Its table of slides holds the scores of the others.
+    assert failed == "1 slide failed, not offered; whoever scored them can say why"
+    failed, _ = opened(is_blinded=False).missing
     assert failed == f"1 slide failed, not offered; {run.slides_csv} says why"
     assert unscored == (
         "the run was interrupted before it came to 2 slides, not offered; the same score command "
@@ -201,7 +205,7 @@ def test_a_run_without_a_scored_slide_says_what_to_do(opened: Opener, run: Resul
         assert "before it came to 3 slides" in str(found.value)
         assert "--resume goes on" in str(found.value)
         assert "--slides all" not in str(found.value)
-        assert f"1 slide failed, not offered; {run.slides_csv} says why" in str(found.value)
+        assert "1 slide failed, not offered; whoever scored" in str(found.value)
 
 
 def test_where_no_scored_slide_is_flagged_the_rest_is_told_too(
@@ -245,6 +249,24 @@ def test_nobody_logs_between_what_is_read_for_the_table_and_its_writing(
         assert [row["reader"] for row in csv.DictReader(file)] == ["A", "B"]
 
 
+def test_nobody_waits_while_results_are_read_for_the_table(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(reader="A")
+    first.read(first.case(1), Score.ONE_PLUS)
+    queue, other = opened(reader="B"), opened(reader="C")
+    read = queue_module.PresentResult.of_slide
+
+    def while_another_logs(run: ResultsFolder, slide_id: str) -> Any:
+        other.log.append(replace(first.log.entries()[0], reader="C"))
+        return read(run, slide_id)
+
+    queue.presents.clear()
+    monkeypatch.setattr(queue_module.PresentResult, "of_slide", while_another_logs)
+    queue.write_table()
+    assert [entry.reader for entry in queue.log.entries()] == ["A", "C"]
+
+
 def test_a_log_that_is_busy_behind_a_reading_does_not_undo_it(
     opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,10 +293,20 @@ def test_a_table_that_cannot_be_written_costs_no_reading(
     assert len(run.reviews_csv.read_text("utf-8").splitlines()) == 3
 
 
-@pytest.mark.parametrize("reader", ["", "  ", "a\nb", "x" * 101])
+@pytest.mark.parametrize("reader", ["", "  ", "a\x1bb", "x" * 101, "\u200d"])
 def test_a_reader_needs_a_name(opened: Opener, reader: str) -> None:
     with pytest.raises(ResultsError, match="no name of a reader"):
         opened(reader=reader)
+
+
+def test_one_reader_has_one_spelling(opened: Opener) -> None:
+    queue = opened(reader="J. Mu\u0308ller")
+    assert queue.reader == "J. Müller"
+    queue.read(queue.case(1), Score.ZERO)
+    for spelled in ("J. Müller", " J.\u00a0 Müller"):
+        again = opened(reader=spelled)
+        assert again.state(again.case(1)) is CaseState.READ
+    assert opened(reader="علی\u200cرضا").reader == "علی\u200cرضا"
 
 
 def test_a_number_outside_the_queue_is_refused(opened: Opener) -> None:
