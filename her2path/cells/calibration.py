@@ -85,6 +85,9 @@ class Calibration(BaseModel):
         Scanner model the calibration belongs to; empty for any.
     is_srgb : bool
         Whether the colors of its controls were brought to sRGB by the scanner's profile.
+    network : str or None
+        Fingerprint of the network that found the cells of the controls, empty for the rules alone;
+        None where nobody says.
     mpp_range : tuple of 2 float
         µm/px for which it was made.
     white_point : tuple of 3 float or None
@@ -119,6 +122,7 @@ class Calibration(BaseModel):
     is_site_specific: bool
     scanner: str = ""
     is_srgb: bool = False
+    network: str | None = None
     mpp_range: tuple[float, float]
     white_point: Vector | None = None
     hematoxylin: Vector = REFERENCE_HEMATOXYLIN
@@ -169,7 +173,7 @@ class Calibration(BaseModel):
         alike = self.model_copy(update={"control_od": other.control_od})
         return alike == other
 
-    def misfit(self, mpp: float, scanner: str, *, is_srgb: bool = False) -> str:
+    def misfit(self, mpp: float, scanner: str, *, is_srgb: bool = False, network: str = "") -> str:
         """Say why this calibration is not one for such a scan; empty when it is.
 
         Parameters
@@ -180,6 +184,8 @@ class Calibration(BaseModel):
             As the file names it; empty when it does not.
         is_srgb : bool
             Whether its colors were brought to sRGB.
+        network : str
+            Fingerprint of the network that finds its cells, empty for the rules alone.
         """
         low, high = self.mpp_range
         if not low <= mpp <= high:
@@ -199,6 +205,13 @@ class Calibration(BaseModel):
             return (
                 f"The calibration {self.name} was made with colors {made}, this scan is read with "
                 f"colors {read} (--icc): intensities may be off."
+            )
+        if self.network is not None and self.network != network:
+            made = "a network" if self.network else "the rules alone"
+            read = ("another network" if self.network else "a network") if network else "the rules"
+            return (
+                f"The calibration {self.name} was made of cells that {made} found, this scan is "
+                f"read by {read} (--model): its limit of blank may be off."
             )
         return ""
 

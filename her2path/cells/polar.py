@@ -38,13 +38,13 @@ NUCLEUS_MIN_UM, NUCLEUS_MAX_UM = 1.5, 9.0
 # An edge is what three samples inside differ from three outside.
 EDGE_STEPS = 3
 
-# What a change of radius costs between neighboring rays, by steps up to 2 and up to 8. An outline
-# 9 µm away that turns by as much as a line of it may (MOST_TURN) changes by 2 µm from ray to ray,
-# as towards the ends of a long cell; with half of that its ends were cut off.
+# What a change of radius costs between neighboring rays, by steps up to 2 and up to 8: an outline
+# 9 µm away that turns as a line of it may (MOST_TURN), at the ends of a long cell, changes by 2 µm.
 NUCLEUS_JUMPS = tuple(np.float32(8.0 * steps) for steps in range(3))
 MEMBRANE_JUMPS = tuple(np.float32(0.12 * steps) for steps in range(9))
-# What a micron away from the expected place costs a membrane, in the same unit.
-PLACE_COST = 0.05
+# What a micron away from the expected place costs a membrane, in the same unit. Where neighbors are
+# far it is expected where the cytoplasm of a tumor cell usually ends, this far outside the nucleus.
+PLACE_COST, CYTOPLASM_UM = 0.05, 3.0
 # Evidence of a line grows with the logarithm of its contrast, so that a faint near membrane is not
 # left for a strong one of the next cell; this contrast counts ln 2.
 HALF_SIGNAL_OD = 0.02
@@ -330,7 +330,7 @@ def membrane_contours(
             high = min(1.3 * voronoi_um + 0.5, cap)
             high = min(max(high, low + 0.5), (n_steps - 1) * RADIAL_STEP_UM)
             low = min(low, high - 0.5)
-            expected = min(voronoi_um, min(nucleus + 3.0, cap))
+            expected = min(voronoi_um, min(nucleus + CYTOPLASM_UM, cap))
             gained, line = evidence[k], aligned[k]
             gained[:] = NEVER
             line[:] = 0.0

@@ -88,7 +88,9 @@ def calibrate(
         from her2path.slides.color import Icc
         from her2path.slides.mpp import as_mpp
 
-        path = target_of(out, name, overwrite=overwrite)
+        path = target_of(out, overwrite=overwrite)
+        name = one_line("--name", name)
+        scanner = one_line("--scanner", scanner) if scanner else ""
         scale = None if mpp is None else as_mpp(mpp).mean
         slides = controls_of_manifest(controls, mpp=scale, icc=Icc(icc.value))
         jobs = [slide.job for slide in slides]
@@ -113,14 +115,20 @@ def calibrate(
             ERRORS.print(f"Look at {figure} before you use it.")
 
 
-def target_of(out: Path, name: str, *, overwrite: bool) -> Path:
+def target_of(out: Path, *, overwrite: bool) -> Path:
     """Return where the calibration goes, or end when it cannot go there."""
     path = new_file(out, suffix=".json", what="a calibration is a JSON file", overwrite=overwrite)
     for suffix in BESIDE:
         new_file(path.with_suffix(suffix), suffix=suffix, what="it is beside", overwrite=overwrite)
-    if not 1 <= len(name.strip()) <= 100:
-        raise fail(f"--name has {len(name)} letters; give 1 to 100")
     return path
+
+
+def one_line(option: str, text: str) -> str:
+    """Return a name without the spaces around it, or end when results could not show it."""
+    name = text.strip()
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise fail(f"{option} {name[:40]!r} is no name; give 1 to 100 letters on one line")
+    return name
 
 
 def refuse_loss(path: Path, given: Iterable[Path]) -> None:

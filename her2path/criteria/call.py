@@ -47,6 +47,9 @@ class Call:
     stained_upper : Deciding or None
         Of those rows, the nearest that counts every stained cell: the cut of 0+ or 1+, although
         a row of a higher class may be nearer to firing.
+    stained_missed : Deciding or None
+        Of the rows of this score, the nearest that counts every stained cell and does not fire,
+        where another row, as of the matrix, gives the score: the cut beside which it stands.
     higher : tuple of Deciding
         All rows of higher scores; a share far below its cut, but uncertain, may still decide.
     deciding : Deciding or None
@@ -68,6 +71,7 @@ class Call:
     pattern_2plus: str
     is_decided_by_matrix: bool
     stained_upper: Deciding | None = None
+    stained_missed: Deciding | None = None
     fired: Deciding | None = None
     higher: tuple[Deciding, ...] = ()
 

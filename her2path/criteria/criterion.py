@@ -114,6 +114,8 @@ class Criterion:
         extent = Extent.INCOMPLETE
         if cluster_cells is None:
             extent = Extent[word_of(row, "extent", [e.label for e in Extent], where)]
+            if "comparison" in row and percent is None:
+                raise CriteriaError(f"{where}: comparison compares a percent; add it, or remove it")
             if "comparison" in row and word_of(row, "comparison", [">", "≥"], where) == "≥":
                 comparison = "≥"
         elif "extent" in row or percent is not None or "comparison" in row:

@@ -206,6 +206,9 @@ class RuleSet:
             return deciding_of(row, shares, blank_upper_pct, clusters)
 
         above = [deciding(row) for row in self.criteria if row.score.rank > rank]
+        missed = [
+            deciding(row) for row in self.criteria if row.score.rank == rank and row not in fired
+        ]
         held = [deciding(row) for row in holding if first and row.is_matrix == first.is_matrix]
         lower = max(held, key=lambda d: d.distance, default=None)
 
@@ -227,6 +230,7 @@ class RuleSet:
             pattern_2plus=first.pattern if first else "",
             is_decided_by_matrix=is_filled or bool(first and first.is_matrix),
             stained_upper=nearest([d for d in above if d.measure == STAINED]),
+            stained_missed=nearest([d for d in missed if d.measure == STAINED]),
             higher=tuple(above),
         )
 

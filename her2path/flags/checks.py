@@ -109,7 +109,8 @@ def border_flags(evidence: FlagEvidence, cuts: FlagCuts) -> Iterator[Flag]:
             f"with slightly shifted thresholds (more than {cuts.changed_trials_pct:.0f} %).",
         )
     if evidence.call.score in LOW_SCORES:
-        for near in evidence.call.near:
+        missed = evidence.call.stained_missed
+        for near in (*evidence.call.near, *((missed,) if missed else ())):
             low, high = near.cut / cuts.double_read_factor, near.cut * cuts.double_read_factor
             if near.measure == STAINED and low <= near.value <= high:
                 yield Flag(

@@ -6,6 +6,7 @@ their cells with these, as slides of the site will be measured later.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -51,6 +52,8 @@ MAX_TILES = 100
 COLOR_TILES = 12
 # A scan this much finer or coarser blurs lines about as much as those of the controls.
 MPP_MARGIN = 0.1
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 # Called with the stage in words, the tasks of it that are done, and all of them.
@@ -105,6 +108,15 @@ def controls_of_manifest(
     )
     # Under two names a control would count twice.
     jobs = jobs_of_manifest(path, defaults, needed={SCORE_COLUMN: known_score}, may_repeat=False)
+    idle = {
+        "criteria": any(job.rule_set.name != defaults.rule_set.name for job in jobs),
+        "ish": any(job.ish is not None for job in jobs),
+        "calibration": any(job.calibration != defaults.calibration for job in jobs),
+    }
+    if named := [column for column, is_filled in idle.items() if is_filled]:
+        logger.warning(
+            "%s: %s of a control take no part in a calibration", path.name, ", ".join(named)
+        )
     return tuple(Control(job, known_score(job.extras[SCORE_EXTRA])) for job in jobs)
 
 
@@ -173,7 +185,7 @@ def calibrate_site(
                 without_dab=[control.score is Score.ZERO for control in controls],
             )
             surveys = [look.survey for look in ordered]
-            draft, remarks = draft_of(surveys, stains, name=name, scanner=scanner)
+            draft, remarks = draft_of(surveys, stains, name=name, scanner=scanner, network=network)
             measured = measure_controls(
                 executor, controls, draft, settings, folder=Path(folder), tell=tell
             )
@@ -259,7 +271,12 @@ def spread(tiles: Sequence[Tile], at_most: int) -> tuple[Tile, ...]:
 
 
 def draft_of(
-    surveys: Sequence[Survey], stains: StainEstimate, *, name: str, scanner: str
+    surveys: Sequence[Survey],
+    stains: StainEstimate,
+    *,
+    name: str,
+    scanner: str,
+    network: NetworkUse | None,
 ) -> tuple[Calibration, list[str]]:
     """Return the calibration before its cut-offs are found: scanner, glass and stain vectors."""
     remarks = []
@@ -291,6 +308,7 @@ def draft_of(
             "name": name,
             "scanner": scanner or (scanners[0] if len(scanners) == 1 else ""),
             "is_srgb": all(in_srgb),
+            "network": "" if network is None else network.fingerprint,
             "mpp_range": (
                 round(min(scales) * (1 - MPP_MARGIN), 4),
                 round(max(scales) * (1 + MPP_MARGIN), 4),
@@ -304,11 +322,12 @@ def draft_of(
 
 
 def pooled_white_point(surveys: Sequence[Survey]) -> WhitePoint | None:
-    """Return the median of the white points that were measured, None when none was."""
-    measured = [s.stain.white_point for s in surveys if s.stain.white_point_source == "measured"]
-    if not measured:
+    """Return the median of the white points that were measured or stated, None when none was."""
+    sources = ("measured", "stated")
+    known = [s.stain.white_point for s in surveys if s.stain.white_point_source in sources]
+    if not known:
         return None
-    red, green, blue = (round(float(v), 2) for v in np.median(measured, axis=0))
+    red, green, blue = (round(float(v), 2) for v in np.median(known, axis=0))
     return red, green, blue
 
 

@@ -15,11 +15,11 @@ from her2path.cells.lookalikes import lookalikes
 from her2path.cells.membranes import Membranes
 from her2path.cells.shared_lines import has_own_line
 from her2path.cells.table import CellMeasurements
+from her2path.criteria.call import Call
 from her2path.criteria.clusters import Clusters
 from her2path.criteria.ish import StatusCall, status
-from her2path.criteria.rule_set import RuleSet
+from her2path.criteria.rule_set import DEFAULT_CRITERIA, RuleSet, load_rule_set
 from her2path.criteria.score import Intensity, Organ, Score, Status
-from her2path.criteria.tally import STAINED
 from her2path.flags.checks import needs_review
 from her2path.pipeline.network import Positions, network_facts, with_network_scores
 from her2path.pipeline.reasons import Suspects, flags_of_reading, flags_of_refusal
@@ -46,7 +46,6 @@ from her2path.results.record import (
     BlankFacts,
     CellSelection,
     Heterogeneity,
-    Reading,
     RegionKind,
     RegionRecord,
     SharedLines,
@@ -65,6 +64,8 @@ __all__ = ["Conclusion", "Counted", "conclude_cells", "conclude_without_cells"]
 
 # How tumor cells are told from others where no network is used.
 METHOD = "measurements"
+# Between these editions differ in what they call a few faint cells.
+FAINT_SCORES = frozenset({Score.ZERO, Score.ULTRALOW, Score.ONE_PLUS})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +182,7 @@ def conclude_cells(
     counted = everything.select(selection.is_counted)
     clusters = clusters_of(counted, rule_set)
     blank = with_below_blank(blank, counted, classes.is_below_blank[selection.is_counted], rule_set)
-    is_own = has_own_line(cells, classes, place_um)
+    is_own = own_lines(cells, classes, place_um, selection.is_counted)
     shared = shared_lines_of(counted, is_own[selection.is_counted], blank.upper_pct, rule_set)
     call = rule_set.call(counted.tally, blank_upper_pct=blank.upper_pct, clusters=clusters)
     reading = read_counted(
@@ -223,8 +224,7 @@ def conclude_cells(
         cells, classes, selection, is_by_nuclei, everything, survey, settings, blank
     )
     answer = status(call.score, job.ish, organ=rule_set.organ)
-    if answer.status is Status.NULL:
-        answer = with_staining_of_null(answer, reading, blank)
+    answer = with_score_of_today(answer, call, counted, blank)
     stain = replace(survey.stain, nuclear_hematoxylin_od=counterstain_of(cells, selection))
     record = replace(
         unscored(survey, settings, timings),
@@ -248,16 +248,21 @@ def conclude_cells(
     return Conclusion(record, Counted(cells, classes, selection, is_own))
 
 
-def with_staining_of_null(answer: StatusCall, reading: Reading, blank: BlankFacts) -> StatusCall:
-    """Return the status with a comment where cells are stained, as an edition without 0+ allows."""
-    stained_pct = reading.shares.get(STAINED)
-    if stained_pct is None or stained_pct <= blank.upper_pct:
+def with_score_of_today(
+    answer: StatusCall, call: Call, counted: CountedCells, blank: BlankFacts
+) -> StatusCall:
+    """Return the status with a comment where null or low is a word of an edition without 0+."""
+    if answer.status not in (Status.NULL, Status.LOW):
         return answer
-    return replace(
-        answer,
-        comment=f"{stained_pct:.1f} % of the tumour cells are stained, which this edition calls 0; "
-        "editions that know 0+ do not call it null",
+    today = load_rule_set(DEFAULT_CRITERIA).call(counted.tally, blank_upper_pct=blank.upper_pct)
+    if today.score is call.score or not {today.score, call.score} <= FAINT_SCORES:
+        return answer
+    stained_pct = counted.tally.shares().pct_stained
+    words = (
+        f"{stained_pct:.1f} % of the tumour cells are stained, which these criteria call "
+        f"{call.score}; {today.edition} calls it {today.score}"
     )
+    return replace(answer, comment="; ".join(filter(None, (answer.comment, words))))
 
 
 def suspects_of(
@@ -302,6 +307,24 @@ def with_below_blank(
         return blank
     score, _ = score_of(stained_only(counted, ~is_below), rule_set, blank_upper_pct=blank.upper_pct)
     return replace(blank, below_pct=share_pct(is_below, is_stained), score_without_below=score)
+
+
+def own_lines(
+    cells: CellMeasurements,
+    classes: CellClasses,
+    place_um: tuple[NDArray[np.float64], NDArray[np.float64]],
+    is_counted: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Tell which cells stay stained where each line belongs to one cell only.
+
+    Cells that do not count explain no line of one that does, or a tumor cell beside a lymphocyte
+    would be unstained for it.
+    """
+    is_own = np.zeros(len(classes), np.bool_)
+    for some in (is_counted, ~is_counted):
+        places = (place_um[0][some], place_um[1][some])
+        is_own[some] = has_own_line(cells.select(some), classes.select(some), places)
+    return is_own
 
 
 def shared_lines_of(

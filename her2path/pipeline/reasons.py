@@ -131,7 +131,7 @@ def flags_of_reading(
             control_od=control[0] if control else None,
             control_od_range=expected and Interval(*expected),
             is_calibrated=job.calibration.is_site_specific
-            and not misfits(job, survey.working_mpp, survey.scan),
+            and not misfits(job, survey.working_mpp, survey.scan, network=survey.network),
             scores_by_height={factor: at_height(factor) for factor in HEIGHT_FACTORS},
             nuclear_hematoxylin_od=record.stain.nuclear_hematoxylin_od,
             are_nuclei_seen=survey.network is not None,

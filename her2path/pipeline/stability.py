@@ -50,8 +50,13 @@ def every_shift(calibration: Calibration) -> Iterator[Shift]:
     def changed(**values: object) -> Calibration:
         return calibration.model_copy(update=values)
 
+    def line_limit(factor: float) -> float:
+        # The lowest limit of a cell that the network is sure of follows from the calibration's.
+        return calibration.min_line_contrast_od * factor
+
     for factor in LINE_FACTORS:
-        yield Shift("line limit", f"× {factor:g}", calibration, line_factor=factor)
+        shifted = changed(min_line_contrast_od=line_limit(factor))
+        yield Shift("line limit", f"× {factor:g}", shifted, line_factor=factor)
     for factor in OD_FACTORS:
         cuts = calibration.intensity.scaled(factor)
         yield Shift("intensity cuts", f"× {factor:g}", changed(intensity=cuts))
@@ -72,7 +77,8 @@ def every_shift(calibration: Calibration) -> Iterator[Shift]:
     # A paler or darker run moves both at once.
     for factor in OD_FACTORS:
         cuts = calibration.intensity.scaled(factor)
-        yield Shift("all of stain", f"× {factor:g}", changed(intensity=cuts), line_factor=factor)
+        shifted = changed(intensity=cuts, min_line_contrast_od=line_limit(factor))
+        yield Shift("all of stain", f"× {factor:g}", shifted, line_factor=factor)
 
 
 def try_shifts(

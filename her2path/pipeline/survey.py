@@ -220,7 +220,11 @@ def survey_opened(
         tiles=tiles,
         network=settings.network,
         parts_key=settings_hash([fingerprint, measure, working_mpp, tiles]),
-        remarks=(*remarks_of(rois), *misfits(job, working_mpp, scan), *unchecked(job, scan)),
+        remarks=(
+            *remarks_of(rois),
+            *misfits(job, working_mpp, scan, network=settings.network),
+            *unchecked(job, scan),
+        ),
     )
 
 
@@ -374,9 +378,16 @@ def remarks_of(rois: tuple[Roi, ...]) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def misfits(job: SlideJob, working_mpp: float, scan: ScanFacts) -> tuple[str, ...]:
+def misfits(
+    job: SlideJob, working_mpp: float, scan: ScanFacts, *, network: NetworkUse | None
+) -> tuple[str, ...]:
     """Say why the calibration of a job is not one for its scan, if it is not."""
-    words = job.calibration.misfit(working_mpp, scan.scanner, is_srgb=scan.is_srgb)
+    words = job.calibration.misfit(
+        working_mpp,
+        scan.scanner,
+        is_srgb=scan.is_srgb,
+        network="" if network is None else network.fingerprint,
+    )
     return (words,) if words else ()
 
 

@@ -92,7 +92,9 @@ def figure_of(site: SiteCalibration) -> bytes:
         draw_score(at, name, controls, site)
     name_classes(axes[0], site)
     axes[-1].set_xlabel("DAB OD of the membrane line, stained cells")
-    figure.suptitle(f"Calibration {site.calibration.name}", fontsize=12, fontweight="bold")
+    title = f"Calibration {site.calibration.name}"
+    # A name may hold a dollar sign, which else begins a formula.
+    figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
     figure.text(0.005, 0.002, RESEARCH_USE, ha="left", va="bottom", fontsize=6, color=QUIET)
     data = BytesIO()
     # Without a date and a version the same controls give the same bytes.

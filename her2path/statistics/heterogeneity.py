@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from her2path.criteria.clusters import cluster_labels
@@ -62,7 +62,7 @@ def spread_of(scores: Mapping[str, Score]) -> RegionSpread:
 
 @dataclass(frozen=True, slots=True)
 class Cluster3Plus:
-    """The largest contiguous group of intense, complete cells.
+    """The largest distinct island of intense, complete cells; without one, the largest group.
 
     Attributes
     ----------
@@ -101,7 +101,10 @@ def find_3plus_cluster(
     reach_um: float = REACH_UM,
     least_cells: int = LEAST_CLUSTER_CELLS,
 ) -> Cluster3Plus:
-    """Find the largest island of intense, complete staining and score what lies outside.
+    """Find the largest distinct island of intense, complete staining and score what lies outside.
+
+    Strewn cells can hold together in a group that is larger than a compact island: where the
+    largest group is not distinct, the next ones are looked at.
 
     Parameters
     ----------
@@ -121,24 +124,52 @@ def find_3plus_cluster(
     points = np.column_stack([np.asarray(x_um, np.float64), np.asarray(y_um, np.float64)])
     strength, reached = np.asarray(intensity, np.int64), np.asarray(extent, np.int64)
     is_3plus = (strength == Intensity.INTENSE) & (reached == Extent.COMPLETE)
-    is_inside = np.zeros(len(points), np.bool_)
-    n_cells = 0
-    if is_3plus.any():
-        labels = cluster_labels(points[is_3plus, 0], points[is_3plus, 1], reach_um=reach_um)
-        sizes = np.bincount(labels)
-        island = points[is_3plus][labels == sizes.argmax()]
-        n_cells = len(island)
-        distance, _ = cKDTree(island).query(points, distance_upper_bound=reach_um)
-        is_inside = np.isfinite(distance)
-    elsewhere = Tally.of(strength[~is_inside], reached[~is_inside])
-    score = rule_set.call(elsewhere, blank_upper_pct=blank_upper_pct).score
-    n_inside = int(is_inside.sum())
-    return Cluster3Plus(
-        n_cells=n_cells,
-        n_territory_cells=n_inside,
-        share_of_tumor_pct=100 * n_inside / len(points) if len(points) else 0.0,
-        score_elsewhere=score,
-        is_distinct=n_cells >= least_cells
-        and 100 * n_cells > LEAST_LOCAL_PCT * n_inside
-        and score not in (Score.THREE_PLUS, Score.NOT_ASSESSABLE),
-    )
+    everything = Tally.of(strength, reached)
+
+    def score_without(inside: Tally) -> Score:
+        rest = Tally.from_array(everything.array - inside.array)
+        return rule_set.call(rest, blank_upper_pct=blank_upper_pct).score
+
+    largest = None
+    for n_cells, inside in groups_with_surroundings(points, is_3plus, reach_um=reach_um):
+        score = score_without(Tally.of(strength[inside], reached[inside]))
+        is_mostly_3plus = 100 * n_cells > LEAST_LOCAL_PCT * len(inside)
+        found = Cluster3Plus(
+            n_cells=n_cells,
+            n_territory_cells=len(inside),
+            share_of_tumor_pct=100 * len(inside) / len(points),
+            score_elsewhere=score,
+            is_distinct=n_cells >= least_cells
+            and is_mostly_3plus
+            and score not in (Score.THREE_PLUS, Score.NOT_ASSESSABLE),
+        )
+        if found.is_distinct:
+            return found
+        largest = largest or found
+        alone = np.full(n_cells, Intensity.INTENSE), np.full(n_cells, Extent.COMPLETE)
+        # Of a smaller group more would be left elsewhere, and what else goes with a group raises
+        # the share of what is left.
+        is_3plus_in_any_case = score_without(Tally.of(*alone)) is Score.THREE_PLUS
+        if n_cells < least_cells or is_3plus_in_any_case:
+            break
+    nothing = Cluster3Plus(0, 0, 0.0, score_without(Tally.zero()), is_distinct=False)
+    return largest or nothing
+
+
+def groups_with_surroundings(
+    points: NDArray[np.float64], is_3plus: NDArray[np.bool_], *, reach_um: float
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield contiguous groups of cells, largest first: their size, and all cells within reach."""
+    strong = points[is_3plus]
+    labels = cluster_labels(strong[:, 0], strong[:, 1], reach_um=reach_um)
+    sizes = np.bincount(labels)
+    by_group = np.split(strong[np.argsort(labels, kind="stable")], np.cumsum(sizes)[:-1])
+    by_x = np.argsort(points[:, 0], kind="stable")
+    xs = points[by_x, 0]
+    for group in np.argsort(-sizes, kind="stable"):
+        island = by_group[group]
+        low, high = island.min(axis=0) - reach_um, island.max(axis=0) + reach_um
+        near = by_x[np.searchsorted(xs, low[0]) : np.searchsorted(xs, high[0], side="right")]
+        near = near[(points[near, 1] >= low[1]) & (points[near, 1] <= high[1])]
+        distance, _ = cKDTree(island).query(points[near], distance_upper_bound=reach_um)
+        yield len(island), near[np.isfinite(distance)]

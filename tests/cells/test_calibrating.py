@@ -299,6 +299,24 @@ def test_a_calibration_says_which_scans_it_is_not_for():
 
 
 @pytest.mark.parametrize(
+    ("made_with", "read_with", "words"),
+    [
+        (None, "abc", ""),
+        ("abc", "abc", ""),
+        ("", "", ""),
+        ("abc", "", "a network found, this scan is read by the rules"),
+        ("", "abc", "the rules alone found, this scan is read by a network"),
+        ("abc", "def", "a network found, this scan is read by another network"),
+    ],
+)
+def test_a_calibration_is_for_the_reader_that_it_was_made_with(made_with, read_with, words):
+    made = GENERIC.model_copy(update={"network": made_with})
+    said = made.misfit(0.25, "", network=read_with)
+    assert words in said
+    assert bool(said) == bool(words)
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"white_point": (5.0, 5.0, 5.0)},

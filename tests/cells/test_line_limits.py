@@ -22,7 +22,8 @@ from her2path.cells.classify import (
 )
 from her2path.cells.line_contrast import CLEAR_LINE_OD
 from her2path.cells.table import N_SECTORS
-from her2path.criteria.score import Pattern
+from her2path.criteria.score import Intensity, Pattern
+from her2path.pipeline.stability import Shift, shifts_of
 
 LIMIT = 0.03
 
@@ -32,6 +33,25 @@ def seen_over(shares, part=1.0):
     seen = np.zeros((len(shares), N_SECTORS))
     seen[:, : round(part * N_SECTORS)] = np.asarray(shares)[:, None]
     return np.rint(255 * seen).astype(np.uint8)
+
+
+def test_trials_move_the_limit_of_cells_that_the_network_is_sure_of_too(make_cells) -> None:
+    calibration = generic_calibration()
+    least = LEAST_FACTOR * calibration.min_line_contrast_od
+    contrast = np.repeat([[0.9 * least], [1.1 * least]], N_SECTORS, axis=1).astype(np.float32)
+    cells = make_cells(
+        2, line_contrast_od=contrast, line_height_od=contrast, seen_line=seen_over([0.9, 0.9])
+    )
+
+    def stained(shift: Shift) -> list[bool]:
+        limit = calibration.min_line_contrast_od * shift.line_factor
+        classes = classify_cells(cells, shift.calibration, min_line_contrast_od=limit)
+        return (classes.intensity > Intensity.NONE).tolist()
+
+    assert stained(Shift("none", "", calibration)) == [False, True]
+    for name in ("line limit", "all of stain"):
+        down, up = (shift for shift in shifts_of(calibration) if shift.name == name)
+        assert (stained(down), stained(up)) == ([True, True], [False, False])
 
 
 def test_without_a_network_only_blank_and_cytoplasm_count(make_cells) -> None:

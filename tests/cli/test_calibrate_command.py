@@ -77,7 +77,7 @@ def test_a_target_that_cannot_be_written_is_known_before_anything_is_measured(
 
 
 def test_a_name_is_needed_and_bounded(controls: Path, tmp_path: Path):
-    for name in (" ", "x" * 101):
+    for name in (" ", "x" * 101, "a\nb", "\x1b[31ma"):
         shown = run(controls, "--out", tmp_path / "site.json", "--name", name)
         assert shown.exit_code == 2
         assert "1 to 100" in shown.output

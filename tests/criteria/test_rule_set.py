@@ -374,6 +374,7 @@ def test_a_rule_set_is_named_as_its_file(name):
         ('["faint complete"]', '["none complete"]', "left_open must be a list of faint incomplete"),
         ('["faint complete"]', '"faint complete"', "left_open must be a list"),
         ("percent = 10", "cluster_cells = 5", "looks at no share"),
+        ("percent = 10", 'comparison = "≥"', "compares a percent"),
         ("percent = 10", f"percent = {5000 * '9'}", "not valid TOML"),
         ('name = "asco-cap-2018"', 'name = " "', "missing"),
         ('name = "asco-cap-2018"', r'name = "a\nb"', "one line"),

@@ -393,7 +393,17 @@ def test_unusual_patterns_and_gaps_of_the_guideline_are_flagged():
     assert names(flags_of(call_of(4, 2, 50))) == ["unusual_pattern"]
     assert names(flags_of(call_of(3, 1, 500))) == ["unusual_pattern"]
     assert names(flags_of(call_of(3, 0, 500))) == ["unusual_pattern", "decided_by_matrix"]
-    assert names(flags_of(call_of(2, 2, 50), n_tumor_cells=1000)) == ["decided_by_matrix"]
+    assert names(flags_of(call_of(2, 2, 40), n_tumor_cells=1000)) == ["decided_by_matrix"]
+
+
+@pytest.mark.parametrize(("n_stained", "is_flagged"), [(49, False), (50, True), (100, True)])
+def test_a_1plus_by_the_matrix_stands_beside_the_cut_of_stained_cells_too(n_stained, is_flagged):
+    # Weak and complete in 3 %: 1+ whatever the share stained, and 0+ to who sees them incomplete.
+    counts = [[0, 0, 0] for _ in range(5)]
+    counts[0][0], counts[2][2], counts[1][0] = 1000 - n_stained, 30, n_stained - 30
+    call = BREAST.call(Tally.from_array(counts), blank_upper_pct=2.0)
+    assert (call.score, call.is_decided_by_matrix) == (Score.ONE_PLUS, True)
+    assert ("double_read" in names(flags_of(call))) is is_flagged
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ def site() -> SiteCalibration:
             ("strong", Score.THREE_PLUS, rng.lognormal(-0.2, 0.3, 100), (100, 0, 0, 20, 80)),
         )
     )
-    calibrated = Calibrated(generic_calibration(), readings, ("no control of 1+",))
+    # As a formula it would be a faulty one.
+    calibration = generic_calibration().model_copy(update={"name": "Lab $1_2_3$"})
+    calibrated = Calibrated(calibration, readings, ("no control of 1+",))
     stains = StainEstimate(StainMatrix(), False, "2 slides are fewer than 3", 2, 100)
     return SiteCalibration(calibrated, stains, calibrated.remarks)
 

@@ -58,6 +58,31 @@ def test_strewn_strong_cells_are_no_island():
     assert not found.is_distinct
 
 
+def test_a_compact_island_is_found_beside_a_larger_strewn_group():
+    rng = np.random.default_rng(0)
+    x, y, intensity, extent = field(lambda x, _y: x < 0, else_intensity=3, n=100, step=12.0)
+    extent[:] = 2
+    # Close enough to hold together, and fewer than the cells between them.
+    strewn = (x < 480) & (y < 480) & (rng.random(len(x)) < 0.45)
+    compact = np.hypot(x - 960, y - 960) < 72
+    intensity[strewn | compact] = 4
+    found = find(x, y, intensity, extent)
+    assert (found.n_cells, found.is_distinct) == (int(compact.sum()), True)
+    intensity[compact] = 3
+    found = find(x, y, intensity, extent)
+    assert found.n_cells > 500
+    assert not found.is_distinct
+
+
+@pytest.mark.parametrize(("n_islands", "is_distinct"), [(1, True), (2, True), (20, False)])
+def test_islands_that_make_the_tumour_3plus_are_not_distinct(n_islands, is_distinct):
+    x, y, intensity, extent = field(lambda x, _y: x < 0, n=100, step=12.0)
+    for k in range(n_islands):
+        inside = (abs(x - 120 - 240 * (k % 5)) < 60) & (abs(y - 120 - 240 * (k // 5)) < 60)
+        intensity[inside], extent[inside] = 4, 2
+    assert find(x, y, intensity, extent).is_distinct is is_distinct
+
+
 def test_a_tumour_that_is_3plus_all_over_has_no_island():
     found = find(*field(lambda x, _y: x >= 0))
     assert found.n_cells == 1600
