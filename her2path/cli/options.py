@@ -21,8 +21,10 @@ __all__ = [
     "MppOfPairs",
     "MppOfSlides",
     "NetworkDevice",
+    "NetworkPrecision",
     "OverwriteFile",
     "OverwriteResults",
+    "Precision",
     "Quiet",
     "RegionSide",
     "SeedOfResampling",
@@ -42,6 +44,14 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """In which numbers the network multiplies."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
 
 
 class IccChoice(StrEnum):
@@ -91,6 +101,13 @@ MppOfSlides = Annotated[
 ]
 NetworkDevice = Annotated[
     Device, typer.Option(help="Where the network runs; the rules use the CPU.")
+]
+NetworkPrecision = Annotated[
+    Precision,
+    typer.Option(
+        help="bf16 is faster on processors with AMX or AVX-512 BF16, and reads a little otherwise; "
+        "auto is fp32 on a processor, which is the same on all of them, and bf16 on a card."
+    ),
 ]
 RegionSide = Annotated[
     float, typer.Option(min=100, max=10_000, help="Side of the grid's squares, µm.")

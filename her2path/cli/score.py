@@ -70,6 +70,7 @@ class ScoreOptions:
     specimen: Specimen | None = None
     model: str
     device: str
+    precision: str = "auto"
     workers: int
     resume: bool
     overwrite: bool
@@ -138,7 +139,7 @@ def settings_of(options: ScoreOptions) -> ScoreSettings:
         seed=options.seed,
         cells_geojson=CellsGeojson(options.cells_geojson),
         geojson_origin=options.geojson_origin,
-        network=find_network(options.model, device=options.device),
+        network=find_network(options.model, device=options.device, precision=options.precision),
     )
 
 

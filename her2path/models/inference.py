@@ -107,8 +107,9 @@ def stepped(downsample: float) -> float:
 class NetworkReader:
     """A trained network, ready to read.
 
-    On a processor the network runs as ONNX where the checkpoint has it: that is faster than torch
-    in fp32, gives the same on every processor, and torch, which takes seconds to load, need not be.
+    On a processor the network runs as ONNX where the checkpoint has it, unless bf16 is asked for:
+    that is faster than torch in fp32, gives the same on every processor, and torch, which takes
+    seconds to load, need not be.
     In fp32 both give the same answers within one step of 8 bits, before a stated cut spreads the
     steps, and 1e-3 of weight and features (`her2path.models.runtimes`, which
     `her2path models verify` asks). In bf16 planes differ by more (a test holds their mean within
@@ -157,11 +158,12 @@ class NetworkReader:
             raise ModelError(f"runtime {runtime!r}: use auto, torch or onnx")
         if precision not in ("auto", "fp32", "bf16"):
             raise ModelError(f"precision {precision!r}: use auto, fp32 or bf16")
-        use_onnx = self.device == "cpu" and runtime != "torch" and checkpoint.has_onnx
+        may_use_onnx = self.device == "cpu" and precision != "bf16" and checkpoint.has_onnx
+        use_onnx = may_use_onnx and runtime != "torch"
         if runtime == "onnx" and not use_onnx:
             raise ModelError(
                 f"{folder} cannot run as ONNX on {self.device}: it has no model.onnx, or "
-                "ONNX is only for --device cpu"
+                "ONNX is only for --device cpu in fp32"
             )
         self.runtime = "onnx" if use_onnx else "torch"
         self.precision = "fp32"

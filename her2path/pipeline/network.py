@@ -19,7 +19,7 @@ from her2path.criteria.score import EXPRESSION_SCORES, Score
 from her2path.errors import ModelError
 from her2path.geometry import Mpp, Region
 from her2path.models.description import read_verified
-from her2path.models.devices import choose_device
+from her2path.models.devices import choose_device, multiplies_bfloat16
 from her2path.models.shipped import FoundModel, find_model, shipped_models
 from her2path.results.record import NetworkFacts, RegionKind, RegionRecord
 from her2path.statistics.readers import (
@@ -67,15 +67,18 @@ class NetworkUse:
         Of all that its answers depend on: another network makes another result.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
+    precision : str
+        ``auto``, ``fp32`` or ``bf16``, as `NetworkReader` takes them.
     """
 
     name: str
     folder: Path
     fingerprint: str
     device: str = "auto"
+    precision: str = "auto"
 
     @classmethod
-    def of(cls, model: FoundModel, *, device: str = "auto") -> NetworkUse:
+    def of(cls, model: FoundModel, *, device: str = "auto", precision: str = "auto") -> NetworkUse:
         """Use a found model.
 
         Raises
@@ -83,10 +86,10 @@ class NetworkUse:
         ModelError
             If its description does not fit.
         """
-        return cls(model.name, model.folder, model.describe().fingerprint, device)
+        return cls(model.name, model.folder, model.describe().fingerprint, device, precision)
 
 
-def find_network(name: str, *, device: str = "auto") -> NetworkUse | None:
+def find_network(name: str, *, device: str = "auto", precision: str = "auto") -> NetworkUse | None:
     """Return the network that a run asks for.
 
     Parameters
@@ -96,34 +99,41 @@ def find_network(name: str, *, device: str = "auto") -> NetworkUse | None:
         name or a folder.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
+    precision : str
+        ``auto``, ``fp32`` or ``bf16``.
 
     Raises
     ------
     ModelError
-        If there is no such network, its description does not fit, a file of it is damaged, or the
-        device is not there.
+        If there is no such network, its description does not fit, a file of it is damaged, the
+        device is not there, or it only emulates bfloat16 where that was asked for.
     """
     if name == NO_NETWORK:
         return None
     if name != SHIPPED_NETWORK:
-        return whole(find_model(name), device)
+        return whole(find_model(name), device, precision)
     shipped = shipped_models()
     if not shipped:
         raise ModelError(
             "the network that ships with her2path is not there; install the package again, or "
             "give --model none for the rules alone"
         )
-    return whole(shipped[0], device)
+    return whole(shipped[0], device, precision)
 
 
-def whole(model: FoundModel, device: str) -> NetworkUse:
+def whole(model: FoundModel, device: str, precision: str) -> NetworkUse:
     """Return a network to use; its files and the device are checked before the first slide."""
     if device != "auto":
         choose_device(device)
+    if precision == "bf16" and not multiplies_bfloat16(choose_device(device)):
+        raise ModelError(
+            "--precision bf16: there is no hardware here that multiplies bfloat16, and without "
+            "it fp32 is faster; leave it out"
+        )
     description = model.describe()
     for name in description.files:
         read_verified(model.folder, description, name)
-    return NetworkUse.of(model, device=device)
+    return NetworkUse.of(model, device=device, precision=precision)
 
 
 @lru_cache(maxsize=1)
@@ -138,7 +148,7 @@ def reader_of(use: NetworkUse) -> NetworkReader:
     # torch takes seconds to load: only where a network is used.
     from her2path.models.inference import NetworkReader
 
-    reader = NetworkReader(use.folder, device=use.device)
+    reader = NetworkReader(use.folder, device=use.device, precision=use.precision)
     # Each process loads it when it needs it, and a result names the one that the run began with.
     if reader.description.fingerprint != use.fingerprint:
         raise ModelError(

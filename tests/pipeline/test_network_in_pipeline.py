@@ -430,3 +430,22 @@ def test_rules_alone_is_a_choice_and_an_unknown_network_an_error():
     assert find_network("none") is None
     with pytest.raises(ModelError, match="known are"):
         find_network("no-such-network")
+
+
+@pytest.mark.parametrize("is_in_hardware", [True, False])
+def test_bfloat16_is_asked_for_where_it_is_in_hardware(
+    monkeypatch: pytest.MonkeyPatch, is_in_hardware: bool
+) -> None:
+    monkeypatch.setattr(network, "multiplies_bfloat16", lambda _: is_in_hardware)
+    if not is_in_hardware:
+        with pytest.raises(ModelError, match="no hardware here that multiplies bfloat16"):
+            find_network("auto", device="cpu", precision="bf16")
+        return
+    use = find_network("auto", device="cpu", precision="bf16")
+    assert use is not None
+    # The one that ships has its ONNX, which is fp32.
+    assert network.reader_of(use).runs == "torch, bf16, on cpu"
+    assert network.reader_of(replace(use, precision="auto")).runs == "onnx, fp32, on cpu"
+    # Another precision makes another result: a run does not go on in it.
+    asked, plain = (ScoreSettings(network=one) for one in (use, replace(use, precision="auto")))
+    assert asked.identity != plain.identity
