@@ -105,8 +105,8 @@ NetworkDevice = Annotated[
 NetworkPrecision = Annotated[
     Precision,
     typer.Option(
-        help="bf16 is faster on processors with AMX or AVX-512 BF16, and reads a little otherwise; "
-        "auto is fp32 on a processor, which is the same on all of them, and bf16 on a card."
+        help="auto is fp32 on a processor, which is the same on all of them, and bf16 on a card; "
+        "bf16 may be faster on processors with AMX or AVX-512 BF16, and reads a little otherwise."
     ),
 ]
 RegionSide = Annotated[
