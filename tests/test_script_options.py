@@ -8,6 +8,7 @@ WRONG = [
     ("benchmark", ["--cell-blocks", "0"], "--cell-blocks must be at least 1"),
     ("benchmark", ["--mm2", "nan"], "--mm2 must be above 0"),
     ("benchmark", ["--model", "nosuch"], "no model 'nosuch'"),
+    ("calibrate_model", ["her2-broad", "--seed", "-1"], "--seed -1: give 0 or more"),
     ("focus_limit", ["--slides", "0"], "--slides and --workers must be at least 1"),
     ("foreign_slides", ["--out", "new", "--model", "nosuch"], "no model 'nosuch'"),
     ("foreign_slides", ["--out", "new", "--jobs", "0"], "--jobs at least 1"),
