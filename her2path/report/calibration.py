@@ -49,10 +49,12 @@ def calibration_words(site: SiteCalibration) -> str:
     vectors = "measured" if site.stains.is_measured else "reference"
     angles = made.matrix.angles_to_reference_deg()
     glass = ", ".join(f"{v:g}" for v in made.white_point) if made.white_point else "not known"
+    reader = f"network {made.network[:12]}" if made.network else "the rules alone"
     lines = [
         f"Calibration {made.name}",
         f"  {made.source}",
         f"  scanner          {made.scanner or 'any'}, {low:.3f} to {high:.3f} µm/px",
+        f"  cells found by   {'anything' if made.network is None else reader}",
         f"  white point      {glass}",
         f"  stain vectors    {vectors}; hematoxylin {angles[0]:.1f}° and DAB {angles[1]:.1f}° from "
         "the reference",
