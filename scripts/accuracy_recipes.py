@@ -178,8 +178,8 @@ def mix(**percents: float) -> tuple[MixEntry, ...]:
 def fresh_laboratories(seed: int, n: int = N_FRESH) -> tuple[Laboratory, ...]:
     """Draw laboratories that nobody has seen, in the ranges of the test laboratories.
 
-    Ranges are those that `her2path/synth/data/test.toml` states; the pixel size is that of
-    scanners at 40× in five of seven, coarser in the others.
+    Ranges are those that `her2path/synth/data/test.toml` states, the white point's three levels
+    wider; the pixel size is that of scanners at 40× in five of seven, coarser in the others.
     """
     rng = np.random.default_rng([seed, 7919])
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from enum import StrEnum
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -284,8 +285,9 @@ def checked(
         others = files_there(out, stems, endings)
         if others:
             faults.append(
-                f"{others[0]} in {out} was drawn otherwise, in another format, and would stand "
-                "beside the truth of a slide that it is not: delete it, or choose another --out"
+                f"{', '.join(others[:8])} in {out}: drawn otherwise, in another format, and would "
+                "stand beside the truth of a slide that it is not: delete it, or choose another "
+                "--out"
             )
         # The truth carries no format in its name: another format would replace that of a slide.
         there = [] if may_be_there else files_there(out, stems, (suffix, ".truth.json"))
@@ -309,7 +311,12 @@ def stems_of(name: str, seeds: range, pair: str) -> list[str]:
 def files_there(out: Path, stems: Sequence[str], endings: Sequence[str]) -> list[str]:
     """Return the names of files, ending by ending, that are in the folder already."""
     names = [f"{stem}{ending}" for ending in endings for stem in stems]
-    return [name for name in names if (out / name).exists()]
+    found = [name for name in names if (out / name).exists()]
+    if ".dcm" in endings:
+        # A lower level that was left behind would be taken for a slide.
+        for stem in stems:
+            found += sorted(path.name for path in out.glob(f"{escape(stem)}_level*.dcm"))
+    return found
 
 
 def mix_after(text: str) -> tuple[MixEntry, ...] | None:

@@ -350,5 +350,6 @@ def _draw_tear(spot: _Spot, maps: StainMaps, grid: Grid, noise: StromaNoise) -> 
             if taper > 0 and abs(v) < spot.short_um * taper and maps.tissue[r, c]:
                 maps.h[r, c] = 0.0
                 maps.d[r, c] = 0.0
+                maps.membrane[r, c] = 0
                 maps.tissue[r, c] = False
                 maps.artefacts[r, c] = True

@@ -120,14 +120,25 @@ class PyramidWriter:
             else:
                 self._write_svs(temporary, draw, lower)
 
+    @property
+    def lower_sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each lower level, px."""
+        sizes: list[tuple[int, int]] = []
+        width, height = self.width // STEP, self.height // STEP
+        while min(width, height) >= LEAST_LEVEL_PX and len(sizes) < MAX_LOWER_LEVELS:
+            sizes.append((width, height))
+            width, height = width // STEP, height // STEP
+        return sizes
+
+    def level_files(self, path: Path) -> list[Path]:
+        """Return the files of the lower levels, where they are files of their own."""
+        if not path.name.endswith(".dcm"):
+            return []
+        return [level_path(path, k) for k in range(1, len(self.lower_sizes) + 1)]
+
     def _lower_levels(self, folder: Path) -> list[RawLevel]:
         """Plan the lower levels, on disk: a large slide's do not fit in memory."""
-        levels: list[RawLevel] = []
-        width, height = self.width // STEP, self.height // STEP
-        while min(width, height) >= LEAST_LEVEL_PX and len(levels) < MAX_LOWER_LEVELS:
-            levels.append(RawLevel(folder / f"level{len(levels) + 1}", width, height))
-            width, height = width // STEP, height // STEP
-        return levels
+        return [RawLevel(folder / f"level{k}", *size) for k, size in enumerate(self.lower_sizes, 1)]
 
     def _base_tiles(
         self,

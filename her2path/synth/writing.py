@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,13 +133,15 @@ def write_slide(
             membranes if with_membranes else None,
         )
 
+    width, height = check_size(recipe, laboratory, path.name)
+    drawn_as = f"{seed}\0{recipe!r}"
+    writer = PyramidWriter(width, height, laboratory, stem, drawn_as, with_profile)
     if resumes and beside["truth"].exists():
         made = described(recipe, laboratory, seed=seed, files=files, with_profile=with_profile)
-        truth = truth_of_before(beside["truth"], made)
+        truth = truth_of_before(beside["truth"], made, levels=writer.level_files(path))
         if progress is not None:
             progress(path.name, 1, 1)
         return written(truth)
-    width, height = check_size(recipe, laboratory, path.name)
     # The truth of a slide before must not stand beside what is drawn from here on.
     remove_file(beside["truth"])
     remove_file(membranes)
@@ -163,8 +165,7 @@ def write_slide(
                 progress(path.name, region.bottom, height)
             return rgb
 
-        drawn_as = f"{seed}\0{recipe!r}"
-        PyramidWriter(width, height, laboratory, stem, drawn_as, with_profile).write(path, draw)
+        writer.write(path, draw)
     write_bytes(beside["masks"], bytes(imagecodecs.png_encode(masks, level=9)))
     write_cells(scene, laboratory, beside["cells"])
     # Last: a slide with its truth is whole.
@@ -200,8 +201,10 @@ def check_size(recipe: SlideRecipe, laboratory: Laboratory, name: str) -> tuple[
     return width, height
 
 
-def truth_of_before(path: Path, made: dict[str, Any]) -> dict[str, Any]:
+def truth_of_before(path: Path, made: dict[str, Any], *, levels: Sequence[Path]) -> dict[str, Any]:
     """Return the truth of a slide that was drawn before, in just this way and whole.
+
+    `levels` are files of its lower levels, which the truth does not name.
 
     Raises
     ------
@@ -218,7 +221,8 @@ def truth_of_before(path: Path, made: dict[str, Any]) -> dict[str, Any]:
             f"{path.name} is the truth of a slide drawn otherwise (another recipe, laboratory, "
             "seed, profile, masks or format): choose another --out, or --overwrite"
         )
-    missing = [name for name in made["files"].values() if not path.with_name(name).exists()]
+    needed = [*made["files"].values(), *(level.name for level in levels)]
+    missing = [name for name in needed if not path.with_name(name).exists()]
     if missing:
         raise RecipeError(
             f"{path.name} is there, but {missing[0]} is not: delete it to draw the slide again"

@@ -287,6 +287,12 @@ def test_a_series_that_replaces_another_goes_on_after_it_was_killed(
     assert {p.name: p.read_bytes() for p in out.iterdir()} == whole
 
 
+def test_a_level_of_a_dicom_slide_that_was_left_behind_is_named(recipe: Path, tmp_path: Path):
+    (tmp_path / "s-1_level1.dcm").touch()
+    shown = run(recipe, "--out", tmp_path, "--overwrite")
+    assert (shown.exit_code, "s-1_level1.dcm in" in shown.output) == (2, True)
+
+
 def test_a_pair_that_is_whole_stays_where_another_was_asked_for(recipe: Path, tmp_path: Path):
     assert run(recipe, "--out", tmp_path, "--pair", "none=1.0", "--quiet").exit_code == 0
     shown = run(recipe, "--out", tmp_path, "--pair", "same", "--resume")

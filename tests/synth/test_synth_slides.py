@@ -127,6 +127,30 @@ def test_the_mask_of_membranes_is_that_of_the_field(tmp_path: Path, suffix: str)
         assert tiff.pages[0].tags["XResolution"].value == (20_000, 1)
 
 
+def test_there_is_no_membrane_in_a_tear() -> None:
+    region = RegionRecipe(mix=mix_of(intense_complete=1.0))
+    recipe = SlideRecipe(
+        width_um=300,
+        height_um=300,
+        tissue=TissueShape("fill"),
+        regions=(region,),
+        artefacts=Artefacts(tears=2),
+    )
+    _, maps = Scene(recipe, seed=3).render_with_maps(Region(0, 0, 600, 600), LAB)
+    torn = maps.artefacts & ~maps.tissue
+    assert torn.sum() > 1000
+    assert (maps.membrane[~torn] > 0).mean() > 0.05
+    assert not maps.membrane[torn].any()
+
+
+def test_a_dicom_slide_without_one_of_its_levels_is_not_whole(tmp_path: Path) -> None:
+    slide = write_slide(RECIPE, LAB, tmp_path / "a.dcm", seed=11)
+    assert write_slide(RECIPE, LAB, slide.path, seed=11, resumes=True).path == slide.path
+    (tmp_path / "a_level1.dcm").unlink()
+    with pytest.raises(RecipeError, match=r"a_level1\.dcm is not: delete it"):
+        write_slide(RECIPE, LAB, slide.path, seed=11, resumes=True)
+
+
 def test_a_mask_of_membranes_changes_no_other_file_and_goes_with_its_slide(tmp_path: Path) -> None:
     small = replace(RECIPE, width_um=150, height_um=140, tissue=TissueShape("fill"))
     plain = write_slide(small, LAB, tmp_path / "a.svs", seed=11)
