@@ -61,6 +61,13 @@ KINDS_BY_WORD: tuple[tuple[RoiKind, re.Pattern[str]], ...] = (
 )
 
 
+# Words that say of a tumor what is not in it, and numbers of outlines: "Tumor, no necrosis".
+DENIED = re.compile(
+    r"\bnon?[\s-]*necrotic\b|\b(no|without|excluding|excl\.?) (necros[ie]s|dcis|lcis|stroma)\b"
+    r"|\bno special type\b|\bno\.? ?\d+\b"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Roi:
     """One outline drawn by a person.
@@ -124,6 +131,9 @@ def kind_of_name(name: str) -> RoiKind:
     words = plain_words(name)
     if GENERIC_NAME.fullmatch(words):
         return RoiKind.TUMOR
+    rest = DENIED.sub(" ", words)
+    if re.search(TUMOR_NAME, rest):
+        words = rest
     for kind, pattern in KINDS_BY_WORD:
         if pattern.search(words):
             return kind

@@ -199,7 +199,7 @@ def compare(
         network = None
         if any(source.pictures for source in sources.values()):
             check_outlines(of_both)
-            warn_of_specimen(of_both)
+            warn_of_specimen(specimen, [rule_set])
             network = find_network(model, device=device.value)
         else:
             # Results need no network: they were read already.

@@ -170,7 +170,7 @@ def export_slide(
     cells: CellsChoice,
 ) -> Exported:
     """Write the files of one slide; one that cannot be written does not stop the others."""
-    from her2path.errors import Her2pathError
+    from her2path.errors import Her2pathError, ResultsError
     from her2path.results.dicom_annotations import CellsWanted, annotations_of
     from her2path.results.dicom_report import report_of
     from her2path.results.dicom_source import read_source_image, write_dataset
@@ -180,12 +180,16 @@ def export_slide(
     try:
         record = read_record(source.slide_json)
         image = read_source_image(record, inputs)
-        annotations, n_cells = None, 0
+        annotations, n_cells, fault = None, 0, ""
         # A slide that is not assessable has a score and no cells.
         if source.cells_parquet.exists():
-            annotations, n_cells = annotations_of(
-                record, source.cells_parquet, image, wanted=CellsWanted(cells.value)
-            )
+            try:
+                annotations, n_cells = annotations_of(
+                    record, source.cells_parquet, image, wanted=CellsWanted(cells.value)
+                )
+            except ResultsError as error:
+                # The score is as it is.
+                fault = f"{error}; {REPORT} is written alone"
         report = report_of(record, image)
         folder.create()
         paths = folder.path / REPORT, folder.path / ANNOTATIONS
@@ -197,7 +201,8 @@ def export_slide(
             write_dataset(paths[1], annotations)
     except (Her2pathError, OSError) as error:
         return Exported(slide_id, error=str(error))
-    return Exported(slide_id, paths[0], paths[1] if annotations is not None else None, n_cells)
+    written = None if annotations is None else paths[1]
+    return Exported(slide_id, paths[0], written, n_cells, fault)
 
 
 def line_of(exported: Exported) -> str:

@@ -16,6 +16,7 @@ from her2path.cli.console import ERRORS, OUTPUT, SOME_FAILED, fail, refuse_resum
 from her2path.cli.display import Display, duration_words, say_failures
 from her2path.cli.options import worker_count
 from her2path.compiled import is_compiled
+from her2path.criteria.rule_set import RuleSet
 from her2path.criteria.score import IshResult, Organ, Specimen
 from her2path.geometry import Location
 from her2path.pipeline.batch import BatchResult, run_batch
@@ -145,8 +146,13 @@ def settings_of(options: ScoreOptions) -> ScoreSettings:
 
 def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
     """Return the slides to score."""
+    manifest = options.manifest or check_manifest_alone(options.sources)
+    is_by_specimen = options.criteria == "gastric"
+    # Where each row says what it is, that of the command stands in until then.
+    stands_in = Specimen.RESECTION if is_by_specimen and manifest is not None else None
     defaults = JobDefaults(
-        rule_set=find_rule_set(options.criteria, specimen=options.specimen),
+        rule_set=find_rule_set(options.criteria, specimen=options.specimen or stands_in),
+        is_by_specimen=is_by_specimen,
         calibration=find_calibration(options.calibration),
         mpp=None if options.mpp is None else as_mpp(options.mpp).mean,
         roi=options.roi,
@@ -156,10 +162,6 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
         specimen=options.specimen,
         icc=options.icc,
     )
-    manifest = options.manifest or check_manifest_alone(options.sources)
-    if manifest is None:
-        check_outlines(defaults)
-    warn_of_specimen(defaults)
     if manifest is not None:
         if options.manifest is not None and options.sources:
             raise fail("--manifest and SLIDE together; put all slides into the manifest")
@@ -168,12 +170,16 @@ def jobs_of(options: ScoreOptions) -> tuple[SlideJob, ...]:
             raise fail(
                 "--roi-offset moves outlines, and no row of the manifest names any; fill roi"
             )
+        warn_of_specimen(options.specimen, [job.rule_set for job in jobs])
         return jobs
+    check_outlines(defaults)
     # To the file system a name without a letter is the folder in which the command was given.
     if not options.sources or "" in options.sources:
         raise fail("name at least one SLIDE, a folder, or a --manifest")
     paths = find_slides(options.sources, with_fields=options.mpp is not None)
-    return jobs_of_paths(paths, defaults)
+    jobs = jobs_of_paths(paths, defaults)
+    warn_of_specimen(options.specimen, [job.rule_set for job in jobs])
+    return jobs
 
 
 def network_words(asked: str, settings: ScoreSettings) -> str:
@@ -203,14 +209,14 @@ def check_outlines(defaults: JobDefaults) -> None:
         raise fail("--roi-offset moves outlines, and there are none; add --roi")
 
 
-def warn_of_specimen(defaults: JobDefaults) -> None:
+def warn_of_specimen(specimen: Specimen | None, rule_sets: Sequence[RuleSet]) -> None:
     """Say so where the kind of specimen decides nothing."""
-    if defaults.specimen is not None and defaults.rule_set.organ is Organ.BREAST:
+    if specimen is not None and all(rules.organ is Organ.BREAST for rules in rule_sets):
         logger.warning(
             "--specimen %s is noted and decides nothing: %s are criteria of the breast; those of "
             "the stomach need --criteria gastric",
-            defaults.specimen,
-            defaults.rule_set.name,
+            specimen,
+            ", ".join(dict.fromkeys(rules.name for rules in rule_sets)),
         )
 
 

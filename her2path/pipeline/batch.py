@@ -147,7 +147,8 @@ def run_batch(
     with Journal(out.journal, settings_hash=hashed, resume=resume, overwrite=overwrite) as journal:
         out.create()
         for job in jobs:
-            if job.slide_id in lost and journal.is_done(job.slide_id, job.path):
+            is_kept = out.slide(job.slide_id).slide_json.exists()
+            if job.slide_id in lost and is_kept and journal.is_done(job.slide_id, job.path):
                 logger.warning("%s; its results are kept", lost.pop(job.slide_id))
         prints = {slide_id: fingerprint for slide_id, (fingerprint, _) in known.items()}
         # What cannot be read has none, and comes last.

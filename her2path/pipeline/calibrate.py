@@ -381,6 +381,11 @@ def measure_controls(
 def tumor_cells(
     cells: CellMeasurements, survey: Survey, settings: ScoreSettings
 ) -> CellMeasurements:
-    """Return the cells that a score of the slide would count."""
+    """Return the cells that a score of the slide would count, but for those told by nuclei alone.
+
+    See Also
+    --------
+    her2path.pipeline.told_by_nuclei
+    """
     cells, selection = selected_cells(cells, survey, settings)
     return cells.select(selection.is_counted)

@@ -11,6 +11,7 @@ from her2path.cells.calibration import Calibration, parse_calibration
 from her2path.errors import CalibrationError, ResultsError, list_faults
 from her2path.results.folder import ResultsFolder, SlideFolder
 from her2path.results.record import RegionKind, RegionRecord, SlideRecord, read_records
+from her2path.results.sheet import read_sheet
 from her2path.statistics.intervals import Interval, prediction_interval
 
 __all__ = [
@@ -155,12 +156,17 @@ def measure_control_range(folders: Iterable[Path], calibration: Calibration) -> 
 
 
 def scored_in(folders: Iterable[Path]) -> Iterator[SlideFolder]:
-    """Yield the folder of each scored slide of some results folders, by name."""
+    """Yield the folder of each slide that the runs of some results folders scored, by name.
+
+    Slides of an earlier run, which `--overwrite` left behind, are of none.
+    """
     for folder in folders:
-        if not ResultsFolder(folder).slides_csv.is_file():
+        results = ResultsFolder(folder)
+        if not results.slides_csv.is_file():
             raise ResultsError(f"{folder} is no results folder of her2path score; check the path")
-        for document in sorted(folder.glob(f"*/{SlideFolder(folder).slide_json.name}")):
-            yield SlideFolder(document.parent)
+        rows = read_sheet(results.slides_csv, needed=("slide_id", "state")).rows
+        for slide_id in sorted(r.get("slide_id") for r in rows if r.get("state") == "done"):
+            yield results.slide(slide_id)
 
 
 def network_of(record: SlideRecord) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from her2path.criteria.ish import check_ish
-from her2path.criteria.score import IshResult, Specimen
+from her2path.criteria.rule_set import RuleSet
+from her2path.criteria.score import IshResult, Organ, Specimen
 from her2path.errors import (
     CriteriaError,
     Her2pathError,
@@ -20,12 +21,24 @@ from her2path.errors import (
     TableError,
 )
 from her2path.geometry import Location
-from her2path.pipeline.settings import SlideJob, find_calibration, find_rule_set
+from her2path.pipeline.settings import (
+    SlideJob,
+    check_specimen,
+    find_calibration,
+    find_rule_set,
+)
 from her2path.pipeline.sources import JobDefaults
 from her2path.results.columns import SLIDE_COLUMNS, names
 from her2path.results.faults import SheetFaults
 from her2path.results.folder import DEVICES, MAX_NAME_BYTES, ResultsFolder, name_slides
-from her2path.results.sheet import SheetRow, number, read_sheet, warn_of_near_misses, word
+from her2path.results.sheet import (
+    SheetRow,
+    number,
+    number_in,
+    read_sheet,
+    warn_of_near_misses,
+    word,
+)
 from her2path.slides.color import Icc
 from her2path.slides.mpp import as_mpp
 from her2path.stain.od import WhitePoint, as_white_point
@@ -189,9 +202,7 @@ class RowReader:
             else:
                 self.faults.add(row, column, "is empty")
         specimen = read("specimen", word(Specimen), defaults.specimen)
-        rule_set = read(
-            "criteria", lambda text: find_rule_set(text, specimen=specimen), defaults.rule_set
-        )
+        rule_set = self.rule_set(row, specimen)
         ish = read("ish", word(IshResult), defaults.ish)
         try:
             # Refused before hours of measuring: a result of ISH that these criteria do not know.
@@ -199,6 +210,8 @@ class RowReader:
         except CriteriaError as error:
             self.faults.add(row, "ish", error)
             ish = None
+        if not row.get("roi") and (row.get("roi_x") or row.get("roi_y")):
+            self.faults.add(row, "roi", "is empty, and roi_x and roi_y move outlines; fill it")
         job = SlideJob(
             slide_id=row.get("slide_id"),
             path=read("path", self.placed, Path()),
@@ -227,6 +240,26 @@ class RowReader:
         )
         return job if len(self.faults) == before else None
 
+    def rule_set(self, row: SheetRow, specimen: Specimen | None) -> RuleSet:
+        """Return the criteria of a row, which the kind of specimen must not contradict."""
+        usual = self.defaults.rule_set
+
+        def of_cell(text: str) -> RuleSet:
+            is_file = text.lower().endswith(".toml")
+            return find_rule_set(str(self.placed(text)) if is_file else text, specimen=specimen)
+
+        if row.get("criteria"):
+            return self.faults.read(row, "criteria", of_cell) or usual
+        if usual.organ is not Organ.STOMACH:
+            return usual
+        try:
+            if self.defaults.is_by_specimen:
+                return find_rule_set("gastric", specimen=specimen)
+            check_specimen(usual, specimen)
+        except CriteriaError as error:
+            self.faults.add(row, "specimen", error)
+        return usual
+
     def placed(self, text: str) -> Path:
         """Return a path of the manifest, relative to its folder.
 
@@ -249,9 +282,12 @@ class RowReader:
 
 def whole_px(text: str) -> int:
     """Read a whole number of px; a spreadsheet may have written it as 12.0."""
-    value = number(text)
-    if not value.is_integer():
-        raise ManifestError(f"{text!r:.40} is no whole number of px")
+    # 12,000 is no 12: a whole number has no decimal comma, whatever separates cells.
+    value = number_in(text, separator=",")
+    if value is None or not value.is_integer():
+        raise ManifestError(
+            f"{text!r:.40} is no whole number of px; write thousands without a sign"
+        )
     return int(value)
 
 

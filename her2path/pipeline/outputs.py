@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from her2path.annotations.roi import RoiKind
 from her2path.cells.classify import CellClasses
@@ -192,10 +193,21 @@ def polygons_of(mask: NDArray[np.bool_], downsample: float) -> list[Polygon]:
             found.setdefault(index, (points, []))
         elif parent in found:
             found[parent][1].append(points)
-    polygons = [Polygon(shell, holes) for shell, holes in found.values()]
-    whole = [part if part.is_valid else shapely.make_valid(part) for part in polygons]
-    # From the centres of the outermost fine pixels to their edges.
-    whole = [shapely.buffer(part, downsample / 4, join_style="mitre") for part in whole]
+
+    def moved(ring: NDArray[np.float64], distance: float) -> BaseGeometry:
+        part = Polygon(ring)
+        whole = part if part.is_valid else shapely.make_valid(part)
+        return shapely.buffer(whole, distance, join_style="mitre")
+
+    # From the centres of the outermost fine pixels to their edges. Ring by ring: where pixels that
+    # meet at a corner close a loop, shell and hole share a piece, and together are no polygon.
+    edge = downsample / 4
+    whole = [
+        shapely.difference(
+            moved(shell, edge), shapely.union_all([moved(hole, -edge) for hole in holes])
+        )
+        for shell, holes in found.values()
+    ]
     return [
         piece
         for part in whole

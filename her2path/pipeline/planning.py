@@ -71,14 +71,18 @@ def label_again(jobs: Sequence[SlideJob], journal: Journal, out: ResultsFolder) 
         row = rows.get(job.slide_id)
         if row is None or (job.patient_id is None and not job.extras):
             continue
-        said = (job.patient_id or "", to_json(job.extras))
+        patient, own = labels_of(row)
+        # What the manifest of now has no column for stays as it is.
+        patient = patient if job.patient_id is None else job.patient_id
+        said = (patient, to_json(job.extras) or own)
         if labels_of(row) == said:
             continue
         path = out.slide(job.slide_id).slide_json
         try:
-            record = replace(read_record(path), patient_id=said[0], extras=job.extras)
+            record = read_record(path)
         except ResultsError:
             continue
+        record = replace(record, patient_id=patient, extras=job.extras or record.extras)
         # The journal last: it must not say what the record does not.
         write_record(path, record)
         journal.finish(job.slide_id, row_of(record), seconds=record.seconds)
@@ -87,7 +91,7 @@ def label_again(jobs: Sequence[SlideJob], journal: Journal, out: ResultsFolder) 
         logger.info("%s done slides got what the manifest now says of them", f"{n_changed:,}")
 
 
-def labels_of(row: Mapping[str, object]) -> tuple[object, dict[str, object]]:
+def labels_of(row: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """Return patient and own columns of the manifest of a row of slides.csv."""
     own = {name: row[name] for name in row if name not in TAKEN and name not in KNOWN_COLUMNS}
-    return row["patient_id"], own
+    return str(row["patient_id"] or ""), own

@@ -27,6 +27,7 @@ __all__ = [
     "CellsGeojson",
     "ScoreSettings",
     "SlideJob",
+    "check_specimen",
     "find_calibration",
     "find_rule_set",
     "fingerprint_of_job",
@@ -192,12 +193,23 @@ def find_rule_set(name: str, *, specimen: Specimen | None = None) -> RuleSet:
                 f"{path} calls itself {found.name}, but its rows are not those of the rule set of "
                 "that name that comes with her2path; give yours a name and an edition of its own"
             )
-    wanted = GASTRIC.get(specimen) if specimen is not None else None
-    if wanted is not None and found.name in GASTRIC.values() and found.name != wanted:
-        raise CriteriaError(
-            f"the specimen is a {specimen} but {found.name} was asked for; use {wanted}"
-        )
+    check_specimen(found, specimen)
     return found
+
+
+def check_specimen(rule_set: RuleSet, specimen: Specimen | None) -> None:
+    """Refuse gastric criteria that are not those of the specimen.
+
+    Raises
+    ------
+    CriteriaError
+        If they contradict each other.
+    """
+    wanted = GASTRIC.get(specimen) if specimen is not None else None
+    if wanted is not None and rule_set.name in GASTRIC.values() and rule_set.name != wanted:
+        raise CriteriaError(
+            f"the specimen is a {specimen} but {rule_set.name} was asked for; use {wanted}"
+        )
 
 
 def find_calibration(path: Path | None) -> Calibration:

@@ -54,10 +54,12 @@ class JobDefaults:
     """What holds for every slide unless a manifest says otherwise for one.
 
     `roi` is a file of outlines for a single slide, or a folder with one file per slide.
+    `is_by_specimen`: of the gastric criteria the specimen of each slide decides, not `rule_set`.
     """
 
     rule_set: RuleSet
     calibration: Calibration
+    is_by_specimen: bool = False
     mpp: float | None = None
     roi: Path | None = None
     roi_offset: Location = field(default=Location(0, 0))

@@ -102,7 +102,8 @@ def annotations_of(
     if n_cells > MAX_ANNOTATIONS:
         raise ResultsError(
             f"{record.slide_id} has {n_cells:,} such cells, more than the {MAX_ANNOTATIONS:,} that "
-            "a viewer can be given; write fewer with --cells stained"
+            "a viewer can be given"
+            + ("; write fewer with --cells stained" if wanted is CellsWanted.ALL else "")
         )
     identity = Identity(
         str(image.SOPInstanceUID),

@@ -19,6 +19,7 @@ from her2path.results.atomic import atomic_path
 from her2path.results.jsonable import canonical_json
 from her2path.results.record import RESEARCH_USE, SlideRecord
 from her2path.results.run_record import InputFile, describe_input, software_version
+from her2path.results.scored_slide import is_scored_file
 from her2path.slides.companions import companions
 from her2path.slides.limits import plain
 from her2path.slides.magic import DICOM_MAGIC, DICOM_MAGIC_AT
@@ -173,7 +174,8 @@ def read_source_image(record: SlideRecord, inputs: Mapping[str, InputFile]) -> D
             "export its result"
         )
     known = inputs.get(record.path)
-    if known is not None and describe_input(path) != known:
+    is_known = known is None or describe_input(path) == known
+    if not (is_known and is_scored_file(record, path)):
         raise ResultsError(
             f"{path} is not the file that was scored, it has changed since; score it again"
         )

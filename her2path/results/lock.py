@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -33,7 +34,14 @@ def only_run_in(folder: Path) -> Iterator[None]:
     with closing(database):
         try:
             database.execute("BEGIN EXCLUSIVE")
+            # Of a file that may only be read the lock is shared: two would have it.
+            database.execute("PRAGMA user_version = 1")
         except sqlite3.Error as error:
+            if not os.access(path, os.W_OK):
+                raise ResultsError(
+                    f"{path} is of another user and may not be written; delete it once no run "
+                    "uses the folder, or choose another"
+                ) from error
             raise ResultsError(
                 f"another run is using {folder} ({error}); wait for its end, or choose another "
                 "folder"

@@ -108,7 +108,8 @@ def array_of(column: Column, values: NDArray[np.generic]) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(flat, N_SECTORS)
     if column.kind is Kind.CATEGORY:
         return pa.array(values, pa.string()).dictionary_encode()
-    return pa.array(values).cast(ARROW_TYPES[column.kind])
+    # What was not measured is empty: a NaN would make every mean of the column one.
+    return pa.array(values, from_pandas=True).cast(ARROW_TYPES[column.kind])
 
 
 def write_table(path: Path, table: pa.Table, *, metadata: Mapping[str, str]) -> None:
@@ -199,7 +200,7 @@ def numpy_of(column: Column, values: pa.ChunkedArray) -> NDArray[np.generic]:
         words = np.array([*whole.dictionary.to_pylist(), None], dtype=object)
         codes = whole.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
         return words[codes]
-    if whole.null_count and column.kind in (Kind.FLOAT, Kind.DOUBLE, Kind.INTEGER):
+    if whole.null_count and column.kind is Kind.INTEGER:
         return whole.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return whole.cast(ARROW_TYPES[column.kind]).to_numpy(zero_copy_only=False)
 

@@ -411,11 +411,14 @@ REVIEW_COLUMNS = (
 def row_of(own: Sequence[ReviewEntry], present: PresentResult | None) -> dict[str, object]:
     """Return the row of one reader's entries on one slide file, oldest first."""
     reading = next((entry for entry in own if entry.kind is EntryKind.READING), None)
-    on_result = [entry for entry in own if present is None or present.is_of_result(entry)]
+    if present is None:
+        # The result is gone: what is known of the last one is what the last entry was given on.
+        last = own[-1]
+        present = PresentResult(last.sha256_ends, last.program_created, last.program_score)
+    on_result = [entry for entry in own if present.is_of_result(entry)]
     decisions = [entry for entry in on_result if entry.kind is EntryKind.DECISION]
     row: dict[str, object] = {"slide_id": own[0].slide_id, "reader": own[0].reader}
     if reading is not None:
-        program_score = reading.program_score if present is None else present.score
         row |= {
             "score": reading.score,
             "is_blinded": reading.is_blinded,
@@ -424,8 +427,8 @@ def row_of(own: Sequence[ReviewEntry], present: PresentResult | None) -> dict[st
             "remark": on_one_line(reading.remark),
             "read_at": reading.written,
             "seconds": reading.seconds,
-            "program_score": program_score,
-            "agrees": reading.score is program_score,
+            "program_score": present.score,
+            "agrees": reading.score is present.score,
             "is_scored_again": reading not in on_result,
         }
     if decisions:

@@ -192,7 +192,13 @@ def harmless(text: str) -> str:
     A carriage return, which not every reader of CSV takes for part of a cell, becomes a line feed.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    # Where a spreadsheet separates cells by tabs or semicolons, one begins behind each.
+    # Where a spreadsheet separates cells by tabs or semicolons, one begins behind each; and behind
+    # each line break, since there a quote in the middle of a cell holds nothing together.
+    return "\n".join(map(harmless_line, text.split("\n")))
+
+
+def harmless_line(text: str) -> str:
+    """Return a line of a text that no spreadsheet takes for a formula."""
     text = BEHIND_TAB.sub(lambda cell: cell[1] + "'" * is_formula(cell[2]) + cell[2], text)
     first, *others = text.split(";")
     found = ["'" + first if is_formula(first) else first]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -64,9 +65,11 @@ def in_series(folder: Path, suffix: str, changed: int) -> defaultdict[str, list[
 def named_in(index: Path) -> list[Path]:
     try:
         with index.open("rb") as file:
-            lines = file.read(MAX_INDEX_BYTES).decode("latin-1").splitlines()
+            lines = os.fsdecode(file.read(MAX_INDEX_BYTES)).splitlines()
     except OSError:
         return []
     names = [line.partition("=")[2].strip() for line in lines]
     # A name, no path: what lies elsewhere is none of its files.
-    return [index.parent / n for n in names if Path(n).name == n and (index.parent / n).is_file()]
+    found = (index.parent / name for name in names if Path(name).name == name)
+    # It answers no where a name is too long to be one, or holds a NUL.
+    return [path for path in found if os.path.isfile(path)]

@@ -187,6 +187,20 @@ def test_a_slide_labelled_later_is_as_one_labelled_at_once(
     assert len(hashes) == 1
 
 
+def test_a_manifest_that_has_no_column_of_something_takes_nothing_back(
+    glass, job_on, settings, tmp_path: Path
+):
+    out = ResultsFolder(tmp_path / "out")
+    run_batch([job_on(glass, patient_id="P1", extras={"site": "Köln"})], settings, out)
+    for said in ({"extras": {"note": "x"}}, {"patient_id": "P2"}):
+        run_batch([job_on(glass, **said)], settings, out, resume=True)
+    record = read_record(out.slide(glass.stem).slide_json)
+    assert (record.patient_id, record.extras) == ("P2", {"note": "x"})
+    with out.slides_csv.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["patient_id"], row["note"]) == ("P2", "x")
+
+
 def test_a_slide_that_changes_while_it_is_read_fails(drawn, job_on, settings, tmp_path: Path):
     out = ResultsFolder(tmp_path / "out")
     path, other = tmp_path / "a.png", tmp_path / "other.png"
@@ -441,6 +455,10 @@ def test_resume_keeps_results_whose_file_cannot_be_reached(
     result = run_batch(jobs, settings, out, resume=True)
     assert (result.n_done, result.failed) == (2, {})
     assert rows_of(out) == before
+    # Without a result there is nothing to keep.
+    out.slide("away").slide_json.unlink()
+    result = run_batch(jobs, settings, out, resume=True)
+    assert "away" in result.failed
 
 
 def test_a_slide_whose_results_were_deleted_is_scored_again(

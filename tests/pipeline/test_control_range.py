@@ -59,7 +59,8 @@ def write(tmp_path: Path, blank: SlideRecord) -> Callable[..., Path]:
 
     def written(*ods: float, n_cells: int = 200, name: str = "run", **said: object) -> Path:
         results = ResultsFolder(tmp_path / name).create()
-        results.slides_csv.write_text("slide_id\n", encoding="utf-8")
+        rows = "".join(f"{name}-{k},done\n" for k in range(len(ods)))
+        results.slides_csv.write_text(f"slide_id,state\n{rows}", encoding="utf-8")
         for k, od in enumerate(ods):
             scan = replace(blank.scan, sha256_ends=f"{name}{k}")
             values = {"slide_id": f"{name}-{k}", "scan": scan, "regions": (control(od, n_cells),)}
@@ -78,6 +79,13 @@ def test_the_range_is_where_the_next_good_run_lies(write):
     # A darker scanner moves the range by its factor.
     darker = measure_control_range([write(*(1.3 * od for od in GOOD), name="darker")], SITE)
     assert darker.interval.lower == pytest.approx(1.3 * expected.interval.lower)
+
+
+def test_slides_that_a_later_run_left_behind_are_of_none(write):
+    folder = write(*GOOD)
+    left = write(0.9, name="left")
+    (left / "left-0").rename(folder / "left-0")
+    assert len(measure_control_range([folder], SITE).runs) == len(GOOD)
 
 
 def test_several_folders_are_one_and_the_calibration_keeps_all_else(write):

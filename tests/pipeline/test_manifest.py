@@ -1,7 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import her2path.criteria
 from her2path.criteria.score import IshResult, Specimen
 from her2path.errors import ManifestError, StainError
 from her2path.geometry import Location
@@ -48,6 +50,49 @@ def test_a_row_overrides_the_command_line_and_an_empty_cell_does_not(
     assert (first.white_point, first.patient_id) == ((240.0, 241.0, 242.0), "P7")
     assert (second.slide_id, second.path) == ("b", tmp_path / "sub" / "b.svs")
     assert (second.mpp, second.roi, second.rule_set.name) == (0.5, None, "asco-cap-2018")
+
+
+def test_the_specimen_of_a_row_is_held_against_the_criteria_of_the_command(
+    tmp_path: Path, defaults: JobDefaults
+):
+    path = write(tmp_path, "path,specimen\na.svs,biopsy\nb.svs,resection\n")
+    gastric = replace(defaults, rule_set=find_rule_set("gastric-resection"))
+    with pytest.raises(ManifestError, match="row 2, specimen: the specimen is a biopsy but"):
+        jobs_of_manifest(path, gastric)
+    either = jobs_of_manifest(path, replace(gastric, is_by_specimen=True))
+    assert [job.rule_set.name for job in either] == ["gastric-biopsy", "gastric-resection"]
+    path = write(tmp_path, "path,specimen\na.svs,\n")
+    with pytest.raises(ManifestError, match="row 2, specimen: the gastric criteria depend on"):
+        jobs_of_manifest(path, replace(gastric, is_by_specimen=True))
+
+
+def test_criteria_of_a_row_lie_beside_the_manifest(
+    tmp_path: Path, defaults: JobDefaults, monkeypatch: pytest.MonkeyPatch
+):
+    shipped = Path(her2path.criteria.__file__).parent / "rules" / "asco-cap-2018.toml"
+    text = shipped.read_text("utf-8").replace('"asco-cap-2018"', '"our-own"')
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8")
+    path = write(tmp_path, "path,criteria\na.svs,own.toml\n")
+    monkeypatch.chdir("/")
+    (job,) = jobs_of_manifest(path, defaults)
+    assert job.rule_set.name == "our-own"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('t.geojson,"12,000",', "'12,000' is no whole number of px; write thousands without"),
+        ("t.geojson,12.5,", "'12.5' is no whole number"),
+        (",500,", "row 2, roi: is empty, and roi_x and roi_y move outlines"),
+    ],
+)
+def test_offsets_that_cannot_be_meant_are_faults(
+    tmp_path: Path, defaults: JobDefaults, row: str, words: str
+):
+    (tmp_path / "t.geojson").write_text("{}", encoding="utf-8")
+    with pytest.raises(ManifestError) as caught:
+        jobs_of_manifest(write(tmp_path, f"path,roi,roi_x,roi_y\na.svs,{row}\n"), defaults)
+    assert words in str(caught.value)
 
 
 def test_unknown_columns_are_kept_and_never_hide_a_result(tmp_path: Path, defaults: JobDefaults):

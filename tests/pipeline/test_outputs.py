@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -166,6 +167,23 @@ def test_outlines_of_a_mask_cover_it_with_its_holes():
     rows, cols = np.mgrid[:40, :50] * 4.0 + 2.0
     inside = shapely.contains_xy(shapely.union_all(outlines), cols, rows)
     assert np.array_equal(inside, mask)
+
+
+@pytest.mark.parametrize("n_random", [0, 12])
+def test_outlines_keep_holes_of_loops_that_are_closed_at_corners(n_random):
+    masks = []
+    for seed in range(n_random):
+        masks.append(np.random.default_rng(seed).random((24, 30)) < 0.5)
+    if not masks:
+        ring = np.zeros((60, 60), np.uint8)
+        cv2.circle(ring, (30, 30), 20, 1)
+        # One px wide, as a coarser mask that was enlarged.
+        masks.append(ring.repeat(2, 0).repeat(2, 1).astype(bool))
+    for mask in masks:
+        rows, cols = mask.shape
+        y, x = np.mgrid[:rows, :cols] * 4.0 + 2.0
+        inside = shapely.contains_xy(shapely.union_all(polygons_of(mask, 4.0)), x, y)
+        assert np.array_equal(inside, mask)
 
 
 def test_every_cut_off_is_shifted_down_and_up(job_on, drawn):

@@ -428,8 +428,21 @@ def test_too_many_cells_are_refused(
 ) -> None:
     monkeypatch.setattr("her2path.results.dicom_annotations.MAX_ANNOTATIONS", 10)
     image = read_source_image(record, {})
-    with pytest.raises(ResultsError, match="--cells stained"):
-        annotations_of(record, results.slide("a").cells_parquet, image, wanted=CellsWanted.STAINED)
+    path = results.slide("a").cells_parquet
+    with pytest.raises(ResultsError, match="write fewer with --cells stained"):
+        annotations_of(record, path, image, wanted=CellsWanted.ALL)
+    with pytest.raises(ResultsError, match=r"can be given$"):
+        annotations_of(record, path, image, wanted=CellsWanted.STAINED)
+
+
+def test_the_report_of_a_slide_with_too_many_cells_is_written_all_the_same(
+    results: ResultsFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("her2path.results.dicom_annotations.MAX_ANNOTATIONS", 10)
+    shown = run("export", results.path, "--out", tmp_path / "out")
+    assert shown.exit_code == 1
+    assert "report.dcm is written alone" in " ".join(shown.output.split())
+    assert [p.name for p in (tmp_path / "out").rglob("*.dcm")] == ["report.dcm"]
 
 
 def test_a_slide_without_cells_has_a_report_alone(results: ResultsFolder, tmp_path: Path) -> None:

@@ -212,6 +212,14 @@ def test_the_table_holds_readings_against_the_present_result(tmp_path: Path) -> 
         assert [row.get(name) for name in names] == expected
 
 
+def test_where_the_result_is_gone_a_row_is_of_the_last_one(tmp_path: Path) -> None:
+    after = replace(DECISION, program_created=AGAIN.created, program_score=AGAIN.score)
+    write_reviews(tmp_path / "reviews.csv", [READING, after], {"s1": None})
+    (row,) = read_sheet(tmp_path / "reviews.csv").rows
+    names = ("score", "program_score", "agrees", "is_scored_again")
+    assert [row.get(name) for name in names] == ["1+", "1+", "true", "true"]
+
+
 def test_remarks_stand_on_one_line_of_the_table(tmp_path: Path) -> None:
     entry = replace(READING, remark="a\r\nfew, cells\n\n end")
     write_reviews(tmp_path / "reviews.csv", [entry], {})

@@ -385,6 +385,9 @@ def test_what_belongs_to_a_slide_is_known(tmp_path):
     assert [p.name for p in companions(tmp_path / "m.mrxs")] == ["m"]
     assert [p.name for p in companions(index)] == ["v(0,0).jpg", "v-macro.jpg"]
     assert companions(tmp_path / "one.svs") == companions(tmp_path / "absent.vms") == ()
+    (tmp_path / "scanä.jpg").touch()
+    index.write_text(f"ImageFile=scanä.jpg\nUser={'a' * 300}\n", encoding="utf-8")
+    assert [p.name for p in companions(index)] == ["scanä.jpg"]
 
 
 def test_a_path_with_accents_and_spaces_opens(write_svs):
