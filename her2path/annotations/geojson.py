@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from her2path.annotations.shapes import MAX_TEXT, Budget, Ring, Shape, ring_fault
+from her2path.annotations.shapes import (
+    MAX_COORDINATE,
+    MAX_TEXT,
+    Budget,
+    Ring,
+    Shape,
+    ring_fault,
+)
 from her2path.errors import AnnotationError
+from her2path.results.geojson import ORIGIN_KEY
 
 __all__ = ["shapes_of_geojson"]
 
@@ -49,12 +58,25 @@ def shapes_of_geojson(data: bytes, budget: Budget) -> list[Shape]:
             f"the annotation file is not valid JSON ({error}); export it again"
         ) from error
     shapes = []
+    origin = origin_of(document)
     for where, feature in features_of(document):
         shape = shape_of_feature(feature, where, budget)
         if shape is not None:
             budget.use_shape()
-            shapes.append(shape)
+            shapes.append(replace(shape, origin=origin))
     return shapes
+
+
+def origin_of(document: object) -> tuple[float, float]:
+    """Return where on the slide the coordinates begin: `score --geojson-origin bounds` says so."""
+    said = document.get(ORIGIN_KEY, (0, 0)) if isinstance(document, dict) else (0, 0)
+    try:
+        x, y = (float(value) for value in said)
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"{ORIGIN_KEY} is {said!r:.60}, not two numbers") from error
+    if not max(abs(x), abs(y)) <= MAX_COORDINATE:
+        raise AnnotationError(f"{ORIGIN_KEY} is {said!r:.60}, further than any slide reaches")
+    return x, y
 
 
 def features_of(document: object) -> Iterator[tuple[str, object]]:

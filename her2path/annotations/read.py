@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import shapely
+from shapely import MultiPolygon, Polygon
 
 from her2path.annotations.geojson import shapes_of_geojson
 from her2path.annotations.roi import Roi, RoiKind, kind_of_name
@@ -82,11 +84,16 @@ def read_annotations(
     frame = None
     if slide_dimensions is not None:
         frame = shapely.box(0, 0, slide_dimensions.width, slide_dimensions.height)
-    rois: list[Roi] = []
+    if any(shape.origin != (0.0, 0.0) for shape in shapes) and offset != Location(0, 0):
+        raise AnnotationError(
+            f"{path.name} says itself where on the slide it begins; leave the offset out"
+        )
+    drawn: list[tuple[Shape, Roi]] = []
     given: Counter[str] = Counter()
     for index, shape in enumerate(shapes):
+        shift = (offset.x + shape.origin[0], offset.y + shape.origin[1])
         try:
-            polygon = polygon_of_rings(shape.parts, shift=(offset.x, offset.y))
+            polygon = polygon_of_rings(shape.parts, shift=shift)
         except AnnotationError as error:
             budget.faults.append(f"{shape.where}: {error}")
             continue
@@ -99,18 +106,18 @@ def read_annotations(
                 budget.faults.append(outside_fault(shape, polygon, frame))
                 continue
             polygon = inside
-        rois.append(
-            Roi(
-                roi_id=unique_id(shape.shape_id or f"roi-{index + 1}", given),
-                name=shape.name,
-                kind=RoiKind.IGNORE if shape.is_negative else kind_of(shape),
-                classification=shape.classification,
-                polygon=polygon,
-                is_core=shape.is_core,
-            )
+        roi = Roi(
+            roi_id=unique_id(shape.shape_id or f"roi-{index + 1}", given),
+            name=shape.name,
+            kind=RoiKind.IGNORE if shape.is_negative else kind_of(shape),
+            classification=shape.classification,
+            polygon=polygon,
+            is_core=shape.is_core,
         )
+        drawn.append((shape, roi))
     if budget.faults:
         raise AnnotationError(list_faults(f"{path.name} cannot be used", budget.faults))
+    rois = with_islands_cut_out(drawn)
     if not rois:
         raise AnnotationError(
             f"{path.name} holds no outline of a region; draw at least one and export annotations "
@@ -118,6 +125,36 @@ def read_annotations(
         )
     logger.info("%s: %d outlines", path.name, len(rois))
     return tuple(rois)
+
+
+def with_islands_cut_out(drawn: Sequence[tuple[Shape, Roi]]) -> list[Roi]:
+    """Return the outlines; a negative one is cut out of those of its layer that are no tumor.
+
+    What is cut out of necrosis is not left out with it. Out of tumor it is, wherever it lies; and
+    one that lies in nothing of its layer says by itself what is to be left out.
+    """
+    of_layer: defaultdict[int, list[Polygon | MultiPolygon]] = defaultdict(list)
+    for shape, roi in drawn:
+        if not shape.is_negative:
+            of_layer[shape.layer].append(roi.polygon)
+    trees = {layer: shapely.STRtree(parts) for layer, parts in of_layer.items()}
+    islands: defaultdict[int, list[Polygon | MultiPolygon]] = defaultdict(list)
+    found: list[tuple[int, Roi]] = []
+    for shape, roi in drawn:
+        is_island = shape.is_negative and kind_of(shape) is not RoiKind.TUMOR
+        tree = trees.get(shape.layer) if is_island else None
+        if tree is not None and tree.query(roi.polygon, predicate="intersects").size:
+            islands[shape.layer].append(roi.polygon)
+        else:
+            found.append((shape.layer, roi))
+    cut = {layer: shapely.union_all(parts) for layer, parts in islands.items()}
+    left = [
+        replace(roi, polygon=areal_part(shapely.difference(roi.polygon, cut[layer])))
+        if layer in cut and roi.kind is not RoiKind.TUMOR
+        else roi
+        for layer, roi in found
+    ]
+    return [roi for roi in left if not roi.polygon.is_empty]
 
 
 def kind_of(shape: Shape) -> RoiKind:

@@ -60,9 +60,13 @@ class Shape:
     parts : tuple of tuple of ring
         Polygons, each an exterior followed by its holes.
     is_negative : bool
-        Whether the file says that the area is to be left out.
+        Whether the file says that the area is to be left out of its layer.
     is_core : bool
         Whether it is a core of a microarray.
+    layer : int
+        Number of the layer that it was drawn in; 0 where a file has none.
+    origin : tuple of 2 float
+        Where on the slide (0, 0) of its coordinates lies, level-0 px.
     """
 
     where: str
@@ -72,6 +76,8 @@ class Shape:
     parts: tuple[tuple[Ring, ...], ...]
     is_negative: bool = False
     is_core: bool = False
+    layer: int = 0
+    origin: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(slots=True)

@@ -55,6 +55,7 @@ class ShapeTarget:
         self.n_drawn = 0
         self.dialect = ""
         self.layer_name = ""
+        self.n_layers = 0
         self.current: OpenShape | None = None
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:  # noqa: ARG002
@@ -95,6 +96,7 @@ class ShapeTarget:
     def start_aperio(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "Annotation":
             self.layer_name = attributes.get("Name", "")
+            self.n_layers += 1
         elif tag == "Attribute" and self.current is None and not self.layer_name:
             self.layer_name = attributes.get("Value", "")
         elif tag == "Region":
@@ -181,6 +183,7 @@ class ShapeTarget:
                 most_telling([layer, name]),
                 ((ring,),),
                 shape.is_negative,
+                layer=self.n_layers,
             )
         )
 

@@ -15,6 +15,7 @@ from her2path.annotations import shapes as shapes_module
 from her2path.annotations.shapes import polygon_of_rings
 from her2path.errors import AnnotationError
 from her2path.geometry import Location, Size
+from her2path.results.geojson import ORIGIN_KEY
 
 SQUARE = [[[10, 20], [110, 20], [110, 120], [10, 120], [10, 20]]]
 APERIO_FILE = "<Annotations><Annotation><Regions>{}</Regions></Annotation></Annotations>"
@@ -656,6 +657,61 @@ def test_an_aperio_region_inside_another_does_not_replace_it_in_silence(tmp_path
 
     with pytest.raises(AnnotationError, match="outline 0: outline 1 begins before it ends"):
         read_annotations(written(tmp_path, APERIO_FILE.format(outer)))
+
+
+def layer_of(name: str, *boxes: tuple[int, int, bool]) -> str:
+    """Write a layer of squares from one coordinate to another; the last says which are negative."""
+    regions = "".join(
+        f'<Region Type="0" NegativeROA="{int(is_negative)}"><Vertices>'
+        + "".join(
+            f'<Vertex X="{x}" Y="{y}"/>'
+            for x, y in ((low, low), (high, low), (high, high), (low, high))
+        )
+        + "</Vertices></Region>"
+        for low, high, is_negative in boxes
+    )
+    return f'<Annotation Name="{name}"><Regions>{regions}</Regions></Annotation>'
+
+
+def test_a_negative_region_is_a_hole_of_its_own_layer(tmp_path):
+    text = "".join(
+        (
+            layer_of("Tumor", (0, 1000, False), (700, 750, True)),
+            layer_of("Necrosis", (200, 800, False), (400, 600, True)),
+            layer_of("Vessel", (0, 100, False), (40, 60, True)),
+            layer_of("Exclude", (900, 950, True)),
+        )
+    )
+    rois = read_annotations(written(tmp_path, f"<Annotations>{text}</Annotations>"))
+    found = [(roi.kind.value, roi.classification, roi.polygon.area) for roi in rois]
+    assert found == [
+        ("tumor", "Tumor", 1000**2),
+        ("ignore", "Tumor", 50**2),
+        ("ignore", "Necrosis", 600**2 - 200**2),
+        ("other", "Vessel", 100**2 - 20**2),
+        # It lies in nothing of its layer.
+        ("ignore", "Exclude", 50**2),
+    ]
+
+
+def test_a_file_that_counts_from_the_bounds_says_so_itself(tmp_path):
+    square = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [square]},
+        "properties": {},
+    }
+    document = {"type": "FeatureCollection", "features": [feature], ORIGIN_KEY: [9000, 12000]}
+    path = tmp_path / "regions.geojson"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (roi,) = read_annotations(path)
+    assert roi.polygon.bounds == (9000, 12000, 9010, 12010)
+    with pytest.raises(AnnotationError, match="leave the offset out"):
+        read_annotations(path, offset=Location(5, 5))
+    for wrong in ("far", [1], [1e9, 0], [float("nan"), 0]):
+        path.write_text(json.dumps(document | {ORIGIN_KEY: wrong}), encoding="utf-8")
+        with pytest.raises(AnnotationError, match=ORIGIN_KEY):
+            read_annotations(path)
 
 
 @pytest.mark.parametrize("word", ["1", "true", "True"])
