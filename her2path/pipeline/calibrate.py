@@ -284,6 +284,11 @@ def draft_of(
     if len(scanners) > 1 and not scanner:
         known = ", ".join(found or "not named" for found in scanners)
         remarks.append(f"controls come from several scanners ({known}): make a calibration of each")
+    if scanner and (others := [s for s in scanners if s and s.casefold() != scanner.casefold()]):
+        remarks.append(
+            f"files of the controls name the scanner {', '.join(others)}, not {scanner}: slides of "
+            "it will count as not calibrated"
+        )
     scales = [survey.working_mpp for survey in surveys]
     if max(scales) > (1 + MPP_MARGIN) * min(scales):
         remarks.append(

@@ -9,7 +9,7 @@ from her2path.criteria.score import Score
 from her2path.pipeline.settings import SlideJob
 from her2path.results.columns import PROBABILITY_COLUMNS, SlideState
 from her2path.results.journal import JournalEntry
-from her2path.results.record import Reading, RegionRecord, SlideRecord
+from her2path.results.record import Reading, RegionKind, RegionRecord, SlideRecord
 
 __all__ = ["region_row", "row_of", "row_of_entry"]
 
@@ -80,6 +80,8 @@ def row_of_entry(entry: JournalEntry, job: SlideJob | None) -> dict[str, object]
 def region_row(region: RegionRecord, record: SlideRecord) -> dict[str, object]:
     """Return the row of regions.parquet of one region."""
     box = region.box
+    # The result is of the patient's tumor, not of what lies beside it to check the stain.
+    ish = None if region.kind is RegionKind.CONTROL else record.ish
     return {
         "region_id": region.region_id,
         "name": region.name,
@@ -91,7 +93,7 @@ def region_row(region: RegionRecord, record: SlideRecord) -> dict[str, object]:
         "area_mm2": region.area_mm2,
         "n_cells": region.n_cells,
         "score": region.score,
-        "status": status(region.score, record.ish, organ=record.organ).status,
+        "status": status(region.score, ish, organ=record.organ).status,
         **columns_of(region.reading, region.reading.probabilities),
         "network_score": region.network_score,
     }

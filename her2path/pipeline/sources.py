@@ -159,10 +159,12 @@ def searched(folder: Path) -> Iterator[tuple[Path, list[str], bool]]:
 def is_written(files: Sequence[str], folders: Sequence[str]) -> bool:
     """Tell by what lies in a folder whether `score` or `export` has written it for one slide.
 
-    Of a slide that was killed or failed there may be no more than pictures or parts.
+    Of a slide that was killed or failed there may be no more than pictures or parts, and of one
+    without cells to write no annotations.
     """
     has_pictures = OVERVIEW_PNG in files and FIELDS_FOLDER in folders
-    has_export = {"annotations.dcm", "report.dcm"} <= set(files)
+    dicom = {name for name in files if name.lower().endswith(".dcm")}
+    has_export = "report.dcm" in dicom and dicom <= {"annotations.dcm", "report.dcm"}
     return SLIDE_JSON in files or has_pictures or has_export or PARTS in folders
 
 

@@ -18,6 +18,7 @@ from her2path.errors import CalibrationError, ManifestError
 from her2path.pipeline.calibrate import (
     calibrate_site,
     controls_of_manifest,
+    draft_of,
     known_score,
     run_all,
     spread,
@@ -25,6 +26,8 @@ from her2path.pipeline.calibrate import (
 from her2path.pipeline.executors import InProcess
 from her2path.pipeline.settings import ScoreSettings, SlideJob, find_rule_set
 from her2path.pipeline.survey import survey_slide
+from her2path.stain import StainMatrix
+from her2path.stain.estimate import StainEstimate
 from her2path.stain.matrix import angle_deg
 from her2path.synth import (
     Field,
@@ -130,6 +133,33 @@ def test_controls_that_cannot_be_used_are_all_named(tmp_path: Path, glass: Path,
         CalibrationError, match=r"3 faults[\s\S]*glass: No tissue[\s\S]*damaged[\s\S]*gone"
     ):
         calibrate_site(controls, name="site")
+
+
+@pytest.mark.parametrize(
+    ("named", "said", "words"),
+    [
+        (("Aperio AT2", "S360"), "", "several scanners"),
+        (("Aperio AT2", "S360"), "aperio at2", "name the scanner S360, not aperio at2"),
+        (("S360", "S360"), "AT2", "name the scanner S360, not AT2"),
+        (("", "S360"), "s360", ""),
+    ],
+)
+def test_scanners_that_the_calibration_is_not_for_are_remarked_on(
+    drawn: Path, named: tuple[str, ...], said: str, words: str
+):
+    job = SlideJob(
+        slide_id="drawn",
+        path=drawn,
+        rule_set=find_rule_set("asco-cap-2018"),
+        calibration=generic_calibration(),
+        mpp=0.25,
+    )
+    survey = survey_slide(job, ScoreSettings())
+    surveys = [replace(survey, scan=replace(survey.scan, scanner=scanner)) for scanner in named]
+    stains = StainEstimate(StainMatrix(), True, "", 2, 100)
+    _, remarks = draft_of(surveys, stains, name="site", scanner=said, network=None)
+    assert ("scanner" in " ".join(remarks)) == bool(words)
+    assert words in " ".join(remarks)
 
 
 def test_results_come_by_name_and_progress_is_told():

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from her2path.criteria.score import Intensity
+from her2path.criteria.score import Intensity, IshResult, Score, Status
 from her2path.geometry import Location
 from her2path.pipeline.batch import run_batch
 from her2path.pipeline.conclude import conclude_without_cells
 from her2path.pipeline.outputs import polygons_of, write_conclusion
-from her2path.pipeline.rows import row_of
+from her2path.pipeline.rows import region_row, row_of
 from her2path.pipeline.settings import CellsGeojson, ScoreSettings
 from her2path.pipeline.stability import shifts_of
 from her2path.pipeline.survey import survey_slide
@@ -150,6 +150,14 @@ def test_geojson_holds_what_viewers_ask_for(folder: SlideFolder):
         for feature in features:
             assert shapely.geometry.shape(feature["geometry"]).is_valid
             assert set(feature["properties"]["classification"]) == {"name", "color"}
+
+
+def test_ish_is_of_the_tumor_and_not_of_the_control(folder):
+    record = replace(read_record(folder.slide_json), ish=IshResult.AMPLIFIED)
+    (control,) = [region for region in record.regions if region.kind is RegionKind.CONTROL]
+    control = replace(control, score=Score.ZERO)
+    assert region_row(control, record)["status"] is Status.NULL
+    assert region_row(replace(control, kind=RegionKind.ROI), record)["status"] is Status.POSITIVE
 
 
 def test_outlines_of_a_mask_cover_it_with_its_holes():

@@ -58,6 +58,7 @@ def test_slides_beside_the_results_of_a_run_are_slides(tmp_path: Path):
         tmp_path / "failed" / "fields" / "field_01.png",
         tmp_path / "dicom" / "a" / "annotations.dcm",
         tmp_path / "dicom" / "a" / "report.dcm",
+        tmp_path / "dicom" / "unstained" / "report.dcm",
         tmp_path / "study" / "evaluation.json",
         tmp_path / "study" / "risk-coverage.png",
         tmp_path / "study" / "c.svs",
