@@ -6,7 +6,7 @@ import glob
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,8 @@ class JobDefaults:
 def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...]:
     """Return the slides that files, folders and patterns name, in order, each once.
 
+    The levels of a DICOM slide are files of one series: the first stands for them.
+
     Parameters
     ----------
     sources : sequence of str
@@ -105,7 +107,18 @@ def find_slides(sources: Sequence[str], *, with_fields: bool) -> tuple[Path, ...
         )
     if len(found) > MAX_SLIDES:
         raise SlideError(f"{len(found):,} slides are more than {MAX_SLIDES:,}; score them in parts")
-    return tuple(found)
+    return tuple(one_of_each_series(found))
+
+
+def one_of_each_series(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the paths without those of a DICOM series of which one was there in that folder."""
+    known: set[tuple[Path, str]] = set()
+    for path in paths:
+        series = series_of(path) if path.suffix.lower() == ".dcm" else ""
+        if series and (path.parent, series) in known:
+            continue
+        known.add((path.parent, series))
+        yield path
 
 
 def expanded(source: str, *, with_fields: bool) -> Iterator[Path]:
@@ -171,18 +184,11 @@ def is_written(files: Sequence[str], folders: Sequence[str]) -> bool:
 def slides_below(folder: Path, *, with_fields: bool) -> Iterator[Path]:
     """Yield the slides of a folder and all below it, sorted by name."""
     for here, files, has_index in searched(folder):
-        series: set[str] = set()
         for name in sorted(files):
             suffix = Path(name).suffix.lower()
             is_field = suffix in FIELD_SUFFIXES and with_fields and not has_index
             if name.startswith(".") or not (suffix in SLIDE_SUFFIXES or is_field):
                 continue
-            if suffix == ".dcm":
-                # The levels of a DICOM slide are files of one series.
-                uid = series_of(here / name)
-                if uid in series:
-                    continue
-                series.add(uid or name)
             yield here / name
 
 

@@ -123,7 +123,10 @@ def test_files_of_one_dicom_series_are_one_slide(tmp_path: Path):
     dicom("level1.dcm", b"1.2.3\0")
     dicom("other.dcm", b"1.2.4\0")
     (tmp_path / "odd.dcm").write_bytes(b"nothing")
-    assert names([tmp_path]) == ["level0.dcm", "odd.dcm", "other.dcm"]
+    found = ["level0.dcm", "odd.dcm", "other.dcm"]
+    assert names([tmp_path]) == found
+    assert names([tmp_path / "*.dcm"]) == found
+    assert names(sorted(tmp_path.glob("*.dcm"))) == found
     assert series_of(tmp_path / "level0.dcm") == "1.2.3"
     assert series_of(tmp_path / "gone.dcm") == ""
 

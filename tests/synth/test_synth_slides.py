@@ -15,7 +15,7 @@ import tifffile
 
 from her2path.criteria.rule_set import rule_set_names
 from her2path.geometry import Location, Region, Size
-from her2path.pipeline.sources import slides_below
+from her2path.pipeline.sources import find_slides
 from her2path.slides.color import Icc
 from her2path.slides.opening import open_slide
 from her2path.slides.wsidicom_backend import open_with_wsidicom
@@ -277,7 +277,7 @@ def test_wsidicom_opens_the_levels_of_a_dicom_slide_as_one_pyramid(dicom_series)
 
 def test_a_dicom_slide_is_one_slide_and_keeps_no_level_of_a_larger_one(tmp_path: Path) -> None:
     write_slide(TALL, replace(LAB, mpp=0.25), tmp_path / "a.dcm", seed=3)
-    assert list(slides_below(tmp_path, with_fields=False)) == [tmp_path / "a.dcm"]
+    assert find_slides([str(tmp_path)], with_fields=False) == (tmp_path / "a.dcm",)
     write_slide(TALL, replace(LAB, mpp=1.0), tmp_path / "a.dcm", seed=3)
     assert sorted(p.name for p in tmp_path.glob("*.dcm")) == ["a.dcm", "a_level1.dcm"]
 
