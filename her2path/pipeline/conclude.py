@@ -404,7 +404,7 @@ def selection_facts(
     alike = lookalikes(
         cells,
         is_counted,
-        selection.is_in_place & ~is_counted & ~is_stained,
+        selection.may_count & ~is_counted & ~is_stained,
         x_um=everything.x_um,
         y_um=everything.y_um,
     )

@@ -78,6 +78,8 @@ class Selection:
         settled already whether it counts.
     tumor : TumorReading
         Where the probability comes from.
+    is_barred : ndarray of shape (n,), bool
+        Whether it would not count as tumor either: it shows no nucleus, a piece of one, or pigment.
     """
 
     reason: NDArray[np.int8]
@@ -85,6 +87,7 @@ class Selection:
     cut: NDArray[np.float32]
     is_suspected: NDArray[np.bool_]
     tumor: TumorReading
+    is_barred: NDArray[np.bool_]
 
     @property
     def is_counted(self) -> NDArray[np.bool_]:
@@ -98,8 +101,13 @@ class Selection:
 
     @property
     def is_in_place(self) -> NDArray[np.bool_]:
-        """Cells that would count if they were tumor."""
+        """Cells that count, or lie where tumor would and are none."""
         return self.is_counted | (self.reason == CODE[Exclusion.NOT_TUMOR])
+
+    @property
+    def may_count(self) -> NDArray[np.bool_]:
+        """Cells that would count if they were tumor."""
+        return self.is_in_place & ~self.is_barred
 
     @property
     def is_control(self) -> NDArray[np.bool_]:
@@ -120,20 +128,24 @@ class Selection:
 
     def counted_at(self, shift: float) -> NDArray[np.bool_]:
         """Return which cells count when the cut is shifted by so much."""
-        return self.is_in_place & (self.probability >= self.cut + np.float32(shift))
+        return self.may_count & (self.probability >= self.cut + np.float32(shift))
 
     def counted_as_read(self) -> NDArray[np.bool_]:
         """Return which cells would count had no odds been shifted for the slide."""
-        return self.is_in_place & (self.tumor.as_read >= self.cut)
+        return self.may_count & (self.tumor.as_read >= self.cut)
 
     def without(self, mask: NDArray[np.bool_], reason: Exclusion) -> Selection:
-        """Return the selection in which cells of a mask that look like tumor do not count."""
-        is_left_out = mask & self.is_in_place & self.looks_like_tumor
-        return replace(self, reason=np.where(is_left_out, CODE[reason], self.reason))
+        """Return the selection in which cells of a mask do not count, wherever the cut lies."""
+        is_left_out = mask & self.is_counted
+        return replace(
+            self,
+            reason=np.where(is_left_out, CODE[reason], self.reason),
+            is_barred=self.is_barred | mask,
+        )
 
     def with_recognized(self, mask: NDArray[np.bool_]) -> Selection:
         """Return the selection in which cells of a mask count, as surely as at the cut."""
-        is_added = mask & self.is_in_place
+        is_added = mask & self.may_count
         return replace(
             self,
             reason=np.where(is_added, CODE[Exclusion.COUNTED], self.reason),
@@ -208,7 +220,7 @@ def select_cells(
     is_said_control = contains(survey.rois_of(RoiKind.CONTROL), x, y)
     is_settled = is_said_control | place[Exclusion.IGNORED_ROI] | place[Exclusion.OUTSIDE_ROI]
     is_suspected = survey.looked_up(survey.suspected, x, y) & ~is_settled
-    return Selection(reason, probability, cut, is_suspected, tumor)
+    return Selection(reason, probability, cut, is_suspected, tumor, np.zeros(len(cells), np.bool_))
 
 
 def selected_cells(

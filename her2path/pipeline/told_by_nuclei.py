@@ -50,7 +50,7 @@ def read_tumor_membranes(
     is_by_nuclei = outnumbering_lookalikes(
         cells,
         is_counted,
-        selection.is_in_place & ~is_counted,
+        selection.may_count & ~is_counted,
         membranes.classes.intensity > Intensity.NONE,
         x_um=place_um[0],
         y_um=place_um[1],

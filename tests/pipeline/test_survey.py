@@ -413,8 +413,35 @@ def test_cells_without_a_nucleus_are_left_out_and_say_why(
     is_other = ~before.is_counted & (before.words() != Exclusion.NO_NUCLEUS.value)
     np.testing.assert_array_equal(selection.reason[is_other], before.reason[is_other])
     assert selection.is_counted[~is_even & before.is_counted].all()
-    # Not even where the cut is lower.
-    assert not (selection.counted_at(-0.5) & is_empty).any()
+
+
+def test_cells_without_a_nucleus_count_with_no_cut(
+    drawn, job_on, settings, tmp_path: Path, monkeypatch
+):
+    survey, cells = measured(job_on(drawn), settings, tmp_path)
+    rank = np.arange(len(cells))
+    is_even, is_doubtful = (rank % 5 == 0) & ~cells.is_hidden, rank % 10 < 2
+    reading = TumorReading(np.where(is_doubtful, 0.45, 0.99).astype(np.float32))
+    monkeypatch.setattr("her2path.pipeline.selection.read_tumor", lambda *_: reading)
+    even = {
+        "nucleus_h_od": np.where(is_even, cells.cytoplasm_h_od, cells.nucleus_h_od),
+        "nucleus_texture_od": np.where(is_even, 0, cells.nucleus_texture_od),
+        "nucleus_dab_od": np.where(is_even, 1, cells.nucleus_dab_od),
+    }
+    _, selection = selected_cells(
+        replace(cells, **{name: v.astype(np.float32) for name, v in even.items()}),
+        survey,
+        settings,
+    )
+    is_not_tumor = selection.words() == Exclusion.NOT_TUMOR.value
+    assert (is_not_tumor & is_doubtful & is_even).any()
+    # A lower cut lets in the doubtful cells that show a nucleus, and no others.
+    is_let_in = selection.counted_at(-0.1) & ~selection.is_counted
+    assert is_let_in.any()
+    assert (is_let_in <= (is_doubtful & ~is_even)).all()
+    assert not (selection.counted_as_read() & is_even).any()
+    # Nor does a look at their nuclei.
+    assert not (selection.with_recognized(is_even).is_counted & is_even).any()
 
 
 @pytest.mark.parametrize("mpp", [Mpp(0.27, 0.23), Mpp(0.25, 0.25)])
